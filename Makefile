@@ -1,0 +1,74 @@
+# The whole workflow, each step one command; `make` alone lists them. Needs make and Python 3.11 or later.
+VENV := .venv
+BIN := $(VENV)/bin
+# Candidates beside the `python3` of the PATH, for machines where that one is too old; or name one: make PYTHON=/path/to/python
+PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
+IMAGE := kvs:3.0
+LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.NOTPARALLEL:
+.PHONY: help up test test-docker image check format bench lock clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
+
+up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=4 (up to 20), REPL_FACTOR unset; data in ./data
+	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python tools/up.py
+
+test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" goes to pytest
+	$(BIN)/python -m pytest -m "not docker" $(ARGS)
+
+test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
+	$(BIN)/python -m pytest -m docker $(ARGS)
+
+image: ## build the docker image kvs:3.0
+	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }
+	docker build -t $(IMAGE) .
+
+check: $(VENV)/.tools ## lint, formatting, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tools ## format the code and sort the imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.tools ## measure: prints a table, writes JSON and a chart
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## write the locked requirements anew from setup.cfg; UPGRADE=--upgrade takes the newest versions (needs uv)
+	$(LOCK) $(UPGRADE) --extra build -o requirements.txt >/dev/null
+	$(LOCK) $(UPGRADE) --extra build --extra test --extra dev -c requirements.txt -o requirements-dev.txt >/dev/null
+
+clean: ## remove the environment and all caches; ./data stays
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made anew when the lock changes, so that it never holds more than the lock says.
+$(VENV)/.locked: requirements.txt
+	@python=; for name in $(PYTHONS); do \
+		if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python 3.11 or later found ($$(python3 --version 2>&1)): install one, or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "make: $$python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)" >&2; \
+		exit 1; \
+	fi; \
+	echo "$$python -m venv $(VENV)"; $$python -m venv --clear $(VENV)
+	$(PIP_INSTALL) --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.project: $(VENV)/.locked setup.cfg pyproject.toml
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.project requirements-dev.txt
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
