@@ -1,0 +1,36 @@
+"""From a key to its partition, and the wire form of lists of partitions.
+
+Owns the one function that every node, release and disk must agree on for ever: were `partition_of` or
+`PARTITIONS` to change, each stored key would sit where nobody looks for it. Imports nothing of ours.
+"""
+
+import struct
+from collections.abc import Iterable
+
+import xxhash
+
+_BITS = 12
+PARTITIONS = 1 << _BITS
+"""The 64-bit hash ring is cut into this many equal partitions (Dynamo's third strategy): enough to be even at
+200 shards, few enough that a whole table is 8 KiB."""
+
+
+def partition_of(key: bytes) -> int:
+    """The partition, 0 to PARTITIONS - 1, of a key in UTF-8: the leading bits of its xxh3_64."""
+    return xxhash.xxh3_64_intdigest(key) >> (64 - _BITS)
+
+
+def pack(numbers: Iterable[int]) -> bytes:
+    """Partitions, or shard indexes, as big-endian u16. Raises ValueError for a number that does not fit."""
+    numbers = tuple(numbers)
+    try:
+        return struct.pack(f">{len(numbers)}H", *numbers)
+    except struct.error as error:
+        raise ValueError(f"not a list of 16-bit numbers: {error}") from None
+
+
+def unpack(packed: bytes) -> tuple[int, ...]:
+    """The reverse of `pack`. Raises ValueError for an odd number of bytes."""
+    if len(packed) % 2:
+        raise ValueError(f"a list of 16-bit numbers cannot have {len(packed)} bytes")
+    return struct.unpack(f">{len(packed) // 2}H", packed)

@@ -1,0 +1,75 @@
+"""The look-ups of a Ring, against the placement they are made from; and what a Ring refuses."""
+
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ring.hashing import PARTITIONS, pack
+from ring.placement import Placement, first_placement, next_placement
+from ring.ring import Ring
+
+memberships = st.sets(st.sampled_from("abcdefghij"), min_size=1)
+factors = st.none() | st.integers(1, 4)
+
+
+@given(memberships, memberships, factors)
+def test_ring_look_ups_agree(earlier: set[str], members: set[str], factor: int | None) -> None:
+    ring = Ring(next_placement(first_placement(earlier, factor), members, factor))
+    owned = {address: ring.partitions_of(address) for address in members}
+    assert sorted(chain.from_iterable(owned.values())) == list(range(PARTITIONS))
+    for address, partitions in owned.items():
+        shard = ring.shard_of(address)
+        assert shard is not None
+        assert address in ring.replicas(shard)
+        assert all(ring.table[partition] == shard for partition in partitions)
+        assert all(address in ring.owners(partition) for partition in partitions)
+
+
+def test_ring_owner_is_first_replica_alone() -> None:
+    ring = Ring(first_placement("abcd", 2))
+    assert (ring.owners(0), ring.owners(PARTITIONS - 1)) == (("a",), ("c",))
+    assert len(ring.partitions_of("a")) == PARTITIONS // 2
+    assert ring.partitions_of("b") == ()
+
+
+def test_ring_shards_and_replicas() -> None:
+    ring = Ring(first_placement("abcde", 2))
+    assert ring.shards == (("a", "b", "c"), ("d", "e"))
+    assert ring.replicas(1) == ("d", "e")
+    assert [ring.shard_of(address) for address in "abcde"] == [0, 0, 0, 1, 1]
+
+
+def test_ring_node_outside_the_view() -> None:
+    ring = Ring(first_placement("abc", None))
+    assert ring.shard_of("z") is None
+    assert ring.partitions_of("z") == ()
+
+
+def test_ring_shard_without_partitions() -> None:
+    """More shards than partitions."""
+    ring = Ring(first_placement([f"n{number:04}:1" for number in range(PARTITIONS + 1)], None))
+    assert ring.shard_of("n4096:1") == PARTITIONS
+    assert ring.partitions_of("n4096:1") == ()
+
+
+@pytest.mark.parametrize(
+    ("shards", "table", "complaint"),
+    [
+        ((("a",),), b"", "0 partitions"),
+        ((("a",),), pack([0] * (PARTITIONS - 1)), "4095 partitions"),
+        ((("a",),), pack([0] * (PARTITIONS + 1)), "4097 partitions"),
+        ((("a",),), b"\0" * (2 * PARTITIONS + 1), "8193 bytes"),
+        ((("a",),), pack([0] * (PARTITIONS - 1) + [1]), "shard index 1 of 1"),
+        ((), pack([0] * PARTITIONS), "shard index 0 of 0"),
+        ((("a",), ()), pack([0] * PARTITIONS), "no replicas"),
+        ((("a", "b"), ("b",)), pack([0] * PARTITIONS), "named twice"),
+        ((("a", "a"),), pack([0] * PARTITIONS), "named twice"),
+    ],
+)
+def test_ring_of_bad_placement_raises(
+    shards: tuple[tuple[str, ...], ...], table: bytes, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Ring(Placement(shards, table))
