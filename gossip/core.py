@@ -1,0 +1,252 @@
+"""What one node does about gossip: a state machine that takes rounds and messages, and returns what to send.
+
+Each round a node sends its digest to a few others, one of them in turn and as a probe. Whoever gets a
+digest answers with a delta: records that are newer than those named, and the names of those it lacks, which
+a second delta brings. So news travels both ways in each exchange, and reaches all in O(log n) rounds
+(Demers et al. 1987). Every message bears the stamp of its sender's view; the view itself is fetched by the
+node, on the hint `fetch_view_from`. Views of epoch 0 come from the environment and do not spread.
+
+Casts get lost, doubled and reordered, so no message may rely on another, and whatever is stale is a no-op.
+Nothing here waits or fails, and nothing decides about views or writes: liveness is a hint, whom to try
+first. Time and randomness are arguments. Must never import `ring` or `node`, nor do any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
+from random import Random
+from typing import NamedTuple
+
+from gossip.membership import Member, Membership
+from gossip.messages import Delta, Digest, Held, Message, PingAck, PingReq, Record, Rumour, fit
+from gossip.news import News
+from gossip.probing import Errand, Probing
+from gossip.settings import Settings
+from gossip.view import Address, Stamp
+
+OPENING_BYTES_MAX = 400
+"""What a message has beside its lists: tag, stamp, own record, lengths."""
+
+
+class Output(NamedTuple):
+    sends: tuple[tuple[Address, Message], ...] = ()
+    fetch_view_from: Address | None = None
+    """This peer has a newer view than ours, of epoch 1 or later."""
+    incarnation: int | None = None
+    """Our own incarnation, where it had to rise; the node persists it."""
+
+
+class Gossip:
+    def __init__(
+        self, address: Address, store_id: int, incarnation: int, settings: Settings, now: float
+    ) -> None:
+        """`incarnation` is at least 1, persisted, and one higher at every start. Until `set_view`, no other
+        node is known."""
+        assert incarnation >= 1, "0 stands for a node that was never heard of"
+        own = Record(address, incarnation, version=0, store_id=store_id, settled_epoch=0, key_count=0)
+        self._address = address
+        self._settings = settings
+        self._stamp = Stamp(0, 0)
+        self._members = Membership(own, settings)
+        self._news = News()
+        self._probing = Probing(self._members, settings)
+        self._accused: dict[Address, None] = {}
+        """Nodes that were heard of late though rumour has it that they are ill: to be told next, so that they
+        deny it."""
+        self._now = now
+        self._last_round_at = now
+        self._rumours_bytes_max = (settings.message_bytes_max - OPENING_BYTES_MAX) // 4
+        self._body_bytes_max = settings.message_bytes_max - OPENING_BYTES_MAX - self._rumours_bytes_max
+
+    # What the node tells its gossip
+
+    def set_view(self, stamp: Stamp, nodes: Collection[Address]) -> None:
+        """The node now holds the view with this stamp, and these are its members."""
+        self._stamp = stamp
+        added = self._members.set_view(stamp.epoch, nodes)
+        self._probing.add(added)
+        for address in added:
+            self._note(address)
+
+    def update(self, settled_epoch: int, key_count: int) -> None:
+        """The two things that a node says about itself; a no-op if neither has changed."""
+        self._members.update(settled_epoch, key_count)
+
+    def heard(self, address: Address) -> None:
+        """A node was heard elsewhere, say by a reply on its link: it is alive. Anything but a known address
+        is ignored."""
+        self._probing.answered(address)
+        if self._members.heard(address):
+            self._accused[address] = None
+
+    @property
+    def record(self) -> Record:
+        """This node's own."""
+        return self._members.own
+
+    @property
+    def members(self) -> Mapping[Address, Member]:
+        """All known nodes, in the view or not, this one included; a live mapping, not a copy."""
+        return self._members
+
+    # Events
+
+    def start_round(self, now: float, rng: Random) -> Output:
+        self._face_own_standstill(now)
+        nodes = len(self._members)
+        self._news.expire(now - self._settings.recent_s(nodes))
+        for address in self._members.ripen(now):
+            self._note(address)
+        sends = self._follow_up_probes(rng)
+        target = self._probing.next_in_turn(self._address, rng)
+        if target is not None:
+            self._probing.begin(target, now)
+            others = self._probing.some_well(self._settings.fanout - 1, rng, but=target)
+            held = self._held(rng)
+            sends += [(peer, self._digest(peer, held)) for peer in (target, *others)]
+        sends += [(peer, self._digest(peer)) for peer in self._accused if peer in self._members]
+        self._accused.clear()
+        return Output(tuple(sends))
+
+    def receive(self, sender: Address, message: Message, now: float) -> Output:
+        """Takes one message in, but none that is not by its `sender`. Own words are heard, not answered."""
+        self._now = now
+        if message.record.address != sender:
+            return Output()
+        incarnation = self.record.incarnation
+        rival = self._members.rival(message.record)
+        self._learn([message.record], message.rumours)
+        sends: list[tuple[Address, Message]] = []
+        fetch_view_from = None
+        if sender != self._address:
+            self.heard(sender)
+            if message.view.epoch >= 1 and message.view > self._stamp:
+                fetch_view_from = sender
+            sends += [
+                (requester, self._ping_ack(requester, sender))
+                for requester in self._probing.requesters(sender, now)
+            ]
+            sends += self._react(sender, message, rival)
+        own = self.record.incarnation
+        return Output(tuple(sends), fetch_view_from, own if own > incarnation else None)
+
+    # Rounds
+
+    def _face_own_standstill(self, now: float) -> None:
+        """What came while this node stood still, answers and denials, is yet to be read before it judges."""
+        gap = now - self._last_round_at
+        if gap > self._settings.late_s:
+            self._probing.start_afresh(now)
+            self._members.grant(gap)
+        self._now = self._last_round_at = now
+
+    def _follow_up_probes(self, rng: Random) -> list[tuple[Address, Message]]:
+        again, failed = self._probing.overdue(self._now)
+        for target in failed:
+            self._members.suspect(target, self._now)
+            self._note(target)
+        sends: list[tuple[Address, Message]] = []
+        for target in again:
+            sends.append((target, self._digest(target)))
+            for helper in self._probing.some_well(self._settings.probe_helpers, rng, but=target):
+                sends.append((helper, PingReq(self._stamp, self.record, self._rumours(helper), target)))
+        return sends
+
+    def _held(self, rng: Random) -> tuple[Held, ...]:
+        """What a digest names: the nodes that changed lately, then some at random."""
+        names = dict.fromkeys(
+            chain(self._news.recent(), self._probing.some(self._settings.digest_sample, rng))
+        )
+        records = ((name, self._members.record(name)) for name in names if self._is_worth_telling(name))
+        held = (
+            Held(name, record.incarnation, record.version) if record else Held(name, 0, 0)
+            for name, record in records
+        )
+        return fit(held, self._body_bytes_max)
+
+    # Messages
+
+    def _react(
+        self, sender: Address, message: Message, rival: Record | None
+    ) -> list[tuple[Address, Message]]:
+        match message:
+            case Digest():
+                return [(sender, self._answer(sender, message, rival))]
+            case Delta():
+                self._learn(message.records, ())
+                if message.wants:
+                    wanted = (
+                        self._members.record(address)
+                        for address in message.wants
+                        if self._members.mentionable(address)
+                    )
+                    return [(sender, self._delta(sender, filter(None, wanted), ()))]
+            case PingReq() if message.target != self._address:
+                if self._probing.run_errand(Errand(message.target, sender), self._now):
+                    return [(message.target, self._digest(message.target))]
+            case PingAck():
+                if self._probing.awaits(message.target):
+                    self.heard(message.target)
+        return []
+
+    def _learn(self, records: Iterable[Record], rumours: Iterable[Rumour]) -> None:
+        for record in records:
+            is_new = record.address not in self._members
+            if self._members.merge_record(record):
+                if is_new:
+                    self._probing.add([record.address])
+                self._note(record.address)
+        for rumour in rumours:
+            if self._members.merge_rumour(rumour, self._now):
+                self._note(rumour.address)
+
+    def _note(self, address: Address) -> None:
+        self._news.note(address, self._members.rumour(address), self._now)
+
+    def _answer(self, to: Address, digest: Digest, rival: Record | None) -> Delta:
+        newer: list[Record] = [rival] if rival else []
+        wants: list[Address] = []
+        for theirs in digest.held:
+            record = self._members.record(theirs.address)
+            lead = _compare(record, theirs)
+            if lead < 0:
+                wants.append(theirs.address)
+            elif record is not None and lead > 0 and self._is_worth_telling(theirs.address):
+                newer.append(record)
+        return self._delta(to, newer, wants)
+
+    def _is_worth_telling(self, address: Address) -> bool:
+        return address != self._address and self._members.mentionable(address)
+
+    def _digest(self, to: Address, held: tuple[Held, ...] = ()) -> Digest:
+        return Digest(self._stamp, self.record, self._rumours(to), held)
+
+    def _delta(self, to: Address, records: Iterable[Record], wants: Iterable[Address]) -> Delta:
+        wanted = fit(wants, self._body_bytes_max // 4)
+        told = fit(records, self._body_bytes_max * 3 // 4)
+        rumours = self._rumours(to, *(record.address for record in told))
+        return Delta(self._stamp, self.record, rumours, told, wanted)
+
+    def _ping_ack(self, to: Address, target: Address) -> PingAck:
+        return PingAck(self._stamp, self.record, self._rumours(to), target)
+
+    def _rumours(self, *about: Address) -> tuple[Rumour, ...]:
+        """What to tell now: about these first (the reader may deny it, or gets to know them), then news."""
+        first = (self._members.rumour(address) for address in about)
+        candidates = dict.fromkeys(rumour for rumour in chain(first, self._news.rumours()) if rumour)
+        rumours = fit(candidates, self._rumours_bytes_max)
+        self._news.told(rumours, self._settings.tellings_max(len(self._members)))
+        return rumours
+
+    def check(self) -> None:
+        """Raises AssertionError if an invariant does not hold."""
+        self._members.check()
+        self._probing.check()
+
+
+def _compare(ours: Record | None, theirs: Held) -> int:
+    """Above 0 if ours is newer, below if theirs is."""
+    if ours is None:
+        return 0 if theirs.incarnation == 0 else -1
+    return (ours.incarnation - theirs.incarnation) or (ours.version - theirs.version)

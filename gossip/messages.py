@@ -1,0 +1,147 @@
+"""What nodes say to each other: frozen messages, checked whole once, when decoded.
+
+All are casts: one may be lost, doubled or late, so none may rely on the one before it, and none is repeated
+for its own sake. Each opens with the same three things, so that every message of any kind spreads the news
+and shows its sender to be alive: the stamp of the view its sender holds, the sender's own record, and
+rumours about who is not well.
+
+    Digest   ->  "this is how much I know of these"; also the probe of SWIM, and nothing else if it is empty
+    Delta    <-  "this is newer, and this I lack", which a second Delta brings; also acknowledges the probe
+    PingReq  ->  "I cannot reach that node: can you?"
+    PingAck  <-  "it has answered me"
+
+An encoded message has at most MESSAGE_BYTES_MAX bytes; more, or anything that is not one of these, is a
+BadMessage and nothing else. Addresses are checked where they can become known, in records: elsewhere an
+unknown one is ignored. Must never import `ring` or `node`, nor do any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate, islice, takewhile
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gossip.view import Address, BadAddress, Stamp, parse_address
+
+MESSAGE_BYTES_MAX = 16_384
+"""Small enough to be sent four times a second to a few peers for ever, and never to hold up a client's
+request on the same link."""
+MESSAGE_BYTES_MIN = 2_048
+"""The least bound that leaves room for one entry of each list, with addresses as long as DNS allows."""
+
+Count = Annotated[int, Meta(ge=0)]
+Incarnation = Annotated[int, Meta(ge=0, le=2**62)]
+"""Bounded well below 64 bits, as whoever hears of one has to be able to go above it."""
+
+
+class BadMessage(ValueError):
+    """The bytes are not a message."""
+
+
+class Record(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
+    """What a node says about itself. It alone writes it; of two about one address the greater, field by
+    field, is the newer."""
+
+    address: Address
+    incarnation: Incarnation
+    """Persisted by the node, and raised at each of its starts and to deny a rumour."""
+    version: Count
+    """Counts the changes of the record within one incarnation."""
+    store_id: Count
+    """Made with the data directory: the same address with another one is an emptied, new node."""
+    settled_epoch: Count
+    """The newest view epoch for which the node has nothing left to hand over and nothing left to take."""
+    key_count: Count
+    """Live keys that the node owns."""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What orders the records that a node has really written."""
+        return self.incarnation, self.version
+
+
+class Held(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Which record of a node the sender holds; (0, 0) where it knows the address and nothing else."""
+
+    address: Address
+    incarnation: Incarnation
+    version: Count
+
+
+class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
+    """That incarnation of that node is suspected, or dead. Of two about one address the greater holds: death
+    outranks suspicion."""
+
+    address: Address
+    incarnation: Incarnation
+    dead: bool
+
+
+class _Opening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    view: Stamp
+    record: Record
+    """The sender's own."""
+    rumours: tuple[Rumour, ...]
+
+
+class Digest(_Opening, frozen=True, tag="digest"):
+    held: tuple[Held, ...]
+
+
+class Delta(_Opening, frozen=True, tag="delta"):
+    records: tuple[Record, ...]
+    wants: tuple[Address, ...]
+
+
+class PingReq(_Opening, frozen=True, tag="ping-req"):
+    target: Address
+
+
+class PingAck(_Opening, frozen=True, tag="ping-ack"):
+    target: Address
+
+
+Message: TypeAlias = Digest | Delta | PingReq | PingAck
+
+_Entry = TypeVar("_Entry", Record, Held, Rumour, Address)
+_ENTRY_BYTES_MIN = 4
+"""The shortest address, and nothing beside it."""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    data = _encoder.encode(message)
+    assert len(data) <= MESSAGE_BYTES_MAX, f"{type(message).__name__} of {len(data)} bytes"
+    return data
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`, checked whole. Raises BadMessage."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise BadMessage(f"{len(data)} bytes are more than any message has")
+    try:
+        message: Message = _decoder.decode(data)
+        _check_addresses(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadAddress) as error:
+        raise BadMessage(f"not a message: {error}") from None
+    return message
+
+
+def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
+    """The first of `entries`, as many as have `bytes_max` bytes together when encoded."""
+    drawn = tuple(islice(entries, bytes_max // _ENTRY_BYTES_MIN))
+    if len(_encoder.encode(drawn)) <= bytes_max:
+        return drawn
+    ends = accumulate(len(_encoder.encode(entry)) for entry in drawn)
+    return drawn[: sum(1 for _ in takewhile(lambda end: end <= bytes_max, ends))]
+
+
+def _check_addresses(message: Message) -> None:
+    records = message.records if isinstance(message, Delta) else ()
+    for record in (message.record, *records):
+        if parse_address(record.address) != record.address:
+            raise BadAddress(f"address {record.address!r} is not canonical")

@@ -1,0 +1,183 @@
+"""Which view holds: the value that every node agrees on, its total order, and its validation.
+
+A view says who owns what: a list of shards, each a tuple of replica addresses, and a table from partition to shard. From epoch
+1 on, views are totally ordered by their stamp, (epoch, digest), and the higher one wins, always and everywhere. Were the
+digest not part of the order, the two sides of a cut that both made epoch 5 would never agree; were it not taken over the whole
+content, two different views could pass for one.
+
+A view from outside is decoded and checked whole by `decode_view`, once. Must never import `ring` or `node`, nor do any I/O.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+import xxhash
+
+Address: TypeAlias = str
+"""`host:port` in canonical form, as made by `parse_address`."""
+
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s,]+)):(?P<port>[1-9][0-9]{0,4})")
+_DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+class BadAddress(ValueError):
+    """The text is not an address, or not a list of distinct addresses. `faults`: each of them, naming the entry."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class BadView(ValueError):
+    """The bytes are not a view, or they are one that contradicts itself."""
+
+
+def parse_address(text: str) -> Address:
+    """`text` in canonical form: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
+    match = _HOST_AND_PORT.fullmatch(text.strip())
+    if match is None or int(match["port"]) > 65535:
+        raise BadAddress(f"malformed address {text.strip()!r}")
+    host, port = match["host"], match["port"]
+    try:
+        if match["six"]:
+            return f"[{ipaddress.IPv6Address(match['six']).compressed}]:{port}"
+        if re.fullmatch(r"[0-9.]+", host):
+            return f"{ipaddress.IPv4Address(host)}:{port}"
+    except ValueError:
+        raise BadAddress(f"malformed address {text.strip()!r}") from None
+    if _DNS_NAME.fullmatch(host) is None:
+        raise BadAddress(f"malformed address {text.strip()!r}")
+    return f"{host.lower()}:{port}"
+
+
+def parse_nodes(text: str) -> tuple[Address, ...]:
+    """The addresses of a comma-separated list, in its order. Raises BadAddress: an empty list or entry, a bad one, a duplicate."""
+    nodes: list[Address] = []
+    faults: list[str] = []
+    for entry in text.split(","):
+        try:
+            node = parse_address(entry)
+            if node in nodes:
+                raise BadAddress(f"duplicate address {node!r}")
+            nodes.append(node)
+        except BadAddress as error:
+            faults += error.faults if entry.strip() else ["empty address"]
+    if faults:
+        raise BadAddress(*faults)
+    return tuple(nodes)
+
+
+def host_of(address: Address) -> str:
+    """The host of a canonical address, without the brackets of an IPv6 one."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def port_of(address: Address) -> int:
+    return int(address.rpartition(":")[2])
+
+
+class Stamp(NamedTuple):
+    """What orders views. Every request between nodes carries its sender's."""
+
+    epoch: int
+    digest: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}/{self.digest:016x}"
+
+
+class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, dict=True):
+    """Who owns what, under which epoch. Equal views have equal encodings, and so equal stamps."""
+
+    lineage: int
+    """Digest of the epoch-0 view on which the first change was built; 0 in an epoch-0 view itself."""
+    epoch: int
+    base: Stamp | None
+    """The stamp of the view that this one was built on; None at epoch 0."""
+    coordinator: Address
+    """The node that made this view, for people to see; empty at epoch 0."""
+    repl_factor: int | None
+    """Copies of each shard; None while no factor was ever given (the plain form of the API)."""
+    shards: tuple[tuple[Address, ...], ...]
+    table: bytes
+    """For each partition the index of its shard, as a big-endian 16-bit number."""
+    donors: tuple[tuple[Address, bytes], ...]
+    """Ascending by address: earlier owners that may still hold keys, each with its partitions (ascending, 16 bits each)."""
+
+    @cached_property
+    def stamp(self) -> Stamp:
+        return Stamp(self.epoch, xxhash.xxh3_64_intdigest(self.encoded))
+
+    @cached_property
+    def nodes(self) -> frozenset[Address]:
+        return frozenset(address for replicas in self.shards for address in replicas)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The canonical encoding, over which the digest is taken."""
+        return msgspec.msgpack.encode(self)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the API answers in the plain form: an entry per address instead of one per shard."""
+        return self.repl_factor is None
+
+    @property
+    def lineage_of_successor(self) -> int:
+        """The lineage of any view built on this one."""
+        return self.lineage if self.epoch else self.stamp.digest
+
+
+def decode_view(data: bytes) -> View:
+    """The view in `data`, checked whole. Raises BadView."""
+    try:
+        view = msgspec.msgpack.decode(data, type=View)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadView(f"not a view: {error}") from None
+    check_view(view)
+    return view
+
+
+def check_view(view: View) -> None:
+    """Raises BadView if the view contradicts itself."""
+    addresses = [address for replicas in view.shards for address in replicas]
+    partitions = len(view.table) // 2
+    _demand(0 <= view.epoch < 2**63 and 0 <= view.lineage < 2**64, "epoch or lineage out of range")
+    _demand((view.epoch == 0) == (view.base is None) == (view.lineage == 0) == (not view.coordinator), "half an epoch-0 view")
+    _demand(view.base is None or view.base.epoch < view.epoch, "built on a later view")
+    _demand(view.repl_factor is None or view.repl_factor >= 1, "replication factor below 1")
+    _demand(bool(addresses) and all(view.shards), "a shard without replicas")
+    _demand(len(set(addresses)) == len(addresses), "an address stands in two places")
+    _demand(partitions > 0 and len(view.table) % 2 == 0, "no partitions")
+    _demand(max(_numbers(view.table)) < len(view.shards), "a partition without a shard")
+    donors = [address for address, _ in view.donors]
+    _demand(_ascends(donors), "donors out of order")
+    for _, held in view.donors:
+        _demand(len(held) % 2 == 0 and len(held) > 0, "a donor of nothing")
+        _demand(_ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range")
+    for address in (*addresses, *donors, *filter(None, [view.coordinator])):
+        try:
+            _demand(parse_address(address) == address, f"address {address!r} is not canonical")
+        except BadAddress as error:
+            raise BadView(str(error)) from None
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f">{len(packed) // 2}H", packed)
+
+
+def _ascends(values: Iterable[str] | Iterable[int]) -> bool:
+    ordered = list(values)
+    return all(a < b for a, b in zip(ordered, ordered[1:], strict=False))  # type: ignore[operator]
+
+
+def _demand(holds: bool, fault: str) -> None:
+    if not holds:
+        raise BadView(fault)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import struct
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gossip.view import (
+    BadAddress,
+    BadView,
+    Stamp,
+    View,
+    decode_view,
+    host_of,
+    parse_address,
+    parse_nodes,
+    port_of,
+)
+
+
+def packed(*numbers: int) -> bytes:
+    return struct.pack(f">{len(numbers)}H", *numbers)
+
+
+FIRST = View(
+    lineage=0,
+    epoch=0,
+    base=None,
+    coordinator="",
+    repl_factor=None,
+    shards=(("a:1",), ("b:1",)),
+    table=packed(0, 1, 0, 1),
+    donors=(),
+)
+SECOND = View(
+    lineage=FIRST.stamp.digest,
+    epoch=1,
+    base=FIRST.stamp,
+    coordinator="a:1",
+    repl_factor=2,
+    shards=(("b:1", "c:1"),),
+    table=packed(0, 0, 0, 0),
+    donors=(("a:1", packed(0, 2)),),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("10.10.0.4:13800", "10.10.0.4:13800"),
+        (" 10.10.0.4:13800\n", "10.10.0.4:13800"),
+        ("localhost:1", "localhost:1"),
+        ("Node-1.Example.COM:65535", "node-1.example.com:65535"),
+        ("my_node:80", "my_node:80"),
+        ("[::1]:80", "[::1]:80"),
+        ("[2001:DB8:0:0::1]:80", "[2001:db8::1]:80"),
+    ],
+)
+def test_address_canonical_form(text: str, canonical: str) -> None:
+    assert parse_address(text) == canonical
+    assert parse_address(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        ":80",
+        "host:",
+        "host:0",
+        "host:080",
+        "host:65536",
+        "host:x",
+        "host:80:80",
+        "10.10.0:80",
+        "10.10.0.256:80",
+        "::1:80",
+        "[::1]",
+        "[::g]:80",
+        "[10.0.0.1]:80",
+        "-host:80",
+        "host-:80",
+        "a..b:80",
+        "a b:80",
+        "http://host:80",
+        "a,b:80",
+        "h\u00f6st:80",
+        "x" * 64 + ":80",
+        ".".join(["x" * 60] * 5) + ":80",
+    ],
+)
+def test_address_malformed_is_refused(text: str) -> None:
+    with pytest.raises(BadAddress):
+        parse_address(text)
+
+
+@given(st.text())
+def test_address_any_text_is_canonical_or_refused(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except BadAddress:
+        return
+    assert parse_address(address) == address
+    assert 1 <= port_of(address) <= 65535
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"), [("10.0.0.1:80", "10.0.0.1", 80), ("[::1]:81", "::1", 81), ("n:1", "n", 1)]
+)
+def test_address_host_and_port(address: str, host: str, port: int) -> None:
+    assert (host_of(address), port_of(address)) == (host, port)
+
+
+def test_nodes_keep_their_order() -> None:
+    assert parse_nodes("b:1, A:1,[::1]:2") == ("b:1", "a:1", "[::1]:2")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "empty address"),
+        ("a:1,,b:1", "empty address"),
+        ("a:1,", "empty address"),
+        ("a:1,b", "'b'"),
+        ("a:1,A:1", "duplicate address 'a:1'"),
+    ],
+)
+def test_nodes_bad_list_names_the_entry(text: str, fault: str) -> None:
+    with pytest.raises(BadAddress, match=fault):
+        parse_nodes(text)
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [(Stamp(1, 9), Stamp(2, 1)), (Stamp(2, 1), Stamp(2, 9)), (Stamp(0, 9), Stamp(1, 0))],
+)
+def test_stamp_epoch_first_then_digest(lower: Stamp, higher: Stamp) -> None:
+    assert lower < higher
+
+
+def test_stamp_reads_as_epoch_and_hex() -> None:
+    assert str(Stamp(3, 255)) == "3/00000000000000ff"
+
+
+@pytest.mark.parametrize("view", [FIRST, SECOND])
+def test_view_survives_its_encoding(view: View) -> None:
+    again = decode_view(view.encoded)
+    assert again == view
+    assert again.stamp == view.stamp
+    assert again.encoded == view.encoded
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SECOND, repl_factor=None),
+        replace(SECOND, donors=()),
+        replace(SECOND, shards=(("c:1", "b:1"),)),
+        replace(SECOND, coordinator="b:1"),
+        replace(SECOND, lineage=1),
+        replace(SECOND, base=Stamp(0, 1)),
+    ],
+)
+def test_view_digest_covers_every_field(other: View) -> None:
+    assert other.stamp.epoch == SECOND.stamp.epoch
+    assert other.stamp.digest != SECOND.stamp.digest
+
+
+def test_view_nodes_plain_and_lineage() -> None:
+    assert SECOND.nodes == {"b:1", "c:1"}
+    assert FIRST.plain and not SECOND.plain
+    assert FIRST.lineage_of_successor == FIRST.stamp.digest
+    assert SECOND.lineage_of_successor == SECOND.lineage
+
+
+@pytest.mark.parametrize(
+    ("view", "fault"),
+    [
+        (replace(SECOND, epoch=-1), "out of range"),
+        (replace(SECOND, lineage=-1), "out of range"),
+        (replace(SECOND, epoch=0), "half an epoch-0 view"),
+        (replace(SECOND, base=None), "half an epoch-0 view"),
+        (replace(SECOND, lineage=0), "half an epoch-0 view"),
+        (replace(SECOND, coordinator=""), "half an epoch-0 view"),
+        (replace(FIRST, coordinator="a:1"), "half an epoch-0 view"),
+        (replace(SECOND, base=Stamp(1, 1)), "later view"),
+        (replace(SECOND, repl_factor=0), "replication factor"),
+        (replace(SECOND, shards=()), "without replicas"),
+        (replace(SECOND, shards=(("a:1",), ())), "without replicas"),
+        (replace(SECOND, shards=(("a:1", "a:1"),)), "two places"),
+        (replace(SECOND, shards=(("a:1",), ("a:1",))), "two places"),
+        (replace(SECOND, table=b""), "no partitions"),
+        (replace(SECOND, table=b"\0\0\0"), "no partitions"),
+        (replace(SECOND, table=packed(0, 1)), "without a shard"),
+        (replace(SECOND, donors=(("b:1", packed(0)), ("a:1", packed(0)))), "donors out of order"),
+        (replace(SECOND, donors=(("a:1", packed(0)), ("a:1", packed(1)))), "donors out of order"),
+        (replace(SECOND, donors=(("a:1", b""),)), "donor of nothing"),
+        (replace(SECOND, donors=(("a:1", b"\0"),)), "donor of nothing"),
+        (replace(SECOND, donors=(("a:1", packed(2, 1)),)), "out of order or range"),
+        (replace(SECOND, donors=(("a:1", packed(4)),)), "out of order or range"),
+        (replace(SECOND, shards=(("A:1",),)), "not canonical"),
+        (replace(SECOND, shards=(("a",),)), "malformed"),
+        (replace(SECOND, donors=(("a", packed(0)),)), "malformed"),
+        (replace(SECOND, coordinator="a"), "malformed"),
+    ],
+)
+def test_view_that_contradicts_itself_is_refused(view: View, fault: str) -> None:
+    with pytest.raises(BadView, match=fault):
+        decode_view(view.encoded)
+
+
+@given(st.binary())
+def test_view_garbage_raises_bad_view_only(data: bytes) -> None:
+    with pytest.raises(BadView):
+        decode_view(data)
+
+
+@given(st.data())
+def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
+    encoded = bytearray(SECOND.encoded)
+    for _ in range(data.draw(st.integers(1, 3))):
+        encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        view = decode_view(bytes(encoded))
+    except BadView:
+        return
+    assert decode_view(view.encoded) == view
+
+
+def test_view_with_a_field_too_many_is_refused() -> None:
+    fields = [*msgspec.msgpack.decode(SECOND.encoded), 1]
+    with pytest.raises(BadView):
+        decode_view(msgspec.msgpack.encode(fields))
