@@ -18,7 +18,7 @@ up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=
 	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python tools/up.py
 
 test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" goes to pytest
-	$(BIN)/python -m pytest -m "not docker" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not docker" $(ARGS)
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m docker $(ARGS)

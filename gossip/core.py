@@ -38,9 +38,7 @@ class Output(NamedTuple):
 
 
 class Gossip:
-    def __init__(
-        self, address: Address, store_id: int, incarnation: int, settings: Settings, now: float
-    ) -> None:
+    def __init__(self, address: Address, store_id: int, incarnation: int, settings: Settings, now: float) -> None:
         """`incarnation` is at least 1, persisted, and one higher at every start. Until `set_view`, no other
         node is known."""
         assert incarnation >= 1, "0 stands for a node that was never heard of"
@@ -124,8 +122,7 @@ class Gossip:
             if message.view.epoch >= 1 and message.view > self._stamp:
                 fetch_view_from = sender
             sends += [
-                (requester, self._ping_ack(requester, sender))
-                for requester in self._probing.requesters(sender, now)
+                (requester, self._ping_ack(requester, sender)) for requester in self._probing.requesters(sender, now)
             ]
             sends += self._react(sender, message, rival)
         own = self.record.incarnation
@@ -155,21 +152,16 @@ class Gossip:
 
     def _held(self, rng: Random) -> tuple[Held, ...]:
         """What a digest names: the nodes that changed lately, then some at random."""
-        names = dict.fromkeys(
-            chain(self._news.recent(), self._probing.some(self._settings.digest_sample, rng))
-        )
+        names = dict.fromkeys(chain(self._news.recent(), self._probing.some(self._settings.digest_sample, rng)))
         records = ((name, self._members.record(name)) for name in names if self._is_worth_telling(name))
         held = (
-            Held(name, record.incarnation, record.version) if record else Held(name, 0, 0)
-            for name, record in records
+            Held(name, record.incarnation, record.version) if record else Held(name, 0, 0) for name, record in records
         )
         return fit(held, self._body_bytes_max)
 
     # Messages
 
-    def _react(
-        self, sender: Address, message: Message, rival: Record | None
-    ) -> list[tuple[Address, Message]]:
+    def _react(self, sender: Address, message: Message, rival: Record | None) -> list[tuple[Address, Message]]:
         match message:
             case Digest():
                 return [(sender, self._answer(sender, message, rival))]
@@ -177,9 +169,7 @@ class Gossip:
                 self._learn(message.records, ())
                 if message.wants:
                     wanted = (
-                        self._members.record(address)
-                        for address in message.wants
-                        if self._members.mentionable(address)
+                        self._members.record(address) for address in message.wants if self._members.mentionable(address)
                     )
                     return [(sender, self._delta(sender, filter(None, wanted), ()))]
             case PingReq() if message.target != self._address:

@@ -265,6 +265,4 @@ class Membership(Mapping[Address, Member]):
         for address, doubt in self._doubts.items():
             held = self._records[address]
             assert doubt.rumour.address == address
-            assert held is None or held.incarnation <= doubt.rumour.incarnation, (
-                f"{doubt} stands against {held}"
-            )
+            assert held is None or held.incarnation <= doubt.rumour.incarnation, f"{doubt} stands against {held}"

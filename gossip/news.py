@@ -51,9 +51,7 @@ class News:
 
     def rumours(self) -> list[Rumour]:
         """Those still to be told, the least told first."""
-        return [
-            telling.rumour for telling in sorted(self._tellings.values(), key=lambda telling: telling.times)
-        ]
+        return [telling.rumour for telling in sorted(self._tellings.values(), key=lambda telling: telling.times)]
 
     def told(self, rumours: Iterable[Rumour], tellings_max: int) -> None:
         """These rumours go out in one more message; each ceases to be news with its `tellings_max`th."""

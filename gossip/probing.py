@@ -90,9 +90,7 @@ class Probing:
         """Up to `count` random nodes against which nothing is held; fewer where most are ill."""
         drawn = rng.sample(self._order, min(4 * count, len(self._order)))
         well = [
-            address
-            for address in drawn
-            if address != but and address in self._members and self._members.well(address)
+            address for address in drawn if address != but and address in self._members and self._members.well(address)
         ]
         return well[:count]
 

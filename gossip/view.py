@@ -1,11 +1,12 @@
 """Which view holds: the value that every node agrees on, its total order, and its validation.
 
-A view says who owns what: a list of shards, each a tuple of replica addresses, and a table from partition to shard. From epoch
-1 on, views are totally ordered by their stamp, (epoch, digest), and the higher one wins, always and everywhere. Were the
-digest not part of the order, the two sides of a cut that both made epoch 5 would never agree; were it not taken over the whole
-content, two different views could pass for one.
+A view says who owns what: a list of shards, each a tuple of replica addresses, and a table from partition to shard.
+From epoch 1 on, views are totally ordered by their stamp, (epoch, digest), and the higher one wins, always and
+everywhere. Were the digest not part of the order, the two sides of a cut that both made epoch 5 would never agree; were
+it not taken over the whole content, two different views could pass for one.
 
-A view from outside is decoded and checked whole by `decode_view`, once. Must never import `ring` or `node`, nor do any I/O.
+A view from outside is decoded and checked whole by `decode_view`, once. Must never import `ring` or `node`, nor do any
+I/O.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
+
+T = TypeVar("T", str, int)
 
 Address: TypeAlias = str
 """`host:port` in canonical form, as made by `parse_address`."""
@@ -58,7 +61,8 @@ def parse_address(text: str) -> Address:
 
 
 def parse_nodes(text: str) -> tuple[Address, ...]:
-    """The addresses of a comma-separated list, in its order. Raises BadAddress: an empty list or entry, a bad one, a duplicate."""
+    """The addresses of a comma-separated list, in its order. Raises BadAddress: an empty list or entry, a bad one, a
+    duplicate."""
     nodes: list[Address] = []
     faults: list[str] = []
     for entry in text.split(","):
@@ -109,7 +113,8 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     table: bytes
     """For each partition the index of its shard, as a big-endian 16-bit number."""
     donors: tuple[tuple[Address, bytes], ...]
-    """Ascending by address: earlier owners that may still hold keys, each with its partitions (ascending, 16 bits each)."""
+    """Ascending by address: earlier owners that may still hold keys, each with its partitions (ascending, 16 bits
+    each)."""
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -150,7 +155,10 @@ def check_view(view: View) -> None:
     addresses = [address for replicas in view.shards for address in replicas]
     partitions = len(view.table) // 2
     _demand(0 <= view.epoch < 2**63 and 0 <= view.lineage < 2**64, "epoch or lineage out of range")
-    _demand((view.epoch == 0) == (view.base is None) == (view.lineage == 0) == (not view.coordinator), "half an epoch-0 view")
+    _demand(
+        (view.epoch == 0) == (view.base is None) == (view.lineage == 0) == (not view.coordinator),
+        "half an epoch-0 view",
+    )
     _demand(view.base is None or view.base.epoch < view.epoch, "built on a later view")
     _demand(view.repl_factor is None or view.repl_factor >= 1, "replication factor below 1")
     _demand(bool(addresses) and all(view.shards), "a shard without replicas")
@@ -161,7 +169,9 @@ def check_view(view: View) -> None:
     _demand(_ascends(donors), "donors out of order")
     for _, held in view.donors:
         _demand(len(held) % 2 == 0 and len(held) > 0, "a donor of nothing")
-        _demand(_ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range")
+        _demand(
+            _ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range"
+        )
     for address in (*addresses, *donors, *filter(None, [view.coordinator])):
         try:
             _demand(parse_address(address) == address, f"address {address!r} is not canonical")
@@ -173,9 +183,8 @@ def _numbers(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f">{len(packed) // 2}H", packed)
 
 
-def _ascends(values: Iterable[str] | Iterable[int]) -> bool:
-    ordered = list(values)
-    return all(a < b for a, b in zip(ordered, ordered[1:], strict=False))  # type: ignore[operator]
+def _ascends(values: Sequence[T]) -> bool:
+    return list(values) == sorted(set(values))
 
 
 def _demand(holds: bool, fault: str) -> None:

@@ -67,9 +67,7 @@ def next_placement(old: Placement, nodes: Iterable[Address], factor: int | None)
     return Placement(shards, table)
 
 
-def _most_worth_keeping(
-    old: Sequence[Shard], staying: Sequence[Shard], homes: Sequence[Sequence[int]]
-) -> list[int]:
+def _most_worth_keeping(old: Sequence[Shard], staying: Sequence[Shard], homes: Sequence[Sequence[int]]) -> list[int]:
     """The old shards; ahead are those that still have their first replica, then those with the most left."""
 
     def worth(shard: int) -> tuple[bool, int, int]:

@@ -136,6 +136,4 @@ class Network:
             self.largest = max(self.largest, len(data))
             message = decode(data)
         lost = self.rng.random() < self.loss
-        return (
-            None if lost or to in self.down or to not in self.nodes or (sender, to) in self.deaf else message
-        )
+        return None if lost or to in self.down or to not in self.nodes or (sender, to) in self.deaf else message

@@ -80,9 +80,7 @@ def states(node: Gossip) -> dict[Address, State]:
     ],
 )
 @pytest.mark.parametrize("kind", ["digest", "delta", "ping-req", "ping-ack"])
-def test_view_is_fetched_from_whoever_has_a_newer_one(
-    ours: Stamp, theirs: Stamp, fetches: bool, kind: str
-) -> None:
+def test_view_is_fetched_from_whoever_has_a_newer_one(ours: Stamp, theirs: Stamp, fetches: bool, kind: str) -> None:
     node = gossip()
     node.set_view(ours, NODES)
     kinds: dict[str, Message] = {

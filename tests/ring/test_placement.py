@@ -67,9 +67,7 @@ def test_shard_count_of_nodes_and_factor(count: int, factor: int | None, shards:
         (11, 3, "abcd efgh ijk"),
     ],
 )
-def test_first_placement_shards_are_sorted_nodes_and_spares_spread(
-    count: int, factor: int | None, shards: str
-) -> None:
+def test_first_placement_shards_are_sorted_nodes_and_spares_spread(count: int, factor: int | None, shards: str) -> None:
     assert first_placement("abcdefghijk"[:count], factor).shards == tuple(map(tuple, shards.split()))
 
 
@@ -195,9 +193,7 @@ def uneven(draw: st.DrawFn) -> Placement:
 
 
 @given(histories(), changes)
-def test_next_placement_any_change_is_even_and_complete(
-    old: Placement, change: tuple[str, int | None]
-) -> None:
+def test_next_placement_any_change_is_even_and_complete(old: Placement, change: tuple[str, int | None]) -> None:
     members, factor = change
     check(next_placement(old, members, factor), members, factor)
 

@@ -68,8 +68,6 @@ def test_ring_shard_without_partitions() -> None:
         ((("a", "a"),), pack([0] * PARTITIONS), "named twice"),
     ],
 )
-def test_ring_of_bad_placement_raises(
-    shards: tuple[tuple[str, ...], ...], table: bytes, complaint: str
-) -> None:
+def test_ring_of_bad_placement_raises(shards: tuple[tuple[str, ...], ...], table: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Ring(Placement(shards, table))

@@ -1,0 +1,19 @@
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY requirements.txt ./
+RUN python -m venv /opt/kvs && \
+    /opt/kvs/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.txt
+# What .dockerignore lets through: the packages and their metadata. The tools that install them stay behind.
+COPY . .
+RUN /opt/kvs/bin/pip install --no-deps --no-build-isolation . && /opt/kvs/bin/pip uninstall -y setuptools pip
+
+FROM python:3.11-slim-bookworm
+# /data gets its owner before it becomes a volume, or new volumes would belong to root.
+RUN useradd --system --uid 10001 --no-create-home --home-dir /data kvs && install -d -o kvs -g kvs -m 0750 /data
+COPY --from=build /opt/kvs /opt/kvs
+ENV PATH=/opt/kvs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
+USER kvs
+VOLUME /data
+EXPOSE 13800
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['ADDRESS'].rsplit(':', 1)[1]), timeout=2); c.request('GET', '/kvs/key-count'); raise SystemExit(c.getresponse().status != 200)"]
+CMD ["python", "-m", "node"]

@@ -1,0 +1,53 @@
+"""`python -m bench`: measure, print a table, write results.json and results.svg. Shows whether targets are met; asserts
+nothing.
+
+A quick run shows that the bench works and leaves the committed results alone: its figures are those of a moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from bench.figures import Figure, Results, chart, table
+from bench.measures import FULL, MEASURES, QUICK
+from bench.servers import ROOT, fdatasync_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the store beside a bare aiohttp application.")
+    parser.add_argument("--quick", action="store_true", help="a smoke test of seconds; writes no results")
+    parser.add_argument("--only", nargs="+", choices=[*MEASURES], default=[*MEASURES], help="writes no results")
+    parser.add_argument(
+        "--dir", type=Path, default=ROOT / "data", help="where nodes keep their data: the disk measured"
+    )
+    options = parser.parse_args()
+    options.dir.mkdir(parents=True, exist_ok=True)
+
+    figures = [Figure("fdatasync", 1e3 * fdatasync_s(options.dir), "ms", detail="of 4 KiB, median")]
+    for name in options.only:
+        with tempfile.TemporaryDirectory(dir=options.dir, prefix="bench-") as directory:
+            figures += MEASURES[name](QUICK if options.quick else FULL, Path(directory))
+    print(table(figures))
+    if not options.quick and options.only == [*MEASURES]:
+        results = Results(_machine(), figures)
+        here = Path(__file__).parent
+        (here / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+        (here / "results.svg").write_text(chart(results))
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "processors": str(os.cpu_count()),
+        "Python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The running node, and the only package that does I/O."""

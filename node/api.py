@@ -1,0 +1,237 @@
+"""The HTTP interface for data: parse, call, render. It decides nothing.
+
+Bodies are put together from the texts of the contract, so that a value travels as the bytes in which it was sent:
+numbers keep their digits. A key is taken from the raw path and decoded once; decoded twice, as routers do it, two keys
+would be one.
+
+A request may carry a causal context. While a key lives on one node, every write is on all its owners when it is
+acknowledged, so the empty context covers all that a client has seen, and no other has ever been given out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from aiohttp import web
+
+from gossip.view import Address
+from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable
+from node.replica import Outcome, Replica
+from node.wire import Nothing, Value, Wrote
+
+KEY_CHARACTERS_MAX = 50
+VALUE_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
+"""A value, and beside it a context and some blanks."""
+BODY_S = 10.0
+"""A body that has not arrived within this never will."""
+KEYS = "/kvs/keys/"
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+ADDED = b'"message":"Added successfully","replaced":false'
+UPDATED = b'"message":"Updated successfully","replaced":true'
+RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
+DELETED = b'"doesExist":true,"message":"Deleted successfully"'
+MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
+
+
+class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    causal_context: Any = msgspec.UNSET
+
+    @property
+    def has_context(self) -> bool:
+        return self.causal_context is not msgspec.UNSET
+
+
+NO_BODY = DataBody()
+EMPTY_CONTEXTS: tuple[Any, ...] = (msgspec.UNSET, None, "", "{}", {})
+
+_log = logging.getLogger(__name__)
+_data_bodies = msgspec.json.Decoder(DataBody)
+_encode = msgspec.json.Encoder().encode
+
+
+class Key(NamedTuple):
+    """A key as it stands in the path."""
+
+    raw: bytes
+    fault: str | None
+    """Why it cannot be a key."""
+
+    @classmethod
+    def from_path(cls, raw_path: str) -> Key:
+        """Raises NotFound if the path is that of another resource."""
+        encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # proxies send whole URLs
+        if "/" in encoded:
+            raise NotFound("Not found")
+        raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
+        try:
+            characters = len(raw) if raw.isascii() else len(raw.decode())
+        except UnicodeDecodeError:
+            return cls(raw, "Malformed key")
+        if characters > KEY_CHARACTERS_MAX:
+            return cls(raw, "Key is too long")
+        return cls(raw, None if characters else "Malformed key")
+
+
+class HttpAnswer(NamedTuple):
+    """An answer, for whatever carries it: aiohttp, or `fastpath`."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+    """Beside those that every answer has."""
+
+    def for_aiohttp(self) -> web.Response:
+        return web.Response(status=self.status, body=self.body, headers={**JSON_HEADERS, **self.headers})
+
+
+class DataApi:
+    """What is answered to requests for `KEYS`. `address`: this node's own."""
+
+    def __init__(self, replica: Replica, address: Address) -> None:
+        self._replica = replica
+        self._address = address
+        self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """The handler of aiohttp's routes."""
+        key, data = Key.from_path(request.raw_path), await read_data(request)
+        answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
+        return answer.for_aiohttp()
+
+    def answer_here(self, method: str, key: Key, data: bytes) -> HttpAnswer | None:
+        """What takes no waiting, nor a look at the body; None for all else, which is for `answer`. The hot path."""
+        if method != "GET" or data or key.fault is not None:
+            return None
+        value = self._replica.read_here(key.raw)
+        return None if value is None else _found(value, None, NO_BODY)
+
+    async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
+        """The answer to GET, PUT or DELETE with the body `data`; a fault is rendered with what the context demands."""
+        body = NO_BODY
+        try:
+            body = decode_body(data, _data_bodies, NO_BODY)
+            return await self._methods[method](key, body)
+        except Unavailable as fault:
+            return render_fault(method, fault)
+        except RequestFault as fault:
+            return render_fault(method, fault, **self._context_of(key, body, fault))
+
+    async def _get(self, key: Key, body: DataBody) -> HttpAnswer:
+        if key.fault == "Key is too long":
+            return _reply(404, MISSING % b"GET", None, body)
+        self._demand_valid(key, body)
+        outcome = await self._replica.read(key.raw)
+        assert isinstance(outcome.answer, Value)
+        return _found(outcome.answer, outcome.served_by, body)
+
+    async def _put(self, key: Key, body: DataBody) -> HttpAnswer:
+        if isinstance(body.value, msgspec.UnsetType):
+            raise RequestFault("Value is missing")
+        self._demand_valid(key, body)
+        value = bytes(body.value)
+        if len(value) > VALUE_BYTES_MAX:
+            raise TooLarge("Value is too large")
+        outcome = await self._replica.write(key.raw, value)
+        assert isinstance(outcome.answer, Wrote)
+        if outcome.answer.replaced:
+            return _reply(200, UPDATED, outcome.served_by, body)
+        return _reply(201, ADDED, outcome.served_by, body)
+
+    async def _delete(self, key: Key, body: DataBody) -> HttpAnswer:
+        if key.fault == "Key is too long":
+            return _reply(404, MISSING % b"DELETE", None, body)
+        self._demand_valid(key, body)
+        outcome = await self._replica.write(key.raw, None)
+        return _deleted(outcome, body)
+
+    def _demand_valid(self, key: Key, body: DataBody) -> None:
+        if key.fault is not None:
+            raise RequestFault(key.fault)
+        if body.causal_context not in EMPTY_CONTEXTS or body.causal_context is False:
+            raise RequestFault("Malformed causal context")
+
+    def _context_of(self, key: Key, body: DataBody, fault: RequestFault) -> dict[str, Any]:
+        """With a context, a refused key or value of another shard names the node that it belongs to."""
+        if not body.has_context or fault.error == "Malformed causal context":
+            return {}
+        owner = self._replica.owner(key.raw)
+        foreign = fault.status == 400 and owner != self._address
+        return ({"address": owner} if foreign else {}) | {"causal-context": {}}
+
+
+async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
+    """The JSON object in the body, `absent` if there is no body. Raises RequestFault."""
+    return decode_body(await read_data(request), decoder, absent)
+
+
+async def read_data(request: web.Request) -> bytes:
+    """The body, empty if there is none. Raises RequestFault."""
+    if not request.body_exists:
+        return b""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise RequestFault("The body did not arrive in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge("Value is too large") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise RequestFault("Malformed body") from None
+
+
+def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
+    """The JSON object in `data`, `absent` if that is empty. Raises RequestFault."""
+    if not data:
+        return absent
+    try:
+        if not data.isascii():
+            data.decode()
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RequestFault("Malformed JSON") from None
+
+
+def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
+    """The answer that tells of a fault: its text, its details, and what else the request is owed."""
+    body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
+    return HttpAnswer(fault.status, _encode(body), fault.headers)
+
+
+def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
+    """The answer to a request that ended in `error`: the caller's fault, the disk's, or a mistake of ours, then
+    logged."""
+    if isinstance(error, RequestFault):
+        return render_fault(method, error)
+    if isinstance(error, StorageFault):
+        _log.error("%s %s: %s", method, path, error)
+        return render_fault(method, Unavailable())
+    _log.error("%s %s failed", method, path, exc_info=error)
+    return render_fault(method, InternalFault("Internal error"))
+
+
+def _found(value: Value, served_by: Address | None, body: DataBody) -> HttpAnswer:
+    if value.value is None:
+        return _reply(404, MISSING % b"GET", served_by, body)
+    return _reply(200, RETRIEVED + value.value, served_by, body)
+
+
+def _deleted(outcome: Outcome, body: DataBody) -> HttpAnswer:
+    if isinstance(outcome.answer, Nothing):
+        return _reply(404, MISSING % b"DELETE", outcome.served_by, body)
+    return _reply(200, DELETED, outcome.served_by, body)
+
+
+def _reply(status: int, fields: bytes, served_by: Address | None, body: DataBody) -> HttpAnswer:
+    if served_by is not None:
+        fields += b',"address":' + _encode(served_by)
+    if body.has_context:
+        fields += b',"causal-context":{}'
+    return HttpAnswer(status, b"{" + fields + b"}")

@@ -1,0 +1,115 @@
+"""What a node is told from outside: the environment, read once, checked whole, then frozen.
+
+Every fault of the environment is reported at once, a line each, naming the variable and the entry: an operator who has
+to start a container five times to learn of five typing errors has been told lies four times.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from gossip.view import Address, BadAddress, host_of, parse_address, parse_nodes
+from node.errors import BadEnvironment
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a node is told, and every bound it keeps. Seconds are of the monotonic clock."""
+
+    address: Address
+    view: tuple[Address, ...]
+    """The nodes of the store on an empty disk; may omit `address`."""
+    repl_factor: int | None = None
+    data_dir: Path
+    bind: str | None = None
+    """Listening host; None: all interfaces."""
+
+    request_s: float = 1.8
+    """A client's request is answered within 2 s, whatever is down; the rest is for the way back."""
+    silence_s: float = 0.5
+    """A peer that says nothing for so long is passed over until it answers something sent later."""
+    standstill_s: float = 0.4
+    """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
+    unreachable_s: float = 1.0
+    """A coordinator gives a node this long, twice `silence_s`: it may be in the middle of its own start or
+    standstill."""
+    promise_s: float = 10.0
+    """A promise to a coordinator that died is void after this."""
+    prepare_s: float = 15.0
+    """A coordinator tries for so long to bring its view in force: long enough to outlive another one's promise."""
+    settle_poll_s: float = 0.05
+    """How often a coordinator asks whether all is where it should be; a view change of little data answers within
+    this."""
+    redial_s: float = 0.1
+    """Between two attempts to reach a peer that is wanted; a peer that starts is found within this and a connection's
+    time."""
+    handoff_retry_s: float = 0.25
+    """Between two looks at what is left to hand over or to take."""
+    handoff_streams: int = 8
+    """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
+    batch_bytes: int = 64 * 1024
+    """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """The configuration in `env`. Raises BadEnvironment with a line for each fault."""
+        faults: list[str] = []
+
+        def nodes(variable: str, only_one: bool) -> tuple[Address, ...]:
+            text = env.get(variable, "").strip()
+            if not text:
+                faults.append(f"{variable}: missing")
+                return ()
+            try:
+                return (parse_address(text),) if only_one else parse_nodes(text)
+            except BadAddress as error:
+                faults.extend(f"{variable}: {fault}" for fault in error.faults)
+                return ()
+
+        address = "".join(nodes("ADDRESS", only_one=True))
+        view = nodes("VIEW", only_one=False)
+        factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
+        factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
+        if factor_text and not factor:
+            faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
+        if bind_text and _ip(bind_text) is None:
+            faults.append(f"BIND: {bind_text!r} is not an IP address")
+        if faults:
+            raise BadEnvironment(*faults)
+        host = _ip(host_of(address))
+        data_dir = env.get("DATA_DIR", "").strip() or f"data/{address.replace('[', '').replace(']', '')}"
+        return cls(
+            address=address,
+            view=view,
+            repl_factor=factor,
+            data_dir=Path(data_dir),
+            bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
+        )
+
+    @classmethod
+    def for_test(
+        cls, address: Address, view: tuple[Address, ...], data_dir: Path, repl_factor: int | None = None
+    ) -> Self:
+        """As in production, but quicker to notice that something is gone."""
+        return cls(
+            address=address,
+            view=view,
+            data_dir=data_dir,
+            repl_factor=repl_factor,
+            bind=host_of(address),
+            promise_s=2.0,
+            settle_poll_s=0.01,
+            redial_s=0.02,
+            handoff_retry_s=0.05,
+        )
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None

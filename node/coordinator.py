@@ -1,0 +1,285 @@
+"""One view change: promise, adopt, move, settle. Any node can be its coordinator, in the old view or the new or
+neither.
+
+1. Promise. The lowest reachable address of the old view is asked first and alone: it decides between two coordinators.
+The new
+   epoch is above every one seen or promised.
+2. Adopt. The new view is stored here, then pushed to all. From then on the change completes whatever becomes of this
+node:
+   gossip carries the view, and the nodes move keys by themselves.
+3. Move. That is `sync`; nothing to do here.
+4. Settle. All nodes are asked, again and again, until none that can be reached has anything left to hand over or to
+take.
+
+A change belongs to a task of this node, not to the request that asked for it, so that it completes when the client goes
+away; who asks for the same again joins it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import xxhash
+
+from gossip.view import Address, View
+from node.clock import Time
+from node.config import Config
+from node.errors import Conflict, PeerFault, Unavailable
+from node.placing import Plan, plan_change
+from node.transport import Transport
+from node.views import Views
+from node.wire import (
+    Adopt,
+    Answer,
+    AskStatus,
+    Busy,
+    CountKeys,
+    Foreign,
+    KeyCounts,
+    Promise,
+    Promised,
+    Release,
+    Request,
+    Status,
+    ViewIs,
+)
+from ring.hashing import pack
+
+log = logging.getLogger(__name__)
+
+UNDER_WAY = "Another view change is under way"
+
+
+class Target(NamedTuple):
+    """What was asked for: these nodes with this factor (None: the plain form, one copy)."""
+
+    nodes: frozenset[Address]
+    repl_factor: int | None
+
+    @property
+    def name(self) -> str:
+        """Short and the same on every node, to be compared only."""
+        return f"{self.repl_factor}/{xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(sorted(self.nodes)))}"
+
+    def is_met_by(self, view: View) -> bool:
+        return self.nodes == view.nodes and self.repl_factor == view.repl_factor
+
+
+class Change(NamedTuple):
+    """A view in force, and all nodes that are to hear of it: those of the view it was built on too."""
+
+    view: View
+    nodes: frozenset[Address]
+
+
+class Settled(NamedTuple):
+    """The outcome of a change: the view, and the live keys of each node that could be reached, counted in that
+    state."""
+
+    view: View
+    key_counts: Mapping[Address, int]
+
+
+class _Again(Exception):
+    """Something has changed since this attempt began: begin anew from what is now known."""
+
+
+class Coordinator:
+    """`answer_here` is this node's own handler: it takes part in its own changes like any other node."""
+
+    def __init__(
+        self,
+        config: Config,
+        time: Time,
+        views: Views,
+        transport: Transport,
+        answer_here: Callable[[Request], Awaitable[Answer]],
+    ) -> None:
+        self._config = config
+        self._time = time
+        self._views = views
+        self._transport = transport
+        self._answer_here = answer_here
+        self._preparing: dict[Target, asyncio.Task[Change]] = {}
+
+    async def close(self) -> None:
+        for task in self._preparing.values():
+            task.cancel()
+        if self._preparing:
+            await asyncio.wait(self._preparing.values())
+
+    # What the API calls
+
+    async def change(self, nodes: Iterable[Address], repl_factor: int | None) -> Change:
+        """Bring a view of `nodes` in force; returns as soon as nothing can stop it. `repl_factor` None keeps the
+        present one. One at a time: nodes let a coordinator replace its own promise, for its earlier attempt must be
+        over then. Raises Conflict or Unavailable."""
+        target = self._target(nodes, repl_factor)
+        task = self._preparing.get(target)
+        if task is None:
+            if self._preparing:
+                raise Conflict(UNDER_WAY)
+            task = self._preparing[target] = asyncio.create_task(self._prepare(target))
+            task.add_done_callback(lambda _: self._preparing.pop(target, None))
+        return await asyncio.shield(task)
+
+    async def settled(self, change: Change) -> Settled:
+        """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
+        target = Target(change.view.nodes, change.view.repl_factor)
+        while True:
+            statuses = await self._statuses(change.nodes)
+            if len(statuses) < len(change.nodes) and self._is_settled(statuses):
+                statuses |= await self._statuses(change.nodes - statuses.keys(), self._config.unreachable_s)
+            if not target.is_met_by(self._views.current):
+                raise Conflict("Superseded by another view change")
+            if self._is_settled(statuses):
+                return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
+            behind = [node for node, status in statuses.items() if status.view < self._views.stamp]
+            await asyncio.gather(*map(self._push, behind))
+            await asyncio.sleep(self._config.settle_poll_s)
+
+    def _is_settled(self, statuses: Mapping[Address, Status]) -> bool:
+        return all(status.view == self._views.stamp and status.settled for status in statuses.values())
+
+    async def plan(self, nodes: Iterable[Address], repl_factor: int | None) -> tuple[Plan, dict[int, int]]:
+        """What a change would do, and how many live keys each partition holds that would move."""
+        target = self._target(nodes, repl_factor)
+        statuses = await self._statuses(self._views.current.nodes | target.nodes, self._config.unreachable_s)
+        self._demand_reachable(target.nodes, statuses)
+        plan = plan_change(self._views.current, target.nodes, target.repl_factor, statuses)
+        counts: dict[int, int] = {}
+        for source, partitions in plan.partitions_by_source().items():
+            answer = await self._call(source, CountKeys(pack(partitions)))
+            if isinstance(answer, KeyCounts):
+                counts.update(zip(partitions, answer.counts, strict=True))
+        return plan, counts
+
+    async def progress(self) -> dict[Address, Status | None]:
+        """Where each node of the view and each donor stands; None where it cannot be reached."""
+        view = self._views.current
+        nodes = view.nodes | {donor for donor, _ in view.donors}
+        statuses = await self._statuses(nodes)
+        return {node: statuses.get(node) for node in sorted(nodes)}
+
+    # Promise and adopt
+
+    def _target(self, nodes: Iterable[Address], repl_factor: int | None) -> Target:
+        return Target(frozenset(nodes), self._views.current.repl_factor if repl_factor is None else repl_factor)
+
+    async def _prepare(self, target: Target) -> Change:
+        deadline = self._time.monotonic() + self._config.prepare_s
+        while self._time.monotonic() < deadline:
+            try:
+                return await self._attempt(target)
+            except _Again:
+                await asyncio.sleep(self._config.settle_poll_s)
+        raise Conflict(UNDER_WAY)
+
+    async def _attempt(self, target: Target) -> Change:
+        """One try at bringing `target` in force. Raises _Again if it was built on sand."""
+        old = self._views.current
+        nodes = old.nodes | {donor for donor, _ in old.donors} | target.nodes
+        statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
+        await self._learn_newest(old, statuses)
+        if target.is_met_by(old):
+            return Change(old, nodes)
+        self._demand_reachable(target.nodes, statuses)
+        self._demand_nothing_moves(old, statuses)
+
+        epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
+        request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
+        promised: set[Address] = set()
+        arbiter = [node for node in sorted(old.nodes) if node in statuses][:1]
+        adopted = False
+        try:
+            for round_ in (arbiter, [node for node in statuses if node not in arbiter]):
+                answers = await asyncio.gather(*(self._call(node, request) for node in round_))
+                replies = dict(zip(round_, answers, strict=True))
+                promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
+                self._demand_promises(target, replies)
+            plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
+            view = plan.view(old, epoch, self._config.address)
+            if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
+                raise _Again
+            adopted = True
+        finally:
+            if not adopted:
+                await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
+        await asyncio.gather(*map(self._push, promised))
+        return Change(view, nodes)
+
+    async def _learn_newest(self, old: View, statuses: Mapping[Address, Status]) -> None:
+        """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's."""
+        newest = max(statuses, key=lambda node: statuses[node].view)
+        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.stamp]
+        if statuses[newest].view.epoch and statuses[newest].view > old.stamp:
+            await self._views.greet(newest)
+        elif old.epoch == 0 and others:
+            await asyncio.gather(*map(self._views.greet, others))
+            raise _Again
+        if self._views.current is not old:
+            raise _Again
+
+    def _demand_reachable(self, nodes: Iterable[Address], statuses: Mapping[Address, Status]) -> None:
+        unreachable = sorted(set(nodes) - statuses.keys())
+        if unreachable:
+            raise Unavailable(unreachable=unreachable)
+
+    def _demand_nothing_moves(self, old: View, statuses: Mapping[Address, Status]) -> None:
+        """A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does
+        not."""
+        for node, status in statuses.items():
+            if status.view == old.stamp:
+                gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
+            else:
+                gets_on = node in old.nodes
+            if gets_on:
+                raise Conflict(UNDER_WAY) if old.epoch else _Again
+
+    def _demand_promises(self, target: Target, replies: Mapping[Address, Answer | None]) -> None:
+        """Raises Conflict, Unavailable or _Again unless all have promised. A node that fell silent in between may be
+        left out if it is being removed."""
+        foreign = sorted(node for node, answer in replies.items() if isinstance(answer, Foreign))
+        if foreign:
+            raise Conflict(f"{', '.join(foreign)}: holds the data of another cluster", foreign=foreign)
+        for answer in replies.values():
+            if isinstance(answer, Busy):
+                if answer.target == target.name:
+                    raise _Again
+                raise Conflict(UNDER_WAY)
+        if any(isinstance(answer, ViewIs) for answer in replies.values()):
+            raise _Again
+        silent = sorted(node for node, answer in replies.items() if answer is None and node in target.nodes)
+        if silent:
+            raise Unavailable(unreachable=silent)
+
+    async def _push(self, node: Address) -> None:
+        answer = await self._call(node, Adopt(self._views.current.encoded))
+        if not isinstance(answer, ViewIs):
+            log.info("%s has not taken view %s yet: %s", node, self._views.stamp, answer)
+
+    # Asking
+
+    async def _statuses(self, nodes: Iterable[Address], patience_s: float = 0.0) -> dict[Address, Status]:
+        """Where those of `nodes` stand that can be reached."""
+        asked = sorted(nodes)
+        answers = await asyncio.gather(*(self._call(node, AskStatus(), patience_s) for node in asked))
+        return {node: answer for node, answer in zip(asked, answers, strict=True) if isinstance(answer, Status)}
+
+    async def _call(self, node: Address, request: Request, patience_s: float = 0.0) -> Answer | None:
+        """None if the node cannot be reached: it refused, or was silent. It is tried again for `patience_s`."""
+        if node == self._config.address:
+            return await self._answer_here(request)
+        deadline = self._time.monotonic() + patience_s
+        while True:
+            try:
+                return await self._transport.call(node, request, self._views.stamp, self._config.unreachable_s)
+            except PeerFault as fault:
+                if self._time.monotonic() >= deadline:
+                    log.debug("%s: %s", node, fault)
+                    return None
+                await asyncio.sleep(self._config.settle_poll_s)

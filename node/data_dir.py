@@ -1,0 +1,157 @@
+"""The data directory of a node: its lock, its store file, and what may be wrong with them.
+
+LMDB maps the store file, and to touch a page beyond the end of the file is SIGBUS: death without a word.
+LMDB writes pages wherever the map has room and never sets the file's length, so a short file tells it
+nothing. Here the file is made as long as the map, and durably so, before there is such a map (it is sparse:
+what was never written takes no space), and LMDB never shrinks it. So the invariant: no meta page knows of a
+larger map than the file is long. A file that breaks it was truncated, and is refused before it is mapped.
+
+A new store is made under another name, and renamed when it is whole and on stable storage. So no crash of
+ours leaves a short or empty store file: such a file is damage, and never taken for a new store.
+
+Only this module and `disk` may import lmdb.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import lmdb
+
+from node.errors import BadDataDir
+
+MAP_BYTES_FIRST = 2**30
+"""Room for some four million small records; costs address space only. It doubles when full."""
+
+_FORMAT = 0
+"""LMDB 0.9, which any tool can read; 1.0 writes another format."""
+_META = struct.Struct("=10xH4x" + "II8xQ" + "I44x48x" + "QQ")
+"""Flags of the page; magic, version, (address), map bytes; page bytes, (the rest of the tree of free pages,
+the main tree); last page, transaction: `MDB_page` and `MDB_meta` of mdb.c on a 64-bit machine."""
+_META_PAGE, _MAGIC, _VERSION = 0x08, 0xBEEFC0DE, 1
+
+
+class _Meta(NamedTuple):
+    """What a meta page says. There are two, written in turn; the one of the later transaction holds."""
+
+    flags: int
+    magic: int
+    version: int
+    map_bytes: int
+    page_bytes: int
+    last_page: int
+    transaction: int
+
+    @property
+    def sound(self) -> bool:
+        return (
+            bool(self.flags & _META_PAGE)
+            and (self.magic, self.version) == (_MAGIC, _VERSION)
+            and self.page_bytes in (2**n for n in range(8, 17))
+            and (self.last_page + 1) * self.page_bytes <= self.map_bytes
+        )
+
+
+class DataDir:
+    """Locked for this process until `close`; its store file has been looked at and found sound."""
+
+    def __init__(self, path: Path, map_bytes_first: int = MAP_BYTES_FIRST) -> None:
+        """Raises BadDataDir."""
+        self._path = path
+        self._file = path / "store.lmdb"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                self._claim()
+                if not os.path.lexists(self._file):
+                    self._create(map_bytes_first)
+                self._check()
+            except BaseException:
+                os.close(self._lock)
+                raise
+        except OSError as error:
+            raise BadDataDir(f"DATA_DIR {path}: {error.strerror}") from error
+
+    def open(self) -> lmdb.Environment:
+        """The store, mapped to the length of its file. Raises lmdb.Error, OSError."""
+        map_size = self._file.stat().st_size
+        return lmdb.open(
+            str(self._file), map_size=map_size, subdir=False, lock=False, create=False, lib_version=_FORMAT
+        )
+
+    def grow(self) -> None:
+        """Double the room that the next `open` maps. Raises OSError."""
+        _set_length(self._file, 2 * self._file.stat().st_size)
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadDataDir(f"DATA_DIR {self._path}: in use by another node") from None
+
+    def _create(self, map_bytes: int) -> None:
+        draft = self._path / "store.new"
+        draft.unlink(missing_ok=True)
+        try:
+            lmdb.open(str(draft), map_size=map_bytes, subdir=False, lock=False, lib_version=_FORMAT).close()
+        except lmdb.Error as error:
+            raise BadDataDir(f"DATA_DIR {self._path}: {error}") from error
+        _set_length(draft, map_bytes)
+        draft.rename(self._file)
+        _sync(self._path)
+        _sync(self._path.absolute().parent)
+
+    def _check(self) -> None:
+        """Raises BadDataDir if the store file is not one, or not all of one: before it is mapped."""
+        if not self._file.is_file():
+            raise self._damage("not a file")
+        length = self._file.stat().st_size
+        with self._file.open("rb") as file:
+            first = self._read_meta(file, length)
+            file.seek(first.page_bytes)
+            newer = max(first, self._read_meta(file, length), key=lambda meta: meta.transaction)
+        if length < newer.map_bytes:
+            raise self._damage(f"truncated, {length} of {newer.map_bytes} bytes are left")
+        try:
+            with self.open() as environment, environment.begin() as reader, reader.cursor() as cursor:
+                cursor.first()
+                cursor.last()
+        except lmdb.Error as error:
+            raise self._damage(str(error)) from error
+
+    def _read_meta(self, file: BinaryIO, length: int) -> _Meta:
+        page = file.read(_META.size)
+        if len(page) < _META.size:
+            raise self._damage(f"truncated, {length} bytes are left")
+        meta = _Meta(*_META.unpack(page))
+        if not meta.sound:
+            raise self._damage("not a store of this program")
+        return meta
+
+    def _damage(self, what: str) -> BadDataDir:
+        return BadDataDir(f"DATA_DIR {self._path}: {self._file.name} is damaged: {what}")
+
+
+def _set_length(path: Path, length: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, length)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""Every fault that crosses a module boundary: one tree for "the caller erred", one for "we or a peer failed".
+
+Library exceptions are translated into these at the seam that uses the library, once. `STATUS` is the only place that
+maps them to HTTP statuses. Must import nothing of ours, so that anything may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class StartupFault(Exception):
+    """The process cannot start. `faults` are one line each, for stderr; `status` is the exit status."""
+
+    status = 1
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class BadEnvironment(StartupFault):
+    status = 2
+
+
+class BadDataDir(StartupFault):
+    """DATA_DIR is unwritable, locked by another node, or damaged."""
+
+
+class RequestFault(Exception):
+    """The caller erred, or asked for what cannot be done now: `error` is the text of the answer, `details` its further
+    fields."""
+
+    status = 400
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, error: str, **details: Any) -> None:
+        super().__init__(error)
+        self.error = error
+        self.details = details
+
+
+class NotFound(RequestFault):
+    status = 404
+
+
+class TooLarge(RequestFault):
+    status = 413
+
+
+class Conflict(RequestFault):
+    """Another view change is under way, or a node belongs to another cluster."""
+
+    status = 409
+
+
+class Unavailable(RequestFault):
+    """Nobody who could answer can be reached in time. The operation may have happened if `ambiguous`, at most once."""
+
+    status = 503
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+    def __init__(self, error: str = "Unable to satisfy request", **details: Any) -> None:
+        super().__init__(error, **details)
+
+
+class InternalFault(RequestFault):
+    """A mistake of ours."""
+
+    status = 500
+
+
+class PeerFault(Exception):
+    """A call to a peer brought no answer. Whether the peer executed it is told by the subclass."""
+
+
+class PeerRefused(PeerFault):
+    """There was no connection, and none could be made: the call was not executed."""
+
+
+class PeerLost(PeerFault):
+    """The connection broke, or the peer was silent too long, after the call was sent: it may have been executed."""
+
+
+class Fenced(Exception):
+    """A write job was queued under a view that the store has left: nothing was written, and the request must be routed
+    anew."""
+
+
+class StorageFault(Exception):
+    """The disk refused a write (full, or failing): nothing of the batch was acknowledged."""

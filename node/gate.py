@@ -1,0 +1,99 @@
+"""When this node may act as an owner: not before it has asked around whether it still is one.
+
+A process that starts, or finds that it stood still (paused, or starved of its processor), may have been replaced in the
+meantime: a view change does not wait for a node that is being removed. Served from the old view, a read would return
+what the new owner has long overwritten. So the gate is shut until every node of the view has said which view it holds,
+or refused the connection, or been silent for the time that makes a peer silent.
+
+A standstill is noticed at the first thing that a node does after it, whatever that is: a request, or the next beat.
+Whoever asks whether the gate is open thereby shows that the process runs, so a node that is merely busy does not take
+itself for paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from gossip.view import Address
+from node.clock import Time
+from node.config import Config
+from node.transport import Transport
+from node.views import Views
+
+log = logging.getLogger(__name__)
+
+HELLOS_MAX = 16
+"""In a large view, this many at random besides the donors: any one of them that heard of a newer view tells it."""
+
+
+class Gate:
+    """Needs a running event loop; `run` must be running."""
+
+    def __init__(self, config: Config, time: Time, rng: random.Random, transport: Transport, views: Views) -> None:
+        self._config = config
+        self._time = time
+        self._rng = rng
+        self._transport = transport
+        self._views = views
+        self._open = asyncio.Event()
+        self._ask = asyncio.Event()
+        self._ask.set()
+        self._ran_at = time.monotonic()
+
+    def is_open(self) -> bool:
+        """Whether this node may act as an owner now. Call it before every act."""
+        now = self._time.monotonic()
+        if now - self._ran_at > self._config.standstill_s:
+            self._stood_still()
+        self._ran_at = now
+        return self._open.is_set()
+
+    async def opened(self, deadline: float) -> bool:
+        """Wait until the gate is open, at most until `deadline` (monotonic)."""
+        while not self.is_open():
+            try:
+                async with asyncio.timeout(deadline - self._time.monotonic()):
+                    await self._open.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    async def run(self) -> None:
+        """Beat, and ask around whenever that is needed; for as long as the node runs."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            tasks.create_task(self._watch_environment())
+            while True:
+                await self._ask.wait()
+                self._ask.clear()
+                await asyncio.gather(*map(self._views.greet, self._whom_to_ask()))
+                if not self._ask.is_set():
+                    self._open.set()
+
+    async def _beat(self) -> None:
+        while True:
+            self.is_open()
+            await asyncio.sleep(self._config.standstill_s / 8)
+
+    async def _watch_environment(self) -> None:
+        """At epoch 0, ask the nodes that the environment names until each has answered, however late it appears."""
+        unheard = set(self._config.view) - {self._config.address}
+        while unheard and self._views.current.epoch == 0:
+            peers = sorted(unheard)
+            answered = await asyncio.gather(*map(self._views.greet, peers))
+            unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard}
+            await asyncio.sleep(self._config.silence_s)
+
+    def _stood_still(self) -> None:
+        log.warning("this process stood still: asking the other nodes before serving on")
+        self._open.clear()
+        self._ask.set()
+        self._transport.reset()
+
+    def _whom_to_ask(self) -> Iterable[Address]:
+        donors = self._views.donors.by_donor().keys()
+        others = sorted(self._views.current.nodes - donors - {self._config.address})
+        return [*donors, *self._rng.sample(others, min(HELLOS_MAX, len(others)))]

@@ -1,0 +1,247 @@
+"""One node, put together: which part of it answers which call, and the tasks that run as long as it does.
+
+Clock, chance, store and transport come in from outside, so that whole clusters can live in one process. What a node is
+called by others is decided in `answer`, and only there: a call under another view than this node's never reaches the
+part it is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+from typing import NamedTuple
+
+import gossip.messages
+from gossip.core import Gossip, Output
+from gossip.loop import rounds
+from gossip.settings import Settings
+from gossip.view import Address, Stamp, View
+from node.clock import HybridClock, Time
+from node.config import Config
+from node.coordinator import Coordinator
+from node.errors import StorageFault
+from node.gate import Gate
+from node.replica import Replica
+from node.store import Store
+from node.sync import Sync
+from node.transport import Answering, Transport
+from node.views import Views
+from node.wire import (
+    Adopt,
+    Answer,
+    AskStatus,
+    Claim,
+    CountKeys,
+    Fetch,
+    FetchView,
+    Hello,
+    Holding,
+    KeyCounts,
+    Promise,
+    Push,
+    Read,
+    Release,
+    Request,
+    Status,
+    Unable,
+    ViewIs,
+    Write,
+)
+from ring.hashing import unpack
+
+log = logging.getLogger(__name__)
+
+CLIENTS_RECENT_S = 0.1
+"""A client's request this long ago means that there will be more: transfers leave them room."""
+
+
+class Identity(NamedTuple):
+    """Which store this is, and how often it was started."""
+
+    store_id: int
+    incarnation: int
+
+
+async def identify(store: Store, rng: random.Random) -> Identity:
+    """Who this node is: a random store id made with the data directory, and an incarnation that rises with every
+    start."""
+    known = store.setting("store_id")
+    store_id = rng.getrandbits(64) if known is None else int.from_bytes(known)
+    incarnation = int.from_bytes(store.setting("incarnation") or b"\0") + 1
+    if known is None:
+        await store.set("store_id", store_id.to_bytes(8))
+    await store.set("incarnation", incarnation.to_bytes(8))
+    return Identity(store_id, incarnation)
+
+
+class Node:
+    def __init__(
+        self,
+        config: Config,
+        time: Time,
+        rng: random.Random,
+        store: Store,
+        identity: Identity,
+        transport: Transport,
+        gossip_settings: Settings | None = None,
+    ) -> None:
+        self.config = config
+        self._time = time
+        self._rng = rng
+        self._store = store
+        ceiling = int.from_bytes(store.setting("ceiling") or b"\0")
+        self.clock = HybridClock(time, identity.store_id, ceiling, self._store_ceiling)
+        self.transport = transport
+        transport.attach(self.clock, self)
+        self.views = Views(config, store, time, self.transport)
+        self.gate = Gate(config, time, rng, self.transport, self.views)
+        self.replica = Replica(config, time, self.clock, store, self.views, self.gate, self.transport)
+        self.sync = Sync(config, time, store, self.views, self.transport, self._clients_served)
+        self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
+        self._gossip_settings = gossip_settings or Settings()
+        self.gossip = Gossip(
+            config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
+        )
+        self._tasks = asyncio.TaskGroup()
+        self._learning: set[Address] = set()
+        self.views.listeners.append(self._gossip_view)
+
+    async def start(self) -> None:
+        """Before `run`. Raises StorageFault."""
+        await self.views.start()
+        self._gossip_view()
+
+    async def run(self) -> None:
+        """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
+        everybody."""
+        async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
+            self._tasks.create_task(self.gate.run())
+            self._tasks.create_task(self.sync.run())
+
+    async def close(self) -> None:
+        """After `run` has ended: give up what is under way, and every link."""
+        await self.coordinator.close()
+        await self.transport.close()
+
+    @property
+    def key_count(self) -> int:
+        """The live keys that this node owns."""
+        partitions = self.views.ring.partitions_of(self.config.address)
+        return sum(self._store.stats(partition).live for partition in partitions)
+
+    # Other nodes
+
+    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
+        if stamp == self.views.stamp or request.any_view:
+            return self._act(sender, stamp, budget_s, request)
+        return self._answer_reconciled(sender, stamp, budget_s, request)
+
+    async def _answer_reconciled(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answer:
+        refusal = await self.views.reconcile(sender, stamp)
+        if refusal is not None:
+            return refusal
+        answer = self._act(sender, stamp, budget_s, request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _answer_here(self, request: Request) -> Answer:
+        answer = self._act(self.config.address, self.views.stamp, self.config.request_s, request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _act(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
+        match request:
+            case Read() | Write():
+                return self.replica.serve(request, budget_s)
+            case Fetch(key):
+                return self.replica.fetch(key)
+            case Push():
+                return self.sync.push(sender, stamp, request)
+            case Holding():
+                return self.sync.announced(sender, stamp, request)
+            case Claim():
+                return self.sync.claim(sender)
+            case Hello():
+                return self.views.hello(sender, request)
+            case FetchView():
+                return ViewIs(self.views.current.encoded)
+            case Promise():
+                return self.views.promise(request)
+            case Release(epoch, coordinator):
+                return self._release(epoch, coordinator)
+            case Adopt(view):
+                return self._adopt(view, sender)
+            case AskStatus():
+                return self.status()
+            case CountKeys(partitions):
+                return self._key_counts(partitions)
+
+    def _key_counts(self, packed: bytes) -> Answer:
+        try:
+            return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
+        except (ValueError, IndexError):
+            return Unable()
+
+    async def _release(self, epoch: int, coordinator: Address) -> Answer:
+        await self.views.release(epoch, coordinator)
+        return ViewIs(self.views.current.encoded)
+
+    async def _adopt(self, view: bytes, sender: Address) -> Answer:
+        return await self.views.take(view, sender) or ViewIs(self.views.current.encoded)
+
+    def status(self) -> Status:
+        promisee = self.views.promisee()
+        return Status(
+            self.views.stamp,
+            promisee.epoch,
+            promisee.target,
+            self.key_count,
+            self.sync.handing(),
+            self.sync.waiting(),
+            self.sync.is_settled(),
+        )
+
+    # Gossip
+
+    def hear(self, sender: Address, message: gossip.messages.Message) -> None:
+        self._do(self.gossip.receive(sender, message, self._time.monotonic()))
+
+    def _start_round(self) -> None:
+        view = self.views.current
+        self.gossip.update(view.epoch if self.sync.is_settled() else max(0, view.epoch - 1), self.key_count)
+        self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
+
+    def _do(self, output: Output) -> None:
+        for to, message in output.sends:
+            self.transport.cast(to, message)
+        if output.incarnation is not None:
+            self._tasks.create_task(self._store_incarnation(output.incarnation))
+        newer = output.fetch_view_from
+        if newer is not None and newer not in self._learning:
+            self._learning.add(newer)
+            self._tasks.create_task(self._learn_from(newer))
+
+    async def _learn_from(self, peer: Address) -> None:
+        try:
+            await self.views.learn(peer, FetchView())
+        finally:
+            self._learning.discard(peer)
+
+    def _gossip_view(self) -> None:
+        view: View = self.views.current
+        self.gossip.set_view(view.stamp, view.nodes)
+
+    # What is remembered
+
+    async def _store_ceiling(self, ceiling: int) -> None:
+        await self._store.set("ceiling", ceiling.to_bytes(8))
+
+    async def _store_incarnation(self, incarnation: int) -> None:
+        """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""
+        try:
+            await self._store.set("incarnation", incarnation.to_bytes(8))
+        except StorageFault as fault:
+            log.error("cannot store incarnation %d: %s", incarnation, fault)
+
+    def _clients_served(self) -> bool:
+        return self._time.monotonic() - self.replica.served_at < CLIENTS_RECENT_S

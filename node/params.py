@@ -1,0 +1,63 @@
+"""What may be typed where the `kvs` command wants addresses, a key, or a value.
+
+Owns the one liberty that is taken with input: a value that is not JSON is a string, unless it looks as if it
+were meant to be JSON, for then a forgotten bracket would be stored without a word. Imports nothing of the
+node.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeAlias
+
+import click
+import msgspec
+
+from gossip.view import BadAddress, parse_nodes
+
+Addresses: TypeAlias = tuple[str, ...]
+
+
+class AddressList(click.ParamType[Addresses]):
+    name = "addresses"
+
+    def convert(self, value: str | Addresses, param: click.Parameter | None, ctx: click.Context | None) -> Addresses:
+        try:
+            return value if isinstance(value, tuple) else parse_nodes(value)
+        except BadAddress as error:
+            self.fail(str(error), param, ctx)
+
+
+class Key(click.ParamType[str]):
+    name = "key"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("a key has at least one character.", param, ctx)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail("not valid UTF-8.", param, ctx)
+        return value
+
+
+class Value(click.ParamType[bytes]):
+    """A JSON text. `-` stands for the standard input."""
+
+    name = "value"
+
+    def convert(self, value: str | bytes, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            data = sys.stdin.buffer.read().removesuffix(b"\n") if value == "-" else value.encode()
+            text = data.decode()
+        except UnicodeError:
+            self.fail("not valid UTF-8.", param, ctx)
+        try:
+            msgspec.json.decode(data, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if text.lstrip().startswith(("{", "[", '"', "-")):
+                self.fail(f"neither JSON nor a plain string: {error}", param, ctx)
+            return msgspec.json.encode(text)
+        return data

@@ -1,0 +1,66 @@
+"""From one view to the next: where the keys will live, and who may still hold them. Pure functions.
+
+The donors of a partition are its earlier owners that answered the coordinator, and whoever those were themselves still
+waiting for. An earlier owner that did not answer is not named: it is down and being removed, and nobody shall wait for
+it. Should it return, it announces itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gossip.view import Address, View
+from node.views import ring_of
+from node.wire import Status
+from ring.hashing import PARTITIONS, pack
+from ring.placement import Placement, next_placement
+from ring.reshard import Move, moves
+from ring.ring import Ring
+
+
+class Plan(NamedTuple):
+    placement: Placement
+    ring: Ring
+    repl_factor: int | None
+    moves: tuple[Move, ...]
+    donors: Mapping[Address, Iterable[int]]
+    """The partitions of which each may hold keys."""
+
+    def partitions_by_source(self) -> dict[Address, list[int]]:
+        """The partitions that leave each present owner."""
+        partitions: dict[Address, list[int]] = {}
+        for move in self.moves:
+            partitions.setdefault(move.sources[0], []).append(move.partition)
+        return partitions
+
+    def view(self, old: View, epoch: int, coordinator: Address) -> View:
+        donors = tuple((address, pack(sorted(partitions))) for address, partitions in sorted(self.donors.items()))
+        return View(
+            old.lineage_of_successor,
+            epoch,
+            old.stamp,
+            coordinator,
+            self.repl_factor,
+            self.placement.shards,
+            self.placement.table,
+            donors,
+        )
+
+
+def plan_change(
+    old: View, nodes: Iterable[Address], repl_factor: int | None, answered: Mapping[Address, Status]
+) -> Plan:
+    """The next view's content. `answered`: where those who will hear of the new view stand."""
+    placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
+    old_ring, new_ring = ring_of(old), Ring(placement)
+    donors: dict[Address, set[int]] = {}
+    for partition in range(PARTITIONS):
+        owners = new_ring.owners(partition)
+        for source in old_ring.owners(partition):
+            status = answered.get(source)
+            awaited = (owed.address for owed in status.waiting) if status else ()
+            for address in (source, *awaited):
+                if address in answered and address not in owners:
+                    donors.setdefault(address, set()).add(partition)
+    return Plan(placement, new_ring, repl_factor, tuple(moves(old_ring, new_ring)), donors)

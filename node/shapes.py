@@ -1,0 +1,154 @@
+"""The store's answers as its clients read them: typed, checked once where they come in.
+
+Owns which fields a client relies on; further ones are ignored, so that a node may tell more than its clients
+know. Written out again, they are what `kvs -o json` prints: to rename a field here breaks somebody's program.
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class _Body(msgspec.Struct, frozen=True, rename="kebab"):
+    pass
+
+
+class ErrorBody(_Body, frozen=True):
+    error: str
+    unreachable: tuple[str, ...] = ()
+
+
+class Got(_Body, frozen=True):
+    value: msgspec.Raw
+
+
+class Put(_Body, frozen=True):
+    replaced: bool
+
+
+class Nothing(_Body, frozen=True):
+    """The status said it all."""
+
+
+class NodeStatus(_Body, frozen=True):
+    address: str
+    state: str
+    member: bool
+    shard_id: str | None
+    key_count: int | None
+    settled_epoch: int | None
+
+
+class Status(_Body, frozen=True):
+    address: str
+    epoch: int
+    digest: str
+    state: str
+    repl_factor: int | None
+    nodes: tuple[NodeStatus, ...]
+
+
+class ShardShare(_Body, frozen=True):
+    shard_id: str
+    replicas: tuple[str, ...]
+    partitions: int
+
+
+class RingMap(_Body, frozen=True):
+    epoch: int
+    digest: str
+    repl_factor: int | None
+    partitions: int
+    shards: tuple[ShardShare, ...]
+    ranges: tuple[tuple[int, int, str], ...]
+    """First and last partition, both included, and the id of their shard."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(address for shard in self.shards for address in shard.replicas)
+
+    def shard_of(self, partition: int) -> ShardShare:
+        """Raises ValueError if the answer gives the partition to no shard."""
+        for first, last, shard_id in self.ranges:
+            if first <= partition <= last:
+                return next(shard for shard in self.shards if shard.shard_id == shard_id)
+        raise ValueError(f"partition {partition} has no shard")
+
+
+class Place(_Body, frozen=True):
+    """Where a key lives."""
+
+    key: str
+    partition: int
+    shard_id: str
+    replicas: tuple[str, ...]
+
+
+class ShardIds(_Body, frozen=True):
+    shards: tuple[str, ...]
+
+
+class Shard(_Body, frozen=True):
+    shard_id: str
+    key_count: int
+    replicas: tuple[str, ...]
+
+
+class Shards(_Body, frozen=True):
+    shards: tuple[Shard, ...]
+
+
+class Remaining(_Body, frozen=True):
+    """What a node has still to hand over; None where it could not be asked."""
+
+    address: str
+    partitions: int | None
+    keys: int | None
+
+
+class Progress(_Body, frozen=True):
+    epoch: int
+    coordinator: str | None
+    state: str
+    nodes: tuple[Remaining, ...]
+
+    @property
+    def keys(self) -> int:
+        return sum(node.keys or 0 for node in self.nodes)
+
+    @property
+    def partitions(self) -> int:
+        return sum(node.partitions or 0 for node in self.nodes)
+
+
+class Move(_Body, frozen=True):
+    source: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    partitions: int
+    keys: int
+
+
+class Plan(_Body, frozen=True):
+    partitions: int
+    keys: int
+    moves: tuple[Move, ...]
+    shards: tuple[ShardShare, ...]
+
+
+class Count(_Body, frozen=True, omit_defaults=True):
+    """An entry of a view change's answer: of an address in the plain form, of a shard in the replicated
+    one."""
+
+    key_count: int
+    address: str | None = None
+    shard_id: str | None = None
+    replicas: tuple[str, ...] = ()
+
+
+class Changed(_Body, frozen=True):
+    shards: tuple[Count, ...]
+
+
+class Accepted(_Body, frozen=True):
+    epoch: int

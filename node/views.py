@@ -1,0 +1,255 @@
+"""Which view this node holds, and what makes it take another. The rules, once each:
+
+- `judge`: may a view follow the one held? From epoch 1 on, the higher stamp of the same lineage does. Views from the
+environment
+  (epoch 0) are not ordered like that, for an operator's typing error must not spread: a node follows a peer that its
+  own environment names if that peer's view omits it, and of two views that name both nodes the higher digest wins.
+- `adopt`: a view is durable before it is acted on, and goes through the writer's queue, so that every write queued
+under the old
+  one is refused. The donors that come with it are stored in the same transaction.
+- `reconcile`: what every call from another node passes first. The holder of the higher view refuses and attaches it;
+the holder
+  of the lower one fetches and adopts it before it acts. A donor that has answered its successor is thereby fenced.
+- `promise`: durable, to one coordinator for one epoch; it keeps lower views out, and is void after a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from gossip.view import Address, BadView, Stamp, View, decode_view
+from node.clock import Time
+from node.config import Config
+from node.donors import Donors, pending_under
+from node.errors import PeerLost, PeerRefused, StorageFault
+from node.store import Batch, Store
+from node.transport import Transport
+from node.wire import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, Request, ViewIs
+from ring.placement import Placement, first_placement
+from ring.ring import Ring
+
+log = logging.getLogger(__name__)
+
+
+class Verdict(Enum):
+    TAKE = "take"
+    KEEP = "keep"
+    FOREIGN = "foreign"
+
+
+class Promisee(NamedTuple):
+    """Who has this node's promise, for which epoch and change."""
+
+    epoch: int
+    coordinator: Address
+    target: str
+
+
+NOBODY = Promisee(0, "", "")
+
+
+def environment_view(config: Config) -> View:
+    """The epoch-0 view that `config` describes: the same on every node that is told the same, in whatever order."""
+    placement = first_placement(config.view, config.repl_factor)
+    return View(0, 0, None, "", config.repl_factor, placement.shards, placement.table, ())
+
+
+def ring_of(view: View) -> Ring:
+    """Raises BadView if the view's table is not one of this product's."""
+    try:
+        return Ring(Placement(view.shards, view.table))
+    except ValueError as error:
+        raise BadView(str(error)) from None
+
+
+class Views:
+    """The view of one node. `listeners` are told of each new one after it has become visible here."""
+
+    def __init__(self, config: Config, store: Store, time: Time, transport: Transport) -> None:
+        self._config = config
+        self._store = store
+        self._time = time
+        self._transport = transport
+        self._adopting = asyncio.Lock()
+        self._followed: Address | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self.current = store.view() or environment_view(config)
+        self.ring = ring_of(self.current)
+        self.donors = Donors(store.donors())
+        promise = store.setting("promise")
+        self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
+        self._promised_at = time.monotonic()
+
+    @property
+    def stamp(self) -> Stamp:
+        return self.current.stamp
+
+    async def start(self) -> None:
+        """Make the environment's view durable where the disk has none."""
+        if self._store.view() is None:
+            view = self.current
+            await self._store.submit(lambda batch: batch.enter(view))
+
+    def holds_keys(self) -> bool:
+        return bool(self._store.occupied)
+
+    def names(self, nodes: Iterable[Address]) -> bool:
+        """Whether this node's environment names any of `nodes`, itself apart."""
+        return not set(nodes).isdisjoint(set(self._config.view) - {self._config.address})
+
+    # Adopting
+
+    def judge(self, view: View, source: Address) -> Verdict:
+        mine = self.current
+        if view.stamp == mine.stamp or view.epoch == 0 < mine.epoch:
+            return Verdict.KEEP
+        if view.epoch == mine.epoch == 0:
+            return self._judge_environments(view, source)
+        if mine.epoch == 0:
+            related = view.lineage == mine.lineage_of_successor or self.names(view.nodes | {source})
+            return Verdict.TAKE if related or not self.holds_keys() else Verdict.FOREIGN
+        if view.lineage != mine.lineage:
+            return Verdict.FOREIGN
+        return Verdict.TAKE if view.stamp > mine.stamp else Verdict.KEEP
+
+    def _judge_environments(self, theirs: View, source: Address) -> Verdict:
+        me, mine = self._config.address, self.current
+        if not self.names([source]):
+            return Verdict.KEEP
+        higher = theirs.stamp > mine.stamp
+        if me not in theirs.nodes:
+            return Verdict.TAKE if higher or me in mine.nodes or self._followed == source else Verdict.KEEP
+        if me not in mine.nodes:
+            return Verdict.TAKE if self._followed == source else Verdict.KEEP
+        log.error(
+            "VIEW or REPL_FACTOR of %s and %s differ; %s goes by the one of %s",
+            me,
+            source,
+            me,
+            source if higher else me,
+        )
+        return Verdict.TAKE if higher else Verdict.KEEP
+
+    async def adopt(self, view: View, source: Address) -> Busy | Foreign | None:
+        """Take `view`, heard from `source`, if it may follow the one held. None: it did, or was not needed. Raises
+        BadView."""
+        ring = ring_of(view)
+        async with self._adopting:
+            verdict = self.judge(view, source)
+            if verdict is Verdict.FOREIGN:
+                log.error("refused the view %s of %s: it is of another cluster", view.stamp, source)
+                return Foreign()
+            promisee = self.promisee()
+            if verdict is Verdict.KEEP:
+                return None
+            if view.epoch < promisee.epoch:
+                return Busy(*promisee)
+            pending = pending_under(view, ring, self.current, self.donors.pending, self._config.address)
+            old_rows = list(self.donors.rows())
+
+            def job(batch: Batch) -> None:
+                batch.enter(view)
+                batch.set("promise", msgspec.msgpack.encode(NOBODY))
+                for partition, donor in old_rows:
+                    batch.remove_donor(partition, donor)
+                for partition, donors in pending.items():
+                    for donor in donors:
+                        batch.add_donor(partition, donor)
+
+            await self._store.submit(job)
+            if view.epoch == 0:
+                self._followed = source
+            self._promisee = NOBODY
+            self.current, self.ring = view, ring
+            self.donors.replace(pending)
+        log.info("view %s: %d nodes, %d shards", view.stamp, len(view.nodes), len(view.shards))
+        for listener in self.listeners:
+            listener()
+        return None
+
+    async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
+        """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
+        will be heard of again."""
+        try:
+            return await self.adopt(decode_view(encoded), source)
+        except BadView as error:
+            log.error("refused a view of %s: %s", source, error)
+            return Foreign()
+        except StorageFault as fault:
+            log.error("cannot store a view of %s: %s", source, fault)
+            return None
+
+    # Learning of views
+
+    async def reconcile(self, sender: Address, stamp: Stamp) -> Answer | None:
+        """None if a call made under `stamp` may be acted on; else the answer that refuses it."""
+        if stamp != self.stamp and stamp.epoch > 0 and stamp > self.stamp:
+            await self.learn(sender, FetchView())
+        return None if stamp == self.stamp else ViewIs(self.current.encoded)
+
+    async def learn(self, peer: Address, question: Request) -> bool:
+        """Ask `peer` for its view, by FetchView or Hello, and take it if it may follow. Whether it answered. One that
+        refused the connection has no news, nor has one that was silent; a link that merely broke says nothing, so the
+        question is put anew."""
+        deadline = self._time.monotonic() + self._config.silence_s
+        while (left := deadline - self._time.monotonic()) > 0:
+            try:
+                answer = await self._transport.call(peer, question, self.stamp, left)
+            except PeerRefused:
+                break
+            except PeerLost:
+                continue
+            if isinstance(answer, ViewIs):
+                await self.take(answer.view, peer)
+            return True
+        log.debug("no view from %s", peer)
+        return False
+
+    async def greet(self, peer: Address) -> bool:
+        """Exchange views with `peer`; whether it answered."""
+        return await self.learn(peer, Hello(self.current.encoded))
+
+    async def hello(self, sender: Address, request: Hello) -> Answer:
+        await self.take(request.view, sender)
+        return ViewIs(self.current.encoded)
+
+    # Promises
+
+    def promisee(self) -> Promisee:
+        """Who has this node's promise now."""
+        void = self._time.monotonic() - self._promised_at > self._config.promise_s
+        return NOBODY if void else self._promisee
+
+    async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
+        mine, held = self.current, self.promisee()
+        wanted = Promisee(request.epoch, request.coordinator, request.target)
+        if self._foreign_to(request):
+            return Foreign()
+        if request.epoch <= mine.epoch:
+            return ViewIs(mine.encoded)
+        if held != NOBODY and held.coordinator != wanted.coordinator:
+            return Busy(*held)
+        await self._hold(wanted)
+        return Promised()
+
+    async def release(self, epoch: int, coordinator: Address) -> None:
+        """Forget the promise of `epoch` to `coordinator`; a no-op if another one is held."""
+        if self._promisee[:2] == (epoch, coordinator):
+            await self._hold(NOBODY)
+
+    def _foreign_to(self, request: Promise) -> bool:
+        mine = self.current
+        if mine.epoch:
+            return mine.lineage != request.lineage
+        related = mine.lineage_of_successor == request.lineage or self.names(request.old_nodes)
+        return not related and self.holds_keys()
+
+    async def _hold(self, promisee: Promisee) -> None:
+        self._promisee, self._promised_at = promisee, self._time.monotonic()
+        await self._store.set("promise", msgspec.msgpack.encode(promisee))

@@ -1,0 +1,295 @@
+"""What nodes say to each other: frozen, typed messages in msgpack, validated once, here.
+
+A *call* carries the stamp of its sender's view and gets one answer; a *cast* is a gossip message that gets none.
+Everything that was queued in one turn of the event loop travels in one frame, with the sender's clock. Garbage raises
+`BadFrame`, and never anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, TypeAlias, TypeVar
+
+import msgspec
+
+import gossip.messages
+from gossip.view import Address, Stamp
+from node.clock import CLOCK_MAX
+from node.store import KEY_BYTES_MAX, Version
+
+T = TypeVar("T")
+
+Key = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+Stamped = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
+Partitions: TypeAlias = bytes
+"""Partition numbers, packed by `ring.hashing.pack`."""
+Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+Reading = Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
+"""Of a clock. Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
+
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""Of one frame: a value of 1 MiB and a transfer's batch are far below."""
+
+
+class BadFrame(ValueError):
+    """The bytes are not a frame of this protocol."""
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    any_view: ClassVar[bool] = False
+    """Whether a receiver may act on the message whatever view its sender holds."""
+
+
+# Data: asked of an owner of the key.
+
+
+class Read(_Message, frozen=True, tag=1):
+    key: Key
+
+
+class Write(_Message, frozen=True, tag=2):
+    """A put, or with `value` None a delete."""
+
+    key: Key
+    version: Stamped
+    value: bytes | None
+
+
+class Value(_Message, frozen=True, tag=3):
+    """Answers Read: the JSON text, None if the key does not exist."""
+
+    value: bytes | None
+
+
+class Wrote(_Message, frozen=True, tag=4):
+    """Answers Write: durable. `replaced`: it found a live value."""
+
+    replaced: bool
+
+
+class Nothing(_Message, frozen=True, tag=5):
+    """Answers Write: a delete found nothing, and wrote nothing."""
+
+
+class Superseded(_Message, frozen=True, tag=6):
+    """Answers Write: nothing was written, for the key is held in this newer version."""
+
+    version: Stamped
+
+
+class Unable(_Message, frozen=True, tag=7):
+    """Answers any call: nothing was done, and it cannot be done now. Of a Read or Write: nobody can tell what is
+    right."""
+
+
+# Views: acted on whatever view the sender holds.
+
+
+class Hello(_Message, frozen=True, tag=10):
+    """Answered with ViewIs. How nodes learn of each other's views before they have one in common."""
+
+    any_view = True
+    view: bytes
+
+
+class FetchView(_Message, frozen=True, tag=11):
+    any_view = True
+
+
+class ViewIs(_Message, frozen=True, tag=12):
+    """Answers Hello, FetchView and Adopt; and any call whose sender holds another view: it was refused, nothing was
+    done."""
+
+    view: bytes
+
+
+class Promise(_Message, frozen=True, tag=14):
+    """A coordinator asks for the right to make the view of an epoch. `old_nodes`: those of the view it builds on."""
+
+    any_view = True
+    epoch: Unsigned
+    coordinator: Address
+    target: str
+    old_nodes: tuple[Address, ...]
+    lineage: Unsigned
+
+
+class Promised(_Message, frozen=True, tag=15):
+    pass
+
+
+class Busy(_Message, frozen=True, tag=16):
+    """Answers Promise and Adopt: another coordinator has this node's promise of an epoch at least as high."""
+
+    epoch: Unsigned
+    coordinator: Address
+    target: str
+
+
+class Foreign(_Message, frozen=True, tag=17):
+    """Answers Promise and Adopt: this node holds the data of another cluster."""
+
+
+class Release(_Message, frozen=True, tag=18):
+    """The coordinator gives back the promise of this epoch."""
+
+    any_view = True
+    epoch: Unsigned
+    coordinator: Address
+
+
+class Adopt(_Message, frozen=True, tag=19):
+    """Take this view. Answered with ViewIs, the view that the receiver holds then; with Busy or Foreign if it may
+    not."""
+
+    any_view = True
+    view: bytes
+
+
+class AskStatus(_Message, frozen=True, tag=20):
+    any_view = True
+
+
+class Owed(_Message, frozen=True):
+    """Partitions and records on their way from or to `address`."""
+
+    address: Address
+    partitions: Unsigned
+    records: Unsigned
+
+
+class Status(_Message, frozen=True, tag=21):
+    """Where a node stands. Settled: it has nothing to hand over, and waits for nobody it could hear."""
+
+    view: Stamp
+    promised: Unsigned
+    """The highest epoch promised and not void; 0: none."""
+    target: str
+    """What the promise is for."""
+    key_count: Unsigned
+    handing: tuple[Owed, ...]
+    waiting: tuple[Owed, ...]
+    settled: bool
+
+
+class CountKeys(_Message, frozen=True, tag=22):
+    """How many live keys does the receiver hold of each of these partitions?"""
+
+    partitions: Partitions
+
+
+class KeyCounts(_Message, frozen=True, tag=23):
+    counts: tuple[Unsigned, ...]
+
+
+# Sync: between those who hold keys of a partition and its owners, under the same view.
+
+
+class Fetch(_Message, frozen=True, tag=30):
+    """An owner asks a donor for its record of a key."""
+
+    key: Key
+
+
+class Fetched(_Message, frozen=True, tag=31):
+    record: bytes | None
+
+
+class Claim(_Message, frozen=True, tag=32):
+    """An owner asks: of which of my partitions do you hold records? Answered with Holding."""
+
+
+class Holding(_Message, frozen=True, tag=33):
+    """All the receiver's partitions of which the sender holds records; as a call of its own, a donor's announcement."""
+
+    partitions: Partitions
+
+
+class Push(_Message, frozen=True, tag=34):
+    """Records on their way to their owner, of any of its partitions. Of those in `finished`, the sender holds no
+    others."""
+
+    records: tuple[tuple[Key, bytes], ...]
+    finished: Partitions
+
+
+class Taken(_Message, frozen=True, tag=35):
+    """Answers Push and Holding: durable."""
+
+
+Request: TypeAlias = (
+    Read
+    | Write
+    | Fetch
+    | Hello
+    | FetchView
+    | Promise
+    | Release
+    | Adopt
+    | AskStatus
+    | CountKeys
+    | Claim
+    | Holding
+    | Push
+)
+Answer: TypeAlias = (
+    Value
+    | Wrote
+    | Nothing
+    | Superseded
+    | Unable
+    | Fetched
+    | ViewIs
+    | Promised
+    | Busy
+    | Foreign
+    | Status
+    | KeyCounts
+    | Holding
+    | Taken
+)
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    stamp: Stamp
+    budget_ms: Unsigned
+    """How long the sender will wait."""
+    request: Request
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    answer: Answer
+
+
+class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clock: Reading
+    calls: tuple[Call, ...]
+    casts: tuple[gossip.messages.Message, ...]
+
+
+class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clock: Reading
+    replies: tuple[Reply, ...]
+
+
+encode = msgspec.msgpack.Encoder().encode
+_call_frames = msgspec.msgpack.Decoder(CallFrame)
+_reply_frames = msgspec.msgpack.Decoder(ReplyFrame)
+
+
+def decode_calls(data: bytes) -> CallFrame:
+    """Raises BadFrame."""
+    return _decode(_call_frames, data)
+
+
+def decode_replies(data: bytes) -> ReplyFrame:
+    """Raises BadFrame."""
+    return _decode(_reply_frames, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(str(error)) from None

@@ -1,0 +1,30 @@
+"""What tests of whole nodes are given. Which of the two kinds of node, `tests.cluster` explains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Client, Cluster, Processes, client
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Client]:
+    async with client() as asking:
+        yield asking
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    nodes = Cluster(tmp_path)
+    yield nodes
+    await nodes.close()
+
+
+@pytest.fixture
+async def processes(tmp_path: Path, http: Client) -> AsyncIterator[Processes]:
+    nodes = Processes(tmp_path, http)
+    yield nodes
+    await nodes.close()

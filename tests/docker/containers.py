@@ -1,0 +1,220 @@
+"""The store as its users run it: containers of the image, on the network and the published ports that the README names.
+
+Owns how a test starts, hurts and inspects containers, and that they, their volumes and their network are gone at its
+end. Names and addresses are those of the README and of compose.yaml, so somebody's own cluster may have them already:
+that one is never touched, the tests end instead. What is ours carries a label. Must not import the node: only the image
+is tested here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tests.cluster import Client, Reply, eventually
+
+IMAGE = "kvs:3.0"
+NETWORK = "kv_subnet"
+SUBNET = "10.10.0.0/16"
+PORT = 13800
+LABEL = "kvs.tests"
+PROBES = [f"probe{number}" for number in range(32)]
+"""Keys, never written, of which every node owns some."""
+CONCURRENCY = 32
+COMMAND_S = 60
+"""One docker command; a second each on an idle machine."""
+
+
+class Spot(NamedTuple):
+    """Where one container lives."""
+
+    name: str
+    ip: str
+    host_port: int
+
+    @property
+    def address(self) -> str:
+        """Under which nodes know it."""
+        return f"{self.ip}:{PORT}"
+
+    @property
+    def published(self) -> str:
+        """Under which this machine reaches it."""
+        return f"127.0.0.1:{self.host_port}"
+
+
+NODE1, NODE2, NODE3, NODE4 = SPOTS = tuple(Spot(f"node{n}", f"10.10.0.{3 + n}", 13800 + n) for n in range(1, 5))
+SPOT_OF = {spot.address: spot for spot in SPOTS}
+
+
+class Done(NamedTuple):
+    status: int
+    out: str
+    errors: list[str]
+    """The lines on stderr."""
+
+
+async def run(*command: str, environment: Mapping[str, str] | None = None) -> Done:
+    """Run a command to its end, whatever its status."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    try:
+        async with asyncio.timeout(COMMAND_S):
+            out, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Done(process.returncode, out.decode().strip(), errors.decode().splitlines())
+
+
+async def docker(*arguments: str) -> str:
+    """What a docker command prints; it has to succeed."""
+    done = await run("docker", *arguments)
+    assert done.status == 0, f"docker {' '.join(arguments)}: {done.errors}"
+    return done.out
+
+
+async def inspect(name: str) -> Any:
+    return json.loads(await docker("inspect", name))[0]
+
+
+class Containers:
+    """The containers of one test."""
+
+    def __init__(self, http: Client) -> None:
+        self._http = http
+        self._started: dict[str, Spot] = {}
+
+    async def open(self) -> None:
+        await docker("network", "create", f"--subnet={SUBNET}", "--label", LABEL, NETWORK)
+
+    async def start(self, *spots: Spot, view: Iterable[Spot], volume: str | None = None) -> None:
+        """Run a container on each of `spots` and wait until all answer. `volume`: for /data, else an anonymous one."""
+        await asyncio.gather(*(self._run(spot, tuple(view), volume) for spot in spots))
+        await self.listening(*spots)
+
+    async def _run(self, spot: Spot, view: Sequence[Spot], volume: str | None) -> None:
+        self._started[spot.name] = spot
+        arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", NETWORK, "--ip", spot.ip]
+        arguments += ["--publish", f"{spot.published}:{PORT}", "--env", f"ADDRESS={spot.address}"]
+        arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
+        arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
+        await docker(*arguments, IMAGE)
+
+    async def listening(self, *spots: Spot) -> None:
+        """Wait for answers: on a published port docker takes connections long before the node does."""
+
+        async def answering() -> bool:
+            return len(await counts(self._http, *spots)) == len(spots)
+
+        await eventually(answering, f"{[spot.name for spot in spots]} answering")
+
+    async def serving(self, *spots: Spot) -> None:
+        """Wait until keys of every node are served through each of `spots`: an answering node may not be known yet."""
+
+        async def served() -> bool:
+            replies = await at_once([self._http.get(spot.published, key) for spot in spots for key in PROBES])
+            return {reply.status for reply in replies} <= {200, 404}
+
+        await eventually(served, f"all keys served through {[spot.name for spot in spots]}")
+
+    async def load(self, *via: Spot, keys: int) -> dict[str, int]:
+        """Put so many new keys, through the given nodes in turn; what was put."""
+        await self.serving(*via)
+        content = {f"key{number}": number for number in range(keys)}
+        replies = await at_once(
+            [self._http.put(via[number % len(via)].published, key, number) for key, number in content.items()]
+        )
+        assert {reply.status for reply in replies} == {201}
+        return content
+
+    async def remove(self, *spots: Spot) -> None:
+        """Containers only: named volumes stay, as with a user's `docker rm`."""
+        for spot in spots:
+            del self._started[spot.name]
+        await docker("rm", "--force", "--volumes", *(spot.name for spot in spots))
+
+    async def close(self) -> None:
+        """Removes everything. The logs are printed, so that pytest shows them where a test failed."""
+        for name in self._started:
+            done = await run("docker", "logs", "--tail", "100", name)
+            print(f"--- {name}", done.out, *done.errors, sep="\n")
+        await clear_away()
+
+
+async def clear_away() -> None:
+    """Remove what carries our label, left over from an earlier run too."""
+    ours = f"label={LABEL}"
+    for kind, listing, removing in (
+        ("container", ["--all"], ["--force", "--volumes"]),
+        ("network", [], []),
+        ("volume", [], []),
+    ):
+        names = await docker(kind, "ls", *listing, "--quiet", "--filter", ours)
+        if names:
+            await docker(kind, "rm", *removing, *names.split())
+
+
+async def taken() -> list[str]:
+    """Names that the tests need and somebody else has."""
+    wanted = {NETWORK, *(spot.name for spot in SPOTS)}
+    names = await docker("container", "ls", "--all", "--format", "{{.Names}}")
+    names += "\n" + await docker("network", "ls", "--format", "{{.Name}}")
+    return sorted(wanted & set(names.split()))
+
+
+async def at_once(requests: Sequence[Coroutine[Any, Any, Reply]]) -> list[Reply]:
+    """Send many requests, so many at a time as make a busy store, not a flood of connections."""
+    places = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(request: Coroutine[Any, Any, Reply]) -> Reply:
+        async with places:
+            return await request
+
+    return await asyncio.gather(*map(one, requests))
+
+
+async def expect_content(http: Client, content: dict[str, int], *via: Spot) -> None:
+    """Every key reads back through every node."""
+    for spot in via:
+        replies = await at_once([http.get(spot.published, key) for key in content])
+        read = {key: reply.json.get("value") for key, reply in zip(content, replies, strict=True)}
+        assert read == content, f"through {spot.name}"
+
+
+async def holders(http: Client, keys: Iterable[str], via: Spot) -> dict[Spot, list[str]]:
+    """Which of `keys` live where, as the node that is asked tells by its answers."""
+    keys = list(keys)
+    replies = await at_once([http.get(via.published, key) for key in keys])
+    held: dict[Spot, list[str]] = {}
+    for key, reply in zip(keys, replies, strict=True):
+        assert reply.status == 200
+        held.setdefault(SPOT_OF[reply.json.get("address", via.address)], []).append(key)
+    return held
+
+
+async def counts(http: Client, *spots: Spot) -> list[int]:
+    return list(await asyncio.gather(*(http.key_count(spot.published) for spot in spots)))
+
+
+async def view_change(http: Client, via: Spot, *view: Spot) -> dict[Spot, int]:
+    """A view change that has to succeed; the counts that it answers with."""
+    reply = await http.change_view(via.published, [spot.address for spot in view])
+    assert reply.status == 200, reply.body
+    assert reply.json.keys() == {"message", "shards"}
+    assert reply.json["message"] == "View change successful"
+    answered = {SPOT_OF[shard["address"]]: shard["key-count"] for shard in reply.json["shards"]}
+    assert list(answered) == list(view)
+    return answered
+
+
+async def view_held(http: Client, spot: Spot) -> tuple[int, set[Spot]]:
+    """Epoch and nodes of the view that a node holds."""
+    epoch, _, nodes = await http.view_of(spot.published)
+    return epoch, {SPOT_OF[node] for node in nodes}

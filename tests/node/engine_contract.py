@@ -1,0 +1,168 @@
+"""What every engine must do: the contract of node.store.Engine as one suite, for the real engine and the
+simulated one alike.
+
+Inherit `EngineContract` in a test module and give the fixture `storage`: a function that opens an engine on
+one and the same storage, empty at first, each time it is called. A test closes what it opened before it
+opens it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import pytest
+
+from node.store import Batch, Engine, EngineFactory, Transaction
+
+Storage: TypeAlias = Callable[[], EngineFactory]
+
+
+class PlainBatch(Batch):
+    """Jobs of these tests write keys as they are."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction)
+        self.transaction = transaction
+        self.finished = 0
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def plain(batch: Batch) -> Transaction:
+    assert isinstance(batch, PlainBatch)
+    return batch.transaction
+
+
+def put(key: bytes, value: bytes) -> Callable[[Batch], None]:
+    def job(batch: Batch) -> None:
+        plain(batch).put(key, value)
+
+    return job
+
+
+@contextmanager
+def opened(storage: Storage, committed: Callable[[Batch], None] = lambda _batch: None) -> Iterator[Engine]:
+    engine = storage()(PlainBatch, committed)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+class EngineContract:
+    async def test_engine_empty_storage_holds_nothing(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            assert engine.get(b"k") is None
+            assert engine.scan(b"a", b"z", 100) == []
+
+    async def test_engine_write_is_read_once_it_resolved(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            future = engine.submit(put(b"k", b"v"))
+            assert engine.get(b"k") is None
+            await future
+            assert engine.get(b"k") == b"v"
+
+    async def test_engine_empty_value_is_a_value(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            await engine.submit(put(b"k", b""))
+            assert engine.get(b"k") == b""
+
+    async def test_engine_delete_of_a_missing_key_is_nothing(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            await engine.submit(put(b"k", b"v"))
+            await engine.submit(lambda batch: plain(batch).delete(b"j"))
+            await engine.submit(lambda batch: plain(batch).delete(b"k"))
+            assert engine.get(b"k") is None
+
+    async def test_engine_jobs_run_in_order_and_see_earlier_writes(self, storage: Storage) -> None:
+        def append(letter: bytes) -> Callable[[Batch], bytes]:
+            def job(batch: Batch) -> bytes:
+                text = (plain(batch).get(b"k") or b"") + letter
+                plain(batch).put(b"k", text)
+                return text
+
+            return job
+
+        with opened(storage) as engine:
+            texts = await asyncio.gather(*[engine.submit(append(letter)) for letter in (b"a", b"b", b"c")])
+            assert texts == [b"a", b"ab", b"abc"]
+            assert engine.get(b"k") == b"abc"
+
+    async def test_engine_job_that_raises_harms_no_other(self, storage: Storage) -> None:
+        def raises(batch: Batch) -> None:
+            raise LookupError("mine")
+
+        with opened(storage) as engine:
+            before, bad, after = (
+                engine.submit(put(b"a", b"1")),
+                engine.submit(raises),
+                engine.submit(put(b"b", b"2")),
+            )
+            await before
+            with pytest.raises(LookupError, match="mine"):
+                await bad
+            await after
+            assert (engine.get(b"a"), engine.get(b"b")) == (b"1", b"2")
+
+    async def test_engine_cancelled_waiter_harms_no_other(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            waiter = asyncio.ensure_future(engine.submit(put(b"a", b"1")))
+            other = engine.submit(put(b"b", b"2"))
+            waiter.cancel()
+            await other
+            assert (engine.get(b"a"), engine.get(b"b")) == (b"1", b"2")
+
+    async def test_engine_committed_is_told_finished_batches_before_their_futures(self, storage: Storage) -> None:
+        told: list[Batch] = []
+        pending: list[bool] = []
+        futures: list[asyncio.Future[Batch]] = []
+
+        def committed(batch: Batch) -> None:
+            assert isinstance(batch, PlainBatch) and batch.finished == 1
+            assert engine.get(b"k") == b"v"
+            told.append(batch)
+            pending.extend(not future.done() for future in futures)
+
+        def job(batch: Batch) -> Batch:
+            plain(batch).put(b"k", b"v")
+            return batch
+
+        with opened(storage, committed) as engine:
+            futures = [asyncio.ensure_future(engine.submit(job)) for _ in range(3)]
+            batches = await asyncio.gather(*futures)
+        assert set(batches) == set(told)
+        assert pending and all(pending[:3])
+
+    @pytest.mark.parametrize(
+        ("start", "stop", "bytes_max", "keys"),
+        [
+            (b"b", b"d", 100, [b"b", b"c"]),
+            (b"bb", b"z", 100, [b"c", b"d"]),
+            (b"a", b"z", 8, [b"a", b"b"]),
+            (b"a", b"z", 11, [b"a", b"b"]),
+            (b"a", b"z", 0, [b"a"]),
+            (b"e", b"z", 100, []),
+            (b"c", b"c", 100, []),
+        ],
+    )
+    async def test_engine_scan(
+        self, storage: Storage, start: bytes, stop: bytes, bytes_max: int, keys: list[bytes]
+    ) -> None:
+        with opened(storage) as engine:
+            await asyncio.gather(*[engine.submit(put(key, b"123")) for key in (b"d", b"b", b"a", b"c")])
+            assert engine.scan(start, stop, bytes_max) == [(key, b"123") for key in keys]
+
+    async def test_engine_close_commits_what_was_submitted(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            futures = [engine.submit(put(b"%d" % n, b"v")) for n in range(10)]
+        await asyncio.gather(*futures)
+        with opened(storage) as engine:
+            assert len(engine.scan(b"0", b"a", 10**6)) == 10
+
+    async def test_engine_closing_twice_is_closing_once(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            engine.close()

@@ -1,0 +1,169 @@
+"""The contract of SPEC.md as a dumb server to test clients with: a dictionary, a view, faults on order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+
+NODES = ("10.0.0.1:80", "10.0.0.2:80")
+RANGES = [[0, 2047, "1"], [2048, 4095, "2"]]
+SHARDS = [{"shard-id": str(n), "replicas": [node], "partitions": 2048} for n, node in enumerate(NODES, 1)]
+COUNTS = {"10.0.0.1:80": 5, "10.0.0.2:80": 4}
+PLAN = {
+    "partitions": 1365,
+    "keys": 3,
+    "moves": [{"from": "10.0.0.1:80", "to": "10.0.0.3:80", "partitions": 1365, "keys": 3}],
+    "shards": [*SHARDS, {"shard-id": "3", "replicas": ["10.0.0.3:80"], "partitions": 1365}],
+}
+STATUS = {
+    "address": "10.0.0.1:80",
+    "epoch": 3,
+    "digest": "00ff00ff00ff00ff",
+    "state": "moving",
+    "repl-factor": None,
+    "nodes": [
+        {
+            "address": "10.0.0.1:80",
+            "state": "alive",
+            "member": True,
+            "shard-id": "1",
+            "key-count": 12345,
+            "settled-epoch": 3,
+        },
+        {
+            "address": "[fe80::1]:80",
+            "state": "dead",
+            "member": False,
+            "shard-id": None,
+            "key-count": None,
+            "settled-epoch": None,
+        },
+    ],
+}
+
+Fault = Callable[[str, str], web.Response | None]
+"""(method, raw path) -> what to answer instead."""
+
+
+class FakeStore:
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.fault: Fault = lambda _method, _path: None
+        self.progress: list[dict[str, object]] = []
+        """What is told of a view change, one at a time; it ends once all was told."""
+        self.told = asyncio.Event()
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=2**22)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)
+        return app
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        method, path = request.method, request.raw_path
+        self.asked.append((method, path))
+        self.bodies.append(body)
+        if (response := self.fault(method, path)) is not None:
+            return response
+        if path.startswith("/kvs/keys/"):
+            return self._data(method, unquote_to_bytes(path.removeprefix("/kvs/keys/")), body)
+        if (method, path) == ("PUT", "/kvs/view-change"):
+            if self.progress:
+                await self.told.wait()
+            return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])
+        match path.removeprefix("/kvs/").split("/"):
+            case ["status"]:
+                return answer(200, **STATUS)
+            case ["ring"]:
+                more = {"repl-factor": None, "partitions": 4096, "shards": SHARDS, "ranges": RANGES}
+                return answer(200, epoch=3, digest="00ff00ff00ff00ff", **more)
+            case ["shards"]:
+                return answer(200, shards=["1", "2"])
+            case ["shards", id]:
+                node = NODES[int(id) - 1]
+                return answer(200, **{"shard-id": id, "key-count": COUNTS[node], "replicas": [node]})
+            case ["view-change?dry-run=true"]:
+                return answer(200, **PLAN)
+            case ["view-change?wait=false"]:
+                return answer(202, epoch=4)
+            case ["view-change"]:
+                return self._progress()
+        return answer(404, error="Not found")
+
+    def _data(self, method: str, key: bytes, body: bytes) -> web.Response:
+        held = key in self.values
+        if method == "PUT":
+            if len(key.decode()) > 50:
+                return answer(400, error="Key is too long")
+            self.values[key] = body.removeprefix(b'{"value":').removesuffix(b"}")
+            return answer(200 if held else 201, replaced=held)
+        if not held:
+            return answer(404, doesExist=False, error="Key does not exist")
+        if method == "DELETE":
+            del self.values[key]
+            return answer(200, doesExist=True)
+        text = b'{"doesExist":true,"message":"Retrieved successfully","value":' + self.values[key] + b"}"
+        return web.Response(body=text, content_type="application/json")
+
+    def _progress(self) -> web.Response:
+        body = self.progress.pop(0) if self.progress else progress(0, 0, state="settled")
+        if not self.progress:
+            self.told.set()
+        return answer(200, **body)
+
+
+def answer(status: int, **fields: object) -> web.Response:
+    return web.Response(status=status, text=json.dumps({"message": "...", **fields}), content_type="application/json")
+
+
+def progress(partitions: int | None, keys: int | None, *, state: str = "moving") -> dict[str, object]:
+    nodes = [{"address": "10.0.0.1:80", "partitions": partitions, "keys": keys}]
+    return {"epoch": 4, "coordinator": "10.0.0.1:80", "state": state, "nodes": nodes}
+
+
+@asynccontextmanager
+async def served(store: FakeStore) -> AsyncIterator[str]:
+    """Gives the endpoint."""
+    runner = web.AppRunner(store.app(), shutdown_timeout=0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def served_by_thread(*stores: FakeStore) -> Iterator[list[str]]:
+    """The same for a test that blocks, as the command does. Gives an endpoint for each store."""
+    endpoints: list[str] = []
+    loop = asyncio.new_event_loop()
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def serve(rest: tuple[FakeStore, ...]) -> None:
+        if not rest:
+            ready.set()
+            await stop.wait()
+            return
+        async with served(rest[0]) as endpoint:
+            endpoints.append(endpoint)
+            await serve(rest[1:])
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(stores)))
+    thread.start()
+    try:
+        assert ready.wait(5)
+        yield endpoints
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(5)
+        loop.close()

@@ -1,0 +1,614 @@
+"""Golden bodies: the answers of the contract, byte for byte, the same through owner and forwarder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+import pytest
+import pytest_asyncio
+
+from gossip.view import Address
+from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
+from tests.node.raw_http import ask_raw
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MIB = 1024 * 1024
+LONGEST = "𝄞" * 50
+"""50 characters of 4 bytes each."""
+
+ADDED = b'{"message":"Added successfully","replaced":false}'
+UPDATED = b'{"message":"Updated successfully","replaced":true}'
+DELETED = b'{"doesExist":true,"message":"Deleted successfully"}'
+
+
+def found(value: bytes) -> bytes:
+    return b'{"doesExist":true,"message":"Retrieved successfully","value":%b}' % value
+
+
+def missing(method: bytes) -> bytes:
+    return b'{"doesExist":false,"error":"Key does not exist","message":"Error in %b"}' % method
+
+
+def fault(error: str, method: str) -> bytes:
+    return f'{{"error":"{error}","message":"Error in {method}"}}'.encode()
+
+
+class Tells(Enum):
+    """When an answer through another node than the owner names the owner."""
+
+    ALWAYS = "always"
+    WITH_CONTEXT = "with context"
+    NEVER = "never"
+
+
+class Case(NamedTuple):
+    name: str
+    request: str
+    body: bytes | None
+    status: int
+    answer: bytes
+    held: bytes | None = None
+    """The value that the key has before."""
+    tells: Tells = Tells.ALWAYS
+
+
+A_VALUE = b'{"value":1}'
+NO_VALUE = fault("Value is missing", "PUT")
+BAD_KEY = Tells.WITH_CONTEXT
+
+CASES = [
+    Case("put_new", "PUT apple", A_VALUE, 201, ADDED),
+    Case("put_existing", "PUT apple", A_VALUE, 200, UPDATED, held=b"0"),
+    Case("put_null", "PUT apple", b'{"value":null}', 201, ADDED),
+    Case("put_over_null", "PUT apple", A_VALUE, 200, UPDATED, held=b"null"),
+    Case("put_unknown_field", "PUT apple", b'{"x":[],"value":1}', 201, ADDED),
+    Case("put_1_character", "PUT a", A_VALUE, 201, ADDED),
+    Case("put_50_characters", "PUT " + "a" * 50, A_VALUE, 201, ADDED),
+    Case("put_50_wide_characters", "PUT " + quote(LONGEST), A_VALUE, 201, ADDED),
+    Case("put_51_characters", "PUT " + "a" * 51, A_VALUE, 400, fault("Key is too long", "PUT"), tells=BAD_KEY),
+    Case("put_51_wide", "PUT " + quote(LONGEST + "a"), A_VALUE, 400, fault("Key is too long", "PUT"), tells=BAD_KEY),
+    Case("put_empty_key", "PUT ", A_VALUE, 400, fault("Malformed key", "PUT"), tells=BAD_KEY),
+    Case("put_undecodable_key", "PUT %ff", A_VALUE, 400, fault("Malformed key", "PUT"), tells=BAD_KEY),
+    Case("put_cut_key", "PUT %F0%9D%84", A_VALUE, 400, fault("Malformed key", "PUT"), tells=BAD_KEY),
+    Case("put_surrogate_key", "PUT %ED%A0%80", A_VALUE, 400, fault("Malformed key", "PUT"), tells=BAD_KEY),
+    Case("put_no_value", "PUT apple", b"{}", 400, NO_VALUE, tells=BAD_KEY),
+    Case("put_no_value_long_key", "PUT " + "a" * 51, b"{}", 400, NO_VALUE, tells=BAD_KEY),
+    Case("put_no_value_bad_key", "PUT %ff", b'{"Value":1}', 400, NO_VALUE, tells=BAD_KEY),
+    Case("get_found", "GET apple", None, 200, found(b'{"a": [1.50]}'), held=b'{"a": [1.50]}'),
+    Case("get_null", "GET apple", None, 200, found(b"null"), held=b"null"),
+    Case("get_missing", "GET apple", None, 404, missing(b"GET")),
+    Case("get_51_characters", "GET " + "a" * 51, None, 404, missing(b"GET"), tells=Tells.NEVER),
+    Case("get_empty_key", "GET ", None, 400, fault("Malformed key", "GET"), tells=BAD_KEY),
+    Case("get_undecodable_key", "GET %C3%28", None, 400, fault("Malformed key", "GET"), tells=BAD_KEY),
+    Case("delete_found", "DELETE apple", None, 200, DELETED, held=b"0"),
+    Case("delete_null", "DELETE apple", None, 200, DELETED, held=b"null"),
+    Case("delete_missing", "DELETE apple", None, 404, missing(b"DELETE")),
+    Case("delete_51_characters", "DELETE " + "a" * 51, None, 404, missing(b"DELETE"), tells=Tells.NEVER),
+    Case("delete_undecodable_key", "DELETE %ff", None, 400, fault("Malformed key", "DELETE"), tells=BAD_KEY),
+]
+
+CONTEXTS = [None, b"{}", b"null", b'""', b'"{}"']
+"""What a request may carry as its empty context; None: it carries none."""
+
+
+class Pair(NamedTuple):
+    """Two nodes, in one view."""
+
+    http: Client
+    cluster: Cluster
+    nodes: list[Address]
+
+    def owner(self, raw_key: str) -> Address:
+        return self.cluster.nodes[self.nodes[0]].replica.owner(unquote_to_bytes(raw_key))
+
+    def other(self, node: Address) -> Address:
+        return next(other for other in self.nodes if other != node)
+
+    async def prepare(self, raw_key: str, held: bytes | None) -> None:
+        """Make `held` the value of the key, None: no value."""
+        path = f"/kvs/keys/{raw_key}"
+        await self.http.ask(self.owner(raw_key), "DELETE", path)
+        if held is not None:
+            assert (await self.http.ask(self.owner(raw_key), "PUT", path, b'{"value":%b}' % held)).status == 201
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    nodes, cluster = fresh_addresses(2), Cluster(tmp_path_factory.mktemp("pair"))
+    async with client() as http:
+        await cluster.start_all(nodes)
+        yield Pair(http, cluster, nodes)
+        await cluster.close()
+
+
+def with_context(body: bytes | None, context: bytes | None) -> bytes | None:
+    if context is None:
+        return body
+    fields = (body or b"{}").strip()[1:-1]
+    return b"{" + fields + (b"," if fields else b"") + b'"causal-context":' + context + b"}"
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: "bare" if context is None else context.decode())
+@pytest.mark.parametrize("forwarded", [False, True], ids=["owner", "forwarder"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_api_data_golden_body(pair: Pair, case: Case, forwarded: bool, context: bytes | None) -> None:
+    method, key = case.request.split(" ")
+    if case.tells is not BAD_KEY:
+        await pair.prepare(key, case.held)
+    owner = pair.owner(key)
+    asked = pair.other(owner) if forwarded else owner
+
+    reply = await pair.http.ask(asked, method, f"/kvs/keys/{key}", with_context(case.body, context))
+
+    expected = case.answer[:-1]
+    if forwarded and (case.tells is Tells.ALWAYS or (case.tells is Tells.WITH_CONTEXT and context is not None)):
+        expected += b',"address":"%b"' % owner.encode()
+    if context is not None:
+        expected += b',"causal-context":{}'
+    assert (reply.status, reply.body) == (case.status, expected + b"}")
+    assert reply.headers["Content-Type"] == "application/json"
+    assert "Retry-After" not in reply.headers
+
+
+@pytest.mark.parametrize("forwarded", [False, True], ids=["owner", "forwarder"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "context", [b"[]", b"0", b"1", b"false", b"true", b'"x"', b'"null"', b'{"a":1}', b'" "', b"[{}]"]
+)
+async def test_api_context_not_ours_malformed(pair: Pair, context: bytes, method: str, forwarded: bool) -> None:
+    await pair.prepare("apple", b"0")
+    asked = pair.other(pair.owner("apple")) if forwarded else pair.owner("apple")
+    reply = await pair.http.ask(asked, method, "/kvs/keys/apple", with_context(A_VALUE, context))
+    assert (reply.status, reply.body) == (400, fault("Malformed causal context", method))
+    assert (await pair.http.get(asked, "apple")).json["value"] == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"1", b"null", b'"value"', b" ", b"{", b'{"value":1', b'{"value":1}}', b"value=1", b"\xef\xbb\xbf{}"),
+        *(b'{"value":"\xff"}', b'{"\xff":1}', b'{"value":01}', b'{"value":1.}', b'{"value":NaN}', b'{"value":tru}'),
+        *(
+            b'{"value":"\n"}',
+            b'{"value":[1,]}',
+            b"{'value':1}",
+            b'{"x":' + b"[" * 100_000,
+            b'{"value":' + b'{"a":' * 100_000,
+        ),
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+async def test_api_body_no_json_object_malformed(pair: Pair, body: bytes, method: str) -> None:
+    for asked in pair.nodes:
+        reply = await pair.http.ask(asked, method, "/kvs/keys/apple", body)
+        assert (reply.status, reply.body) == (400, fault("Malformed JSON", method))
+        assert reply.headers["Content-Type"] == "application/json"
+
+
+async def test_api_body_of_wrong_encoding_malformed(pair: Pair) -> None:
+    head = b"PUT /kvs/keys/apple HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 11\r\n\r\n"
+    status, headers, body = await ask_raw(pair.nodes[0], head + A_VALUE)
+    assert (status, headers["content-type"], body) == (400, "application/json", fault("Malformed body", "PUT"))
+
+
+async def test_api_body_absent_or_empty_same(pair: Pair) -> None:
+    for asked in pair.nodes:
+        for body in (None, b""):
+            assert (await pair.http.ask(asked, "PUT", "/kvs/keys/apple", body)).body == NO_VALUE
+
+
+VALUES = {
+    "null": b"null",
+    "false": b"false",
+    "zero": b"0",
+    "minus_zero": b"-0",
+    "empty_text": b'""',
+    "trailing_zero": b"1.50",
+    "exponents": b"[1E5,1e+5,1e5,0.1e-7]",
+    "beyond_double": b"1e999",
+    "beyond_64_bits": b"123456789012345678901234567890",
+    "negative_beyond_64_bits": b"-18446744073709551616.000000000000000001",
+    "nested": b'{"a":[{"b":{}},[],null],"c":"d"}',
+    "blanks": b'{ "a" : [ 1 ,\t2 ] }',
+    "double_key": b'{"a":1,"a":2}',
+    "order": b'{"z":1,"a":2}',
+    "unicode": '"𝄞 ä \u2028"'.encode(),
+    "escapes": b'"\\ud834\\udd1e \\u00e4 \\/ \\n \\u0000"',
+    "deep": b"[" * 500 + b"]" * 500,
+    "like_a_context": b'{"causal-context":{"a":1},"value":2}',
+    "mebibyte": b'"' + b"x" * (MIB - 2) + b'"',
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+async def test_api_value_returned_as_sent(pair: Pair, name: str) -> None:
+    value = VALUES[name]
+    for writer in pair.nodes:
+        await pair.prepare("apple", None)
+        reply = await pair.http.ask(writer, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
+        assert reply.status == 201
+        for reader in pair.nodes:
+            body = (await pair.http.get(reader, "apple")).body
+            address = b"" if reader == pair.owner("apple") else b',"address":"%b"' % pair.owner("apple").encode()
+            assert body == found(value)[:-1] + address + b"}"
+
+
+@pytest.mark.parametrize("size", [MIB + 1, MIB + 64 * 1024, 10 * MIB])
+async def test_api_value_beyond_1_mib_refused(pair: Pair, size: int) -> None:
+    await pair.prepare("apple", b"0")
+    for asked in pair.nodes:
+        value = b'"' + b"x" * (size - 2) + b'"'
+        reply = await pair.http.ask(asked, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
+        assert (reply.status, reply.body) == (413, fault("Value is too large", "PUT"))
+        assert reply.headers["Content-Type"] == "application/json"
+        assert (await pair.http.get(asked, "apple")).json["value"] == 0
+
+
+KEYS = {
+    "a/b": ["a%2Fb", "a%2fb"],
+    "a%2Fb": ["a%252Fb"],
+    "a%252Fb": ["a%25252Fb"],
+    "%": ["%25"],
+    "%25": ["%2525"],
+    "%ff": ["%25ff"],
+    "..": ["%2E%2E", ".."],
+    ".": ["%2E", "."],
+    "../a": ["..%2Fa"],
+    "a b": ["a%20b"],
+    "a+b": ["a+b", "a%2Bb"],
+    "a%20b": ["a%2520b"],
+    "a?b": ["a%3Fb"],
+    "a#b": ["a%23b"],
+    "a": ["a", "%61", "a?x=1"],
+    "A": ["A"],
+    " ": ["%20"],
+    "\0": ["%00"],
+    "a\0": ["a%00"],
+    "é": ["%C3%A9"],
+    "e\u0301": ["e%CC%81"],
+    "𝄞": ["%F0%9D%84%9E"],
+    "\ufeff": ["%EF%BB%BF"],
+    "a;b=c": ["a;b=c", "a%3Bb%3Dc"],
+    "view-change": ["view-change"],
+}
+"""Keys, and the ways to write them in a path."""
+
+
+async def test_api_keys_never_alias(pair: Pair) -> None:
+    for key, paths in KEYS.items():
+        await pair.prepare(paths[0], None)
+        for path in paths:
+            assert (await pair.http.put(pair.nodes[0], path, key)).status == (201 if path == paths[0] else 200), key
+    for key, paths in KEYS.items():
+        for path in paths:
+            for node in pair.nodes:
+                assert (await pair.http.get(node, path)).json["value"] == key
+    for paths in KEYS.values():
+        assert (await pair.http.ask(pair.nodes[1], "DELETE", f"/kvs/keys/{paths[0]}")).status == 200
+
+
+async def test_api_key_in_whole_url_same(pair: Pair) -> None:
+    node = pair.owner("apple")
+    await pair.prepare("apple", b"7")
+    _, _, body = await ask_raw(node, f"GET http://{node}/kvs/keys/apple HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert body == found(b"7")
+
+
+ALLOWED = {
+    "/kvs/keys/apple": "DELETE, GET, PUT",
+    "/kvs/key-count": "GET",
+    "/kvs/shards": "GET",
+    "/kvs/shards/1": "GET",
+    "/kvs/view-change": "GET, PUT",
+    "/kvs/status": "GET",
+    "/kvs/ring": "GET",
+}
+
+
+@pytest.mark.parametrize("path", ALLOWED)
+@pytest.mark.parametrize("method", ["POST", "PATCH", "HEAD", "OPTIONS", "DELETE", "PUT"])
+async def test_api_wrong_method_405_with_allow(pair: Pair, path: str, method: str) -> None:
+    if method in ALLOWED[path]:
+        return
+    reply = await pair.http.ask(pair.nodes[0], method, path)
+    assert (reply.status, reply.headers["Allow"]) == (405, ALLOWED[path])
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.body == (b"" if method == "HEAD" else fault("Method not allowed", method))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/kvs", "/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"]
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_api_unknown_path_404(pair: Pair, path: str, method: str) -> None:
+    reply = await pair.http.ask(pair.nodes[0], method, path, A_VALUE)
+    assert (reply.status, reply.body) == (404, fault("Not found", method))
+    assert reply.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *(b"GET /peer HTTP/1.1", b"GET /peer?to=127.0.0.1:1&from=x HTTP/1.1", b"NOSUCH / HTTP/1.1", b"\0\1\2"),
+        *(b"GET / HTTP/9.9", b"GET /kvs/keys/a b HTTP/1.1", b"PUT /kvs/keys/a HTTP/1.1\r\nContent-Length: -1"),
+        *(b"GET /kvs/keys/\xc3\xa9 HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
+        *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
+    ],
+    ids=lambda request_: repr(request_[:30]),
+)
+async def test_api_bad_http_4xx_in_json(pair: Pair, request_: bytes) -> None:
+    status, headers, body = await ask_raw(pair.nodes[0], request_ + b"\r\nHost: x\r\n\r\n")
+    assert 400 <= status < 500
+    assert headers["content-type"] == "application/json"
+    assert list(json.loads(body)) == ["error", "message"]
+
+
+# Administration
+
+
+def counts(message: str, **fields: object) -> dict[str, object]:
+    return {"message": message} | {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+def same(body: bytes, expected: object) -> bool:
+    """Equal, with the fields in the same order."""
+    return json.dumps(json.loads(body)) == json.dumps(expected)
+
+
+async def put_words(pair: Pair, count: int) -> None:
+    for number in range(count):
+        assert (await pair.http.put(pair.nodes[number % 2], f"word{number}", number)).status in (200, 201)
+
+
+async def test_api_plain_form_golden(tmp_path: Path) -> None:
+    a, b, c = fresh_addresses(3)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start(a, [a, b])
+            await cluster.start(b, [a, b])
+            await cluster.start(c, [a, b])
+            await put_words(Pair(http, cluster, [a, b]), 30)
+            kept = [await http.key_count(node) for node in (a, b)]
+            assert sum(kept) == 30 and min(kept) > 5
+
+            reply = await http.ask(a, "GET", "/kvs/key-count")
+            assert reply.body == b'{"message":"Key count retrieved successfully","key-count":%d}' % kept[0]
+            assert (await http.ask(c, "GET", "/kvs/key-count")).body.endswith(b'"key-count":0}')
+            for node in (a, b, c):
+                reply = await http.ask(node, "GET", "/kvs/shards")
+                assert reply.body == b'{"message":"Shard membership retrieved successfully","shards":["1","2"]}'
+                for index, owner in enumerate((a, b)):
+                    reply = await http.ask(node, "GET", f"/kvs/shards/{index + 1}")
+                    assert same(reply.body, shard_info(str(index + 1), kept[index], [owner]))
+                for unknown in ("0", "3", "x", "01", "%31%20", "-1"):
+                    reply = await http.ask(node, "GET", f"/kvs/shards/{unknown}")
+                    assert (reply.status, reply.body) == (404, fault("Shard does not exist", "GET"))
+
+            reply = await http.change_view(c, [b, c, a])
+            kept = [await http.key_count(node) for node in (b, c, a)]
+            assert sum(kept) == 30 and min(kept) > 0
+            shards = [{"address": n, "key-count": k} for n, k in zip((b, c, a), kept, strict=True)]
+            assert reply.status == 200
+            assert same(reply.body, counts("View change successful", shards=shards))
+
+            reply = await http.change_view(a, [c])
+            assert same(reply.body, counts("View change successful", shards=[{"address": c, "key-count": 30}]))
+            assert (await http.key_count(a), await http.key_count(b)) == (0, 0)
+        finally:
+            await cluster.close()
+
+
+def shard_info(id_: str, count: int, replicas: list[Address]) -> dict[str, object]:
+    return counts("Shard information retrieved successfully", shard_id=id_, key_count=count, replicas=replicas)
+
+
+async def test_api_replicated_form_golden(tmp_path: Path) -> None:
+    """From the first factor given on, whatever it is: with factor 1 too, and for good."""
+    nodes = fresh_addresses(3)
+    a, b, c = nodes
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes)
+            await put_words(Pair(http, cluster, nodes), 20)
+            reply = await http.change_view(b, nodes, repl_factor=1)
+            assert reply.status == 200
+            kept = [await http.key_count(node) for node in nodes]
+            shards = [
+                {"shard-id": str(i), "key-count": k, "replicas": [n]}
+                for i, (n, k) in enumerate(zip(nodes, kept, strict=True), 1)
+            ]
+            assert same(reply.body, counts("View change successful", shards=shards))
+            reply = await http.ask(c, "GET", "/kvs/key-count")
+            assert same(reply.body, counts("Key count retrieved successfully", key_count=kept[2], shard_id="3"))
+
+            # Two copies of three nodes: one shard, on all; the factor is kept where it is not given again.
+            reply = await http.change_view(a, nodes, repl_factor=2)
+            assert len(reply.json["shards"]) == 1 and sorted(reply.json["shards"][0]["replicas"]) == nodes
+            assert reply.json["shards"][0]["key-count"] == 20
+            reply = await http.change_view(a, [b, c])
+            assert same(
+                reply.body,
+                counts(
+                    "View change successful",
+                    shards=[{"shard-id": "1", "key-count": 20, "replicas": reply.json["shards"][0]["replicas"]}],
+                ),
+            )
+            for node in nodes:
+                assert (await http.ask(node, "GET", "/kvs/shards")).json["shards"] == ["1"]
+                assert (await http.ask(node, "GET", "/kvs/shards/1")).json["key-count"] == 20
+            reply = await http.ask(a, "GET", "/kvs/key-count")
+            assert same(reply.body, counts("Key count retrieved successfully", key_count=0))
+        finally:
+            await cluster.close()
+
+
+async def test_api_replicated_form_by_environment(tmp_path: Path) -> None:
+    nodes = fresh_addresses(2)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes, repl_factor=1)
+            for shard_id, node in enumerate(nodes, 1):
+                reply = await http.ask(node, "GET", "/kvs/key-count")
+                assert same(reply.body, counts("Key count retrieved successfully", key_count=0, shard_id=str(shard_id)))
+        finally:
+            await cluster.close()
+
+
+BAD_VIEW_CHANGES: list[Any] = [
+    (b"", "View is missing"),
+    (b"{}", "View is missing"),
+    (b'{"views":"@a"}', "View is missing"),
+    (b'{"repl-factor":1}', "View is missing"),
+    (b"[]", "Malformed JSON"),
+    (b"{", "Malformed JSON"),
+    (b'{"view":null}', "Malformed view"),
+    (b'{"view":["@a"]}', "Malformed view"),
+    (b'{"view":7}', "Malformed view"),
+    (b'{"view":""}', "Malformed view"),
+    (b'{"view":" "}', "Malformed view"),
+    (b'{"view":","}', "Malformed view"),
+    (b'{"view":"@a,"}', "Malformed view"),
+    (b'{"view":"@a,,@b"}', "Malformed view"),
+    (b'{"view":"@a,@b,@a"}', "Malformed view"),
+    (b'{"view":"@a, @a"}', "Malformed view"),
+    (b'{"view":"localhost"}', "Malformed view"),
+    (b'{"view":"@a,10.0.0.1"}', "Malformed view"),
+    (b'{"view":"10.0.0.256:80"}', "Malformed view"),
+    (b'{"view":"10.0.0.1:0"}', "Malformed view"),
+    (b'{"view":"10.0.0.1:65536"}', "Malformed view"),
+    (b'{"view":"::1:80"}', "Malformed view"),
+    (b'{"view":"http://10.0.0.1:80"}', "Malformed view"),
+    (b'{"view":"@a","repl-factor":0}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":-1}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":2}', "Malformed repl-factor"),
+    (b'{"view":"@a,@b","repl-factor":3}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":1.0}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":1.5}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":true}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":"1"}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":[]}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":99999999999999999999999}', "Malformed repl-factor"),
+]
+
+
+@pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
+@pytest.mark.parametrize(("body", "error"), BAD_VIEW_CHANGES, ids=[repr(body) for body, _ in BAD_VIEW_CHANGES])
+async def test_api_view_change_bad_input_400_changes_nothing(pair: Pair, body: bytes, error: str, query: str) -> None:
+    before = [await pair.http.view_of(node) for node in pair.nodes]
+    filled = body.replace(b"@a", pair.nodes[0].encode()).replace(b"@b", pair.nodes[1].encode())
+    reply = await pair.http.ask(pair.nodes[0], "PUT", f"/kvs/view-change{query}", filled)
+    assert reply.status == 400 and list(reply.json) == ["error", "message"]
+    assert reply.json["error"].startswith(error) and reply.json["message"] == "Error in PUT"
+    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+
+
+@pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
+async def test_api_view_change_unreachable_503_changes_nothing(pair: Pair, query: str) -> None:
+    before = [await pair.http.view_of(node) for node in pair.nodes]
+    down = fresh_addresses(2)
+    reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, *reversed(down)], query)
+    assert reply.status == 503
+    assert same(
+        reply.body, {"error": "Unable to satisfy request", "message": "Error in PUT", "unreachable": sorted(down)}
+    )
+    assert "Retry-After" in reply.headers
+    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+
+
+async def test_api_view_change_foreign_cluster_409_names_node(pair: Pair, tmp_path: Path) -> None:
+    stranger = fresh_addresses(1)[0]
+    cluster = Cluster(tmp_path)
+    try:
+        await cluster.start(stranger, [stranger])
+        assert (await pair.http.put(stranger, "precious", 1)).status == 201
+        before = [await pair.http.view_of(node) for node in pair.nodes]
+        for query in ("", "?wait=false"):
+            reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, stranger], query)
+            assert reply.status == 409 and stranger in reply.json["error"]
+        assert [await pair.http.view_of(node) for node in pair.nodes] == before
+        assert (await pair.http.get(stranger, "precious")).json["value"] == 1
+        assert (await pair.http.view_of(stranger))[2] == {stranger}
+    finally:
+        await cluster.close()
+
+
+async def test_api_view_change_in_force_answers_and_moves_nothing(pair: Pair) -> None:
+    before = await pair.http.view_of(pair.nodes[0])
+    reply = await pair.http.change_view(pair.nodes[1], reversed(pair.nodes))
+    kept = [await pair.http.key_count(node) for node in reversed(pair.nodes)]
+    shards = [{"address": n, "key-count": k} for n, k in zip(reversed(pair.nodes), kept, strict=True)]
+    assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shards))
+    assert await pair.http.view_of(pair.nodes[0]) == before
+
+
+async def test_api_view_change_planned_accepted_and_shown(tmp_path: Path) -> None:
+    """Dry run, acceptance and progress of one change from two nodes to three, seen from each of them."""
+    nodes = fresh_addresses(3)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            for node in nodes:
+                await cluster.start(node, nodes[:2])
+            await put_words(Pair(http, cluster, nodes[:2]), 60)
+            before = [await http.view_of(node) for node in nodes]
+
+            plan = (await http.change_view(nodes[2], nodes, "?dry-run=true")).json
+            assert list(plan) == ["message", "partitions", "keys", "moves", "shards"]
+            assert plan["message"] == "View change planned"
+            assert [list(move) for move in plan["moves"]] == [["from", "to", "partitions", "keys"]] * 2
+            assert {move["from"]: move["to"] for move in plan["moves"]} == dict.fromkeys(nodes[:2], nodes[2])
+            assert plan["partitions"] == sum(move["partitions"] for move in plan["moves"]) <= -(-4096 // 3)
+            assert plan["keys"] == sum(move["keys"] for move in plan["moves"]) > 0
+            assert [list(shard) for shard in plan["shards"]] == [["shard-id", "replicas", "partitions"]] * 3
+            assert [await http.view_of(node) for node in nodes] == before
+
+            reply = await http.change_view(nodes[2], nodes, "?wait=false")
+            assert (reply.status, reply.body) == (202, b'{"message":"View change accepted","epoch":1}')
+
+            async def settled() -> bool:
+                shown = [(await http.ask(node, "GET", "/kvs/view-change")).json for node in nodes]
+                for progress in shown:
+                    assert list(progress) == ["message", "epoch", "coordinator", "state", "nodes"]
+                    assert progress["message"] == "View change retrieved successfully"
+                    assert [list(node) for node in progress["nodes"]] == [["address", "partitions", "keys"]] * 3
+                return all((progress["epoch"], progress["state"]) == (1, "settled") for progress in shown)
+
+            await eventually(settled, "the change settles")
+            progress = (await http.ask(nodes[0], "GET", "/kvs/view-change")).json
+            assert progress["coordinator"] == nodes[2]
+            assert progress["nodes"] == [{"address": node, "partitions": 0, "keys": 0} for node in nodes]
+            assert await http.key_count(nodes[2]) == plan["keys"]
+            assert sum([await http.key_count(node) for node in nodes]) == 60
+        finally:
+            await cluster.close()
+
+
+@pytest.mark.parametrize("context", [None, b"{}"], ids=["bare", "{}"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_api_owner_down_503_with_retry_after(tmp_path: Path, method: str, context: bytes | None) -> None:
+    nodes = fresh_addresses(2)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes)
+            owner = Pair(http, cluster, nodes).owner("apple")
+            other = Pair(http, cluster, nodes).other(owner)
+            await cluster.stop(owner)
+            body = with_context(A_VALUE if method == "PUT" else None, context)
+            reply = await http.ask(other, method, "/kvs/keys/apple", body)
+            assert (reply.status, reply.body) == (503, fault("Unable to satisfy request", method))
+            assert int(reply.headers["Retry-After"]) > 0
+            shard = (await http.ask(other, "GET", f"/kvs/shards/{nodes.index(owner) + 1}")).json
+            assert (shard["key-count"], shard["replicas"]) == (0, [owner])
+        finally:
+            await cluster.close()

@@ -1,0 +1,293 @@
+"""The short way in answers as aiohttp would, in the order of the requests, and leaves the rest to aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from node.api import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
+from node.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
+
+PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class EchoApi:
+    """Answers with what it was asked. GET at once, unless the key begins with `slow`; all else when `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked: list[str] = []
+
+    def answer_here(self, method: str, key: Key, data: bytes) -> HttpAnswer | None:
+        self.asked.append(key.raw.decode())
+        if key.raw == b"broken":
+            raise RuntimeError("broken")
+        return self._echo(method, key, data) if method == "GET" and not key.raw.startswith(b"slow") else None
+
+    async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
+        await self.go.wait()
+        return self._echo(method, key, data)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        key = Key.from_path(request.raw_path)
+        return self._echo(request.method, key, await request.read(), by="aiohttp").for_aiohttp()
+
+    def _echo(self, method: str, key: Key, data: bytes, by: str = "here") -> HttpAnswer:
+        body = f"{by} {method} {key.raw.decode()} {len(data)}".encode()
+        return HttpAnswer(200, body.ljust(10_000) if key.raw == b"big" else body, {"X-Extra": "yes"})
+
+
+class Server:
+    def __init__(self, api: EchoApi, front: FastPath, port: int) -> None:
+        self.api = api
+        self.front = front
+        self._port = port
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def ask(self, *pieces: bytes, answers: int = 1) -> list[str]:
+        """The bodies of the answers to what is sent in these pieces."""
+        reader, writer = await self.connect()
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        bodies = [(await read_answer(reader))[1].decode() for _ in range(answers)]
+        writer.close()
+        return bodies
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        assert length is not None
+        return head, await reader.readexactly(int(length[1]))
+
+
+@asynccontextmanager
+async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
+    api = EchoApi()
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    front = FastPath(api, runner.server, keepalive_s)  # type: ignore[arg-type]
+    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
+    try:
+        yield Server(api, front, listening.sockets[0].getsockname()[1])
+    finally:
+        api.go.set()
+        listening.close()
+        await front.close()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with serve() as running:
+        yield running
+
+
+async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(PLAIN)
+    here, body = await read_answer(reader)
+    writer.write(PLAIN[:10])
+    await asyncio.sleep(0.01)
+    writer.write(PLAIN[10:])
+    there, _ = await read_answer(reader)
+    assert body == b"here GET a 0"
+    assert [line.partition(b":")[0] for line in here.split(b"\r\n")] == [
+        line.partition(b":")[0] for line in there.split(b"\r\n")
+    ]
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        b"PUT /kvs/keys/a HTTP/1.1\r\nhost:x\r\ncontent-length:3\r\nConnection: keep-alive\r\nX-Y: \t z \r\n\r\nabc",
+        b"DELETE /kvs/keys/%2F%C3%A9;=a+b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+        PLAIN,
+    ],
+)
+def test_parse_plain_request(request_: bytes) -> None:
+    parsed = _parse(request_ + b"GET ")
+    assert parsed is not None
+    assert parsed.end == len(request_)
+    assert request_.endswith(b"\r\n\r\n" + parsed.body)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *(PLAIN[:length] for length in range(len(PLAIN))),
+        *(b"HEAD" + PLAIN[3:], b"get" + PLAIN[3:], PLAIN.replace(b"1.1", b"1.0"), b"\r\n" + PLAIN),
+        *(
+            PLAIN.replace(b"/a ", path)
+            for path in (b"/ ", b"/a/b ", b"/a?x ", b"/a#x ", b"/a b ", b"/\xc3\xa9 ", b"/\0 ")
+        ),
+        *(PLAIN.replace(b"/kvs", path) for path in (b"//kvs", b"/KVS", b"http://x/kvs")),
+        *(
+            PLAIN.replace(b"Host: x", b"Host: x\r\n" + header)
+            for header in (
+                *(b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Connection: close", b"Upgrade: websocket"),
+                *(b"Connection: upgrade", b"Content-Encoding: gzip", b"Content-Length: -1", b"Content-Length: 1, 1"),
+                *(
+                    b"Content-Length: 0\r\nContent-Length: 0",
+                    b"Content-Length: +1",
+                    b"Content-Length: 0x1",
+                    b"Content-Length:",
+                ),
+                *(
+                    b"A : x",
+                    b" A: x",
+                    b"A: x\r\n folded",
+                    b"A: x\ny: z",
+                    b"A: x\ry",
+                    b"A",
+                    b": x",
+                    b"A: \xff",
+                    b"A: x\r\na: y",
+                ),
+                *(b"Host: x", b"X: " + b"x" * HEAD_BYTES_MAX, b"Content-Length: %d" % (BODY_BYTES_MAX + 1)),
+            )
+        ),
+        PLAIN.replace(b"Host: x", b"A: x"),
+        PLAIN.replace(b"Host: x", b"\r\n".join([b"Host: x", *(b"A%d:" % number for number in range(HEADERS_MAX))])),
+        b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab",
+    ],
+)
+def test_parse_anything_else_is_left(request_: bytes) -> None:
+    assert _parse(request_) is None
+
+
+async def test_fastpath_pipelined_answers_keep_their_order(server: Server) -> None:
+    server.api.go.set()
+    keys = ["a", "slow1", "b", "slow2", "slow3", "c"]
+    sent = b"".join(f"GET /kvs/keys/{key} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for key in keys)
+    assert await server.ask(sent, answers=len(keys)) == [f"here GET {key} 0" for key in keys]
+
+
+async def test_fastpath_request_behind_a_slow_one_waits(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN + PLAIN[:9])
+    await asyncio.sleep(0.02)
+    assert server.api.asked == ["slow"]
+    server.api.go.set()
+    assert [(await read_answer(reader))[1] for _ in range(2)] == [b"here GET slow 0", b"here GET a 0"]
+    writer.write(PLAIN[9:])
+    assert (await read_answer(reader))[1] == b"aiohttp GET a 0"
+    writer.close()
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60, 80])
+async def test_fastpath_partial_request_goes_to_aiohttp_unharmed(server: Server, cut: int) -> None:
+    put = b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Length: 30\r\n\r\n" + b"v" * 30
+    assert await server.ask(PLAIN + put[:cut], put[cut:], answers=2) == ["here GET a 0", "aiohttp PUT a 30"]
+
+
+async def test_fastpath_chunked_body_goes_to_aiohttp(server: Server) -> None:
+    chunked = b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    assert await server.ask(chunked + PLAIN, answers=2) == ["aiohttp PUT a 3", "aiohttp GET a 0"]
+
+
+async def test_fastpath_expect_is_answered_with_continue(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"abc")
+    assert (await read_answer(reader))[1] == b"aiohttp PUT a 3"
+    writer.close()
+
+
+async def test_fastpath_connection_close_is_kept(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(PLAIN.replace(b"Host: x", b"Connection: close"))
+    await read_answer(reader)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_fastpath_mistake_of_ours_is_500_and_the_next_request_fares_better(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(PLAIN.replace(b"/a ", b"/broken ") + PLAIN)
+    head, body = await read_answer(reader)
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert body == b'{"error":"Internal error","message":"Error in GET"}'
+    assert (await read_answer(reader))[1] == b"here GET a 0"
+    writer.close()
+
+
+async def test_fastpath_reads_no_further_than_its_bound(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    count = 12 * AHEAD_BYTES_MAX // len(PLAIN)
+    writer.write(PLAIN * count)
+    await asyncio.sleep(0.1)
+    (connection,) = server.front.connections
+    assert AHEAD_BYTES_MAX < len(connection._ahead) < 4 * AHEAD_BYTES_MAX
+    server.api.go.set()
+    for _ in range(count + 1):
+        await read_answer(reader)
+    writer.close()
+
+
+async def test_fastpath_client_that_reads_late_gets_all_answers(server: Server) -> None:
+    reader, writer = await server.connect()
+    big = PLAIN.replace(b"/a ", b"/big ")
+    count = 3 * AHEAD_BYTES_MAX // len(big)
+    writer.write(big * count)
+    await asyncio.sleep(0.2)
+    (connection,) = server.front.connections
+    assert len(connection._ahead) > AHEAD_BYTES_MAX
+    for _ in range(count):
+        await read_answer(reader)
+    writer.close()
+
+
+async def test_fastpath_close_finishes_what_is_under_way(server: Server) -> None:
+    reader, writer = await server.connect()
+    idle_reader, idle_writer = await server.connect()
+    writer.write(b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN)
+    await asyncio.sleep(0.02)
+    closing = asyncio.create_task(server.front.close())
+    assert await asyncio.wait_for(idle_reader.read(), 5) == b""
+    assert not closing.done()
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"here PUT a 0"
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    await closing
+    assert server.api.asked == ["a"]
+    for each in (writer, idle_writer):
+        each.close()
+
+
+async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Server) -> None:
+    _, writer = await server.connect()
+    writer.write(b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.sleep(0.02)
+    writer.close()
+    await asyncio.sleep(0.02)
+    (task,) = server.front.tasks
+    server.api.go.set()
+    await task
+    assert not server.front.connections
+
+
+async def test_fastpath_idle_connection_is_closed(tmp_path: Path) -> None:
+    async with serve(keepalive_s=0.05) as server:
+        reader, writer = await server.connect()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()

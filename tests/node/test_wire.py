@@ -1,0 +1,151 @@
+"""Every message goes through the encoder and back unchanged; what is no frame raises BadFrame, never anything else."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gossip.messages
+from gossip.view import Stamp
+from node import wire
+from node.store import KEY_BYTES_MAX
+from node.wire import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
+
+KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
+BYTES = st.binary(max_size=60)
+COUNTS = st.integers(0, 2**63 - 1)
+ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
+STAMPS = st.builds(Stamp, COUNTS, st.integers(0, 2**64 - 1))
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "key": KEYS,
+    "version": st.binary(min_size=16, max_size=16),
+    "value": st.none() | BYTES,
+    "record": st.none() | BYTES,
+    "records": st.lists(st.tuples(KEYS, BYTES)).map(tuple),
+    "counts": st.lists(COUNTS).map(tuple),
+    "old_nodes": st.lists(ADDRESSES).map(tuple),
+    "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
+    "waiting": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
+}
+"""By name; everything else by its type."""
+
+
+def any_of(message_type: Any) -> st.SearchStrategy[Any]:
+    """Messages of one type, its fields filled by their names or types."""
+    by_type = {"int": COUNTS, "bytes": BYTES, "str": ADDRESSES, "Address": ADDRESSES, "bool": st.booleans()}
+    by_type |= {"Unsigned": COUNTS, "Partitions": BYTES, "Stamp": STAMPS}
+    fields = message_type.__struct_fields__
+    hints = {
+        name: hint
+        for base in reversed(message_type.__mro__)
+        for name, hint in vars(base).get("__annotations__", {}).items()
+    }
+    return st.builds(message_type, *(FIELDS[name] if name in FIELDS else by_type[hints[name]] for name in fields))
+
+
+def members(union: Any) -> tuple[Any, ...]:
+    assert isinstance(union, types.UnionType)
+    return typing.get_args(union)
+
+
+REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)
+RECORDS = st.builds(gossip.messages.Record, ADDRESSES, COUNTS.map(lambda n: n >> 2), COUNTS, COUNTS, COUNTS, COUNTS)
+CASTS = st.builds(gossip.messages.Delta, STAMPS, RECORDS, st.just(()), st.lists(RECORDS).map(tuple), st.just(()))
+
+CALL_FRAMES = st.builds(
+    CallFrame,
+    COUNTS,
+    st.lists(st.builds(Call, COUNTS, STAMPS, COUNTS, st.one_of(*map(any_of, REQUESTS)))).map(tuple),
+    st.lists(CASTS, max_size=2).map(tuple),
+)
+REPLY_FRAMES = st.builds(
+    ReplyFrame, COUNTS, st.lists(st.builds(Reply, COUNTS, st.one_of(*map(any_of, ANSWERS)))).map(tuple)
+)
+
+
+@pytest.mark.parametrize("message_type", REQUESTS, ids=lambda message_type: message_type.__name__)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None:
+    call = Call(1, Stamp(2, 3), 4, data.draw(any_of(message_type)))
+    frame = CallFrame(5, (call,), ())
+    assert decode_calls(encode(frame)) == frame
+
+
+@pytest.mark.parametrize("message_type", ANSWERS, ids=lambda message_type: message_type.__name__)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_wire_answer_round_trip(message_type: Any, data: st.DataObject) -> None:
+    frame = ReplyFrame(5, (Reply(1, data.draw(any_of(message_type))),))
+    assert decode_replies(encode(frame)) == frame
+
+
+@given(CALL_FRAMES)
+def test_wire_call_frame_round_trip(frame: CallFrame) -> None:
+    assert decode_calls(encode(frame)) == frame
+
+
+def test_wire_tags_differ() -> None:
+    tags = {message_type.__struct_config__.tag: message_type for message_type in (*REQUESTS, *ANSWERS)}
+    assert len(tags) == len(set(REQUESTS) | set(ANSWERS))
+
+
+def decode_or_refuse(data: bytes) -> None:
+    for decode in (decode_calls, decode_replies):
+        try:
+            decode(data)
+        except BadFrame:
+            continue
+
+
+@given(st.binary())
+def test_wire_garbage_raises_bad_frame_only(data: bytes) -> None:
+    decode_or_refuse(data)
+
+
+@given(st.one_of(CALL_FRAMES, REPLY_FRAMES), st.data())
+def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame, data: st.DataObject) -> None:
+    encoded = bytearray(encode(frame))
+    for place in data.draw(st.lists(st.integers(0, len(encoded) - 1), max_size=4)):
+        encoded[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(encoded)))
+    decode_or_refuse(bytes(encoded[:cut]))
+    decode_or_refuse(bytes(encoded))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x91" * 5000,
+        encode(CallFrame(0, (), ())) + b"\0",
+        msgspec.msgpack.encode([0, [], [], 1]),
+        msgspec.msgpack.encode([-1, [], []]),
+        msgspec.msgpack.encode([2**64 - 1, [[1, [0, 0], 0, [99]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [1, b""]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [1, b"k" * (KEY_BYTES_MAX + 1)]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [2, b"k", b"short", None]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [3, None]]], []]),
+    ],
+    ids=[
+        "empty",
+        "deep",
+        "longer",
+        "more_fields",
+        "negative",
+        "no_tag",
+        "no_key",
+        "long_key",
+        "short_version",
+        "answer",
+    ],
+)
+def test_wire_near_miss_bad_frame(data: bytes) -> None:
+    with pytest.raises(BadFrame):
+        decode_calls(data)

@@ -1,0 +1,297 @@
+"""What every transport promises, whatever carries it: the tests of `TransportContract` run on each kind of `Network`.
+
+A call reaches the handler of the other side at most once; an answer comes from that very execution; PeerRefused means
+that it was not executed. To run them on another transport, derive a test class and give it a `network` fixture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import pytest
+
+import gossip.messages
+from gossip.view import Address, Stamp
+from node.clock import HybridClock
+from node.errors import PeerFault, PeerLost, PeerRefused
+from node.transport import Answering, Transport
+from node.wire import Answer, Read, Request, Value, Write, Wrote
+from tests.cluster import eventually
+from tests.node.fakes import HandTime
+
+STAMP = Stamp(3, 2**64 - 1)
+PATIENT_S = 10.0
+"""For calls that are to be answered, however busy the machine."""
+SHORT_S = 0.2
+"""For calls that are not."""
+VERSION = b"v" * 16
+
+
+class Echo:
+    """A handler that keeps what it was asked, and answers a read with its key, once it may: see `go_on`."""
+
+    PROMPT = b"prompt"
+    """A call about this key is answered even while the others wait."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Address, Stamp, Request]] = []
+        self.casts: list[tuple[Address, gossip.messages.Message]] = []
+        self.budgets_s: list[float] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
+        self.calls.append((sender, stamp, request))
+        self.budgets_s.append(budget_s)
+        at_once = self.go_on.is_set() or self.keys[-1:] == [self.PROMPT]
+        return self._answer(request) if at_once else self._answer_later(request)
+
+    def hear(self, sender: Address, message: gossip.messages.Message) -> None:
+        self.casts.append((sender, message))
+
+    async def _answer_later(self, request: Request) -> Answer:
+        await self.go_on.wait()
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
+        return Value(request.key) if isinstance(request, Read) else Wrote(True)
+
+    @property
+    def keys(self) -> list[bytes]:
+        return [request.key for _, _, request in self.calls if isinstance(request, Read | Write)]
+
+
+class Peer:
+    """One end of the network."""
+
+    def __init__(self, address: Address, transport: Transport) -> None:
+        self.address = address
+        self.transport = transport
+        self.handler = Echo()
+        self.clock = HybridClock(HandTime(), 1, 0, self._store_ceiling)
+        transport.attach(self.clock, self.handler)
+
+    async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:
+        return await self.transport.call(to.address, Read(key), STAMP, timeout_s)
+
+    async def ask_until_answered(self, to: Peer, key: bytes) -> Answer:
+        async def answered() -> Answer | None:
+            try:
+                return await self.ask(to, key, SHORT_S)
+            except PeerFault:
+                return None
+
+        answer = await eventually(answered, f"an answer of {to.address}")
+        assert answer is not None
+        return answer
+
+    async def _store_ceiling(self, ceiling: int) -> None:
+        pass
+
+
+async def arrived(peer: Peer, key: bytes) -> None:
+    async def seen() -> bool:
+        return key in peer.handler.keys
+
+    await eventually(seen, f"a call about {key!r}")
+
+
+class Network(Protocol):
+    """Where two nodes can speak, and what can go wrong between them."""
+
+    a: Peer
+    b: Peer
+
+    def silence(self, peer: Peer) -> None:
+        """What is sent to `peer`, and what it sends, stays on its way; no error tells of it."""
+
+    async def restore(self, peer: Peer) -> None:
+        """What is still on its way arrives, but for what its sender has taken back by a reset."""
+
+    async def kill(self, peer: Peer) -> None:
+        """`peer` ends at once; whoever speaks to it is told."""
+
+    async def revive(self, peer: Peer) -> None:
+        """After `kill`: it listens again."""
+
+
+def delta(peer: Peer) -> gossip.messages.Message:
+    record = gossip.messages.Record(peer.address, 1, 2, 3, 4, 5)
+    return gossip.messages.Delta(STAMP, record, (), (), ())
+
+
+class TransportContract:
+    async def test_transport_call_answered(self, network: Network) -> None:
+        assert await network.a.ask(network.b, b"k") == Value(b"k")
+        assert network.b.handler.calls == [(network.a.address, STAMP, Read(b"k"))]
+        assert 0 < network.b.handler.budgets_s[0] <= PATIENT_S
+        assert not network.a.transport.is_down(network.b.address)
+
+    async def test_transport_both_directions_at_once(self, network: Network) -> None:
+        a, b = network.a, network.b
+        answers = await asyncio.gather(*(one.ask(other, b"k") for one, other in [(a, b), (b, a)] * 50))
+        assert answers == [Value(b"k")] * 100
+
+    async def test_transport_bulk_call_answered(self, network: Network) -> None:
+        answer = await network.a.transport.call(network.b.address, Read(b"k"), STAMP, PATIENT_S, bulk=True)
+        assert answer == Value(b"k")
+
+    async def test_transport_many_calls_each_its_own_answer(self, network: Network) -> None:
+        keys = [str(number).encode() for number in range(2000)]
+        answers = await asyncio.gather(*(network.a.ask(network.b, key) for key in keys))
+        assert answers == [Value(key) for key in keys]
+        assert sorted(network.b.handler.keys) == sorted(keys)
+
+    async def test_transport_slow_call_delays_no_other(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        slow = asyncio.create_task(network.a.ask(network.b, b"slow"))
+        await arrived(network.b, b"slow")
+        assert await network.a.ask(network.b, Echo.PROMPT) == Value(Echo.PROMPT)
+        assert not slow.done()
+        network.b.handler.go_on.set()
+        assert await slow == Value(b"slow")
+
+    async def test_transport_large_values_arrive(self, network: Network) -> None:
+        value = b"x" * (1024 * 1024)
+        calls = [
+            network.a.transport.call(network.b.address, Write(b"%d" % n, VERSION, value), STAMP, PATIENT_S)
+            for n in range(20)
+        ]
+        assert await asyncio.gather(*calls) == [Wrote(True)] * 20
+        assert {request.value for _, _, request in network.b.handler.calls if isinstance(request, Write)} == {value}
+
+    async def test_transport_clock_goes_along_both_ways(self, network: Network) -> None:
+        network.a.clock.observe(1000)
+        await network.a.ask(network.b, b"k")
+        assert network.b.clock.reading >= 1000
+        network.b.clock.observe(5000)
+        await network.a.ask(network.b, b"k")
+        assert network.a.clock.reading >= 5000
+
+    async def test_transport_cast_heard(self, network: Network) -> None:
+        await network.a.ask(network.b, b"k")
+        network.a.transport.cast(network.b.address, delta(network.a))
+
+        async def heard() -> bool:
+            return network.b.handler.casts == [(network.a.address, delta(network.a))]
+
+        await eventually(heard, "the cast")
+
+    async def test_transport_nobody_there_refused(self, network: Network) -> None:
+        await network.kill(network.b)
+        for _ in range(3):
+            with pytest.raises(PeerRefused):
+                await network.a.ask(network.b, b"k")
+        assert network.a.transport.is_down(network.b.address)
+        assert network.b.handler.calls == []
+
+    async def test_transport_peer_returns_found_again(self, network: Network) -> None:
+        await network.kill(network.b)
+        with pytest.raises(PeerRefused):
+            await network.a.ask(network.b, b"early")
+        await network.revive(network.b)
+        assert await network.a.ask_until_answered(network.b, b"late") == Value(b"late")
+        assert not network.a.transport.is_down(network.b.address)
+        assert b"early" not in network.b.handler.keys
+
+    async def test_transport_killed_during_call_lost(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        call = asyncio.create_task(network.a.ask(network.b, b"k"))
+        await arrived(network.b, b"k")
+        await network.kill(network.b)
+        with pytest.raises(PeerLost):
+            await call
+
+    async def test_transport_no_answer_in_time_lost(self, network: Network) -> None:
+        await network.a.ask(network.b, b"first")
+        network.b.handler.go_on.clear()
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"second", SHORT_S)
+
+    async def test_transport_silent_peer_fails_all_calls(self, network: Network) -> None:
+        await network.a.ask(network.b, b"first")
+        network.silence(network.b)
+        calls = [asyncio.create_task(network.a.ask(network.b, b"more")) for _ in range(10)]
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"second", SHORT_S)
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(outcome, PeerLost)
+        assert network.a.transport.is_down(network.b.address)
+
+    async def test_transport_silent_from_the_first_a_fault(self, network: Network) -> None:
+        network.silence(network.b)
+        with pytest.raises(PeerFault):
+            await network.a.ask(network.b, b"k", PATIENT_S)
+        assert network.a.transport.is_down(network.b.address)
+
+    async def test_transport_given_up_call_never_executed_later(self, network: Network) -> None:
+        await network.a.ask(network.b, b"first")
+        network.silence(network.b)
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"given up", SHORT_S)
+        await network.restore(network.b)
+        await network.a.ask_until_answered(network.b, b"later")
+        assert b"given up" not in network.b.handler.keys
+
+    async def test_transport_reset_loses_calls_then_serves(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        call = asyncio.create_task(network.a.ask(network.b, b"k"))
+        await arrived(network.b, b"k")
+        network.a.transport.reset()
+        with pytest.raises(PeerLost):
+            await call
+        network.b.handler.go_on.set()
+        assert await network.a.ask_until_answered(network.b, b"next") == Value(b"next")
+
+    async def test_transport_reset_next_call_makes_a_new_link(self, network: Network) -> None:
+        """At once: a node that stood still asks around, and must not take its own reset for a peer's refusal."""
+        await network.a.ask(network.b, b"first")
+        network.a.transport.reset()
+        assert await network.a.ask(network.b, b"next") == Value(b"next")
+
+    async def test_transport_reset_forgets_who_was_down(self, network: Network) -> None:
+        await network.kill(network.b)
+        with pytest.raises(PeerRefused):
+            await network.a.ask(network.b, b"k")
+        await network.revive(network.b)
+        network.a.transport.reset()
+        assert await network.a.ask(network.b, b"next") == Value(b"next")
+
+    async def test_transport_reset_of_the_asked_side_loses_calls(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        call = asyncio.create_task(network.a.ask(network.b, b"k"))
+        await arrived(network.b, b"k")
+        network.b.transport.reset()
+        with pytest.raises(PeerLost):
+            await call
+
+    async def test_transport_reset_drops_what_was_not_executed(self, network: Network) -> None:
+        """What piled up while a process stood still must not be executed after it has asked around."""
+        await network.a.ask(network.b, b"first")
+        network.silence(network.b)
+        call = asyncio.create_task(network.a.ask(network.b, b"piled up"))
+        await asyncio.sleep(0)
+        network.b.transport.reset()
+        await network.restore(network.b)
+        with pytest.raises(PeerLost):
+            await call
+        await network.a.ask_until_answered(network.b, b"later")
+        assert b"piled up" not in network.b.handler.keys
+
+    async def test_transport_cancelled_call_leaves_link_well(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        call = asyncio.create_task(network.a.ask(network.b, b"k"))
+        await arrived(network.b, b"k")
+        call.cancel()
+        await asyncio.wait([call])
+        network.b.handler.go_on.set()
+        assert await network.a.ask(network.b, b"next") == Value(b"next")
+
+    async def test_transport_close_fails_calls(self, network: Network) -> None:
+        network.b.handler.go_on.clear()
+        call = asyncio.create_task(network.a.ask(network.b, b"k"))
+        await arrived(network.b, b"k")
+        await network.a.transport.close()
+        with pytest.raises(PeerLost):
+            await call

@@ -1,0 +1,173 @@
+"""How a process starts, refuses to start, and ends: statuses and lines on stderr, as an operator sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gossip.view import Address, host_of, port_of
+from tests.cluster import Client, Processes, eventually, fresh_addresses, run_to_its_end
+from tests.node.raw_http import ask_raw
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "lines"),
+    [
+        ("ADDRESS", "", [r"ADDRESS: missing"]),
+        ("VIEW", "", [r"VIEW: missing"]),
+        ("ADDRESS", "10.0.0.1", [r"ADDRESS: .*'10\.0\.0\.1'"]),
+        ("VIEW", "127.0.0.2:1,x,127.0.0.2:1", [r"VIEW: .*'x'", r"VIEW: duplicate .*'127\.0\.0\.2:1'"]),
+        ("REPL_FACTOR", "none", [r"REPL_FACTOR: .*'none'"]),
+        ("BIND", "here", [r"BIND: .*'here'"]),
+    ],
+)
+async def test_start_bad_variable_2_and_a_line_each(variable: str, text: str, lines: list[str], tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    environment = {"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path / "data")}
+    ended = await run_to_its_end(environment | {variable: text})
+    assert ended.status == 2
+    assert len(ended.errors) == len(lines)
+    assert all(re.fullmatch(line + ".*", error) for line, error in zip(lines, ended.errors, strict=True))
+    assert not (tmp_path / "data").exists()
+
+
+async def test_start_no_variable_at_all_names_both() -> None:
+    ended = await run_to_its_end({})
+    assert (ended.status, [line.partition(":")[0] for line in ended.errors]) == (2, ["ADDRESS", "VIEW"])
+
+
+async def refused(node: Address, data_dir: Path) -> str:
+    """Start a node that cannot; its one line."""
+    ended = await run_to_its_end({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(data_dir)})
+    assert (ended.status, len(ended.errors)) == (1, 1), ended.errors
+    return ended.errors[0]
+
+
+async def test_start_port_in_use_1(tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    server = await asyncio.start_server(lambda *_: None, host_of(node), port_of(node))
+    async with server:
+        assert node in await refused(node, tmp_path)
+
+
+async def test_start_two_of_one_address_at_once_one_serves(processes: Processes, http: Client, tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    first = processes.make(node, [node])
+    await first.spawn()
+    second = asyncio.create_task(run_to_its_end({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path / "other")}))
+    first_ended = asyncio.create_task(first.ended())
+    try:
+        await asyncio.wait([first_ended, second], return_when=asyncio.FIRST_COMPLETED)
+        if second.done():
+            assert (second.result().status, len(second.result().errors)) == (1, 1), second.result().errors
+        else:
+            assert (first_ended.result(), len(first.log.read_text().splitlines())) == (1, 1)
+        await eventually(lambda: http.get(node, "k"), "the other one serves")
+    finally:
+        for task in (first_ended, second):
+            task.cancel()
+        await asyncio.wait([first_ended, second])
+
+
+async def test_start_locked_directory_1(processes: Processes) -> None:
+    node, other = fresh_addresses(2)
+    process = await processes.start(node, [node])
+    assert str(process.data_dir) in await refused(other, process.data_dir)
+
+
+@pytest.mark.parametrize("below", ["file", "file/data", "/proc/none/data"])
+async def test_start_unwritable_directory_1(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / below) in await refused(fresh_addresses(1)[0], tmp_path / below)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+async def test_start_forbidden_directory_1(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert str(tmp_path) in await refused(fresh_addresses(1)[0], tmp_path / "data")
+
+
+async def test_start_damaged_store_1(processes: Processes, http: Client) -> None:
+    node = fresh_addresses(1)[0]
+    process = await processes.start(node, [node])
+    assert (await http.put(node, "k", 1)).status == 201
+    process.signal(signal.SIGTERM)
+    assert await process.ended() == 0
+    store = process.data_dir / "store.lmdb"
+    with store.open("rb") as file:
+        used = file.read(64 * 1024)
+    for damage in (store.stat().st_size - 1, 16 * 1024, 5000, 100, 0):
+        os.truncate(store, damage)
+        assert str(process.data_dir) in await refused(node, process.data_dir)
+    for content in (b"\0" * len(used), b"garbage" * 10_000):
+        store.write_bytes(content)
+        assert str(process.data_dir) in await refused(node, process.data_dir)
+
+
+async def test_start_alone_listens_and_is_ready_soon(processes: Processes, http: Client) -> None:
+    """Within 1 s on an idle machine; this one may be busy."""
+    node = fresh_addresses(1)[0]
+    began = time.monotonic()
+    await processes.start(node, [node])
+    assert (await http.put(node, "k", 1)).status == 201
+    assert time.monotonic() - began < 6
+
+
+async def test_end_sigterm_answers_what_is_in_flight(processes: Processes, http: Client) -> None:
+    """Requests that wait for the owner of their keys, which stands still: the node answers them, then ends."""
+    asked, owner = fresh_addresses(2)
+    await processes.start_all([asked, owner])
+    keys = [f"key{number}" for number in range(40)]
+    forwarded = [key for key in keys if "address" in (await http.put(asked, key, 1)).json]
+    processes[owner].signal(signal.SIGSTOP)
+    connections = [await asyncio.open_connection(host_of(asked), port_of(asked)) for _ in forwarded]
+    for key, (_, writer) in zip(forwarded, connections, strict=True):
+        writer.write(f"GET /kvs/keys/{key} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await ask_raw(asked, b"GET /kvs/key-count HTTP/1.1\r\nHost: x\r\n\r\n")  # It has read what came before.
+
+    began = time.monotonic()
+    processes[asked].signal(signal.SIGTERM)
+    await eventually(refuses(asked), "no more connections are taken")
+    for reader, writer in connections:
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).split()[1] == b"503"
+        writer.close()
+    assert await processes[asked].ended() == 0
+    assert time.monotonic() - began < 5
+
+
+def refuses(node: Address) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host_of(node), port_of(node))
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
+    return condition
+
+
+async def test_end_sigterm_with_a_request_that_never_ends_0(processes: Processes) -> None:
+    nodes = fresh_addresses(2)
+    await processes.start_all(nodes)
+    _, writer = await asyncio.open_connection(host_of(nodes[0]), port_of(nodes[0]))
+    writer.write(b"PUT /kvs/keys/k HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+    await writer.drain()
+    began = time.monotonic()
+    for node in nodes:
+        processes[node].signal(signal.SIGTERM)
+    assert [await processes[node].ended() for node in nodes] == [0, 0]
+    assert time.monotonic() - began < 5
+    writer.close()
+    for node in nodes:
+        assert "Traceback" not in processes[node].log.read_text()
