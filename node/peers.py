@@ -116,6 +116,9 @@ class Peers:
         if meant != self._config.address:
             log.error("%s takes this node for %s; its ADDRESS is %s", sender, meant, self._config.address)
             raise web.HTTPMisdirectedRequest()
+        for bulk in (False, True):
+            if (link := self._links.get((sender, bulk))) is not None:
+                link.down = False  # Who dials is up: whoever was passed over is asked again from now on.
         served = _Served(sender, self._clock, self._handler)
         self._served.add(served)
         try:

@@ -1,8 +1,9 @@
 """From one view to the next: where the keys will live, and who may still hold them. Pure functions.
 
-The donors of a partition are its earlier owners that answered the coordinator, and whoever those were themselves still
-waiting for. An earlier owner that did not answer is not named: it is down and being removed, and nobody shall wait for
-it. Should it return, it announces itself.
+The donors of a partition are its earlier owners, and whoever those were themselves still waiting for, if it answered the
+coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the old view
+before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is down, and is
+not named again by the view after that. Should it return later still, it announces itself.
 """
 
 from __future__ import annotations
@@ -59,8 +60,7 @@ def plan_change(
         owners = new_ring.owners(partition)
         for source in old_ring.owners(partition):
             status = answered.get(source)
-            awaited = (owed.address for owed in status.waiting) if status else ()
-            for address in (source, *awaited):
-                if address in answered and address not in owners:
-                    donors.setdefault(address, set()).add(partition)
+            awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
+            for address in {source, *awaited} - set(owners):
+                donors.setdefault(address, set()).add(partition)
     return Plan(placement, new_ring, repl_factor, tuple(moves(old_ring, new_ring)), donors)
