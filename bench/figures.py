@@ -52,7 +52,7 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-ROW, LEFT, WIDTH, SCALE = 30, 250, 380, 1.6
+ROW, LEFT, WIDTH, RIGHT, SCALE = 30, 250, 400, 320, 4
 """In pixels; the bars end at `SCALE` times the target, which is a line at 1."""
 
 
@@ -62,7 +62,7 @@ def chart(results: Results) -> str:
     height = ROW * len(figures) + 78
     line = LEFT + WIDTH / SCALE
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 170}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + RIGHT}" height="{height}" '
         'font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         '<text x="12" y="24" font-size="15" font-weight="bold">Measured, in multiples of the target</text>',
