@@ -19,7 +19,8 @@ from pathlib import Path
 import uvloop
 
 from node.disk import open_engine
-from node.store import Batch, Record, Store, make_version
+from node.records import Record, make_version
+from node.store import Batch, Store
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent

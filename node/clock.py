@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from node.store import Version, make_version
+from node.records import Version, make_version
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
 """From one view to the next: where the keys will live, and who may still hold them. Pure functions.
 
-The donors of a partition are its earlier owners, and whoever those were themselves still waiting for, if it answered the
-coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the old view
-before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is down, and is
-not named again by the view after that. Should it return later still, it announces itself.
+The donors of a partition are its earlier owners, and whoever those were themselves still waiting for, if it answered
+the coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
+old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
+down, and is not named again by the view after that. Should it return later still, it announces itself.
 """
 
 from __future__ import annotations

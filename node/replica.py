@@ -19,7 +19,8 @@ from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault, Unavailable
 from node.gate import Gate
-from node.store import Absent, Newer, Record, Store, Unsure, Written, clock_of, decode_record
+from node.records import Record, clock_of, decode_record
+from node.store import Absent, Newer, Store, Unsure, Written
 from node.transport import Answering, Transport
 from node.views import Views
 from node.wire import (

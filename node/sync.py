@@ -24,7 +24,8 @@ from gossip.view import Address, Stamp
 from node.clock import Time
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
-from node.store import Store, decode_record
+from node.records import decode_record, version_of
+from node.store import Store
 from node.transport import Transport
 from node.views import Views
 from node.wire import Answer, Claim, Holding, Owed, Push, Taken, Unable, ViewIs
@@ -144,7 +145,9 @@ class Sync:
                 began = self._time.monotonic()
                 if not await self._ask(owner, Push(batch.records, pack(batch.finished)), stamp):
                     return
-                await self._store.drop(stamp, [(partition_of(key), key, record[:16]) for key, record in batch.records])
+                await self._store.drop(
+                    stamp, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
+                )
                 if self._clients_served():
                     await asyncio.sleep(self._time.monotonic() - began)
 

@@ -14,7 +14,7 @@ import msgspec
 import gossip.messages
 from gossip.view import Address, Stamp
 from node.clock import CLOCK_MAX
-from node.store import KEY_BYTES_MAX, Version
+from node.records import KEY_BYTES_MAX, Version
 
 T = TypeVar("T")
 

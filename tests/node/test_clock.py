@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.clock import LEAD_MS_MAX, HybridClock
-from node.store import clock_of, make_version
+from node.records import clock_of, make_version
 
 MINUTE_MS = 60_000
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from gossip.view import Address, host_of, port_of
+from node import links as node_links
 from node import peers
 from node.app import json_errors
 from node.clock import SystemTime
@@ -144,7 +145,7 @@ class TestPeers(TransportContract):
 
 
 async def test_peers_too_many_waiting_refused(network: Links, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "PENDING_MAX", 5)
+    monkeypatch.setattr(node_links, "PENDING_MAX", 5)
     network.b.handler.go_on.clear()
     waiting = [asyncio.create_task(network.a.ask(network.b, b"%d" % number)) for number in range(5)]
     await asyncio.sleep(0)

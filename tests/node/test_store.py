@@ -19,20 +19,8 @@ from hypothesis import strategies as st
 from gossip.view import Stamp, View
 from node.disk import open_engine
 from node.errors import Fenced
-from node.store import (
-    Absent,
-    Newer,
-    Record,
-    Stats,
-    Store,
-    Unsure,
-    Version,
-    WriteOutcome,
-    Written,
-    clock_of,
-    decode_record,
-    make_version,
-)
+from node.records import Record, Version, clock_of, decode_record, make_version
+from node.store import Absent, Newer, Stats, Store, Unsure, WriteOutcome, Written
 from ring.hashing import PARTITIONS
 
 UNFENCED = Stamp(-1, 0)

@@ -10,7 +10,8 @@ import pytest
 from gossip.view import Address, Stamp, View
 from node.config import Config
 from node.errors import Fenced
-from node.store import Store, make_version
+from node.records import make_version
+from node.store import Store
 from node.views import Verdict, Views, environment_view
 from node.wire import Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
 from ring.hashing import PARTITIONS, partition_of

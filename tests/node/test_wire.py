@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gossip.messages
 from gossip.view import Stamp
 from node import wire
-from node.store import KEY_BYTES_MAX
+from node.records import KEY_BYTES_MAX
 from node.wire import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)

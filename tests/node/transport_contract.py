@@ -33,6 +33,8 @@ class Echo:
 
     PROMPT = b"prompt"
     """A call about this key is answered even while the others wait."""
+    LARGE = b"large"
+    """A read of this key is answered with a value of 1 MiB."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Address, Stamp, Request]] = []
@@ -55,7 +57,9 @@ class Echo:
         return self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
-        return Value(request.key) if isinstance(request, Read) else Wrote(True)
+        if isinstance(request, Read):
+            return Value(b"x" * 1024 * 1024 if request.key == self.LARGE else request.key)
+        return Wrote(True)
 
     @property
     def keys(self) -> list[bytes]:
@@ -160,6 +164,10 @@ class TransportContract:
         ]
         assert await asyncio.gather(*calls) == [Wrote(True)] * 20
         assert {request.value for _, _, request in network.b.handler.calls if isinstance(request, Write)} == {value}
+
+    async def test_transport_large_answers_at_once_arrive(self, network: Network) -> None:
+        answers = await asyncio.gather(*(network.a.ask(network.b, Echo.LARGE) for _ in range(20)))
+        assert {len(answer.value or b"") for answer in answers if isinstance(answer, Value)} == {1024 * 1024}
 
     async def test_transport_clock_goes_along_both_ways(self, network: Network) -> None:
         network.a.clock.observe(1000)

@@ -1,0 +1,220 @@
+"""The side of a link that asks: dials, sends calls and casts, and receives the answers.
+
+Everything queued in one turn of the event loop leaves in one frame. A call that is not answered in time aborts its
+link: it must not be executed long after its sender has given up on it. A peer that could not be reached is passed over
+at once, not waited for once per request, and is tried again while anybody wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from socket import SO_LINGER, SOL_SOCKET
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+import gossip.messages
+from gossip.view import Stamp
+from node.clock import HybridClock, Time
+from node.config import Config
+from node.errors import PeerFault, PeerLost, PeerRefused
+from node.wire import (
+    FRAME_BYTES_MAX,
+    Answer,
+    BadFrame,
+    Call,
+    CallFrame,
+    Fetched,
+    Reply,
+    Request,
+    Value,
+    Write,
+    decode_replies,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+Queued = TypeVar("Queued", Call, Reply)
+
+MESSAGES_PER_FRAME = 256
+LARGE = 16 * 1024
+"""A message with a value beyond this ends its frame; so no frame exceeds 256 x 16 KiB and a value of 1 MiB."""
+PENDING_MAX = 10_000
+"""Calls that wait on one link; beyond, a peer this slow is as good as gone."""
+WANTED_S = 5.0
+"""A peer that cannot be reached is tried again for so long after the last call to it; later, a call waits for the
+attempt."""
+LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Link:
+    """The side that asks. One task dials and receives, another sends; both end with `close`."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: URL, time: Time, clock: HybridClock, config: Config
+    ) -> None:
+        self.down = False
+        self._session = session
+        self._url = url
+        self._time = time
+        self._clock = clock
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._calls: list[Call] = []
+        self._casts: list[gossip.messages.Message] = []
+        self._queued = asyncio.Event()
+        self._last_id = 0
+        self._wanted = asyncio.Event()
+        self._wanted_at = 0.0
+        self._task = self._loop.create_task(self._run())
+
+    async def call(self, request: Request, stamp: Stamp, timeout_s: float) -> Answer:
+        self._want()
+        if self.down:
+            raise PeerRefused(f"{self._url.authority} is down")
+        if len(self._pending) >= PENDING_MAX:
+            raise PeerRefused(f"{self._url.authority} is too slow")
+        self._last_id += 1
+        id_ = self._last_id
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._pending[id_] = answer
+        self._calls.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        self._queued.set()
+        timer = self._loop.call_later(timeout_s, self._expire, id_)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            self._pending.pop(id_, None)
+
+    def cast(self, message: gossip.messages.Message) -> None:
+        self._want()
+        if not self.down and len(self._casts) < PENDING_MAX:
+            self._casts.append(message)
+            self._queued.set()
+
+    def abort(self, fault: PeerFault) -> None:
+        """Break the connection now. What was sent on it fails with `fault`; what was not, waits for the next one."""
+        unsent = {call.id for call in self._calls}
+        for id_, answer in self._pending.items():
+            if id_ not in unsent and not answer.done():
+                answer.set_exception(fault)
+        if self._socket is not None:
+            _abort(self._socket)
+            self._socket = None
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._refuse("this node is stopping")
+
+    def _refuse(self, why: str) -> None:
+        """There is no connection to be had for what waits for one."""
+        for call in self._calls:
+            answer = self._pending.get(call.id)
+            if answer is not None and not answer.done():
+                answer.set_exception(PeerRefused(why))
+        self._calls.clear()
+        self._casts.clear()
+
+    def _want(self) -> None:
+        self._wanted_at = self._time.monotonic()
+        self._wanted.set()
+
+    def _expire(self, id_: int) -> None:
+        if id_ in self._pending:
+            self.down = True
+            self._refuse(f"{self._url.authority} is silent")
+            self.abort(PeerLost(f"{self._url.authority} is silent"))
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            try:
+                async with asyncio.timeout(self._config.silence_s):
+                    socket = await self._session.ws_connect(self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self.down = True
+                self._refuse(f"{self._url.authority}: {str(error) or 'no connection in time'}")
+                await asyncio.sleep(self._config.redial_s)
+                if self._time.monotonic() - self._wanted_at > WANTED_S:
+                    self.down = False
+                    self._wanted.clear()
+                continue
+            self.down = False
+            self._socket = socket
+            self._queued.set()
+            sender = self._loop.create_task(self._send(socket))
+            try:
+                await self._receive(socket)
+            finally:
+                self.abort(PeerLost(f"{self._url.authority} closed the link"))
+                sender.cancel()
+                await asyncio.wait([sender])
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            while True:
+                await self._queued.wait()
+                self._queued.clear()
+                while self._socket is socket and (self._calls or self._casts):
+                    calls = take_frame(self._calls)
+                    casts, self._casts = self._casts, []
+                    await socket.send_bytes(encode(CallFrame(self._clock.reading, calls, tuple(casts))))
+        except (aiohttp.ClientError, OSError):
+            _abort(socket)
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                return
+            try:
+                frame = decode_replies(message.data)
+            except BadFrame as error:
+                log.error("garbage from %s: %s", self._url.authority, error)
+                return
+            self._clock.observe(frame.clock)
+            for reply in frame.replies:
+                answer = self._pending.get(reply.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(reply.answer)
+
+
+def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
+    """Remove from the front of `queue` what may travel in one frame: many small messages, or few with one large one."""
+    count = 0
+    for queued in queue[:MESSAGES_PER_FRAME]:
+        count += 1
+        if len(_payload(queued) or b"") > LARGE:
+            break
+    frame = tuple(queue[:count])
+    del queue[:count]
+    return frame
+
+
+def _payload(queued: Call | Reply) -> bytes | None:
+    message = queued.request if isinstance(queued, Call) else queued.answer
+    if isinstance(message, Write | Value):
+        return message.value
+    return message.record if isinstance(message, Fetched) else None
+
+
+def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """aiohttp has no public way to do this."""
+    connection = socket._response.connection
+    if connection is not None and connection.transport is not None:
+        reset_connection(connection.transport)
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """Reset the connection: what the kernel has not delivered never will be. Merely closed, it would be delivered
+    yet."""
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
+    transport.abort()
