@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test test-docker image check format bench lock clean
+.PHONY: help up test sim ablations test-docker image check format bench lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -22,6 +22,12 @@ test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" g
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m docker $(ARGS)
+
+sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one
+	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim
+
+ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that the simulator notices
+	@$(BIN)/python -m tests.sim.ablations
 
 image: ## build the docker image kvs:3.0
 	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }

@@ -1,0 +1,51 @@
+"""`make sim SEEDS=n FIRST=s`: seeds on all cores. `TRACE=1` with one seed prints every message and fault of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.sim.simulation import Result, quieten, simulate
+
+
+def main() -> int:
+    if os.environ.get("PYTHONHASHSEED") != "0":  # The order of sets of strings is part of a run.
+        os.execve(sys.executable, [sys.executable, "-m", "tests.sim"], {**os.environ, "PYTHONHASHSEED": "0"})
+    count = int(os.environ.get("SEEDS") or 100)
+    first = int(os.environ.get("FIRST") or random.randrange(1, 2**31))
+    if os.environ.get("TRACE"):
+        sys.unraisablehook = lambda _: None
+        return _report([simulate(first, trace=print)], 1.0)
+    print(f"{count} seeds from {first}", flush=True)
+    began = time.monotonic()
+    results: list[Result] = []
+    with ProcessPoolExecutor(initializer=quieten) as pool:
+        for result in pool.map(simulate, range(first, first + count)):
+            results.append(result)
+            if result.fault is not None:
+                print(f"seed {result.seed}: {result.fault}", flush=True)
+                print(f"  replay: make sim FIRST={result.seed} SEEDS=1 TRACE=1", flush=True)
+    return _report(results, time.monotonic() - began)
+
+
+def _report(results: list[Result], took_s: float) -> int:
+    seen: Counter[str] = sum((result.seen for result in results), Counter())
+    for what, times in seen.most_common():
+        print(f"{times:10,d} {what}")
+    failed = [result for result in results if result.fault is not None]
+    virtual_s = sum(result.virtual_s for result in results)
+    print(
+        f"{len(results)} seeds in {took_s:.0f} s: {len(results) / took_s:.2f} seeds/s, "
+        f"{virtual_s / took_s:.0f} virtual seconds a second; {len(failed)} failed"
+    )
+    for result in failed:
+        print(f"seed {result.seed}: {result.fault}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

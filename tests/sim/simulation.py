@@ -1,0 +1,52 @@
+"""One seed: a cluster of five machines, three of them in the first view, under the workload and its faults."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.sim.cluster import Cluster
+from tests.sim.workload import Workload
+
+SIZE, MEMBERS, KEYS = 5, 3, 60
+DURATION_S = 20.0
+SKEW_MS_MAX = 20
+
+
+class Result(NamedTuple):
+    seed: int
+    virtual_s: float
+    seen: Counter[str]
+    """What happened, and how often."""
+    fault: str | None
+    """What promise was broken; None: none."""
+
+
+def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
+    """Run `seed`. The same seed gives the same run, given the same PYTHONHASHSEED."""
+    gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
+    cluster = Cluster(seed, SIZE, MEMBERS, skew_ms_max=SKEW_MS_MAX, trace=trace)
+    workload = Workload(cluster, KEYS, DURATION_S)
+    fault = None
+    try:
+        cluster.loop.run(workload.run())
+    except Exception as error:
+        fault = _innermost(cluster.loop.failures[0] if cluster.loop.failures else error)
+    return Result(seed, cluster.loop.time(), workload.seen, fault)
+
+
+def quieten() -> None:
+    """Killed processes leave coroutines behind, whose end is of no interest; nor is what nodes log of faults that were
+    injected."""
+    logging.disable(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
