@@ -1,0 +1,43 @@
+"""Two nodes in one view, and the shapes that requests to them share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from gossip.view import Address
+from tests.cluster import Client, Cluster
+
+A_VALUE = b'{"value":1}'
+
+
+class Pair(NamedTuple):
+    """Two nodes, in one view."""
+
+    http: Client
+    cluster: Cluster
+    nodes: list[Address]
+
+    def owner(self, raw_key: str) -> Address:
+        return self.cluster.nodes[self.nodes[0]].replica.owner(unquote_to_bytes(raw_key))
+
+    def other(self, node: Address) -> Address:
+        return next(other for other in self.nodes if other != node)
+
+    async def prepare(self, raw_key: str, held: bytes | None) -> None:
+        """Make `held` the value of the key, None: no value."""
+        path = f"/kvs/keys/{raw_key}"
+        await self.http.ask(self.owner(raw_key), "DELETE", path)
+        if held is not None:
+            assert (await self.http.ask(self.owner(raw_key), "PUT", path, b'{"value":%b}' % held)).status == 201
+
+
+def fault(error: str, method: str) -> bytes:
+    return f'{{"error":"{error}","message":"Error in {method}"}}'.encode()
+
+
+def with_context(body: bytes | None, context: bytes | None) -> bytes | None:
+    if context is None:
+        return body
+    fields = (body or b"{}").strip()[1:-1]
+    return b"{" + fields + (b"," if fields else b"") + b'"causal-context":' + context + b"}"

@@ -1,0 +1,255 @@
+"""Golden bodies of administration: counts, shards and view changes, in the plain and in the replicated form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossip.view import Address
+from tests.cluster import Cluster, client, eventually, fresh_addresses
+from tests.node.pair import Pair, fault
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def counts(message: str, **fields: object) -> dict[str, object]:
+    return {"message": message} | {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+def same(body: bytes, expected: object) -> bool:
+    """Equal, with the fields in the same order."""
+    return json.dumps(json.loads(body)) == json.dumps(expected)
+
+
+async def put_words(pair: Pair, count: int) -> None:
+    for number in range(count):
+        assert (await pair.http.put(pair.nodes[number % 2], f"word{number}", number)).status in (200, 201)
+
+
+async def test_admin_plain_form_golden(tmp_path: Path) -> None:
+    a, b, c = fresh_addresses(3)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start(a, [a, b])
+            await cluster.start(b, [a, b])
+            await cluster.start(c, [a, b])
+            await put_words(Pair(http, cluster, [a, b]), 30)
+            kept = [await http.key_count(node) for node in (a, b)]
+            assert sum(kept) == 30 and min(kept) > 5
+
+            reply = await http.ask(a, "GET", "/kvs/key-count")
+            assert reply.body == b'{"message":"Key count retrieved successfully","key-count":%d}' % kept[0]
+            assert (await http.ask(c, "GET", "/kvs/key-count")).body.endswith(b'"key-count":0}')
+            for node in (a, b, c):
+                reply = await http.ask(node, "GET", "/kvs/shards")
+                assert reply.body == b'{"message":"Shard membership retrieved successfully","shards":["1","2"]}'
+                for index, owner in enumerate((a, b)):
+                    reply = await http.ask(node, "GET", f"/kvs/shards/{index + 1}")
+                    assert same(reply.body, shard_info(str(index + 1), kept[index], [owner]))
+                for unknown in ("0", "3", "x", "01", "%31%20", "-1"):
+                    reply = await http.ask(node, "GET", f"/kvs/shards/{unknown}")
+                    assert (reply.status, reply.body) == (404, fault("Shard does not exist", "GET"))
+
+            reply = await http.change_view(c, [b, c, a])
+            kept = [await http.key_count(node) for node in (b, c, a)]
+            assert sum(kept) == 30 and min(kept) > 0
+            shards = [{"address": n, "key-count": k} for n, k in zip((b, c, a), kept, strict=True)]
+            assert reply.status == 200
+            assert same(reply.body, counts("View change successful", shards=shards))
+
+            reply = await http.change_view(a, [c])
+            assert same(reply.body, counts("View change successful", shards=[{"address": c, "key-count": 30}]))
+            assert (await http.key_count(a), await http.key_count(b)) == (0, 0)
+        finally:
+            await cluster.close()
+
+
+def shard_info(id_: str, count: int, replicas: list[Address]) -> dict[str, object]:
+    return counts("Shard information retrieved successfully", shard_id=id_, key_count=count, replicas=replicas)
+
+
+async def test_admin_replicated_form_golden(tmp_path: Path) -> None:
+    """From the first factor given on, whatever it is: with factor 1 too, and for good."""
+    nodes = fresh_addresses(3)
+    a, b, c = nodes
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes)
+            await put_words(Pair(http, cluster, nodes), 20)
+            reply = await http.change_view(b, nodes, repl_factor=1)
+            assert reply.status == 200
+            kept = [await http.key_count(node) for node in nodes]
+            shards = [
+                {"shard-id": str(i), "key-count": k, "replicas": [n]}
+                for i, (n, k) in enumerate(zip(nodes, kept, strict=True), 1)
+            ]
+            assert same(reply.body, counts("View change successful", shards=shards))
+            reply = await http.ask(c, "GET", "/kvs/key-count")
+            assert same(reply.body, counts("Key count retrieved successfully", key_count=kept[2], shard_id="3"))
+
+            # Two copies of three nodes: one shard, on all; the factor is kept where it is not given again.
+            reply = await http.change_view(a, nodes, repl_factor=2)
+            assert len(reply.json["shards"]) == 1 and sorted(reply.json["shards"][0]["replicas"]) == nodes
+            assert reply.json["shards"][0]["key-count"] == 20
+            reply = await http.change_view(a, [b, c])
+            assert same(
+                reply.body,
+                counts(
+                    "View change successful",
+                    shards=[{"shard-id": "1", "key-count": 20, "replicas": reply.json["shards"][0]["replicas"]}],
+                ),
+            )
+            for node in nodes:
+                assert (await http.ask(node, "GET", "/kvs/shards")).json["shards"] == ["1"]
+                assert (await http.ask(node, "GET", "/kvs/shards/1")).json["key-count"] == 20
+            reply = await http.ask(a, "GET", "/kvs/key-count")
+            assert same(reply.body, counts("Key count retrieved successfully", key_count=0))
+        finally:
+            await cluster.close()
+
+
+async def test_admin_replicated_form_by_environment(tmp_path: Path) -> None:
+    nodes = fresh_addresses(2)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes, repl_factor=1)
+            for shard_id, node in enumerate(nodes, 1):
+                reply = await http.ask(node, "GET", "/kvs/key-count")
+                assert same(reply.body, counts("Key count retrieved successfully", key_count=0, shard_id=str(shard_id)))
+        finally:
+            await cluster.close()
+
+
+BAD_VIEW_CHANGES: list[Any] = [
+    (b"", "View is missing"),
+    (b"{}", "View is missing"),
+    (b'{"views":"@a"}', "View is missing"),
+    (b'{"repl-factor":1}', "View is missing"),
+    (b"[]", "Malformed JSON"),
+    (b"{", "Malformed JSON"),
+    (b'{"view":null}', "Malformed view"),
+    (b'{"view":["@a"]}', "Malformed view"),
+    (b'{"view":7}', "Malformed view"),
+    (b'{"view":""}', "Malformed view"),
+    (b'{"view":" "}', "Malformed view"),
+    (b'{"view":","}', "Malformed view"),
+    (b'{"view":"@a,"}', "Malformed view"),
+    (b'{"view":"@a,,@b"}', "Malformed view"),
+    (b'{"view":"@a,@b,@a"}', "Malformed view"),
+    (b'{"view":"@a, @a"}', "Malformed view"),
+    (b'{"view":"localhost"}', "Malformed view"),
+    (b'{"view":"@a,10.0.0.1"}', "Malformed view"),
+    (b'{"view":"10.0.0.256:80"}', "Malformed view"),
+    (b'{"view":"10.0.0.1:0"}', "Malformed view"),
+    (b'{"view":"10.0.0.1:65536"}', "Malformed view"),
+    (b'{"view":"::1:80"}', "Malformed view"),
+    (b'{"view":"http://10.0.0.1:80"}', "Malformed view"),
+    (b'{"view":"@a","repl-factor":0}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":-1}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":2}', "Malformed repl-factor"),
+    (b'{"view":"@a,@b","repl-factor":3}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":1.0}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":1.5}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":true}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":"1"}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":[]}', "Malformed repl-factor"),
+    (b'{"view":"@a","repl-factor":99999999999999999999999}', "Malformed repl-factor"),
+]
+
+
+@pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
+@pytest.mark.parametrize(("body", "error"), BAD_VIEW_CHANGES, ids=[repr(body) for body, _ in BAD_VIEW_CHANGES])
+async def test_admin_view_change_bad_input_400_changes_nothing(pair: Pair, body: bytes, error: str, query: str) -> None:
+    before = [await pair.http.view_of(node) for node in pair.nodes]
+    filled = body.replace(b"@a", pair.nodes[0].encode()).replace(b"@b", pair.nodes[1].encode())
+    reply = await pair.http.ask(pair.nodes[0], "PUT", f"/kvs/view-change{query}", filled)
+    assert reply.status == 400 and list(reply.json) == ["error", "message"]
+    assert reply.json["error"].startswith(error) and reply.json["message"] == "Error in PUT"
+    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+
+
+@pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
+async def test_admin_view_change_unreachable_503_changes_nothing(pair: Pair, query: str) -> None:
+    before = [await pair.http.view_of(node) for node in pair.nodes]
+    down = fresh_addresses(2)
+    reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, *reversed(down)], query)
+    assert reply.status == 503
+    assert same(
+        reply.body, {"error": "Unable to satisfy request", "message": "Error in PUT", "unreachable": sorted(down)}
+    )
+    assert "Retry-After" in reply.headers
+    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+
+
+async def test_admin_view_change_foreign_cluster_409_names_node(pair: Pair, tmp_path: Path) -> None:
+    stranger = fresh_addresses(1)[0]
+    cluster = Cluster(tmp_path)
+    try:
+        await cluster.start(stranger, [stranger])
+        assert (await pair.http.put(stranger, "precious", 1)).status == 201
+        before = [await pair.http.view_of(node) for node in pair.nodes]
+        for query in ("", "?wait=false"):
+            reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, stranger], query)
+            assert reply.status == 409 and stranger in reply.json["error"]
+        assert [await pair.http.view_of(node) for node in pair.nodes] == before
+        assert (await pair.http.get(stranger, "precious")).json["value"] == 1
+        assert (await pair.http.view_of(stranger))[2] == {stranger}
+    finally:
+        await cluster.close()
+
+
+async def test_admin_view_change_in_force_answers_and_moves_nothing(pair: Pair) -> None:
+    before = await pair.http.view_of(pair.nodes[0])
+    reply = await pair.http.change_view(pair.nodes[1], reversed(pair.nodes))
+    kept = [await pair.http.key_count(node) for node in reversed(pair.nodes)]
+    shards = [{"address": n, "key-count": k} for n, k in zip(reversed(pair.nodes), kept, strict=True)]
+    assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shards))
+    assert await pair.http.view_of(pair.nodes[0]) == before
+
+
+async def test_admin_view_change_planned_accepted_and_shown(tmp_path: Path) -> None:
+    """Dry run, acceptance and progress of one change from two nodes to three, seen from each of them."""
+    nodes = fresh_addresses(3)
+    cluster = Cluster(tmp_path)
+    async with client() as http:
+        try:
+            for node in nodes:
+                await cluster.start(node, nodes[:2])
+            await put_words(Pair(http, cluster, nodes[:2]), 60)
+            before = [await http.view_of(node) for node in nodes]
+
+            plan = (await http.change_view(nodes[2], nodes, "?dry-run=true")).json
+            assert list(plan) == ["message", "partitions", "keys", "moves", "shards"]
+            assert plan["message"] == "View change planned"
+            assert [list(move) for move in plan["moves"]] == [["from", "to", "partitions", "keys"]] * 2
+            assert {move["from"]: move["to"] for move in plan["moves"]} == dict.fromkeys(nodes[:2], nodes[2])
+            assert plan["partitions"] == sum(move["partitions"] for move in plan["moves"]) <= -(-4096 // 3)
+            assert plan["keys"] == sum(move["keys"] for move in plan["moves"]) > 0
+            assert [list(shard) for shard in plan["shards"]] == [["shard-id", "replicas", "partitions"]] * 3
+            assert [await http.view_of(node) for node in nodes] == before
+
+            reply = await http.change_view(nodes[2], nodes, "?wait=false")
+            assert (reply.status, reply.body) == (202, b'{"message":"View change accepted","epoch":1}')
+
+            async def settled() -> bool:
+                shown = [(await http.ask(node, "GET", "/kvs/view-change")).json for node in nodes]
+                for progress in shown:
+                    assert list(progress) == ["message", "epoch", "coordinator", "state", "nodes"]
+                    assert progress["message"] == "View change retrieved successfully"
+                    assert [list(node) for node in progress["nodes"]] == [["address", "partitions", "keys"]] * 3
+                return all((progress["epoch"], progress["state"]) == (1, "settled") for progress in shown)
+
+            await eventually(settled, "the change settles")
+            progress = (await http.ask(nodes[0], "GET", "/kvs/view-change")).json
+            assert progress["coordinator"] == nodes[2]
+            assert progress["nodes"] == [{"address": node, "partitions": 0, "keys": 0} for node in nodes]
+            assert await http.key_count(nodes[2]) == plan["keys"]
+            assert sum([await http.key_count(node) for node in nodes]) == 60
+        finally:
+            await cluster.close()
