@@ -13,6 +13,7 @@ from aiohttp import web
 
 from node.api import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
 from node.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
+from tests.cluster import eventually
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -51,6 +52,10 @@ class Server:
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def reads_no_more(self) -> bool:
+        """Whether the one connection there is has stopped reading."""
+        return [connection._reading for connection in self.front.connections] == [False]
 
     async def ask(self, *pieces: bytes, answers: int = 1) -> list[str]:
         """The bodies of the answers to what is sent in these pieces."""
@@ -235,7 +240,7 @@ async def test_fastpath_reads_no_further_than_its_bound(server: Server) -> None:
     writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n")
     count = 12 * AHEAD_BYTES_MAX // len(PLAIN)
     writer.write(PLAIN * count)
-    await asyncio.sleep(0.1)
+    await eventually(server.reads_no_more, "the end of reading")
     (connection,) = server.front.connections
     assert AHEAD_BYTES_MAX < len(connection._ahead) < 4 * AHEAD_BYTES_MAX
     server.api.go.set()
@@ -249,7 +254,7 @@ async def test_fastpath_client_that_reads_late_gets_all_answers(server: Server) 
     big = PLAIN.replace(b"/a ", b"/big ")
     count = 3 * AHEAD_BYTES_MAX // len(big)
     writer.write(big * count)
-    await asyncio.sleep(0.2)
+    await eventually(server.reads_no_more, "the end of reading")
     (connection,) = server.front.connections
     assert len(connection._ahead) > AHEAD_BYTES_MAX
     for _ in range(count):
