@@ -114,7 +114,8 @@ class Gossip:
             return Output()
         incarnation = self.record.incarnation
         rival = self._members.rival(message.record)
-        self._learn([message.record], message.rumours)
+        told = message.records if isinstance(message, Delta) else ()
+        self._learn([message.record, *told], message.rumours)
         sends: list[tuple[Address, Message]] = []
         fetch_view_from = None
         if sender != self._address:
@@ -166,7 +167,6 @@ class Gossip:
             case Digest():
                 return [(sender, self._answer(sender, message, rival))]
             case Delta():
-                self._learn(message.records, ())
                 if message.wants:
                     wanted = (
                         self._members.record(address) for address in message.wants if self._members.mentionable(address)
@@ -181,6 +181,7 @@ class Gossip:
         return []
 
     def _learn(self, records: Iterable[Record], rumours: Iterable[Rumour]) -> None:
+        """Records first: nothing is believed of a node that is not known yet, and a rumour may come with its record."""
         for record in records:
             is_new = record.address not in self._members
             if self._members.merge_record(record):

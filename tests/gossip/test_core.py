@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gossip.core import Gossip, Output
@@ -321,6 +321,15 @@ def test_any_messages_and_rounds_keep_the_invariants(events: list[Message | floa
 
 
 @given(messages)
+@example(
+    Delta(
+        Stamp(0, 0),
+        Record("b:1", 1, 0, 2, 0, 0),
+        rumours=(Rumour("x:1", 1, dead=False),),
+        records=(Record("x:1", 1, 0, 3, 0, 0),),
+        wants=(),
+    )
+)
 def test_any_message_again_changes_nothing(message: Message) -> None:
     node = gossip()
     sender = message.record.address
