@@ -1,15 +1,13 @@
 """One view change: promise, adopt, move, settle. Any node can be its coordinator, in the old view or the new or
 neither.
 
-1. Promise. The lowest reachable address of the old view is asked first and alone: it decides between two coordinators.
-The new
-   epoch is above every one seen or promised.
+1. Promise. The lowest address of the old view that can promise is asked first and alone: it decides between two
+   coordinators. The new epoch is above every one seen or promised.
 2. Adopt. The new view is stored here, then pushed to all. From then on the change completes whatever becomes of this
-node:
-   gossip carries the view, and the nodes move keys by themselves.
+   node: gossip carries the view, and the nodes move keys by themselves.
 3. Move. That is `sync`; nothing to do here.
 4. Settle. All nodes are asked, again and again, until none that can be reached has anything left to hand over or to
-take.
+   take.
 
 A change belongs to a task of this node, not to the request that asked for it, so that it completes when the client goes
 away; who asks for the same again joins it.
@@ -193,13 +191,18 @@ class Coordinator:
         epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
         request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
         promised: set[Address] = set()
-        arbiter = [node for node in sorted(old.nodes) if node in statuses][:1]
+        foreign: set[Address] = set()
+        alone = [[node] for node in sorted(old.nodes) if node in statuses]
         adopted = False
         try:
-            for round_ in (arbiter, [node for node in statuses if node not in arbiter]):
-                answers = await asyncio.gather(*(self._call(node, request) for node in round_))
-                replies = dict(zip(round_, answers, strict=True))
+            for round_ in (*alone, sorted(statuses)):
+                if promised and round_ in alone:
+                    continue  # There is an arbiter.
+                asked = [node for node in round_ if node not in promised]
+                answers = await asyncio.gather(*(self._call(node, request) for node in asked))
+                replies = dict(zip(asked, answers, strict=True))
                 promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
+                foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
                 self._demand_promises(target, replies)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
             view = plan.view(old, epoch, self._config.address)
@@ -210,7 +213,7 @@ class Coordinator:
             if not adopted:
                 await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
         await asyncio.gather(*map(self._push, promised))
-        return Change(view, nodes)
+        return Change(view, nodes - foreign)
 
     async def _learn_newest(self, old: View, statuses: Mapping[Address, Status]) -> None:
         """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's."""
@@ -243,7 +246,9 @@ class Coordinator:
     def _demand_promises(self, target: Target, replies: Mapping[Address, Answer | None]) -> None:
         """Raises Conflict, Unavailable or _Again unless all have promised. A node that fell silent in between may be
         left out if it is being removed."""
-        foreign = sorted(node for node, answer in replies.items() if isinstance(answer, Foreign))
+        foreign = sorted(
+            node for node, answer in replies.items() if isinstance(answer, Foreign) and node in target.nodes
+        )
         if foreign:
             raise Conflict(f"{', '.join(foreign)}: holds the data of another cluster", foreign=foreign)
         for answer in replies.values():
@@ -253,7 +258,9 @@ class Coordinator:
                 raise Conflict(UNDER_WAY)
         if any(isinstance(answer, ViewIs) for answer in replies.values()):
             raise _Again
-        silent = sorted(node for node, answer in replies.items() if answer is None and node in target.nodes)
+        silent = sorted(
+            node for node, answer in replies.items() if not isinstance(answer, Promised) and node in target.nodes
+        )
         if silent:
             raise Unavailable(unreachable=silent)
 

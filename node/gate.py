@@ -49,7 +49,7 @@ class Gate:
         if now - self._ran_at > self._config.standstill_s:
             self._stood_still()
         self._ran_at = now
-        return self._open.is_set()
+        return self._open.is_set() and not self._views.is_behind
 
     async def opened(self, deadline: float) -> bool:
         """Wait until the gate is open, at most until `deadline` (monotonic)."""
@@ -57,6 +57,8 @@ class Gate:
             try:
                 async with asyncio.timeout(deadline - self._time.monotonic()):
                     await self._open.wait()
+                    if self._views.is_behind:
+                        await asyncio.sleep(self._config.redial_s)
             except TimeoutError:
                 return False
         return True

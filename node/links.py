@@ -28,6 +28,7 @@ from node.wire import (
     Call,
     CallFrame,
     Fetched,
+    Push,
     Reply,
     Request,
     Value,
@@ -42,12 +43,16 @@ Queued = TypeVar("Queued", Call, Reply)
 
 MESSAGES_PER_FRAME = 256
 LARGE = 16 * 1024
-"""A message with a value beyond this ends its frame; so no frame exceeds 256 x 16 KiB and a value of 1 MiB."""
+"""A message with a value beyond this, or a batch of a transfer, ends its frame; so no frame exceeds 256 x 16 KiB and
+one value of 1 MiB."""
 PENDING_MAX = 10_000
 """Calls that wait on one link; beyond, a peer this slow is as good as gone."""
 WANTED_S = 5.0
 """A peer that cannot be reached is tried again for so long after the last call to it; later, a call waits for the
 attempt."""
+HEARTBEAT_S = 2.0
+"""An idle link that went dead in a cut is noticed within this and half as much again, not by the first request
+after."""
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -138,7 +143,9 @@ class Link:
             await self._wanted.wait()
             try:
                 async with asyncio.timeout(self._config.silence_s):
-                    socket = await self._session.ws_connect(self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False)
+                    socket = await self._session.ws_connect(
+                        self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False, heartbeat=HEARTBEAT_S
+                    )
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self.down = True
                 self._refuse(f"{self._url.authority}: {str(error) or 'no connection in time'}")
@@ -191,18 +198,20 @@ def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
     count = 0
     for queued in queue[:MESSAGES_PER_FRAME]:
         count += 1
-        if len(_payload(queued) or b"") > LARGE:
+        if _is_large(queued):
             break
     frame = tuple(queue[:count])
     del queue[:count]
     return frame
 
 
-def _payload(queued: Call | Reply) -> bytes | None:
+def _is_large(queued: Call | Reply) -> bool:
     message = queued.request if isinstance(queued, Call) else queued.answer
     if isinstance(message, Write | Value):
-        return message.value
-    return message.record if isinstance(message, Fetched) else None
+        return len(message.value or b"") > LARGE
+    if isinstance(message, Fetched):
+        return len(message.record or b"") > LARGE
+    return isinstance(message, Push)
 
 
 def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:

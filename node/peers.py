@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 PATH = "/peer"
 CLOSE_S = 1.0
+DRAIN_S = 1.0
+"""The callers of what takes longer ask another node."""
 HEARTBEAT_S = 10.0
 """A link whose other end fell silent without a word is closed within this by the side that answers on it."""
 
@@ -80,8 +82,13 @@ class Peers:
             served.abort()
 
     async def drain(self) -> None:
-        """Answer what other nodes have asked already, and nothing more."""
-        await asyncio.gather(*(served.drain() for served in self._served))
+        """Answer what other nodes have asked already, and nothing more, as far as that takes no longer than
+        `DRAIN_S`."""
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*(served.drain() for served in self._served))
+        except TimeoutError:
+            log.warning("some calls of other nodes stay unanswered")
 
     async def close(self) -> None:
         await asyncio.gather(*(link.close() for link in self._links.values()))
@@ -157,6 +164,8 @@ class _Served:
                 sender.cancel()
         except* (ConnectionError, RuntimeError, aiohttp.ClientError) as faults:
             log.debug("link from %s broke: %s", self._sender, faults.exceptions)
+        finally:
+            self._all_answered.set()  # Nobody is left to answer.
         return socket
 
     async def _receive(self, socket: web.WebSocketResponse, tasks: asyncio.TaskGroup) -> None:
@@ -175,7 +184,11 @@ class _Served:
             for call in frame.calls:
                 self._unanswered += 1
                 self._all_answered.clear()
-                answer = self._handler.answer(self._sender, call.stamp, call.budget_ms / 1000, call.request)
+                try:
+                    answer = self._handler.answer(self._sender, call.stamp, call.budget_ms / 1000, call.request)
+                except StorageFault as fault:
+                    log.error("a call of %s: %s", self._sender, fault)
+                    answer = Unable()
                 if isinstance(answer, Awaitable):
                     tasks.create_task(self._reply_later(call.id, answer))
                 else:

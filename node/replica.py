@@ -12,6 +12,7 @@ the view is still the one under which it began.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import NamedTuple, TypeAlias
 
 from gossip.view import Address, Stamp
@@ -27,6 +28,7 @@ from node.wire import (
     Answer,
     Fetch,
     Fetched,
+    Foreign,
     Nothing,
     Read,
     Superseded,
@@ -103,11 +105,22 @@ class Replica:
         return Value(None if record is None else record.value)
 
     async def read(self, key: bytes) -> Outcome:
-        return await self._route(key, Read(key), self._deadline())
+        """Raises Unavailable."""
+        return await self._within_time(self._route(key, Read(key), self._deadline()))
 
     async def write(self, key: bytes, value: bytes | None) -> Outcome:
-        """A put, or with `value` None a delete."""
-        deadline = self._deadline()
+        """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
+        return await self._within_time(self._write(key, value, self._deadline()))
+
+    async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
+        """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
+        try:
+            async with asyncio.timeout(self._config.request_s):
+                return await work
+        except TimeoutError:
+            raise Unavailable() from None
+
+    async def _write(self, key: bytes, value: bytes | None, deadline: float) -> Outcome:
         attempt = 0
         while True:
             outcome = await self._route(key, Write(key, await self._clock.stamp(), value), deadline)
@@ -196,8 +209,8 @@ class Replica:
                 stamp, partition, write.key, write.version, write.value, sightings.newest, sightings.complete
             )
         except Fenced:
-            await asyncio.sleep(0)
-            return await self._carry_out(write, deadline)
+            await asyncio.sleep(RETRY_S)
+            return await self._carry_out(write, deadline) if self._time.monotonic() < deadline else Unable()
         except StorageFault:
             return Unable()
         if not self._gate.is_open():
@@ -224,7 +237,7 @@ class Replica:
         for donor, answer in zip(donors, answers, strict=True):
             if isinstance(answer, Fetched):
                 newest = _newer(newest, None if answer.record is None else decode_record(answer.record))
-            elif donor in self._views.current.nodes:
+            elif answer is not None or donor in self._views.current.nodes:
                 complete = False
         return Sightings(newest, complete)
 
@@ -238,8 +251,8 @@ class Replica:
                 return None
             except PeerLost:
                 continue
-            if isinstance(answer, ViewIs):
-                await self._views.take(answer.view, donor)
+            if isinstance(answer, ViewIs) and isinstance(await self._views.take(answer.view, donor), Foreign):
+                return None  # Another cluster's node has its address now.
             return answer
         return None
 

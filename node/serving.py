@@ -30,8 +30,9 @@ from node.store import Store
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-DRAIN_S = 3.0
-"""What is in flight when the node is told to end may take this long; a request takes at most 2 s."""
+DRAIN_S = 1.0
+"""Clients' requests for keys have been answered by then; what else is in flight may take this long, a wait for a view
+change for instance."""
 KEEPALIVE_S = 75.0
 """An idle client keeps its connection for so long."""
 
@@ -49,7 +50,7 @@ async def serving(config: Config, gossip_settings: Settings | None = None) -> As
     loop = asyncio.get_running_loop()
     sockets = _bind(config)
     time, rng = SystemTime(), random.Random()
-    with closing(Store(open_engine(config.data_dir, loop))) as store:
+    with closing(_open_store(config)) as store:
         peers = Peers(config, time)
         try:
             node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
@@ -84,6 +85,14 @@ async def serving(config: Config, gossip_settings: Settings | None = None) -> As
             life.cancel()
             await asyncio.wait([life])
             await node.close()
+
+
+def _open_store(config: Config) -> Store:
+    """Raises BadDataDir."""
+    try:
+        return Store(open_engine(config.data_dir, asyncio.get_running_loop()))
+    except StorageFault as fault:
+        raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
 
 
 def _bind(config: Config) -> list[socket.socket]:

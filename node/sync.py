@@ -28,7 +28,7 @@ from node.records import decode_record, version_of
 from node.store import Store
 from node.transport import Transport
 from node.views import Views
-from node.wire import Answer, Claim, Holding, Owed, Push, Taken, Unable, ViewIs
+from node.wire import Answer, Claim, Foreign, Holding, Owed, Push, Taken, Unable, ViewIs
 from ring.hashing import pack, partition_of, unpack
 from ring.ring import Ring
 
@@ -194,7 +194,8 @@ class Sync:
             log.debug("claim at %s: %s", donor, fault)
             return
         if isinstance(answer, ViewIs):
-            await self._views.take(answer.view, donor)
+            if isinstance(await self._views.take(answer.view, donor), Foreign):
+                await self.announced(donor, stamp, Holding(b""))  # Another cluster's node has its address now.
         elif isinstance(answer, Holding):
             await self.announced(donor, stamp, answer)
 

@@ -1,16 +1,17 @@
 """Which view this node holds, and what makes it take another. The rules, once each:
 
 - `judge`: may a view follow the one held? From epoch 1 on, the higher stamp of the same lineage does. Views from the
-environment
-  (epoch 0) are not ordered like that, for an operator's typing error must not spread: a node follows a peer that its
-  own environment names if that peer's view omits it, and of two views that name both nodes the higher digest wins.
+  environment (epoch 0) are not ordered like that, for an operator's typing error must not spread: a node follows a peer
+  that its own environment names if that peer's view omits it, and of two views that name both nodes the higher digest
+  wins.
 - `adopt`: a view is durable before it is acted on, and goes through the writer's queue, so that every write queued
-under the old
-  one is refused. The donors that come with it are stored in the same transaction.
+  under the old one is refused. The donors that come with it are stored in the same transaction. It happens whole, even
+  if whoever asked for it goes away.
 - `reconcile`: what every call from another node passes first. The holder of the higher view refuses and attaches it;
-the holder
-  of the lower one fetches and adopts it before it acts. A donor that has answered its successor is thereby fenced.
+  the holder of the lower one fetches and adopts it before it acts. A donor that has answered its successor is thereby
+  fenced.
 - `promise`: durable, to one coordinator for one epoch; it keeps lower views out, and is void after a time.
+- `is_behind`: who knows of a later view that its disk cannot take serves nothing until it can.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class Views:
         self._time = time
         self._transport = transport
         self._adopting = asyncio.Lock()
+        self._adoptions: set[asyncio.Task[Busy | Foreign | None]] = set()
         self._followed: Address | None = None
+        self.is_behind = False
+        """Whether a later view is known that could not be stored: what this node holds is out of force."""
         self.listeners: list[Callable[[], None]] = []
         self.current = store.view() or environment_view(config)
         self.ring = ring_of(self.current)
@@ -113,7 +117,8 @@ class Views:
             return self._judge_environments(view, source)
         if mine.epoch == 0:
             related = view.lineage == mine.lineage_of_successor or self.names(view.nodes | {source})
-            return Verdict.TAKE if related or not self.holds_keys() else Verdict.FOREIGN
+            taken_in = self._config.address in view.nodes and not self.holds_keys()
+            return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
         if view.lineage != mine.lineage:
             return Verdict.FOREIGN
         return Verdict.TAKE if view.stamp > mine.stamp else Verdict.KEEP
@@ -139,6 +144,14 @@ class Views:
     async def adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         """Take `view`, heard from `source`, if it may follow the one held. None: it did, or was not needed. Raises
         BadView."""
+        if self.judge(view, source) is Verdict.KEEP:
+            return None
+        adoption = asyncio.create_task(self._adopt(view, source))
+        self._adoptions.add(adoption)
+        adoption.add_done_callback(self._adoptions.discard)
+        return await asyncio.shield(adoption)  # Whoever asked may go away: half an adoption must not be left.
+
+    async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         ring = ring_of(view)
         async with self._adopting:
             verdict = self.judge(view, source)
@@ -166,6 +179,7 @@ class Views:
             if view.epoch == 0:
                 self._followed = source
             self._promisee = NOBODY
+            self.is_behind = False
             self.current, self.ring = view, ring
             self.donors.replace(pending)
         log.info("view %s: %d nodes, %d shards", view.stamp, len(view.nodes), len(view.shards))
@@ -176,6 +190,8 @@ class Views:
     async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
+        if encoded == self.current.encoded:
+            return None
         try:
             return await self.adopt(decode_view(encoded), source)
         except BadView as error:
@@ -183,6 +199,7 @@ class Views:
             return Foreign()
         except StorageFault as fault:
             log.error("cannot store a view of %s: %s", source, fault)
+            self.is_behind = True
             return None
 
     # Learning of views
@@ -227,6 +244,10 @@ class Views:
         return NOBODY if void else self._promisee
 
     async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
+        async with self._adopting:
+            return await self._promise(request)
+
+    async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
         mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
         if self._foreign_to(request):
@@ -251,5 +272,10 @@ class Views:
         return not related and self.holds_keys()
 
     async def _hold(self, promisee: Promisee) -> None:
+        before = self._promisee, self._promised_at
         self._promisee, self._promised_at = promisee, self._time.monotonic()
-        await self._store.set("promise", msgspec.msgpack.encode(promisee))
+        try:
+            await self._store.set("promise", msgspec.msgpack.encode(promisee))
+        except StorageFault:
+            self._promisee, self._promised_at = before
+            raise
