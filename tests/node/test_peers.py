@@ -16,11 +16,12 @@ from node import peers
 from node.app import json_errors
 from node.clock import SystemTime
 from node.config import Config
-from node.errors import PeerRefused
+from node.errors import PeerFault, PeerRefused
+from node.links import take_frame
 from node.peers import Peers
-from node.wire import Call, CallFrame, Read, Value, decode_replies, encode
+from node.wire import Call, CallFrame, Push, Read, Value, decode_replies, encode
 from tests.cluster import fresh_addresses
-from tests.node.transport_contract import PATIENT_S, STAMP, Peer, TransportContract, arrived
+from tests.node.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
 
 FAR_PORT = 14900
 """Where a node really listens; at its address listens a `Relay`."""
@@ -214,3 +215,16 @@ async def test_peers_calls_of_one_turn_share_a_frame(network: Links) -> None:
         await socket.send_bytes(encode(CallFrame(0, calls, ())))
         replies = decode_replies(await socket.receive_bytes(timeout=PATIENT_S)).replies
         assert [(reply.id, reply.answer) for reply in replies] == [(n, Value(b"%d" % n)) for n in range(100)]
+
+
+async def test_peers_drain_ends_though_a_caller_went_away(network: Links) -> None:
+    network.b.handler.go_on.clear()
+    with pytest.raises(PeerFault):
+        await network.a.ask(network.b, b"slow", SHORT_S)
+    async with asyncio.timeout(PATIENT_S):
+        await network.b.transport.drain()  # type: ignore[attr-defined]
+
+
+def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
+    batches = [Call(n, STAMP, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
+    assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8

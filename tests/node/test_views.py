@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from gossip.view import Address, Stamp, View
 from node.config import Config
-from node.errors import Fenced
+from node.errors import Fenced, StorageFault
 from node.records import make_version
 from node.store import Store
 from node.views import Verdict, Views, environment_view
@@ -77,6 +79,27 @@ async def test_adopt_fences_off_writes_of_the_view_before(bench: Bench) -> None:
     await queued
     with pytest.raises(Fenced):
         await bench.store.write(old, 7, b"k", make_version(1, 1), b"1")
+
+
+async def test_adopt_is_whole_though_who_asked_goes_away(bench: Bench) -> None:
+    """Half of it, a fence without a view, would refuse every write from then on."""
+    later = successor(bench.views.current, A, B, C)
+    asking = asyncio.create_task(bench.views.adopt(later, B))
+    await asyncio.sleep(0)
+    asking.cancel()
+    async with asyncio.timeout(10):
+        while bench.views.current != later:
+            await asyncio.sleep(0)
+    assert bench.store.view() == later
+
+
+async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench) -> None:
+    later = successor(bench.views.current, A, B, C)
+    with patch.object(bench.store, "submit", side_effect=StorageFault("full")):
+        await bench.views.take(later.encoded, B)
+    assert bench.views.is_behind
+    await bench.views.take(later.encoded, B)
+    assert not bench.views.is_behind
 
 
 async def test_adopt_same_epoch_higher_digest_wins_in_either_order(bench: Bench) -> None:
