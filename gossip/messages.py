@@ -125,7 +125,7 @@ def decode(data: bytes) -> Message:
         raise BadMessage(f"{len(data)} bytes are more than any message has")
     try:
         message: Message = _decoder.decode(data)
-        _check_addresses(message)
+        check_addresses(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadAddress) as error:
         raise BadMessage(f"not a message: {error}") from None
     return message
@@ -140,7 +140,8 @@ def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
     return drawn[: sum(1 for _ in takewhile(lambda end: end <= bytes_max, ends))]
 
 
-def _check_addresses(message: Message) -> None:
+def check_addresses(message: Message) -> None:
+    """What its types do not say of a message. Raises BadAddress."""
     records = message.records if isinstance(message, Delta) else ()
     for record in (message.record, *records):
         if parse_address(record.address) != record.address:

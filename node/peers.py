@@ -55,7 +55,8 @@ class Peers:
         self._config = config
         self._time = time
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=aiohttp.ClientTimeout(total=None)
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+            timeout=aiohttp.ClientTimeout(total=None),
         )
         self._links: dict[tuple[Address, bool], Link] = {}
         self._served: set[_Served] = set()

@@ -115,7 +115,7 @@ class Replica:
     async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
         try:
-            async with asyncio.timeout(self._config.request_s):
+            async with asyncio.timeout(self._config.answer_s):
                 return await work
         except TimeoutError:
             raise Unavailable() from None

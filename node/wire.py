@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, TypeAlias, TypeVar
 import msgspec
 
 import gossip.messages
-from gossip.view import Address, Stamp
+from gossip.view import Address, BadAddress, Stamp
 from node.clock import CLOCK_MAX
 from node.records import KEY_BYTES_MAX, Version
 
@@ -280,7 +280,13 @@ _reply_frames = msgspec.msgpack.Decoder(ReplyFrame)
 
 def decode_calls(data: bytes) -> CallFrame:
     """Raises BadFrame."""
-    return _decode(_call_frames, data)
+    frame = _decode(_call_frames, data)
+    try:
+        for cast in frame.casts:
+            gossip.messages.check_addresses(cast)
+    except BadAddress as error:
+        raise BadFrame(str(error)) from None
+    return frame
 
 
 def decode_replies(data: bytes) -> ReplyFrame:

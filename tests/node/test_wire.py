@@ -149,3 +149,10 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
 def test_wire_near_miss_bad_frame(data: bytes) -> None:
     with pytest.raises(BadFrame):
         decode_calls(data)
+
+
+def test_wire_cast_with_an_address_that_is_none_is_refused() -> None:
+    record = gossip.messages.Record("nowhere", 1, 0, 2, 0, 0)
+    frame = CallFrame(1, (), (gossip.messages.Delta(Stamp(0, 0), record, (), (), ()),))
+    with pytest.raises(BadFrame):
+        decode_calls(encode(frame))
