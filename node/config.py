@@ -31,8 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     request_s: float = 1.8
     """A client's request is answered within 2 s, whatever is down; the rest is for the way back."""
     answer_s: float = 1.9
-    """When a client is answered whatever still hangs. After `request_s`, so that a call that got no answer ends first, and
-    takes its dead link with it."""
+    """When a client is answered whatever still hangs. After `request_s`, so that a call without an answer ends first,
+    and takes its dead link with it."""
     silence_s: float = 0.5
     """A peer that says nothing for so long is passed over until it answers something sent later."""
     standstill_s: float = 0.4
