@@ -16,7 +16,7 @@ from node.errors import Conflict, RequestFault, StorageFault, Unavailable
 from node.node import Node
 from node.replica import Outcome
 from node.wire import Nothing, Value, Wrote
-from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 
 CLIENTS = 10
 HEAL_S = 4.0
@@ -81,6 +81,7 @@ class Workload:
             self._stopping = True
         watch.cancel()
         await self._heal()
+        await asyncio.sleep(CLIENT_S)  # What a paused node was still working on may happen yet.
         await self._check_end()
         if self.cluster.loop.failures:
             raise Violation("a node failed") from self.cluster.loop.failures[0]
@@ -132,6 +133,8 @@ class Workload:
         return any(record is not None and record.value in values for record in records)
 
     def _is_well(self, address: Address) -> bool:
+        if not self.cluster.machines[address].runs:
+            return False
         return self.cluster.loop.time() - self._troubled.get(address, -RECOVERY_S) > RECOVERY_S
 
     async def _watch_trouble(self) -> None:
