@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from node.records import Version, make_version
+from node.records import Version, clock_of, make_version
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ LEAD_MS_MAX = 24 * 3_600_000
 """No clock is this far ahead of another by accident."""
 
 CLOCK_MAX = 1 << 63
+
+COMPLAINT_S = 60.0
+"""Between two complaints about readings that can only be wrong: whoever sends them sends many."""
 
 
 class Time(Protocol):
@@ -58,6 +61,9 @@ class HybridClock:
         self._time = time
         self._store_id = store_id
         self._reading = self._ceiling = ceiling
+        self._beyond = 0
+        """The last stamp given above a version that is too far ahead."""
+        self._complained_at: float | None = None
         self._store_ceiling = store_ceiling
 
     @property
@@ -67,10 +73,11 @@ class HybridClock:
 
     def observe(self, reading: int) -> None:
         """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
-        if reading > self._reading:
-            if (reading >> 16) - self._time.wall_ms() > LEAD_MS_MAX:
-                log.error("ignored a clock reading more than %d h ahead", LEAD_MS_MAX // 3_600_000)
-                return
+        if reading <= self._reading:
+            return
+        if self._is_absurd(reading):
+            self._complain()
+        else:
             self._reading = reading
 
     async def stamp(self) -> Version:
@@ -81,3 +88,22 @@ class HybridClock:
             await self._store_ceiling(ceiling)
             self._ceiling = max(self._ceiling, ceiling)
         return make_version(stamp, self._store_id)
+
+    async def stamp_above(self, version: Version, lead_ms: int) -> Version:
+        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it can
+        only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
+        reading = clock_of(version) + (lead_ms << 16)
+        if not self._is_absurd(reading):
+            self.observe(reading)
+            return await self.stamp()
+        self._beyond = max(self._beyond + 1, reading)
+        return make_version(self._beyond, self._store_id)
+
+    def _is_absurd(self, reading: int) -> bool:
+        return (reading >> 16) - self._time.wall_ms() > LEAD_MS_MAX
+
+    def _complain(self) -> None:
+        now = self._time.monotonic()
+        if self._complained_at is None or now - self._complained_at > COMPLAINT_S:
+            self._complained_at = now
+            log.error("ignored a clock reading more than %d h ahead", LEAD_MS_MAX // 3_600_000)

@@ -20,7 +20,7 @@ from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault, Unavailable
 from node.gate import Gate
-from node.records import Record, clock_of, decode_record
+from node.records import Record, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
 from node.transport import Answering, Transport
 from node.views import Views
@@ -121,13 +121,13 @@ class Replica:
             raise Unavailable() from None
 
     async def _write(self, key: bytes, value: bytes | None, deadline: float) -> Outcome:
-        attempt = 0
+        version, refusals = await self._clock.stamp(), 0
         while True:
-            outcome = await self._route(key, Write(key, await self._clock.stamp(), value), deadline)
+            outcome = await self._route(key, Write(key, version, value), deadline)
             if not isinstance(outcome.answer, Superseded):
                 return outcome
-            attempt += 1
-            self._clock.observe(clock_of(outcome.answer.version) + (1 << (16 + min(attempt, 16))))
+            refusals += 1
+            version = await self._clock.stamp_above(outcome.answer.version, lead_ms=2 ** min(refusals, 16))
 
     def _deadline(self) -> float:
         return self._time.monotonic() + self._config.request_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,28 @@ async def test_clock_stamps_at_once_all_differ() -> None:
     clock = clock_on(Disk(), WallTime(5000))
     stamps = await asyncio.gather(*(clock.stamp() for _ in range(50)))
     assert len(set(stamps)) == 50
+
+
+async def test_clock_stamp_above_follows_a_version_ahead() -> None:
+    clock = clock_on(Disk(), WallTime(5000))
+    above = await clock.stamp_above(make_version(9000 << 16, 9), lead_ms=2)
+    assert clock_of(above) == (9002 << 16) + 1
+    assert await clock.stamp() > above
+
+
+async def test_clock_stamp_above_what_is_a_day_ahead_passes_it_for_once() -> None:
+    clock = clock_on(Disk(), WallTime(5000))
+    absurd = make_version((6000 + LEAD_MS_MAX) << 16, 9)
+    one, other = await clock.stamp_above(absurd, lead_ms=2), await clock.stamp_above(absurd, lead_ms=2)
+    assert absurd < one < other
+    assert clock_of(await clock.stamp()) == 5000 << 16
+
+
+def test_clock_complains_once_a_minute_about_a_reading_a_day_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    clock = clock_on(Disk(), WallTime(5000))
+    for _ in range(3):
+        clock.observe((5001 + LEAD_MS_MAX) << 16)
+    assert len(caplog.records) == 1
 
 
 STEPS = st.lists(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from gossip.view import Address, Stamp
-from node.clock import HybridClock
+from node.clock import LEAD_MS_MAX, HybridClock
 from node.config import Config
 from node.errors import PeerLost, Unavailable
 from node.records import Record, clock_of, make_version
@@ -144,6 +145,17 @@ async def test_write_here_is_stamped_above_a_newer_version(bench: Bench) -> None
     assert (await bench.replica.write(key, b"1")).answer == Wrote(True)
     held = bench.store.get(partition_of(key), key)
     assert held is not None and held.version > ahead
+
+
+async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped(bench: Bench) -> None:
+    key = bench.key_of(A)
+    absurd = make_version((bench.time.wall_ms() + 2 * LEAD_MS_MAX) << 16, 9)
+    await bench.store.merge(bench.views.stamp, [(partition_of(key), key, Record(absurd, b"0", False))])
+    outcomes = await asyncio.gather(*(bench.replica.write(key, value) for value in (b"1", b"2")))
+    assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2
+    held = bench.store.get(partition_of(key), key)
+    assert held is not None and held.version > absurd and held.value in (b"1", b"2")
+    assert clock_of(await bench.clock.stamp()) < clock_of(absurd)
 
 
 class Owner:
