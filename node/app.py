@@ -45,23 +45,38 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     """The one place where faults, ours and aiohttp's, become answers."""
     try:
         return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        fault: RequestFault = MethodNotAllowed("Method not allowed")
-        fault.headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
-    except web.HTTPRequestEntityTooLarge:
-        fault = TooLarge("Value is too large")
-    except web.HTTPNotFound:
-        fault = NotFound("Not found")
     except web.HTTPException as error:
-        fault = RequestFault(error.reason)
-        fault.status = error.status
+        return render_fault(request.method, _fault_of(error)).for_aiohttp()
     except Exception as error:
         return render_error(request.method, request.path, error).for_aiohttp()
-    return render_fault(request.method, fault).for_aiohttp()
+
+
+def _fault_of(error: web.HTTPException) -> RequestFault:
+    """What aiohttp found wrong with a request, in our words."""
+    match error:
+        case web.HTTPMethodNotAllowed():
+            fault: RequestFault = MethodNotAllowed("Method not allowed")
+            fault.headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
+        case web.HTTPRequestEntityTooLarge():
+            fault = TooLarge("Value is too large")
+        case web.HTTPNotFound():
+            fault = NotFound("Not found")
+        case _:
+            fault = RequestFault(error.reason)
+            fault.status = error.status
+    return fault
 
 
 class JsonProtocol(web.RequestHandler):
-    """aiohttp's protocol, but what is no HTTP at all is answered in JSON too, and without a traceback in the log."""
+    """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
+    traceback in the log."""
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):  # An `Expect` that cannot be met.
+            resp = render_fault(request.method, _fault_of(resp)).for_aiohttp()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
