@@ -76,7 +76,7 @@ class Link:
         self._queued = asyncio.Event()
         self._last_id = 0
         self._wanted = asyncio.Event()
-        self._wanted_at = 0.0
+        self._wanted_at = time.monotonic()
         self._task = self._loop.create_task(self._run())
 
     async def call(self, request: Request, stamp: Stamp, timeout_s: float) -> Answer:
@@ -113,6 +113,10 @@ class Link:
         if self._socket is not None:
             _abort(self._socket)
             self._socket = None
+
+    def unwanted_s(self) -> float:
+        """How long nobody has wanted anything of the peer."""
+        return 0.0 if self._pending else self._time.monotonic() - self._wanted_at
 
     async def close(self) -> None:
         self._task.cancel()

@@ -41,6 +41,8 @@ PATH = "/peer"
 CLOSE_S = 1.0
 DRAIN_S = 1.0
 """The callers of what takes longer ask another node."""
+UNWANTED_S = 60.0
+"""Gossip speaks to every node of the store more often than this, but in clusters of hundreds."""
 HEARTBEAT_S = 10.0
 """A link whose other end fell silent without a word is closed within this by the side that answers on it."""
 
@@ -59,6 +61,7 @@ class Peers:
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._links: dict[tuple[Address, bool], Link] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._served: set[_Served] = set()
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
@@ -92,7 +95,7 @@ class Peers:
             log.warning("some calls of other nodes stay unanswered")
 
     async def close(self) -> None:
-        await asyncio.gather(*(link.close() for link in self._links.values()))
+        await asyncio.gather(*(link.close() for link in self._links.values()), *self._closing)
         for served in list(self._served):
             served.abort()
         await self._session.close()
@@ -120,9 +123,19 @@ class Peers:
     def _link(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
+            self._close_unwanted()
             url = URL.build(scheme="http", authority=to, path=PATH, query={"from": self._config.address, "to": to})
             link = self._links[to, bulk] = Link(self._session, url, self._time, self._clock, self._config)
         return link
+
+    def _close_unwanted(self) -> None:
+        """Nodes come and go; that a new one came is a good moment to part with those that nobody has spoken to for
+        long."""
+        unwanted = [to for to, link in self._links.items() if link.unwanted_s() > UNWANTED_S]
+        for to in unwanted:
+            closing = asyncio.create_task(self._links.pop(to).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 class _Served:

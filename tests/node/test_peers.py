@@ -225,6 +225,17 @@ async def test_peers_drain_ends_though_a_caller_went_away(network: Links) -> Non
         await network.b.transport.drain()  # type: ignore[attr-defined]
 
 
+async def test_peers_links_that_nobody_wants_any_more_are_closed(
+    network: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await network.a.ask(network.b, b"before")
+    monkeypatch.setattr(peers, "UNWANTED_S", -1.0)
+    with pytest.raises(PeerFault):
+        await network.a.transport.call(fresh_addresses(1)[0], Read(b"elsewhere"), STAMP, SHORT_S)
+    assert network.b.address not in {to for to, _ in network.a.transport._links}  # type: ignore[attr-defined]
+    assert await network.a.ask(network.b, b"after") == Value(b"after")
+
+
 def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
     batches = [Call(n, STAMP, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
     assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8
