@@ -7,9 +7,9 @@ entry per shard, from then on. Which one is a property of the view, so all nodes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -24,6 +24,11 @@ from ring.hashing import PARTITIONS
 
 COUNT_S = 1.0
 """How long a replica may take to say how many keys it has, until the last gossiped figure is used instead."""
+
+CLIENT_CHECK_S = 1.0
+"""How often a request that waits for a change of view is looked at: is its client still there?"""
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -135,7 +140,7 @@ class AdminApi:
         change = await self._node.coordinator.change(nodes, repl_factor)
         if request.query.get("wait") == "false":
             return _reply({"message": "View change accepted", "epoch": change.view.epoch}, 202)
-        settled = await self._node.coordinator.settled(change)
+        settled = await _while_client_waits(request, self._node.coordinator.settled(change))
         shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
         return _reply({"message": "View change successful", "shards": shards})
 
@@ -193,6 +198,17 @@ class AdminApi:
     def _gossiped_count(self, node: Address) -> int:
         member = self._node.gossip.members.get(node)
         return member.record.key_count if member and member.record else 0
+
+
+async def _while_client_waits(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; but a client that has gone away ends it, for its answer would reach nobody."""
+    task = asyncio.create_task(work)
+    try:
+        while not task.done() and request.transport is not None:
+            await asyncio.wait([task], timeout=CLIENT_CHECK_S)
+    finally:
+        task.cancel()
+    return await task
 
 
 def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:

@@ -90,8 +90,8 @@ class HybridClock:
         return make_version(stamp, self._store_id)
 
     async def stamp_above(self, version: Version, lead_ms: int) -> Version:
-        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it can
-        only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
+        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it
+        can only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
         reading = clock_of(version) + (lead_ms << 16)
         if not self._is_absurd(reading):
             self.observe(reading)

@@ -45,8 +45,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     prepare_s: float = 15.0
     """A coordinator tries for so long to bring its view in force: long enough to outlive another one's promise."""
     settle_poll_s: float = 0.05
-    """How often a coordinator asks whether all is where it should be; a view change of little data answers within
-    this."""
+    """How often a coordinator asks, at first, whether all is where it should be: a view change of little data answers
+    within this. Later it asks whenever it has waited a tenth longer."""
+    settle_poll_s_max: float = 1.0
+    """But as often as this in any case."""
     redial_s: float = 0.1
     """Between two attempts to reach a peer that is wanted; a peer that starts is found within this and a connection's
     time."""

@@ -127,18 +127,19 @@ class Coordinator:
 
     async def settled(self, change: Change) -> Settled:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
-        target = Target(change.view.nodes, change.view.repl_factor)
+        target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
+        began = self._time.monotonic()
         while True:
-            statuses = await self._statuses(change.nodes)
-            if len(statuses) < len(change.nodes) and self._is_settled(statuses):
-                statuses |= await self._statuses(change.nodes - statuses.keys(), self._config.unreachable_s)
+            statuses = await self._statuses(nodes)
+            if len(statuses) < len(nodes) and self._is_settled(statuses):
+                statuses |= await self._statuses(nodes - statuses.keys(), self._config.unreachable_s)
             if not target.is_met_by(self._views.current):
                 raise Conflict("Superseded by another view change")
             if self._is_settled(statuses):
                 return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
-            behind = [node for node, status in statuses.items() if status.view < self._views.stamp]
-            await asyncio.gather(*map(self._push, behind))
-            await asyncio.sleep(self._config.settle_poll_s)
+            nodes -= await self._foreign(statuses)
+            waited = self._time.monotonic() - began
+            await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
     def _is_settled(self, statuses: Mapping[Address, Status]) -> bool:
         return all(status.view == self._views.stamp and status.settled for status in statuses.values())
@@ -182,16 +183,18 @@ class Coordinator:
         old = self._views.current
         nodes = old.nodes | {donor for donor, _ in old.donors} | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
+        foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
+        self._demand_native(target, foreign)
+        statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, statuses)
         if target.is_met_by(old):
-            return Change(old, nodes)
+            return Change(old, nodes - foreign)
         self._demand_reachable(target.nodes, statuses)
         self._demand_nothing_moves(old, statuses)
 
         epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
         request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
         promised: set[Address] = set()
-        foreign: set[Address] = set()
         alone = [[node] for node in sorted(old.nodes) if node in statuses]
         adopted = False
         try:
@@ -203,6 +206,7 @@ class Coordinator:
                 replies = dict(zip(asked, answers, strict=True))
                 promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
                 foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
+                self._demand_native(target, foreign)
                 self._demand_promises(target, replies)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
             view = plan.view(old, epoch, self._config.address)
@@ -232,6 +236,13 @@ class Coordinator:
         if unreachable:
             raise Unavailable(unreachable=unreachable)
 
+    def _demand_native(self, target: Target, foreign: Iterable[Address]) -> None:
+        """Raises Conflict if a node of another cluster is to come in. One that has the address of a node that is to go
+        does not stand in the way."""
+        wanted = sorted(target.nodes.intersection(foreign))
+        if wanted:
+            raise Conflict(f"{', '.join(wanted)}: holds the data of another cluster", foreign=wanted)
+
     def _demand_nothing_moves(self, old: View, statuses: Mapping[Address, Status]) -> None:
         """A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does
         not."""
@@ -246,11 +257,6 @@ class Coordinator:
     def _demand_promises(self, target: Target, replies: Mapping[Address, Answer | None]) -> None:
         """Raises Conflict, Unavailable or _Again unless all have promised. A node that fell silent in between may be
         left out if it is being removed."""
-        foreign = sorted(
-            node for node, answer in replies.items() if isinstance(answer, Foreign) and node in target.nodes
-        )
-        if foreign:
-            raise Conflict(f"{', '.join(foreign)}: holds the data of another cluster", foreign=foreign)
         for answer in replies.values():
             if isinstance(answer, Busy):
                 if answer.target == target.name:
@@ -264,10 +270,18 @@ class Coordinator:
         if silent:
             raise Unavailable(unreachable=silent)
 
-    async def _push(self, node: Address) -> None:
+    async def _foreign(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
+        """Bring this node's view to those who hold another one; those who refuse it for good are of another cluster,
+        whose node has the address now."""
+        others = [node for node, status in statuses.items() if status.view != self._views.stamp]
+        answers = await asyncio.gather(*map(self._push, others))
+        return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
+
+    async def _push(self, node: Address) -> Answer | None:
         answer = await self._call(node, Adopt(self._views.current.encoded))
         if not isinstance(answer, ViewIs):
             log.info("%s has not taken view %s yet: %s", node, self._views.stamp, answer)
+        return answer
 
     # Asking
 

@@ -86,7 +86,7 @@ class Gate:
         while unheard and self._views.current.epoch == 0:
             peers = sorted(unheard)
             answered = await asyncio.gather(*map(self._views.greet, peers))
-            unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard}
+            unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard is not None}
             await asyncio.sleep(self._config.silence_s)
 
     def _stood_still(self) -> None:

@@ -105,7 +105,6 @@ class Node:
             config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
         )
         self._tasks = asyncio.TaskGroup()
-        self._learning: set[Address] = set()
         self.views.listeners.append(self._gossip_view)
 
     async def start(self) -> None:
@@ -216,16 +215,8 @@ class Node:
             self.transport.cast(to, message)
         if output.incarnation is not None:
             self._tasks.create_task(self._store_incarnation(output.incarnation))
-        newer = output.fetch_view_from
-        if newer is not None and newer not in self._learning:
-            self._learning.add(newer)
-            self._tasks.create_task(self._learn_from(newer))
-
-    async def _learn_from(self, peer: Address) -> None:
-        try:
-            await self.views.learn(peer, FetchView())
-        finally:
-            self._learning.discard(peer)
+        if output.fetch_view_from is not None:
+            self._tasks.create_task(self.views.learn(output.fetch_view_from))
 
     def _gossip_view(self) -> None:
         view: View = self.views.current

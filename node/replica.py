@@ -151,7 +151,7 @@ class Replica:
                 may_be_stored = True
                 continue
             match answer:
-                case Unable():
+                case Unable() | Foreign():
                     raise Unavailable()
                 case Superseded() if may_be_stored:
                     raise Unavailable()
@@ -242,7 +242,8 @@ class Replica:
         return Sightings(newest, complete)
 
     async def _fetch(self, donor: Address, key: bytes, stamp: Stamp) -> Answer | None:
-        """None if the donor refused the connection or was silent; a link that merely broke is no silence."""
+        """None if the donor refused the connection or was silent (a link that merely broke is no silence), or if
+        another cluster's node has its address now."""
         deadline = self._time.monotonic() + self._config.silence_s
         while (left := deadline - self._time.monotonic()) > 0:
             try:
@@ -252,8 +253,8 @@ class Replica:
             except PeerLost:
                 continue
             if isinstance(answer, ViewIs) and isinstance(await self._views.take(answer.view, donor), Foreign):
-                return None  # Another cluster's node has its address now.
-            return answer
+                return None
+            return None if isinstance(answer, Foreign) else answer
         return None
 
     def fetch(self, key: bytes) -> Fetched:

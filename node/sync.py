@@ -193,10 +193,10 @@ class Sync:
         except PeerFault as fault:
             log.debug("claim at %s: %s", donor, fault)
             return
-        if isinstance(answer, ViewIs):
-            if isinstance(await self._views.take(answer.view, donor), Foreign):
-                await self.announced(donor, stamp, Holding(b""))  # Another cluster's node has its address now.
-        elif isinstance(answer, Holding):
+        refusal = await self._views.take(answer.view, donor) if isinstance(answer, ViewIs) else answer
+        if isinstance(refusal, Foreign):
+            answer = Holding(b"")  # Another cluster's node has its address now.
+        if isinstance(answer, Holding):
             await self.announced(donor, stamp, answer)
 
     async def announced(self, donor: Address, stamp: Stamp, holding: Holding) -> Answer:

@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -31,7 +31,7 @@ from node.donors import Donors, pending_under
 from node.errors import PeerLost, PeerRefused, StorageFault
 from node.store import Batch, Store
 from node.transport import Transport
-from node.wire import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, Request, ViewIs
+from node.wire import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
 from ring.placement import Placement, first_placement
 from ring.ring import Ring
 
@@ -51,6 +51,9 @@ class Promisee(NamedTuple):
     coordinator: Address
     target: str
 
+
+Heard: TypeAlias = Answer | None
+"""What came of asking a peer for its view: None if it did not answer, Foreign if it is of another cluster."""
 
 NOBODY = Promisee(0, "", "")
 
@@ -78,7 +81,8 @@ class Views:
         self._time = time
         self._transport = transport
         self._adopting = asyncio.Lock()
-        self._adoptions: set[asyncio.Task[Busy | Foreign | None]] = set()
+        self._adoptions: dict[tuple[bytes, Address], asyncio.Task[Busy | Foreign | None]] = {}
+        self._questions: dict[Address, asyncio.Task[Heard]] = {}
         self._followed: Address | None = None
         self.is_behind = False
         """Whether a later view is known that could not be stored: what this node holds is out of force."""
@@ -143,15 +147,21 @@ class Views:
 
     async def adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         """Take `view`, heard from `source`, if it may follow the one held. None: it did, or was not needed. Raises
-        BadView."""
-        if self.judge(view, source) is Verdict.KEEP:
-            return None
-        adoption = asyncio.create_task(self._adopt(view, source))
-        self._adoptions.add(adoption)
-        adoption.add_done_callback(self._adoptions.discard)
-        return await asyncio.shield(adoption)  # Whoever asked may go away: half an adoption must not be left.
+        BadView, StorageFault."""
+        return await self._adopt_once(view.encoded, source, lambda: view)
+
+    async def _adopt_once(self, encoded: bytes, source: Address, decode: Callable[[], View]) -> Busy | Foreign | None:
+        """All who bring the same view at the same time wait for one adoption, lest each call that a change of view
+        refuses decode it anew. Whoever waits may go away: half an adoption must not be left."""
+        adoption = self._adoptions.get((encoded, source))
+        if adoption is None:
+            adoption = self._adoptions[encoded, source] = asyncio.create_task(self._adopt(decode(), source))
+            adoption.add_done_callback(lambda _: self._adoptions.pop((encoded, source)))
+        return await asyncio.shield(adoption)
 
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
+        if self.judge(view, source) is Verdict.KEEP:
+            return None
         ring = ring_of(view)
         async with self._adopting:
             verdict = self.judge(view, source)
@@ -193,7 +203,7 @@ class Views:
         if encoded == self.current.encoded:
             return None
         try:
-            return await self.adopt(decode_view(encoded), source)
+            return await self._adopt_once(encoded, source, lambda: decode_view(encoded))
         except BadView as error:
             log.error("refused a view of %s: %s", source, error)
             return Foreign()
@@ -206,14 +216,27 @@ class Views:
 
     async def reconcile(self, sender: Address, stamp: Stamp) -> Answer | None:
         """None if a call made under `stamp` may be acted on; else the answer that refuses it."""
-        if stamp != self.stamp and stamp.epoch > 0 and stamp > self.stamp:
-            await self.learn(sender, FetchView())
+        is_later = stamp.epoch > 0 and stamp > self.stamp
+        if is_later and isinstance(await self.learn(sender), Foreign):
+            return Foreign()
         return None if stamp == self.stamp else ViewIs(self.current.encoded)
 
-    async def learn(self, peer: Address, question: Request) -> bool:
-        """Ask `peer` for its view, by FetchView or Hello, and take it if it may follow. Whether it answered. One that
-        refused the connection has no news, nor has one that was silent; a link that merely broke says nothing, so the
-        question is put anew."""
+    async def learn(self, peer: Address) -> Heard:
+        """Fetch the view of `peer`, and take it if it may follow. All who want that at the same time share one
+        question."""
+        question = self._questions.get(peer)
+        if question is None:
+            question = self._questions[peer] = asyncio.create_task(self._ask_view(peer, FetchView()))
+            question.add_done_callback(lambda _: self._questions.pop(peer))
+        return await asyncio.shield(question)
+
+    async def greet(self, peer: Address) -> Heard:
+        """Exchange views with `peer`."""
+        return await self._ask_view(peer, Hello(self.current.encoded))
+
+    async def _ask_view(self, peer: Address, question: FetchView | Hello) -> Heard:
+        """One that refused the connection has no news, nor has one that was silent; a link that merely broke says
+        nothing, so the question is put anew."""
         deadline = self._time.monotonic() + self._config.silence_s
         while (left := deadline - self._time.monotonic()) > 0:
             try:
@@ -222,15 +245,10 @@ class Views:
                 break
             except PeerLost:
                 continue
-            if isinstance(answer, ViewIs):
-                await self.take(answer.view, peer)
-            return True
+            refusal = await self.take(answer.view, peer) if isinstance(answer, ViewIs) else None
+            return refusal if isinstance(refusal, Foreign) else answer
         log.debug("no view from %s", peer)
-        return False
-
-    async def greet(self, peer: Address) -> bool:
-        """Exchange views with `peer`; whether it answered."""
-        return await self.learn(peer, Hello(self.current.encoded))
+        return None
 
     async def hello(self, sender: Address, request: Hello) -> Answer:
         await self.take(request.view, sender)

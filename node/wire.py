@@ -126,7 +126,7 @@ class Busy(_Message, frozen=True, tag=16):
 
 
 class Foreign(_Message, frozen=True, tag=17):
-    """Answers Promise and Adopt: this node holds the data of another cluster."""
+    """Answers Promise, Adopt, and any call under a later view: this node holds the data of another cluster."""
 
 
 class Release(_Message, frozen=True, tag=18):

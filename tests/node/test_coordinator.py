@@ -1,0 +1,74 @@
+"""What one view change does about nodes that stand in its way, and about clients that no longer wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import pytest
+
+from gossip.view import Address
+from node.sync import Sync
+from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
+
+
+class Bench(NamedTuple):
+    """A cluster of three in a view of epoch 1, the third of which has gone with what it had; `strangers` starts nodes
+    of another one."""
+
+    http: Client
+    nodes: list[Address]
+    strangers: Cluster
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    nodes = fresh_addresses(3)
+    cluster, strangers = Cluster(tmp_path / "ours"), Cluster(tmp_path / "theirs")
+    async with client() as http:
+        try:
+            await cluster.start_all(nodes[:2])
+            await cluster.start(nodes[2], nodes[:2])
+            assert (await http.change_view(nodes[0], nodes)).status == 200
+            await cluster.stop(nodes[2])
+            yield Bench(http, nodes, strangers)
+        finally:
+            await cluster.close()
+            await strangers.close()
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+async def test_coordinator_address_taken_by_another_cluster_does_not_stop_its_removal(bench: Bench, epoch: int) -> None:
+    a, b, gone = bench.nodes
+    await bench.strangers.start(gone, [gone])
+    assert (await bench.http.put(gone, "precious", 1)).status == 201
+    for _ in range(epoch):
+        other = fresh_addresses(1)[0]
+        await bench.strangers.start(other, [gone])
+        assert (await bench.http.change_view(gone, [*(await bench.http.view_of(gone))[2], other])).status == 200
+
+    refused = await bench.http.change_view(a, [a, gone])
+    assert refused.status == 409 and gone in refused.json["error"]
+    for _ in range(2):
+        assert (await bench.http.change_view(b, [a, b])).status == 200
+    assert (await bench.http.get(gone, "precious")).json["value"] == 1
+
+
+async def test_coordinator_client_gone_its_request_waits_no_longer(bench: Bench) -> None:
+    a, b, _ = bench.nodes
+
+    async def waiting() -> bool:
+        return any("Coordinator.settled" in repr(task) for task in asyncio.all_tasks())
+
+    async def not_waiting() -> bool:
+        return not await waiting()
+
+    assert (await bench.http.change_view(a, [a, b])).status == 200
+    with patch.object(Sync, "is_settled", lambda _: False):
+        request = asyncio.create_task(bench.http.change_view(a, [a, b]))
+        await eventually(waiting, "the request waits")
+        request.cancel()
+        await eventually(not_waiting, "nobody waits any more")
