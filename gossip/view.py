@@ -15,13 +15,18 @@ import ipaddress
 import re
 import struct
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
 
 T = TypeVar("T", str, int)
+
+ADDRESSES_KEPT = 16_384
+"""Addresses parsed that are remembered: more than nodes are ever heard of, and every message names some of them."""
+VIEWS_KEPT = 8
+"""Views decoded that are remembered: at a change, the same one comes from many peers, once for each refused call."""
 
 Address: TypeAlias = str
 """`host:port` in canonical form, as made by `parse_address`."""
@@ -42,6 +47,7 @@ class BadView(ValueError):
     """The bytes are not a view, or they are one that contradicts itself."""
 
 
+@lru_cache(ADDRESSES_KEPT)
 def parse_address(text: str) -> Address:
     """`text` in canonical form: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
@@ -140,6 +146,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return self.lineage if self.epoch else self.stamp.digest
 
 
+@lru_cache(VIEWS_KEPT)
 def decode_view(data: bytes) -> View:
     """The view in `data`, checked whole. Raises BadView."""
     try:

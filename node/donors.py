@@ -8,7 +8,7 @@ that a donor has finished would wait for a dead node that has nothing left to sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from gossip.view import Address, View
@@ -28,20 +28,19 @@ def pending_under(
     more is passed over: should it return, it announces itself. Otherwise the views between them are unknown, and so is
     where they sent keys: everybody is a donor until it has answered.
     """
-    owned = new_ring.partitions_of(me)
+    owned = frozenset(new_ring.partitions_of(me))
     if new.base != old.stamp:
         everybody = (old.nodes | new.nodes | {address for address, _ in new.donors}) - {me}
-        return dict.fromkeys(owned, everybody) if everybody else {}
-    named: dict[int, set[Address]] = {}
+        return dict.fromkeys(sorted(owned), everybody) if everybody else {}
+    under: dict[int, frozenset[Address]] = {}
+    for partition in sorted(owned & pending.keys()):
+        if kept := pending[partition] & new.nodes - {me}:
+            under[partition] = kept
     for address, partitions in new.donors:
-        for partition in unpack(partitions):
-            named.setdefault(partition, set()).add(address)
-    under: Pending = {}
-    for partition in owned:
-        kept = pending.get(partition, frozenset()) & new.nodes
-        donors = (kept | named.get(partition, set())) - {me}
-        if donors:
-            under[partition] = frozenset(donors)
+        if address != me:
+            named = frozenset((address,))
+            for partition in sorted(owned.intersection(unpack(partitions))):
+                under[partition] = under.get(partition, frozenset()) | named
     return under
 
 
@@ -50,6 +49,8 @@ class Donors:
 
     def __init__(self, rows: Iterable[tuple[int, Address]]) -> None:
         self._pending: Pending = {}
+        self._by_donor: dict[Address, list[int]] | None = None
+        """What `by_donor` last gave, until something changes."""
         for partition, donor in rows:
             self.add(partition, donor)
 
@@ -63,20 +64,24 @@ class Donors:
     def rows(self) -> Iterator[tuple[int, Address]]:
         return ((partition, donor) for partition, donors in self._pending.items() for donor in donors)
 
-    def by_donor(self) -> dict[Address, list[int]]:
+    def by_donor(self) -> Mapping[Address, Sequence[int]]:
         """The partitions that each donor may still hold keys of."""
-        partitions: dict[Address, list[int]] = {}
-        for partition, donor in self.rows():
-            partitions.setdefault(donor, []).append(partition)
-        return partitions
+        if self._by_donor is None:
+            self._by_donor = {}
+            for partition, donor in self.rows():
+                self._by_donor.setdefault(donor, []).append(partition)
+        return self._by_donor
 
     def replace(self, pending: Pending) -> None:
+        self._by_donor = None
         self._pending = pending
 
     def add(self, partition: int, donor: Address) -> None:
+        self._by_donor = None
         self._pending[partition] = self.of(partition) | {donor}
 
     def remove(self, partition: int, donor: Address) -> None:
+        self._by_donor = None
         left = self.of(partition) - {donor}
         if left:
             self._pending[partition] = left

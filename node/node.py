@@ -127,8 +127,8 @@ class Node:
     @property
     def key_count(self) -> int:
         """The live keys that this node owns."""
-        partitions = self.views.ring.partitions_of(self.config.address)
-        return sum(self._store.stats(partition).live for partition in partitions)
+        me, ring, store = self.config.address, self.views.ring, self._store
+        return sum(store.stats(partition).live for partition in store.occupied if me in ring.owners(partition))
 
     # Other nodes
 

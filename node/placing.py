@@ -14,9 +14,9 @@ from typing import NamedTuple
 from gossip.view import Address, View
 from node.views import ring_of
 from node.wire import Status
-from ring.hashing import PARTITIONS, pack
+from ring.hashing import pack
 from ring.placement import Placement, next_placement
-from ring.reshard import Move, moves
+from ring.reshard import Move, moves, regions
 from ring.ring import Ring
 
 
@@ -56,11 +56,10 @@ def plan_change(
     placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
     old_ring, new_ring = ring_of(old), Ring(placement)
     donors: dict[Address, set[int]] = {}
-    for partition in range(PARTITIONS):
-        owners = new_ring.owners(partition)
-        for source in old_ring.owners(partition):
+    for (sources, owners), partitions in regions(old_ring, new_ring).items():
+        for source in sources:
             status = answered.get(source)
             awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
             for address in {source, *awaited} - set(owners):
-                donors.setdefault(address, set()).add(partition)
+                donors.setdefault(address, set()).update(partitions)
     return Plan(placement, new_ring, repl_factor, tuple(moves(old_ring, new_ring)), donors)

@@ -24,7 +24,7 @@ Must not import aiohttp or lmdb: the engine comes in from outside.
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -179,9 +179,7 @@ class Store:
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
         self._engine = open_engine(Batch, self._committed)
-        for partition in range(PARTITIONS):
-            self._stats[partition] = _stats(self._engine, partition)
-        self._note_occupied(range(PARTITIONS))
+        self._note_stats(dict(self._stored_stats()))
 
     def close(self) -> None:
         self._engine.close()
@@ -306,25 +304,31 @@ class Store:
     def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
         return self._engine.submit(job)
 
-    def _committed(self, batch: Batch) -> None:
-        for partition, stats in batch.stats.items():
-            self._stats[partition] = stats
-        self._note_occupied(batch.stats)
+    def _stored_stats(self) -> Iterator[tuple[int, Stats]]:
+        """What the disk says of each partition that has or once had records, which in a small store are few: it skips
+        from one to the next."""
+        start = 0
+        while found := self._engine.scan(start.to_bytes(2), _DONOR, 0):
+            [(place, encoded)] = found
+            partition = int.from_bytes(place)
+            yield partition, Stats(*_STATS.unpack(encoded))
+            start = partition + 1
 
-    def _note_occupied(self, changed: Iterable[int]) -> None:
+    def _committed(self, batch: Batch) -> None:
+        self._note_stats(batch.stats)
+
+    def _note_stats(self, changed: Mapping[int, Stats]) -> None:
+        for partition, stats in changed.items():
+            self._stats[partition] = stats
         differing = {
-            partition for partition in changed if (partition in self.occupied) != (self._stats[partition].records > 0)
+            partition for partition, stats in changed.items() if (partition in self.occupied) != (stats.records > 0)
         }
         if differing:
             self.occupied ^= differing
 
 
-class _Reads(Protocol):
-    def get(self, key: bytes) -> bytes | None: ...
-
-
-def _stats(source: _Reads, partition: int) -> Stats:
-    encoded = source.get(partition.to_bytes(2))
+def _stats(transaction: Transaction, partition: int) -> Stats:
+    encoded = transaction.get(partition.to_bytes(2))
     return Stats(0, 0, 0) if encoded is None else Stats(*_STATS.unpack(encoded))
 
 

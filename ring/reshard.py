@@ -7,7 +7,6 @@ nothing of ours but `placement` and `ring`.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ring.hashing import PARTITIONS
 from ring.placement import Shard
 from ring.ring import Ring
 
@@ -24,9 +23,21 @@ class Move(NamedTuple):
     targets: Shard
 
 
+def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], list[int]]:
+    """All partitions, ascending, by their owners before and after: few pairs, where there are many partitions."""
+    by_shards: dict[tuple[int, int], list[int]] = {}
+    for partition, pair in enumerate(zip(old.table, new.table, strict=True)):
+        by_shards.setdefault(pair, []).append(partition)
+    before, after = old.owners_by_shard(), new.owners_by_shard()
+    return {(before[source], after[target]): partitions for (source, target), partitions in by_shards.items()}
+
+
 def moves(old: Ring, new: Ring) -> Iterator[Move]:
     """The partitions, ascending, whose set of owners differs. Moving back is `moves(new, old)`."""
-    for partition in range(PARTITIONS):
-        before, after = old.owners(partition), new.owners(partition)
-        if before != after and set(before) != set(after):
-            yield Move(partition, before, tuple(owner for owner in after if owner not in before))
+    moving = (
+        Move(partition, before, tuple(owner for owner in after if owner not in before))
+        for (before, after), partitions in regions(old, new).items()
+        if set(before) != set(after)
+        for partition in partitions
+    )
+    return iter(sorted(moving))

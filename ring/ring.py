@@ -2,11 +2,18 @@
 
 Owns the rule which replicas of a shard hold its data (`_holders`); whoever decided that for itself would read
 from a node that was never written to. Imports nothing of ours but `hashing` and `placement`. Immutable: a new
-view is a new Ring, so that no request sees half of each.
+view is a new Ring, so that no request sees half of each. What follows from a table alone is worked out once for all
+rings with that table: whoever proposes, judges or adopts a view makes a ring of it.
 """
+
+from functools import lru_cache
+from typing import NamedTuple
 
 from ring.hashing import PARTITIONS, unpack
 from ring.placement import Address, Placement, Shard
+
+TABLES_KEPT = 8
+"""Tables laid out that are remembered: the present one, and those of a change under way."""
 
 
 class Ring:
@@ -19,11 +26,7 @@ class Ring:
 
     def __init__(self, placement: Placement) -> None:
         self.shards = placement.shards
-        self.table = unpack(placement.table)
-        if len(self.table) != PARTITIONS:
-            raise ValueError(f"the table has {len(self.table)} partitions instead of {PARTITIONS}")
-        if max(self.table) >= len(self.shards):
-            raise ValueError(f"the table names shard index {max(self.table)} of {len(self.shards)} shards")
+        self.table, self._partitions = _lay_out(placement.table, len(placement.shards))
         if not all(self.shards):
             raise ValueError("a shard has no replicas")
         self._shard_of = {address: shard for shard, nodes in enumerate(self.shards) for address in nodes}
@@ -31,14 +34,14 @@ class Ring:
             raise ValueError("a node is named twice")
 
         self._owners = tuple(_holders(replicas) for replicas in self.shards)
-        partitions: list[list[int]] = [[] for _ in self.shards]
-        for partition, shard in enumerate(self.table):
-            partitions[shard].append(partition)
-        self._partitions = tuple(tuple(of_shard) for of_shard in partitions)
 
     def owners(self, partition: int) -> Shard:
         """The nodes that hold the partition's keys, at least one."""
         return self._owners[self.table[partition]]
+
+    def owners_by_shard(self) -> tuple[Shard, ...]:
+        """For each shard the nodes that hold its keys."""
+        return self._owners
 
     def replicas(self, shard: int) -> Shard:
         """All nodes of the shard with that index, from 0."""
@@ -52,6 +55,27 @@ class Ring:
         """The partitions that the node owns, ascending; none outside the view."""
         shard = self._shard_of.get(address)
         return () if shard is None or address not in self._owners[shard] else self._partitions[shard]
+
+
+class _Layout(NamedTuple):
+    table: tuple[int, ...]
+    """For each partition the index of its shard."""
+    partitions: tuple[tuple[int, ...], ...]
+    """For each shard its partitions, ascending."""
+
+
+@lru_cache(TABLES_KEPT)
+def _lay_out(packed: bytes, shards: int) -> _Layout:
+    """Raises ValueError."""
+    table = unpack(packed)
+    if len(table) != PARTITIONS:
+        raise ValueError(f"the table has {len(table)} partitions instead of {PARTITIONS}")
+    if max(table) >= shards:
+        raise ValueError(f"the table names shard index {max(table)} of {shards} shards")
+    partitions: list[list[int]] = [[] for _ in range(shards)]
+    for partition, shard in enumerate(table):
+        partitions[shard].append(partition)
+    return _Layout(table, tuple(map(tuple, partitions)))
 
 
 def _holders(replicas: Shard) -> Shard:
