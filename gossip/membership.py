@@ -118,9 +118,11 @@ class Membership(Mapping[Address, Member]):
 
     def update(self, settled_epoch: int, key_count: int) -> None:
         """Writes the own record anew, under the next version, if this changes it."""
-        written = replace(self.own, settled_epoch=settled_epoch, key_count=key_count)
-        if written != self.own:
-            self._records[self._address] = replace(written, version=written.version + 1)
+        own = self.own
+        if (own.settled_epoch, own.key_count) != (settled_epoch, key_count):
+            self._records[self._address] = replace(
+                own, version=own.version + 1, settled_epoch=settled_epoch, key_count=key_count
+            )
 
     def _go_above(self, incarnation: int) -> None:
         self._records[self._address] = replace(self.own, incarnation=incarnation + 1, version=0)

@@ -134,7 +134,7 @@ def decode(data: bytes) -> Message:
 def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
     """The first of `entries`, as many as have `bytes_max` bytes together when encoded."""
     drawn = tuple(islice(entries, bytes_max // _ENTRY_BYTES_MIN))
-    if len(_encoder.encode(drawn)) <= bytes_max:
+    if not drawn or len(_encoder.encode(drawn)) <= bytes_max:
         return drawn
     ends = accumulate(len(_encoder.encode(entry)) for entry in drawn)
     return drawn[: sum(1 for _ in takewhile(lambda end: end <= bytes_max, ends))]

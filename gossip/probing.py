@@ -138,6 +138,8 @@ class Probing:
 
     def requesters(self, target: Address, now: float) -> list[Address]:
         """Who has to be told that the target answered; each is named once."""
+        if not self._errands:
+            return []
         done = {errand: until for errand, until in self._errands.items() if errand.target == target}
         for errand in done:
             del self._errands[errand]

@@ -51,8 +51,7 @@ class Donors:
         self._pending: Pending = {}
         self._by_donor: dict[Address, list[int]] | None = None
         """What `by_donor` last gave, until something changes."""
-        for partition, donor in rows:
-            self.add(partition, donor)
+        self.add(rows)
 
     def of(self, partition: int) -> frozenset[Address]:
         return self._pending.get(partition, frozenset())
@@ -76,14 +75,15 @@ class Donors:
         self._by_donor = None
         self._pending = pending
 
-    def add(self, partition: int, donor: Address) -> None:
+    def add(self, rows: Iterable[tuple[int, Address]]) -> None:
         self._by_donor = None
-        self._pending[partition] = self.of(partition) | {donor}
+        for partition, donor in rows:
+            self._pending[partition] = self.of(partition) | {donor}
 
-    def remove(self, partition: int, donor: Address) -> None:
+    def remove(self, rows: Iterable[tuple[int, Address]]) -> None:
         self._by_donor = None
-        left = self.of(partition) - {donor}
-        if left:
-            self._pending[partition] = left
-        else:
-            self._pending.pop(partition, None)
+        for partition, donor in rows:
+            if left := self.of(partition) - {donor}:
+                self._pending[partition] = left
+            else:
+                self._pending.pop(partition, None)

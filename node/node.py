@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import logging
 import random
+from collections.abc import Collection
 from typing import NamedTuple
 
 import gossip.messages
@@ -129,6 +130,20 @@ class Node:
         """The live keys that this node owns."""
         me, ring, store = self.config.address, self.views.ring, self._store
         return sum(store.stats(partition).live for partition in store.occupied if me in ring.owners(partition))
+
+    def check(self, partitions: Collection[int] | None = None) -> None:
+        """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and
+        what only a walk can show. To be called when nothing waits to run: between a commit and those who waited for it,
+        disk and memory differ."""
+        self.sync.check()
+        self._store.check(partitions)
+        if partitions is None:
+            self.gossip.check()
+            view, ring = self.views.current, self.views.ring
+            assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
+            assert self._store.view() == view, "the view in force is not the one on disk"
+            forgotten = set(self.views.donors.rows()) - set(self._store.donors())
+            assert not forgotten, f"donors that a restart would forget: {forgotten}"
 
     # Other nodes
 

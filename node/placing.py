@@ -22,11 +22,15 @@ from ring.ring import Ring
 
 class Plan(NamedTuple):
     placement: Placement
+    old_ring: Ring
     ring: Ring
     repl_factor: int | None
-    moves: tuple[Move, ...]
     donors: Mapping[Address, Iterable[int]]
     """The partitions of which each may hold keys."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(moves(self.old_ring, self.ring))
 
     def partitions_by_source(self) -> dict[Address, list[int]]:
         """The partitions that leave each present owner."""
@@ -62,4 +66,4 @@ def plan_change(
             awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
             for address in {source, *awaited} - set(owners):
                 donors.setdefault(address, set()).update(partitions)
-    return Plan(placement, new_ring, repl_factor, tuple(moves(old_ring, new_ring)), donors)
+    return Plan(placement, old_ring, new_ring, repl_factor, donors)

@@ -40,6 +40,9 @@ T = TypeVar("T")
 _STATS = struct.Struct(">QQQ")
 _DONOR, _SETTING = b"\xfe", b"\xff"
 
+CHECK_BYTES = 1024 * 1024
+"""Of records that a check holds in memory at a time."""
+
 
 class Stats(NamedTuple):
     """What a partition holds, in figures. Two copies with equal digests hold the same versions of the same keys."""
@@ -179,7 +182,7 @@ class Store:
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
         self._engine = open_engine(Batch, self._committed)
-        self._note_stats(dict(self._stored_stats()))
+        self._note_stats({partition: _stats(self._engine, partition) for partition in self._stored_partitions()})
 
     def close(self) -> None:
         self._engine.close()
@@ -304,14 +307,27 @@ class Store:
     def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
         return self._engine.submit(job)
 
-    def _stored_stats(self) -> Iterator[tuple[int, Stats]]:
-        """What the disk says of each partition that has or once had records, which in a small store are few: it skips
-        from one to the next."""
+    def check(self, partitions: Iterable[int] | None = None) -> None:
+        """Raises AssertionError unless the figures of these partitions, None: of all, are those of their records."""
+        for partition in {*self.occupied, *self._stored_partitions()} if partitions is None else partitions:
+            live, digest, keys = 0, 0, 0
+            after: bytes | None = None
+            while found := self.scan(partition, after, CHECK_BYTES):
+                after = found[-1][0]
+                for key, encoded in found:
+                    record = decode_record(encoded)
+                    live, digest, keys = live + record.live, digest ^ _digest(key, record), keys + 1
+            counted, stored = Stats(live, keys, digest), _stats(self._engine, partition)
+            assert counted == stored == self._stats[partition], f"{partition}: {counted}, {stored} on disk"
+            assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, yet it is not so listed"
+
+    def _stored_partitions(self) -> Iterator[int]:
+        """Those of which the disk says anything: that have or once had records. In a small store they are few, so it
+        skips from one to the next."""
         start = 0
         while found := self._engine.scan(start.to_bytes(2), _DONOR, 0):
-            [(place, encoded)] = found
-            partition = int.from_bytes(place)
-            yield partition, Stats(*_STATS.unpack(encoded))
+            partition = int.from_bytes(found[0][0][:2])
+            yield partition
             start = partition + 1
 
     def _committed(self, batch: Batch) -> None:
@@ -327,8 +343,12 @@ class Store:
             self.occupied ^= differing
 
 
-def _stats(transaction: Transaction, partition: int) -> Stats:
-    encoded = transaction.get(partition.to_bytes(2))
+class _Reads(Protocol):
+    def get(self, key: bytes) -> bytes | None: ...
+
+
+def _stats(source: _Reads, partition: int) -> Stats:
+    encoded = source.get(partition.to_bytes(2))
     return Stats(0, 0, 0) if encoded is None else Stats(*_STATS.unpack(encoded))
 
 

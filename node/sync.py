@@ -106,6 +106,12 @@ class Sync:
             donor not in nodes and self._transport.is_down(donor) for donor in self._views.donors.by_donor()
         )
 
+    def check(self) -> None:
+        """Raises AssertionError unless what is to be handed over is what is held and not owned."""
+        me, ring = self._config.address, self._views.ring
+        foreign = {partition for partition in self._store.occupied if me not in ring.owners(partition)}
+        assert foreign == set().union(*self.misplaced().values()), "what is misplaced is not what is not owned"
+
     # The side of the donor
 
     async def run(self) -> None:
@@ -242,10 +248,8 @@ class Sync:
         except StorageFault:
             return Unable()
         if self._views.stamp == stamp:
-            for partition, donor in add:
-                self._views.donors.add(partition, donor)
-            for partition, donor in remove:
-                self._views.donors.remove(partition, donor)
+            self._views.donors.add(add)
+            self._views.donors.remove(remove)
         return Taken()
 
     def _malformed(self, donor: Address) -> Answer:

@@ -65,10 +65,9 @@ def test_pending_under_alone_in_the_world_nobody_is_a_donor() -> None:
 
 def test_donors_a_partition_ends_with_its_last_donor() -> None:
     donors = Donors([(1, A), (1, B), (2, B)])
-    donors.remove(1, A)
-    donors.remove(1, A)
+    donors.remove([(1, A), (1, A)])
     assert [donors.of(partition) for partition in (1, 2, 3)] == [{B}, {B}, frozenset()]
-    donors.remove(1, B)
+    donors.remove([(1, B)])
     assert donors.pending == {2: {B}}
     assert donors.by_donor() == {B: [2]}
     assert sorted(donors.rows()) == [(2, B)]

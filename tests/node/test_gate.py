@@ -87,7 +87,7 @@ async def test_gate_large_view_asks_some_and_every_donor(tmp_path: Path) -> None
     others = [f"n{number}:1" for number in range(100)]
     async with running_gate(tmp_path, A, *others) as bench:
         await bench.views.adopt(successor(bench.views.current, A, *others), B)
-        bench.views.donors.add(5, C)
+        bench.views.donors.add([(5, C)])
         assert await open_gate(bench)
         asked = {to for to, _ in bench.peers.asked}
         assert C in asked

@@ -51,7 +51,7 @@ class Bench:
         return next(key for key in (b"k%d" % n for n in range(100)) if self.replica.owner(key) == owner)
 
     def wait_for(self, donor: Address, key: bytes) -> None:
-        self.views.donors.add(partition_of(key), donor)
+        self.views.donors.add([(partition_of(key), donor)])
 
 
 @pytest.fixture

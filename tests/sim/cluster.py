@@ -1,30 +1,35 @@
 """A cluster of real nodes in one process: started, crashed, frozen and restarted like processes, on simulated time,
-disks and links."""
+disks and links. Whatever a node commits to its disk is followed by a check of its invariants."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gossip.settings import Settings
-from gossip.view import Address
+from gossip.view import Address, Stamp, View, decode_view
 from node.config import Config
 from node.errors import StorageFault
 from node.node import Node, identify
 from node.store import Batch, Store, Transaction
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
-from tests.sim.network import Network, Port, Rates
+from tests.sim.network import Network, Rates
+from tests.sim.port import Port
+from tests.sim.trace import WALL_START_MS, Trace, name_of, names_of, view_name
 
 T = TypeVar("T")
 
-WALL_START_MS = 1_700_000_000_000
 CLIENT_S = 2.5
 """A client that has no answer by then never gets one."""
+CHECK_AFTER_S = 1e-6
+"""From a commit to the check of its node: when all that waited for the commit has run."""
+COMMITS_PER_WALK = 64
+"""Every so often a check walks the node's whole state, not only what the commit has changed."""
+_VIEW = b"\xffview"
 
 
 class NoAnswer(Exception):
@@ -40,10 +45,10 @@ class SimTime:
         self._started = started
 
     def monotonic(self) -> float:
-        return self._loop.time() + self._started
+        return self._loop.now + self._started
 
     def wall_ms(self) -> int:
-        return WALL_START_MS + self._skew_ms + int(self._loop.time() * 1000)
+        return WALL_START_MS + self._skew_ms + int(self._loop.now * 1000)
 
 
 class Machine:
@@ -55,49 +60,64 @@ class Machine:
         self.disk = Disk(cluster.rng)
         self.node: Node | None = None
         self.host: Host | None = None
+        self.troubled_at = -1e9
+        """When a trouble of this machine last began or ended."""
         self._cluster = cluster
         self._config = config
         self._time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
         self._engine: SimEngine | None = None
+        self._clients: dict[asyncio.Future[Any], None] = {}
+        self._commits = 0
+        self._held = Stamp(0, 0)
 
     @property
     def runs(self) -> bool:
         return self.node is not None and self.host is not None and not self.host.frozen
 
+    def is_well(self, since_s: float) -> bool:
+        """Whether it has been free of trouble for so long."""
+        cut_off = any(self.address in pair for pair in self._cluster.network.cuts)
+        now = self._cluster.loop.now
+        return self.runs and not self.disk.ill and not cut_off and now - self.troubled_at > since_s
+
     def start(self) -> None:
         assert self.host is None
-        self._cluster.trace(f"{self.address} starts")
+        self._cluster.fault(f"{name_of(self.address)} starts")
         self.host = Host(self._cluster.loop, self.address)
         self.host.spawn(self._live(self.host))
 
     def crash(self) -> None:
         """As by SIGKILL."""
         assert self.host is not None
-        self._cluster.trace(f"{self.address} is killed")
+        loop = self._cluster.loop
+        self._cluster.fault(f"{name_of(self.address)} is killed", self)
         self.host.kill()
-        self._cluster.graveyard.append((self.host, self.node))
+        self._cluster.bury(self.host, self.node)
         if self.address in self._cluster.network.ports:
             self._cluster.network.kill(self.address)
         if self._engine is not None:
             self._engine.crash()
+        for client in self._clients:
+            loop.call_later(0.001, _reject, client, "connection reset", context=loop.nobody)
+        self._clients.clear()
         self.host = self.node = self._engine = None
 
     def freeze(self) -> None:
         assert self.host is not None
-        self._cluster.trace(f"{self.address} is paused")
+        self._cluster.fault(f"{name_of(self.address)} is paused", self)
         self.host.freeze()
 
     def thaw(self) -> None:
         if self.host is not None and self.host.frozen:
-            self._cluster.trace(f"{self.address} goes on")
+            self._cluster.fault(f"{name_of(self.address)} goes on", self)
             self.host.thaw()
 
-    async def ask(self, question: Callable[[Node], Coroutine[Any, Any, T]]) -> T:
+    async def ask(self, question: Callable[[Node], Coroutine[Any, Any, T]], patience_s: float = CLIENT_S) -> T:
         """What a client of this node gets. Raises NoAnswer, or what the node raises."""
-        node, host = self.node, self.host
+        node, host, loop = self.node, self.host, self._cluster.loop
         if node is None or host is None:
             raise NoAnswer("connection refused")
-        answer: asyncio.Future[T] = self._cluster.loop.create_future()
+        answer: asyncio.Future[T] = loop.create_future()
 
         async def work() -> None:
             try:
@@ -110,15 +130,17 @@ class Machine:
                     answer.set_result(result)
 
         host.spawn(work())
+        self._clients[answer] = None
+        timer = loop.call_later(patience_s, _reject, answer, "no answer in time")
         try:
-            async with asyncio.timeout(CLIENT_S):
-                return await answer
-        except TimeoutError:
-            raise NoAnswer("no answer in time") from None
+            return await answer
+        finally:
+            timer.cancel()
+            self._clients.pop(answer, None)
 
     async def _live(self, host: Host) -> None:
         def open_engine(begin: Callable[[Transaction], Batch], committed: Callable[[Batch], None]) -> SimEngine:
-            self._engine = SimEngine(self.disk, begin, committed)
+            self._engine = SimEngine(self.disk, begin, committed, self._committed)
             return self._engine
 
         rng = random.Random(self._cluster.rng.getrandbits(64))
@@ -128,14 +150,38 @@ class Machine:
             node = Node(self._config, self._time, rng, store, await identify(store, rng), port, Settings())
             await node.start()
         except StorageFault:
-            self._cluster.loop.call_soon(self.crash, context=contextvars.Context())  # It would exit with a message.
+            self._cluster.loop.call_soon(self.crash, context=self._cluster.loop.nobody)  # It would exit with a message.
             return
         self.node = node
+        self.troubled_at = self._cluster.loop.now
         try:
             await node.run()
         except Exception as error:
             self._cluster.loop.failures.append(error)
             raise
+
+    # Checks
+
+    def _committed(self, batch: Batch, changes: Mapping[bytes, bytes | None]) -> None:
+        if (encoded := changes.get(_VIEW)) is not None:
+            self._stored(decode_view(encoded))
+        loop = self._cluster.loop
+        loop.call_later(CHECK_AFTER_S, self._check, self.host, tuple(batch.stats), context=loop.nobody)
+
+    def _stored(self, view: View) -> None:
+        assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"
+        self._held = view.stamp
+        if self._cluster.traced:
+            nodes = names_of(sorted(view.nodes))
+            self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.stamp)}: {nodes}")
+        for watcher in self._cluster.view_watchers:
+            watcher(self, view)
+
+    def _check(self, host: Host | None, changed: tuple[int, ...]) -> None:
+        """Not of a paused node, which is in the middle of something."""
+        self._commits += 1
+        if host is self.host and self.runs and self.node is not None:
+            self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
 
 
 class Cluster:
@@ -149,15 +195,16 @@ class Cluster:
         repl_factor: int | None = None,
         rates: Rates | None = None,
         skew_ms_max: int = 0,
-        trace: Callable[[str], None] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop(random.Random(self.rng.getrandbits(64)))
-        self.trace: Callable[[str], None] = (lambda _: None) if trace is None else self._timed(trace)
-        self.network = Network(self.loop, self.rng, rates or Rates(), self.trace)
-        self.graveyard: list[object] = []
-        """Dead processes: kept, lest their coroutines be finalized in the middle of the run."""
-        addresses = [f"10.0.0.{number}:1" for number in range(1, size + 1)]
+        self._trace = trace
+        self.network = Network(self.loop, self.rng, rates or Rates(), self.note if trace else None)
+        self.view_watchers: list[Callable[[Machine, View], None]] = []
+        """Told of each view that a machine has just stored, before its node knows that it has."""
+        self._graveyard: list[object] = []
+        addresses = [f"n{number}:1" for number in range(1, size + 1)]
         view = tuple(addresses[:members])
         self.machines = {
             address: Machine(
@@ -168,15 +215,41 @@ class Cluster:
             for address in addresses
         }
 
-    def _timed(self, trace: Callable[[str], None]) -> Callable[[str], None]:
-        return lambda text: trace(f"{self.loop.time():10.6f} {text}")
+    @property
+    def traced(self) -> bool:
+        return self._trace is not None
+
+    def note(self, text: str, mark: str = "  ") -> None:
+        if self._trace is not None:
+            self._trace(f"{self.loop.now:10.6f} {mark} {text}")
+
+    def fault(self, text: str, *troubled: Machine) -> None:
+        """Something goes wrong with these machines, or right again."""
+        self.note(text, "!!")
+        for machine in troubled:
+            machine.troubled_at = self.loop.now
+
+    def bury(self, *what: object) -> None:
+        """Keep what a killed process leaves, lest its coroutines be finalized in the middle of the run."""
+        self._graveyard.append((what, asyncio.all_tasks(self.loop)))
 
     def cut(self, one: Address, other: Address, both_ways: bool = True) -> None:
-        self.trace(f"cut {one} {'<>' if both_ways else '->'} {other}")
+        way = "<>" if both_ways else "->"
+        self.fault(f"cut {name_of(one)} {way} {name_of(other)}", self.machines[one], self.machines[other])
         self.network.cuts.add((one, other))
         if both_ways:
             self.network.cuts.add((other, one))
 
+    def mend(self, one: Address, other: Address) -> None:
+        self.network.cuts -= {(one, other), (other, one)}
+        self.fault(f"cut {name_of(one)} | {name_of(other)} ends", self.machines[one], self.machines[other])
+
     def heal(self) -> None:
-        self.trace("the network heals")
+        """All cuts end."""
+        self.fault("the network heals")
         self.network.cuts.clear()
+
+
+def _reject(client: asyncio.Future[Any], why: str) -> None:
+    if not client.done():
+        client.set_exception(NoAnswer(why))

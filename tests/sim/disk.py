@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_left, insort
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from node.errors import StorageFault
@@ -21,36 +21,66 @@ T = TypeVar("T")
 
 BATCH_MAX = 64
 """Jobs in one commit: few, so that crashes fall between them often."""
+SYNC_S = 0.003
+SLOW_SYNC_S = 0.3
+"""The longest commit of a slow disk: behind another one, it can make its node seem silent."""
 
 
 class Disk:
     """What outlives the process. `sync_s` bounds the time of a commit."""
 
-    def __init__(self, rng: random.Random, sync_s: float = 0.003) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.sync_s = sync_s
+        self.sync_s = SYNC_S
         self.full = False
         self.items: dict[bytes, bytes] = {}
-        self.order: list[bytes] = []
+        self._order: list[bytes] = []
+        self._unordered: list[bytes] = []
+        """Keys not in `_order` yet, in which some may have gone meanwhile."""
+
+    @property
+    def ill(self) -> bool:
+        return self.full or self.sync_s > SYNC_S
 
     def record(self, key: bytes) -> Record | None:
         """What an onlooker finds on it."""
         encoded = self.items.get(partition_of(key).to_bytes(2) + key)
         return None if encoded is None else decode_record(encoded)
 
-    def apply(self, changes: dict[bytes, bytes | None]) -> None:
+    def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        if self._unordered or len(self._order) != len(self.items):
+            merged = dict.fromkeys([*self._order, *self._unordered])
+            self._order = sorted(key for key in merged if key in self.items)
+            self._unordered.clear()
+        found: list[tuple[bytes, bytes]] = []
+        order = self._order
+        for index in range(bisect_left(order, start), bisect_left(order, stop)):
+            item = (order[index], self.items[order[index]])
+            bytes_max -= len(item[0]) + len(item[1])
+            if bytes_max < 0 and found:
+                break
+            found.append(item)
+        return found
+
+    def apply(self, changes: Mapping[bytes, bytes | None]) -> None:
         for key, value in changes.items():
-            if value is not None:
+            if value is None:
+                self.items.pop(key, None)
+            else:
                 if key not in self.items:
-                    insort(self.order, key)
+                    self._unordered.append(key)
                 self.items[key] = value
-            elif self.items.pop(key, None) is not None:
-                del self.order[bisect_left(self.order, key)]
 
 
 class _Job(NamedTuple):
     run: Callable[[Batch], Any]
     future: asyncio.Future[Any]
+
+
+class _Commit(NamedTuple):
+    batch: Batch
+    changes: dict[bytes, bytes | None]
+    outcomes: list[tuple[_Job, Any, Exception | None]]
 
 
 class _Overlay:
@@ -64,14 +94,14 @@ class _Overlay:
         return self.changes[key] if key in self.changes else self._disk.items.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
-        self.changes[key] = bytes(value)
+        self.changes[key] = value
 
     def delete(self, key: bytes) -> None:
         self.changes[key] = None
 
 
 class SimEngine:
-    """One process's use of a disk."""
+    """One process's use of a disk. `watch` is told of every commit, before anybody who waits for it."""
 
     sync_before_answer = True
     """False is an ablation: answers leave while the commit is still under way."""
@@ -81,44 +111,45 @@ class SimEngine:
         disk: Disk,
         begin: Callable[[Transaction], Batch],
         committed: Callable[[Batch], None],
+        watch: Callable[[Batch, Mapping[bytes, bytes | None]], None] = lambda _batch, _changes: None,
     ) -> None:
         self._disk = disk
         self._begin = begin
         self._committed = committed
+        self._watch = watch
         self._queue: list[_Job] = []
-        self._under_way: dict[bytes, bytes | None] | None = None
+        self._under_way: _Commit | None = None
+        self._closed = False
         self._loop = asyncio.get_running_loop()
 
     def get(self, key: bytes) -> bytes | None:
         return self._disk.items.get(key)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        found: list[tuple[bytes, bytes]] = []
-        order = self._disk.order
-        for index in range(bisect_left(order, start), bisect_left(order, stop)):
-            item = (order[index], self._disk.items[order[index]])
-            bytes_max -= len(item[0]) + len(item[1])
-            if bytes_max < 0 and found:
-                break
-            found.append(item)
-        return found
+        return self._disk.scan(start, stop, bytes_max)
 
     def submit(self, job: Callable[[Batch], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StorageFault("the store is closed"))
+            return future
         self._queue.append(_Job(job, future))
         if self._under_way is None and len(self._queue) == 1:
             self._loop.call_soon(self._run_batch)
         return future
 
     def close(self) -> None:
-        """Commit what has been submitted."""
-        while self._queue:
-            self._run_batch()
+        self._closed = True
+        while self._queue or self._under_way is not None:
+            if self._under_way is not None:
+                self._end_batch(self._under_way)
+            else:
+                self._run_batch()
 
     def crash(self) -> None:
         """The process is gone: a commit under way is on the disk, or it is not."""
         if self._under_way is not None and self._disk.rng.random() < 0.5:
-            self._disk.apply(self._under_way)
+            self._disk.apply(self._under_way.changes)
 
     def _run_batch(self) -> None:
         if self._under_way is not None or not self._queue:
@@ -126,33 +157,34 @@ class SimEngine:
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         overlay = _Overlay(self._disk)
         batch = self._begin(overlay)
-        outcomes: list[tuple[_Job, Any, Exception | None]] = []
-        for job in jobs:
-            try:
-                outcomes.append((job, job.run(batch), None))
-            except Exception as error:
-                outcomes.append((job, None, error))
+        commit = _Commit(batch, overlay.changes, [(job, *_run(job, batch)) for job in jobs])
         batch.finish()
         if self._disk.full:
-            outcomes = [(job, None, error or StorageFault("disk full")) for job, _, error in outcomes]
-            _resolve(outcomes)
+            _resolve([(job, None, error or StorageFault("disk full")) for job, _, error in commit.outcomes])
             self._loop.call_soon(self._run_batch)
             return
-        self._under_way = overlay.changes
+        self._under_way = commit
         if not self.sync_before_answer:
-            _resolve(outcomes)
-        delay = self._disk.rng.uniform(0, self._disk.sync_s)
-        self._loop.call_later(delay, self._end_batch, batch, overlay.changes, outcomes)
+            _resolve(commit.outcomes)
+        self._loop.call_later(self._disk.rng.random() * self._disk.sync_s, self._end_batch, commit)
 
-    def _end_batch(
-        self, batch: Batch, changes: dict[bytes, bytes | None], outcomes: list[tuple[_Job, Any, Exception | None]]
-    ) -> None:
-        self._disk.apply(changes)
+    def _end_batch(self, commit: _Commit) -> None:
+        if self._under_way is not commit:
+            return  # `close` was here first.
         self._under_way = None
-        self._committed(batch)
-        _resolve(outcomes)
-        if self._queue:
+        self._disk.apply(commit.changes)
+        self._committed(commit.batch)
+        self._watch(commit.batch, commit.changes)
+        _resolve(commit.outcomes)
+        if self._queue and not self._closed:
             self._run_batch()
+
+
+def _run(job: _Job, batch: Batch) -> tuple[Any, Exception | None]:
+    try:
+        return job.run(batch), None
+    except Exception as error:
+        return None, error
 
 
 def _resolve(outcomes: list[tuple[_Job, Any, Exception | None]]) -> None:

@@ -5,20 +5,25 @@ Every callback belongs to the *host* in whose context it was scheduled. So one n
 frozen (its callbacks wait, as in a paused container) or killed (they never run again, nor does any `finally` of theirs,
 as with SIGKILL), with nothing in the node that knows of it. Callbacks that are ready at the same time run in an order
 drawn from the seed: the order that asyncio happens to choose must not be what makes a protocol right.
+
+How many virtual seconds a real one buys is decided here more than anywhere else, so scheduling and the turn itself
+replace what asyncio does, and do nothing that is of use only to a real loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextvars
-import heapq
 import itertools
 import random
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
+from typing import Any, TypeVar, TypeVarTuple
+
+import msgspec
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _host: contextvars.ContextVar[Host | None] = contextvars.ContextVar("host", default=None)
 
@@ -34,42 +39,56 @@ class Host:
         self.name = name
         self.alive = True
         self.frozen = False
-        self.held: list[asyncio.Handle] = []
+        self.runs = True
+        """Alive and not frozen."""
+        self.held: list[_Handle] = []
         """Callbacks that became ready while the host was frozen."""
-        self.tasks: list[asyncio.Task[Any]] = []
-        """Kept, so that no coroutine of a killed host is ever finalized while others run."""
         self._loop = loop
         self.context = contextvars.copy_context()
         self.context.run(_host.set, self)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run `work` as this host's."""
-        task = self._loop.create_task(work, context=self.context)
-        self.tasks.append(task)
-        return task
+        return self._loop.create_task(work, context=self.context)
 
     def freeze(self) -> None:
-        self.frozen = True
+        self.frozen, self.runs = True, False
 
     def thaw(self) -> None:
-        self.frozen = False
+        self.frozen, self.runs = False, self.alive
         if self.alive:
             self._loop.readmit(self.held)
         self.held = []
 
     def kill(self) -> None:
-        self.alive = False
+        self.alive = self.runs = False
         self.held = []
+
+
+class _Handle(msgspec.Struct, gc=False):
+    """A callback, whether it waits for its turn or for its time: what asyncio asks of its own handles, but a struct,
+    for so many are made."""
+
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    context: contextvars.Context
+    dropped: bool = False
+
+    def cancel(self) -> None:
+        self.dropped = True
+
+    def cancelled(self) -> bool:
+        return self.dropped
 
 
 class _Task(asyncio.Task[Any]):
     """Hashed by the order of creation: asyncio keeps tasks in sets, whose order would else differ from run to run."""
 
-    serials = itertools.count()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.serial = next(self.serials)
-        super().__init__(*args, **kwargs)
+    def __init__(self, work: Coroutine[Any, Any, Any], loop: VirtualLoop, **more: Any) -> None:
+        self.serial = next(loop.serials)
+        context: contextvars.Context | None = more.get("context")
+        self.host = _host.get() if context is None else context.get(_host)
+        super().__init__(work, loop=loop, **more)
 
     def __hash__(self) -> int:
         return self.serial
@@ -78,25 +97,20 @@ class _Task(asyncio.Task[Any]):
 class VirtualLoop(asyncio.BaseEventLoop):
     """`failures` collects what no task awaited: an error that a simulated process would have died of, or logged."""
 
-    _ready: collections.deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
+    _stopping: bool
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
-        self._now = 0.0
-        self._cancelled = 0
-        self._rng = rng
+        self.now = 0.0
         self.failures: list[BaseException] = []
+        self.serials = itertools.count()
+        self.nobody = contextvars.Context()
+        """For what belongs to no host, though a host may be what sets it off."""
+        self._random = rng.random
+        self._soon: list[_Handle] = []
+        self._timers: list[tuple[float, int, _Handle]] = []
+        """A heap. Cancelled ones are dropped when their time has come."""
         self.set_exception_handler(self._note_failure)
-        serials = itertools.count()
-        tasks = type("Task", (_Task,), {"serials": serials})
-        self.set_task_factory(lambda loop, work, **more: tasks(work, loop=loop, **more))
-
-    def time(self) -> float:
-        return self._now
-
-    def readmit(self, handles: list[asyncio.Handle]) -> None:
-        self._ready.extend(handles)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         asyncio.set_event_loop(self)
@@ -105,50 +119,80 @@ class VirtualLoop(asyncio.BaseEventLoop):
         finally:
             asyncio.set_event_loop(None)
 
+    def readmit(self, handles: list[_Handle]) -> None:
+        self._soon += handles
+
+    # What asyncio asks of a loop
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = _Handle(callback, args, contextvars.copy_context() if context is None else context)
+        self._soon.append(handle)
+        return handle  # type: ignore[return-value]
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = _Handle(callback, args, contextvars.copy_context() if context is None else context)
+        heappush(self._timers, (self.now + delay, next(self.serials), handle))
+        return handle  # type: ignore[return-value]
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = _Handle(callback, args, contextvars.copy_context() if context is None else context)
+        heappush(self._timers, (when, next(self.serials), handle))
+        return handle  # type: ignore[return-value]
+
+    def create_task(self, coro: Coroutine[Any, Any, T], **more: Any) -> asyncio.Task[T]:  # type: ignore[override]
+        return _Task(coro, self, **more)
+
     def _run_once(self) -> None:
-        """One turn; replaces the whole of BaseEventLoop's, which waits for the real time and runs callbacks in
-        order."""
-        if not self._ready:
-            self._advance()
-        while self._scheduled and self._scheduled[0].when() <= self._now:
-            self._ready.append(heapq.heappop(self._scheduled))
-        turn = list(self._ready)
-        self._ready.clear()
-        if len(turn) > 1:
-            self._rng.shuffle(turn)
-        for handle in turn:
-            host = _host_of(handle)
-            if handle.cancelled() or (host is not None and not host.alive):
-                continue
-            if host is not None and host.frozen:
-                host.held.append(handle)
-            else:
-                handle._run()
+        """Turns until somebody stops the loop: in each, all that is ready, in an order of the seed's choosing. Raises
+        the first failure."""
+        timers = self._timers
+        while not self._stopping:
+            if self.failures:
+                raise self.failures[0]
+            turn, self._soon = self._soon, []
+            if not turn:
+                while timers and timers[0][2].dropped:
+                    heappop(timers)
+                if not timers:
+                    raise Stuck
+                self.now = max(self.now, timers[0][0])
+            while timers and timers[0][0] <= self.now:
+                turn.append(heappop(timers)[2])
+            if len(turn) > 1:
+                self._shuffle(turn)
+            for handle in turn:
+                if not handle.dropped:
+                    self._run(handle)
 
-    def _advance(self) -> None:
-        """Jump to the next timer that still counts."""
-        while self._scheduled and self._scheduled[0].cancelled():
-            heapq.heappop(self._scheduled)
-        if not self._scheduled:
-            raise Stuck
-        self._now = max(self._now, self._scheduled[0].when())
+    def _shuffle(self, turn: list[_Handle]) -> None:
+        for last in range(len(turn) - 1, 0, -1):
+            chosen = int(self._random() * (last + 1))
+            turn[chosen], turn[last] = turn[last], turn[chosen]
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are dropped when their time has come; all at once when they are many."""
-        self._cancelled += 1
-        if self._cancelled > 1000 and self._cancelled > len(self._scheduled) // 2:
-            self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
-            heapq.heapify(self._scheduled)
-            self._cancelled = 0
+    def _run(self, handle: _Handle) -> None:
+        host = handle.context.get(_host)
+        if host is None or host.runs:
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except Exception as error:
+                self.failures.append(error)
+        elif host.alive:
+            host.held.append(handle)
 
     def _write_to_self(self) -> None:
         """There is no other thread that would have to be heard."""
 
     def _note_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if (failure := context.get("exception")) is not None:
+        """A task that nobody awaits has failed. A mere future that nobody awaits is left by whoever was killed."""
+        task, failure = context.get("future"), context.get("exception")
+        if failure is not None and isinstance(task, _Task) and (task.host is None or task.host.alive):
             self.failures.append(failure)
-
-
-def _host_of(handle: asyncio.Handle) -> Host | None:
-    context: contextvars.Context = handle._context  # type: ignore[attr-defined]
-    return context.get(_host)

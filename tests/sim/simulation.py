@@ -29,6 +29,7 @@ class Result(NamedTuple):
 def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     """Run `seed`. The same seed gives the same run, given the same PYTHONHASHSEED."""
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
+    gc.disable()
     cluster = Cluster(seed, SIZE, MEMBERS, skew_ms_max=SKEW_MS_MAX, trace=trace)
     workload = Workload(cluster, KEYS, DURATION_S)
     fault = None
@@ -36,7 +37,9 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
         cluster.loop.run(workload.run())
     except Exception as error:
         fault = _innermost(cluster.loop.failures[0] if cluster.loop.failures else error)
-    return Result(seed, cluster.loop.time(), workload.seen, fault)
+    finally:
+        gc.enable()
+    return Result(seed, cluster.loop.now, workload.seen, fault)
 
 
 def quieten() -> None:

@@ -1,4 +1,4 @@
-"""What clients do while things go wrong, and what they may see.
+"""What clients do while things go wrong, and what they may see, then and in the end.
 
 One register per key, one write to it at a time. A write that was acknowledged is what a read must return, or a later
 one; a write that got no answer, or a 503, may have happened.
@@ -11,14 +11,18 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from gossip.view import Address
-from node.errors import Conflict, RequestFault, StorageFault, Unavailable
+from node.errors import StorageFault, Unavailable
 from node.node import Node
 from node.replica import Outcome
 from node.wire import Nothing, Value, Wrote
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
+from tests.sim.disk import SYNC_S
+from tests.sim.nemesis import Nemesis
+from tests.sim.trace import brief, name_of
 
 CLIENTS = 10
+THINK_S = 0.3
+"""Between two operations of one client, on average."""
 HEAL_S = 4.0
 """SPEC: within this after a heal, plus the time to move what differs, everything is as it should be."""
 RECOVERY_S = 3.0
@@ -64,48 +68,43 @@ class Workload:
         self.registers = {f"k{number}".encode(): Register() for number in range(keys)}
         self.seen: Counter[str] = Counter()
         self._written = 0
-        self._troubled: dict[Address, float] = {}
-        """When a machine was last seen down, paused, cut off, or with a full disk."""
         self._stopping = False
 
     async def run(self) -> None:
         """Raises Violation."""
         for machine in self.cluster.machines.values():
             machine.start()
-        watch = asyncio.create_task(self._watch_trouble())
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(CLIENTS):
-                tasks.create_task(self._client())
-            tasks.create_task(self._nemesis())
-            await asyncio.sleep(self.duration_s)
+            for number in range(CLIENTS):
+                tasks.create_task(self._client(f"c{number}"))
+            await Nemesis(self.cluster, self.seen).run(until=self.duration_s)
             self._stopping = True
-        watch.cancel()
         await self._heal()
         await asyncio.sleep(CLIENT_S)  # What a paused node was still working on may happen yet.
         await self._check_end()
-        if self.cluster.loop.failures:
-            raise Violation("a node failed") from self.cluster.loop.failures[0]
 
     # Clients
 
-    async def _client(self) -> None:
+    async def _client(self, name: str) -> None:
+        keys, machines = list(self.registers), list(self.cluster.machines.values())
         while not self._stopping:
-            await asyncio.sleep(self.rng.uniform(0, 0.02))
-            key = self.rng.choice(list(self.registers))
-            machine = self.rng.choice(list(self.cluster.machines.values()))
+            await asyncio.sleep(self.rng.uniform(0, 2 * THINK_S))
+            key, machine = self.rng.choice(keys), self.rng.choice(machines)
             if self.rng.random() < 0.5:
-                await self._read(machine, key)
+                await self._read(name, machine, key)
             elif not self.registers[key].busy:
-                await self._write(machine, key)
+                await self._write(name, machine, key)
 
-    async def _read(self, machine: Machine, key: bytes) -> None:
+    async def _read(self, client: str, machine: Machine, key: bytes) -> None:
         register = self.registers[key]
         before, tried = register.possible, len(register.history)
         try:
             outcome = await machine.ask(lambda node: read(node, key))
-        except (Unavailable, NoAnswer, StorageFault):
+        except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["reads without answer"] += 1
+            self._tell(client, f"gets {key.decode()}", machine, fault)
             return
+        self._tell(client, f"gets {key.decode()}", machine, outcome)
         assert isinstance(outcome.answer, Value)
         self.seen["reads"] += 1
         value = outcome.answer.value
@@ -125,52 +124,38 @@ class Workload:
         newest = max(versions.values(), default=None)
         holders = [address for address, version in versions.items() if version == newest]
         self.seen["excused"] += 1
-        return not any(map(self._is_well, holders))
+        return not any(self.cluster.machines[address].is_well(RECOVERY_S) for address in holders)
 
     def _is_somewhere(self, key: bytes, values: Collection[bytes | None]) -> bool:
         """Whether the key has one of `values` on any disk."""
         records = (machine.disk.record(key) for machine in self.cluster.machines.values())
         return any(record is not None and record.value in values for record in records)
 
-    def _is_well(self, address: Address) -> bool:
-        if not self.cluster.machines[address].runs:
-            return False
-        return self.cluster.loop.time() - self._troubled.get(address, -RECOVERY_S) > RECOVERY_S
-
-    async def _watch_trouble(self) -> None:
-        while True:
-            now = self.cluster.loop.time()
-            for address, machine in self.cluster.machines.items():
-                if not machine.runs or machine.disk.full:
-                    self._troubled[address] = now
-            for pair in self.cluster.network.cuts:
-                self._troubled.update(dict.fromkeys(pair, now))
-            await asyncio.sleep(0.01)
-
-    async def _write(self, machine: Machine, key: bytes) -> None:
+    async def _write(self, client: str, machine: Machine, key: bytes) -> None:
         register = self.registers[key]
         register.busy = True
         try:
-            await self._write_alone(machine, key, register)
+            await self._write_alone(client, machine, key, register)
         finally:
             register.busy = False
 
-    async def _write_alone(self, machine: Machine, key: bytes, register: Register) -> None:
+    async def _write_alone(self, client: str, machine: Machine, key: bytes, register: Register) -> None:
         self._written += 1
         value = None if self.rng.random() < 0.3 else b"%d" % self._written
-        now = self.cluster.loop.time()
+        now = self.cluster.loop.now
         attempt = Attempt(value, now)
         register.attempts.append(attempt)
         register.history.append(value)
-        self.cluster.trace(f"client writes {key!r} = {value!r} through {machine.address}")
+        what = f"puts {key.decode()} = {value.decode()}" if value is not None else f"deletes {key.decode()}"
+        self._tell(client, what, machine)
         try:
             outcome = await machine.ask(lambda node: node.replica.write(key, value))
         except (Unavailable, NoAnswer, StorageFault) as fault:
-            self.cluster.trace(f"client write {key!r} = {value!r}: {fault!r}")
             self.seen["writes without answer"] += 1
+            self._tell(client, what, machine, fault)
         else:
             self.seen["writes"] += 1
-            self.cluster.trace(f"client write {key!r} = {value!r}: {outcome}")
+            self._tell(client, what, machine, outcome)
             if not self._saw_all(register, attempt, outcome, key):
                 register.attempts.append(Attempt(register.acknowledged, now))  # With clocks apart, it may yet win.
             if isinstance(outcome.answer, Nothing) and self._is_somewhere(key, register.possible - {None}):
@@ -179,6 +164,11 @@ class Workload:
             register.attempts = [
                 other for other in register.attempts if other is not attempt and other.since > now - SPENT_S
             ]
+
+    def _tell(self, client: str, what: str, machine: Machine, end: Outcome | Exception | None = None) -> None:
+        if self.cluster.traced:
+            told = brief(end.answer) if isinstance(end, Outcome) else repr(end) if end else "..."
+            self.cluster.note(f"{client} {what} through {name_of(machine.address)}: {told}")
 
     def _there(self, register: Register, attempt: Attempt) -> set[bytes | None]:
         """What could be there before `attempt`."""
@@ -195,79 +185,18 @@ class Workload:
             raise Violation(f"{key!r}: write answered {outcome.answer}, but there was one of {there!r}")
         return fits
 
-    # What goes wrong
-
-    async def _nemesis(self) -> None:
-        faults = [self._crash, self._freeze, self._cut, self._change_view, self._change_view, self._fill_disk]
-        async with asyncio.TaskGroup() as under_way:
-            while not self._stopping:
-                await asyncio.sleep(self.rng.uniform(0.05, 1.0))
-                under_way.create_task(self.rng.choice(faults)())
-
-    def _any(self) -> Machine:
-        return self.rng.choice(list(self.cluster.machines.values()))
-
-    async def _crash(self) -> None:
-        machine = self._any()
-        if machine.host is None or machine.host.frozen:
-            return
-        self.seen["crashes"] += 1
-        machine.crash()
-        await asyncio.sleep(self.rng.choice([0.01, 0.3, 1.0, 3.0]) * self.rng.random())
-        if machine.host is None:
-            machine.start()
-
-    async def _freeze(self) -> None:
-        machine = self._any()
-        if not machine.runs:
-            return
-        self.seen["pauses"] += 1
-        machine.freeze()
-        await asyncio.sleep(self.rng.choice([0.2, 0.6, 1.5, 5.0]) * self.rng.random())
-        machine.thaw()
-
-    async def _cut(self) -> None:
-        one, other = self.rng.sample(sorted(self.cluster.machines), 2)
-        self.seen["cuts"] += 1
-        self.cluster.cut(one, other, both_ways=self.rng.random() < 0.7)
-        await asyncio.sleep(self.rng.uniform(0.1, 3.0))
-        self.cluster.network.cuts -= {(one, other), (other, one)}
-        self.cluster.trace(f"cut of {one} and {other} ends")
-
-    async def _fill_disk(self) -> None:
-        machine = self._any()
-        self.seen["full disks"] += 1
-        self.cluster.trace(f"the disk of {machine.address} is full")
-        machine.disk.full = True
-        await asyncio.sleep(self.rng.uniform(0.05, 0.5))
-        machine.disk.full = False
-
-    async def _change_view(self) -> None:
-        addresses = sorted(self.cluster.machines)
-        nodes = self.rng.sample(addresses, self.rng.randint(1, len(addresses)))
-        machine = self._any()
-        self.cluster.trace(f"view change to {nodes} asked of {machine.address}")
-        try:
-            change = await machine.ask(lambda node: node.coordinator.change(nodes, None))
-            self.seen["view changes"] += 1
-            self.cluster.trace(f"view {change.view.stamp} is in force")
-        except Conflict:
-            self.seen["view changes refused"] += 1
-        except (RequestFault, NoAnswer, StorageFault):
-            self.seen["view changes failed"] += 1
-
     # The end
 
     async def _heal(self) -> None:
         self.cluster.heal()
         for machine in self.cluster.machines.values():
-            machine.disk.full = False
+            machine.disk.full, machine.disk.sync_s = False, SYNC_S
             machine.thaw()
             if machine.host is None:
                 machine.start()
-        self._healed_at = self.cluster.loop.time()
+        self._healed_at = self.cluster.loop.now
         while not self._is_settled():
-            if self.cluster.loop.time() - self._healed_at > HEAL_S:
+            if self.cluster.loop.now - self._healed_at > HEAL_S:
                 raise Violation(f"not settled {HEAL_S} s after the heal: {self._state()}")
             await asyncio.sleep(0.05)
 
@@ -290,7 +219,7 @@ class Workload:
             try:
                 return await machine.ask(lambda node: read(node, key))
             except (Unavailable, NoAnswer) as fault:
-                if self.cluster.loop.time() - self._healed_at > HEAL_S:
+                if self.cluster.loop.now - self._healed_at > HEAL_S:
                     raise Violation(f"{key!r} cannot be read through {machine.address}: {fault}") from fault
                 await asyncio.sleep(0.05)
 

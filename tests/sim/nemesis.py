@@ -1,0 +1,216 @@
+"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow or full, views that
+change; and coordinators that are struck at a chosen step of their change.
+
+Faults come one after the other at random times and overlap. Every one counts itself in `seen` when it really happens,
+so that the report tells which seeds were worth their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum
+from typing import Any
+
+from gossip.view import Address, View
+from node.errors import Conflict, RequestFault, StorageFault
+from node.node import Node
+from node.wire import Adopt, AskStatus, Promise, Push, Request
+from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.disk import SLOW_SYNC_S, SYNC_S
+from tests.sim.trace import name_of, names_of, view_name
+
+PAUSE_S = 0.7
+"""From one fault to the next, on average."""
+CHANGE_S = 6.0
+"""Who asked for a view change waits for its end for so long."""
+
+
+class Step(Enum):
+    """Where in its change a coordinator can be struck: DESIGN, section 6."""
+
+    PROMISE = "as it asks for the first promise"
+    PROMISES = "between promises"
+    STORED = "with the view stored and told to nobody"
+    PUSHED = "after the first push"
+    MOVING = "while keys move"
+    SETTLING = "while it waits for the end"
+
+
+class Snare:
+    """Springs when the change that `coordinator` makes comes to `step`. Watches what it sends and stores."""
+
+    def __init__(self, cluster: Cluster, coordinator: Machine, step: Step, spring: Callable[[], None]) -> None:
+        self._cluster = cluster
+        self._coordinator = coordinator
+        self._step = step
+        self._spring: Callable[[], None] | None = spring
+        self._asked: Address | None = None
+        self._epoch: int | None = None
+        """Of the view it has stored."""
+        cluster.network.watchers.append(self._sent)
+        cluster.view_watchers.append(self._stored)
+
+    def remove(self) -> None:
+        self._cluster.network.watchers.remove(self._sent)
+        self._cluster.view_watchers.remove(self._stored)
+
+    def _sent(self, sender: Address, to: Address, request: Request) -> None:
+        by_coordinator = sender == self._coordinator.address
+        match request:
+            case Promise() if by_coordinator:
+                self._reach(Step.PROMISE if self._asked in (None, to) else Step.PROMISES)
+                self._asked = to
+            case Push() if self._epoch is not None:
+                self._reach(Step.MOVING)
+            case Adopt() if by_coordinator and self._epoch is not None:
+                self._reach(Step.PUSHED)
+            case AskStatus() if by_coordinator and self._epoch is not None:
+                self._reach(Step.SETTLING)
+
+    def _stored(self, machine: Machine, view: View) -> None:
+        if machine is self._coordinator and view.coordinator == machine.address:
+            self._epoch = view.epoch
+            self._reach(Step.STORED)
+
+    def _reach(self, step: Step) -> None:
+        if step is self._step and self._spring is not None:
+            spring, self._spring = self._spring, None
+            spring()
+
+
+class Nemesis:
+    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
+        self._cluster = cluster
+        self._rng = cluster.rng
+        self._seen = seen
+        self._machines: Sequence[Machine] = list(cluster.machines.values())
+        self._under_way = asyncio.TaskGroup()
+        self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self._crash,
+            self._freeze,
+            self._cut,
+            self._fill_disk,
+            self._slow_disk,
+            self._change_view,
+            self._change_view,
+            self._strike_coordinator,
+        ]
+
+    async def run(self, until: float) -> None:
+        """Do harm until then, and wait until the last of it is over."""
+        async with self._under_way:
+            while True:
+                await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE_S))
+                if self._cluster.loop.now > until:
+                    return
+                self._under_way.create_task(self._rng.choice(self._faults)())
+
+    def _begin(self, work: Callable[[Machine], Coroutine[Any, Any, None]], machine: Machine) -> None:
+        self._under_way.create_task(work(machine))
+
+    # Processes
+
+    async def _crash(self) -> None:
+        machine = self._rng.choice(self._machines)
+        if machine.host is not None and not machine.host.frozen:
+            self._seen["crashes"] += 1
+            machine.crash()
+            await self._restart(machine)
+
+    async def _restart(self, machine: Machine) -> None:
+        await asyncio.sleep(self._rng.choice([0.01, 0.3, 1.0, 3.0]) * self._rng.random())
+        if machine.host is None:
+            machine.start()
+
+    async def _freeze(self) -> None:
+        machine = self._rng.choice(self._machines)
+        if machine.runs:
+            self._seen["pauses"] += 1
+            machine.freeze()
+            await self._thaw(machine)
+
+    async def _thaw(self, machine: Machine) -> None:
+        await asyncio.sleep(self._rng.choice([0.2, 0.6, 1.5, 5.0]) * self._rng.random())
+        machine.thaw()
+
+    # The network
+
+    async def _cut(self) -> None:
+        one, other = self._rng.sample(sorted(self._cluster.machines), 2)
+        both_ways = self._rng.random() < 0.6
+        self._seen["cuts" if both_ways else "one-way cuts"] += 1
+        self._cluster.cut(one, other, both_ways)
+        await asyncio.sleep(self._rng.uniform(0.1, 3.0))
+        self._cluster.mend(one, other)
+
+    # Disks
+
+    async def _fill_disk(self) -> None:
+        machine = self._rng.choice(self._machines)
+        self._seen["full disks"] += 1
+        self._cluster.fault(f"the disk of {name_of(machine.address)} is full", machine)
+        machine.disk.full = True
+        await asyncio.sleep(self._rng.uniform(0.05, 0.5))
+        machine.disk.full = False
+        self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
+
+    async def _slow_disk(self) -> None:
+        machine = self._rng.choice(self._machines)
+        self._seen["slow disks"] += 1
+        self._cluster.fault(f"the disk of {name_of(machine.address)} is slow", machine)
+        machine.disk.sync_s = SLOW_SYNC_S
+        await asyncio.sleep(self._rng.uniform(0.2, 2.0))
+        machine.disk.sync_s = SYNC_S
+        self._cluster.fault(f"the disk of {name_of(machine.address)} is quick again", machine)
+
+    # Views
+
+    async def _change_view(self) -> None:
+        await self._change(self._rng.choice(self._machines))
+
+    async def _change(self, machine: Machine) -> None:
+        nodes = self._next_nodes(machine)
+        self._cluster.note(f"view change to {names_of(sorted(nodes))} asked of {name_of(machine.address)}")
+        try:
+            stamp = await machine.ask(lambda node: _change(node, nodes), CHANGE_S)
+            self._seen["view changes"] += 1
+            self._cluster.note(f"view change asked of {name_of(machine.address)}: {stamp} is settled")
+        except (RequestFault, NoAnswer, StorageFault) as fault:
+            self._seen["view changes refused" if isinstance(fault, Conflict) else "view changes failed"] += 1
+            self._cluster.note(f"view change asked of {name_of(machine.address)}: {fault!r}")
+
+    def _next_nodes(self, asked: Machine) -> list[Address]:
+        """One node more, or fewer, as operators do it; or any nodes, of which most keys move."""
+        every = sorted(self._cluster.machines)
+        if asked.node is None or self._rng.random() < 0.3:
+            return self._rng.sample(every, self._rng.randint(1, len(every)))
+        nodes = asked.node.views.current.nodes ^ {self._rng.choice(every)}
+        return sorted(nodes) or every
+
+    async def _strike_coordinator(self) -> None:
+        """Have a view changed, and kill or pause its coordinator when it comes to some step."""
+        machine = self._rng.choice(self._machines)
+        step, kill = self._rng.choice(list(Step)), self._rng.random() < 0.7
+
+        loop = self._cluster.loop
+
+        def strike() -> None:
+            if machine.runs:
+                how = "killed" if kill else "paused"
+                self._seen[f"coordinators {how} {step.value}"] += 1
+                self._cluster.note(f"{name_of(machine.address)} is a coordinator, {step.value}")
+                (machine.crash if kill else machine.freeze)()
+                loop.call_soon(self._begin, self._restart if kill else self._thaw, machine, context=loop.nobody)
+
+        snare = Snare(self._cluster, machine, step, strike)
+        try:
+            await self._change(machine)
+        finally:
+            snare.remove()
+
+
+async def _change(node: Node, nodes: Sequence[Address]) -> str:
+    change = await node.coordinator.change(nodes, None)
+    return view_name((await node.coordinator.settled(change)).view.stamp)

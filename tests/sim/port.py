@@ -1,0 +1,265 @@
+"""One process's end of the simulated network: a `node.transport.Transport`, after the model of `node.links` and
+`node.peers`.
+
+Every message goes through the real encoder and decoder. A call that is not answered in time breaks its link, a peer
+that could not be reached is passed over until a new attempt succeeds or it dials itself, and a reset loses what was
+under way. What a broken connection had not delivered yet is never executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterator
+
+import gossip.messages
+from gossip.view import Address, Stamp
+from node.clock import HybridClock
+from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
+from node.links import WANTED_S
+from node.transport import Handler
+from node.wire import Answer, Call, CallFrame, Reply, ReplyFrame, Request, Unable, decode_calls, decode_replies, encode
+from tests.sim.loop import Host
+from tests.sim.network import Network
+from tests.sim.trace import brief, name_of
+
+DIAL_S = 0.5
+"""A connection that is not made within this is given up."""
+REDIAL_S = 0.1
+
+
+class Connection:
+    """From a process that asks to one that answers. Each end closes it for itself: `open` is the asker's; the answerer
+    serves those it knows."""
+
+    __slots__ = ("answerer", "asker", "link", "open", "to")
+
+    def __init__(self, asker: Port, link: _Link) -> None:
+        self.asker = asker
+        self.link = link
+        self.to = link.to
+        self.open = True
+        self.answerer: Port | None = None
+        """None while it is being dialled."""
+
+
+class _Link:
+    """What one process knows of its connection to one peer."""
+
+    def __init__(self, to: Address) -> None:
+        self.to = to
+        self.down = False
+        self.connection: Connection | None = None
+        self.pending: dict[int, asyncio.Future[Answer]] = {}
+        self.unsent: list[Call] = []
+        self.wanted_at = 0.0
+
+
+class Port:
+    """A transport."""
+
+    clock: HybridClock
+    handler: Handler
+
+    def __init__(self, network: Network, address: Address, host: Host) -> None:
+        self.address = address
+        self.host = host
+        self._network = network
+        self._loop = network.loop
+        self._links: dict[tuple[Address, bool], _Link] = {}
+        self._served: dict[Connection, None] = {}
+        self._last_id = 0
+
+    # Transport
+
+    def attach(self, clock: HybridClock, handler: Handler) -> None:
+        self.clock, self.handler = clock, handler
+        self._network.listen(self)
+
+    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
+        link = self._link(to, bulk)
+        link.wanted_at = self._loop.now
+        if link.down:
+            raise PeerRefused(f"{to} is down")
+        self._last_id += 1
+        id_ = self._last_id
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        link.pending[id_] = answer
+        link.unsent.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        self._flush(link)
+        timer = self._loop.call_later(timeout_s, self._expire, link, id_)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            link.pending.pop(id_, None)
+
+    def cast(self, to: Address, message: gossip.messages.Message) -> None:
+        data = encode(CallFrame(self.clock.reading, (), (message,)))
+        told = self._network.trace and f"{name_of(self.address)} ~> {name_of(to)} {brief(message)}"
+        self._network.cast(self.address, to, data, told)
+
+    def is_down(self, to: Address) -> bool:
+        return self._link(to, False).down
+
+    def reset(self) -> None:
+        for link in self._links.values():
+            self._break(link, PeerLost("this node stood still"))
+            link.down = False
+            self._flush(link)
+        for connection in self._served:
+            self._network.reset(connection)
+        self._served.clear()
+
+    async def close(self) -> None:
+        for link in self._links.values():
+            self._refuse(link, "this node is stopping")
+            self._break(link, PeerLost("this node is stopping"))
+
+    def die(self) -> Iterator[Connection]:
+        """The process is gone; whose connections does its kernel reset?"""
+        for link in self._links.values():
+            if link.connection is not None:
+                link.connection.open = False
+        yield from self._served
+
+    # The side that asks
+
+    def _link(self, to: Address, bulk: bool) -> _Link:
+        link = self._links.get((to, bulk))
+        if link is None:
+            link = self._links[to, bulk] = _Link(to)
+        return link
+
+    def _flush(self, link: _Link) -> None:
+        """Send what waits for it, or dial."""
+        connection = link.connection
+        if connection is None:
+            self._dial(link)
+        elif connection.answerer is not None:
+            calls, link.unsent = link.unsent, []
+            for call in calls:
+                data = encode(CallFrame(self.clock.reading, (call,), ()))
+                self._network.ask(connection, data, call.id, call.request)
+
+    def _dial(self, link: _Link) -> None:
+        connection = link.connection = Connection(self, link)
+        self._network.dial(connection)
+        self._loop.call_later(DIAL_S, self._give_up, connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        if connection.open and connection.answerer is None:
+            self._not_made(connection, "no connection in time")
+
+    def _not_made(self, connection: Connection, why: str) -> None:
+        link = connection.link
+        connection.open, link.connection = False, None
+        link.down = True
+        self._refuse(link, why)
+        self._loop.call_later(REDIAL_S, self._redial, link)
+
+    def _redial(self, link: _Link) -> None:
+        if link.connection is None:
+            if self._loop.now - link.wanted_at > WANTED_S:
+                link.down = False
+            else:
+                self._dial(link)
+
+    def accepted(self, connection: Connection, answerer: Port) -> None:
+        if connection.open:
+            connection.answerer, connection.link.down = answerer, False
+            self._flush(connection.link)
+
+    def answered(self, connection: Connection, data: bytes) -> None:
+        if not connection.open:
+            return
+        frame = decode_replies(data)
+        self.clock.observe(frame.clock)
+        for reply in frame.replies:
+            pending = connection.link.pending.get(reply.id)
+            if pending is not None and not pending.done():
+                pending.set_result(reply.answer)
+
+    def lost(self, connection: Connection) -> None:
+        """The other side has reset it, or refused it."""
+        if not connection.open:
+            return
+        if connection.answerer is None:
+            self._not_made(connection, "nobody listens")
+        else:
+            self._break(connection.link, PeerLost(f"{connection.to} closed the link"))
+            self._flush(connection.link)
+
+    def _expire(self, link: _Link, id_: int) -> None:
+        if id_ in link.pending:
+            link.down = True
+            self._refuse(link, f"{link.to} is silent")
+            self._break(link, PeerLost(f"{link.to} is silent"))
+            self._flush(link)
+
+    def _refuse(self, link: _Link, why: str) -> None:
+        """There is no connection to be had for what waits for one."""
+        for call in link.unsent:
+            answer = link.pending.get(call.id)
+            if answer is not None and not answer.done():
+                answer.set_exception(PeerRefused(why))
+        link.unsent.clear()
+
+    def _break(self, link: _Link, fault: PeerFault) -> None:
+        """What was sent fails with `fault`; what was not, waits for the next connection."""
+        unsent = {call.id for call in link.unsent}
+        for id_, answer in link.pending.items():
+            if id_ not in unsent and not answer.done():
+                answer.set_exception(fault)
+        if link.connection is not None:
+            link.connection.open = False
+            link.connection = None
+
+    # The side that answers
+
+    def dialled(self, connection: Connection) -> None:
+        """Who dials is up: whoever was passed over is asked again from now on."""
+        for bulk in (False, True):
+            if (link := self._links.get((connection.asker.address, bulk))) is not None:
+                link.down = False
+        if connection.open:
+            self._served = {served: None for served in self._served if served.open}
+            self._served[connection] = None
+            self._network.accept(connection, self)
+
+    def heard(self, sender: Address, data: bytes) -> None:
+        frame = decode_calls(data)
+        self.clock.observe(frame.clock)
+        for cast in frame.casts:
+            self.handler.hear(sender, cast)
+
+    def asked(self, connection: Connection, data: bytes) -> None:
+        if not connection.open:
+            return
+        if connection not in self._served:
+            self._network.reset(connection)
+            return
+        frame = decode_calls(data)
+        self.clock.observe(frame.clock)
+        for call in frame.calls:
+            try:
+                answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
+            except StorageFault:
+                answer = Unable()
+            if inspect.isawaitable(answer):
+                self.host.spawn(self._answer_later(connection, call.id, answer))
+            else:
+                self._reply(connection, call.id, answer)
+
+    async def _answer_later(self, connection: Connection, id_: int, answer: Awaitable[Answer]) -> None:
+        try:
+            self._reply(connection, id_, await answer)
+        except StorageFault:
+            self._reply(connection, id_, Unable())
+        except Exception as error:
+            self._loop.failures.append(error)
+
+    def _reply(self, connection: Connection, id_: int, answer: Answer) -> None:
+        if connection in self._served:
+            data = encode(ReplyFrame(self.clock.reading, (Reply(id_, answer),)))
+            self._network.reply(connection, data, id_, answer)
