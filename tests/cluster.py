@@ -26,6 +26,7 @@ from gossip.view import Address, host_of, port_of
 from node.config import Config
 from node.node import Node
 from node.serving import serving
+from tests.commands import Done, run
 
 T = TypeVar("T")
 
@@ -235,26 +236,10 @@ class Processes:
             print(f"--- {process.address}\n{log[-10_000:]}")
 
 
-class Ended(NamedTuple):
-    status: int
-    errors: list[str]
-    """The lines on stderr."""
-
-
-async def run_to_its_end(environment: Mapping[str, str]) -> Ended:
+async def run_to_its_end(environment: Mapping[str, str]) -> Done:
     """`python -m node` with nothing but this environment, where it is expected to end by itself."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "node", cwd=ROOT, env=clean_environment(environment), stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            _, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Ended(process.returncode, errors.decode().splitlines())
+    own = clean_environment(environment)
+    return await run(sys.executable, "-m", "node", environment=own, directory=ROOT, timeout_s=PATIENCE_S)
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.cluster import Client
-from tests.docker.containers import IMAGE, Containers, clear_away, run, taken
+from tests.commands import run
+from tests.docker.containers import IMAGE, Containers, clear_away, taken
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tests.cluster import Client, Reply, eventually
+from tests.commands import run
 
 IMAGE = "kvs:3.0"
 NETWORK = "kv_subnet"
@@ -24,8 +24,6 @@ LABEL = "kvs.tests"
 PROBES = [f"probe{number}" for number in range(32)]
 """Keys, never written, of which every node owns some."""
 CONCURRENCY = 32
-COMMAND_S = 60
-"""One docker command; a second each on an idle machine."""
 
 
 class Spot(NamedTuple):
@@ -47,30 +45,11 @@ class Spot(NamedTuple):
 
 
 NODE1, NODE2, NODE3, NODE4 = SPOTS = tuple(Spot(f"node{n}", f"10.10.0.{3 + n}", 13800 + n) for n in range(1, 5))
+PAIR = (NODE1, NODE2)
+TRIO = (NODE1, NODE2, NODE3)
 SPOT_OF = {spot.address: spot for spot in SPOTS}
-
-
-class Done(NamedTuple):
-    status: int
-    out: str
-    errors: list[str]
-    """The lines on stderr."""
-
-
-async def run(*command: str, environment: Mapping[str, str] | None = None) -> Done:
-    """Run a command to its end, whatever its status."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
-    try:
-        async with asyncio.timeout(COMMAND_S):
-            out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Done(process.returncode, out.decode().strip(), errors.decode().splitlines())
+KEYS = 120
+"""What a test loads that asks for no other number: enough that every node has about its share."""
 
 
 async def docker(*arguments: str) -> str:
@@ -124,7 +103,7 @@ class Containers:
 
         await eventually(served, f"all keys served through {[spot.name for spot in spots]}")
 
-    async def load(self, *via: Spot, keys: int) -> dict[str, int]:
+    async def load(self, *via: Spot, keys: int = KEYS) -> dict[str, int]:
         """Put so many new keys, through the given nodes in turn; what was put."""
         await self.serving(*via)
         content = {f"key{number}": number for number in range(keys)}

@@ -9,9 +9,12 @@ import pytest
 
 from tests.cluster import Client, eventually
 from tests.docker.containers import (
+    KEYS,
     NODE1,
     NODE2,
     NODE3,
+    PAIR,
+    TRIO,
     Containers,
     Spot,
     counts,
@@ -23,10 +26,6 @@ from tests.docker.containers import (
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
-
-PAIR = (NODE1, NODE2)
-TRIO = (NODE1, NODE2, NODE3)
-KEYS = 120
 
 ABSENCE = pytest.mark.parametrize(("away", "back"), [("pause", "unpause"), ("kill", "start")], ids=["paused", "killed"])
 
@@ -44,7 +43,7 @@ async def test_absent_node_is_removed_and_hands_over_when_it_returns(
     containers: Containers, http: Client, away: str, back: str
 ) -> None:
     await containers.start(*TRIO, view=TRIO)
-    content = await containers.load(*TRIO, keys=KEYS)
+    content = await containers.load(*TRIO)
     held = await holders(http, content, NODE1)
     await docker(away, NODE3.name)
 
@@ -69,7 +68,7 @@ async def test_absent_node_cannot_be_added(containers: Containers, http: Client,
     """Nothing changes until it is there; then the same request succeeds."""
     await containers.start(*PAIR, view=PAIR)
     await containers.start(NODE3, view=TRIO)
-    content = await containers.load(*PAIR, keys=KEYS)
+    content = await containers.load(*PAIR)
     await docker(away, NODE3.name)
 
     reply = await http.change_view(NODE1.published, [spot.address for spot in TRIO])
@@ -95,7 +94,7 @@ async def test_absent_node_that_never_was_cannot_be_added(containers: Containers
 async def test_absent_coordinator_of_neither_view_is_not_needed(containers: Containers, http: Client) -> None:
     await containers.start(NODE1, view=[NODE1])
     await containers.start(NODE2, NODE3, view=[NODE1])
-    content = await containers.load(NODE1, keys=KEYS)
+    content = await containers.load(NODE1)
 
     reply = await http.change_view(NODE3.published, [spot.address for spot in PAIR], "?wait=false")
     await docker("kill", NODE3.name)

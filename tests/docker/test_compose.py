@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.cluster import ROOT, Client, eventually
-from tests.docker.containers import NETWORK, SPOTS, docker, inspect, run, taken
+from tests.commands import run
+from tests.docker.containers import NETWORK, SPOTS, docker, inspect, taken
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(150)]
 

@@ -9,17 +9,16 @@ from datetime import datetime
 import pytest
 
 from tests.cluster import Client, eventually
+from tests.commands import Done, run
 from tests.docker.containers import (
     IMAGE,
     LABEL,
     NODE1,
     NODE2,
     Containers,
-    Done,
     docker,
     expect_content,
     inspect,
-    run,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]

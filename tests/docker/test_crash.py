@@ -11,11 +11,10 @@ import aiohttp
 import pytest
 
 from tests.cluster import Client, eventually
-from tests.docker.containers import NODE1, NODE2, NODE3, Containers, Spot, docker
+from tests.docker.containers import TRIO, Containers, Spot, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 
-TRIO = (NODE1, NODE2, NODE3)
 KEYS_PER_WRITER = 10
 
 

@@ -13,6 +13,8 @@ from tests.docker.containers import (
     NODE1,
     NODE2,
     NODE3,
+    PAIR,
+    TRIO,
     Containers,
     Spot,
     docker,
@@ -23,8 +25,6 @@ from tests.docker.containers import (
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
 
-TRIO = (NODE1, NODE2, NODE3)
-REST = (NODE1, NODE2)
 ANSWER_S = 2.0
 """The contract's bound on every data request, whatever is down."""
 
@@ -45,7 +45,7 @@ async def test_network_cut_of_one_node_costs_its_keys_only_and_nothing_once_it_h
     containers: Containers, http: Client
 ) -> None:
     await containers.start(*TRIO, view=TRIO)
-    content = await containers.load(*TRIO, keys=120)
+    content = await containers.load(*TRIO)
     held = await holders(http, content, NODE1)
     started = [(await inspect(spot.name))["State"]["StartedAt"] for spot in TRIO]
     await docker("network", "disconnect", NETWORK, NODE3.name)
@@ -55,13 +55,13 @@ async def test_network_cut_of_one_node_costs_its_keys_only_and_nothing_once_it_h
     for cut_off in (held[NODE3][:4], held[NODE3][4:8], held[NODE3][8:12]):
         requests = [
             timed.ask(via, method, f"/kvs/keys/{key}", body)
-            for via in REST
+            for via in PAIR
             for key in cut_off
             for method, body in (("GET", None), ("PUT", b'{"value": "lost?"}'), ("DELETE", None))
         ]
-        others = [timed.ask(via, "GET", f"/kvs/keys/{key}") for via in REST for spot in REST for key in held[spot][:10]]
+        others = [timed.ask(via, "GET", f"/kvs/keys/{key}") for via in PAIR for spot in PAIR for key in held[spot][:10]]
         others += [
-            timed.ask(via, "GET", path) for via in REST for path in ("/kvs/key-count", "/kvs/shards", "/kvs/shards/3")
+            timed.ask(via, "GET", path) for via in PAIR for path in ("/kvs/key-count", "/kvs/shards", "/kvs/shards/3")
         ]
         replies = await asyncio.gather(*requests, *others)
         assert [reply.status for reply in replies[: len(requests)]] == [503] * len(requests)

@@ -6,9 +6,10 @@ import pytest
 
 from tests.cluster import Client, eventually
 from tests.docker.containers import (
-    NODE1,
-    NODE2,
+    KEYS,
     NODE3,
+    PAIR,
+    TRIO,
     Containers,
     Spot,
     counts,
@@ -19,10 +20,6 @@ from tests.docker.containers import (
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
-
-PAIR = (NODE1, NODE2)
-TRIO = (NODE1, NODE2, NODE3)
-KEYS = 120
 
 
 async def expect_no_reshard(containers: Containers, http: Client, content: dict[str, int], before: list[int]) -> None:
@@ -60,7 +57,7 @@ async def test_newcomer_started_last_waits_for_the_view_change(
     containers: Containers, http: Client, taker: Spot
 ) -> None:
     await containers.start(*PAIR, view=PAIR)
-    content = await containers.load(*PAIR, keys=KEYS)
+    content = await containers.load(*PAIR)
     before = await counts(http, *PAIR)
     assert sum(before) == KEYS
 
@@ -75,7 +72,7 @@ async def test_newcomer_started_first_waits_for_the_view_change(
 ) -> None:
     await containers.start(NODE3, view=TRIO)
     await containers.start(*PAIR, view=PAIR)
-    content = await containers.load(*PAIR, keys=KEYS)
+    content = await containers.load(*PAIR)
     before = await counts(http, *PAIR)
     assert sum(before) == KEYS
 
@@ -96,7 +93,7 @@ async def test_newcomer_started_first_brings_along_what_it_took_before(container
     assert early
 
     await containers.start(*PAIR, view=PAIR)
-    content = early | await containers.load(*PAIR, keys=KEYS)
+    content = early | await containers.load(*PAIR)
 
     async def all_moved() -> bool:
         return (await counts(http, NODE3))[0] == 0 and sum(await counts(http, *PAIR)) == len(content)
