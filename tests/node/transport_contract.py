@@ -120,6 +120,14 @@ class Network(Protocol):
         """After `kill`: it listens again."""
 
 
+async def unanswered(network: Network, key: bytes) -> asyncio.Task[Answer]:
+    """A call of `a` that has reached `b`, and waits there until `b` may `go_on`."""
+    network.b.handler.go_on.clear()
+    call = asyncio.create_task(network.a.ask(network.b, key))
+    await arrived(network.b, key)
+    return call
+
+
 def delta(peer: Peer) -> gossip.messages.Message:
     record = gossip.messages.Record(peer.address, 1, 2, 3, 4, 5)
     return gossip.messages.Delta(STAMP, record, (), (), ())
@@ -148,9 +156,7 @@ class TransportContract:
         assert sorted(network.b.handler.keys) == sorted(keys)
 
     async def test_transport_slow_call_delays_no_other(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        slow = asyncio.create_task(network.a.ask(network.b, b"slow"))
-        await arrived(network.b, b"slow")
+        slow = await unanswered(network, b"slow")
         assert await network.a.ask(network.b, Echo.PROMPT) == Value(Echo.PROMPT)
         assert not slow.done()
         network.b.handler.go_on.set()
@@ -204,9 +210,7 @@ class TransportContract:
         assert b"early" not in network.b.handler.keys
 
     async def test_transport_killed_during_call_lost(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        call = asyncio.create_task(network.a.ask(network.b, b"k"))
-        await arrived(network.b, b"k")
+        call = await unanswered(network, b"k")
         await network.kill(network.b)
         with pytest.raises(PeerLost):
             await call
@@ -243,9 +247,7 @@ class TransportContract:
         assert b"given up" not in network.b.handler.keys
 
     async def test_transport_reset_loses_calls_then_serves(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        call = asyncio.create_task(network.a.ask(network.b, b"k"))
-        await arrived(network.b, b"k")
+        call = await unanswered(network, b"k")
         network.a.transport.reset()
         with pytest.raises(PeerLost):
             await call
@@ -267,9 +269,7 @@ class TransportContract:
         assert await network.a.ask(network.b, b"next") == Value(b"next")
 
     async def test_transport_reset_of_the_asked_side_loses_calls(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        call = asyncio.create_task(network.a.ask(network.b, b"k"))
-        await arrived(network.b, b"k")
+        call = await unanswered(network, b"k")
         network.b.transport.reset()
         with pytest.raises(PeerLost):
             await call
@@ -288,18 +288,14 @@ class TransportContract:
         assert b"piled up" not in network.b.handler.keys
 
     async def test_transport_cancelled_call_leaves_link_well(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        call = asyncio.create_task(network.a.ask(network.b, b"k"))
-        await arrived(network.b, b"k")
+        call = await unanswered(network, b"k")
         call.cancel()
         await asyncio.wait([call])
         network.b.handler.go_on.set()
         assert await network.a.ask(network.b, b"next") == Value(b"next")
 
     async def test_transport_close_fails_calls(self, network: Network) -> None:
-        network.b.handler.go_on.clear()
-        call = asyncio.create_task(network.a.ask(network.b, b"k"))
-        await arrived(network.b, b"k")
+        call = await unanswered(network, b"k")
         await network.a.transport.close()
         with pytest.raises(PeerLost):
             await call
