@@ -223,13 +223,13 @@ class Sync:
 
     async def push(self, donor: Address, stamp: Stamp, push: Push) -> Answer:
         """Take a donor's records, and forget about the donor where it has finished."""
-        mine = set(self._views.ring.partitions_of(self._config.address))
         try:
             records = [(partition_of(key), key, decode_record(record)) for key, record in push.records]
             finished = [(partition, donor) for partition in unpack(push.finished)]
         except ValueError:
             return self._malformed(donor)
-        if not {partition for partition, *_ in (*records, *finished)} <= mine:
+        partitions = {*(partition for partition, *_ in records), *(partition for partition, _ in finished)}
+        if not all(self._views.ring.owns(self._config.address, partition) for partition in partitions):
             return self._malformed(donor)
         return await self._durable(stamp, self._store.merge(stamp, records, finished), (), finished)
 

@@ -39,6 +39,10 @@ class Ring:
         """The nodes that hold the partition's keys, at least one."""
         return self._owners[self.table[partition]]
 
+    def owns(self, address: Address, partition: int) -> bool:
+        """Whether the node is an owner of the partition; never of a number that is none."""
+        return 0 <= partition < PARTITIONS and address in self._owners[self.table[partition]]
+
     def owners_by_shard(self) -> tuple[Shard, ...]:
         """For each shard the nodes that hold its keys."""
         return self._owners

@@ -71,3 +71,10 @@ def test_ring_shard_without_partitions() -> None:
 def test_ring_of_bad_placement_raises(shards: tuple[tuple[str, ...], ...], table: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Ring(Placement(shards, table))
+
+
+def test_ring_owns_only_partitions_that_are() -> None:
+    ring = Ring(first_placement("ab", None))
+    owned = [partition for partition in (-1, 0, PARTITIONS - 1, PARTITIONS, 65535) if ring.owns("a", partition)]
+    assert owned == [0]
+    assert not ring.owns("z", 0)

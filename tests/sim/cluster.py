@@ -171,6 +171,7 @@ class Machine:
     def _stored(self, view: View) -> None:
         assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"
         self._held = view.stamp
+        self._cluster.eventful_at = self._cluster.loop.now
         if self._cluster.traced:
             nodes = names_of(sorted(view.nodes))
             self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.stamp)}: {nodes}")
@@ -203,6 +204,8 @@ class Cluster:
         self.network = Network(self.loop, self.rng, rates or Rates(), self.note if trace else None)
         self.view_watchers: list[Callable[[Machine, View], None]] = []
         """Told of each view that a machine has just stored, before its node knows that it has."""
+        self.eventful_at = 0.0
+        """When something last went wrong, or right again, or a view was stored."""
         self._graveyard: list[object] = []
         addresses = [f"n{number}:1" for number in range(1, size + 1)]
         view = tuple(addresses[:members])
@@ -226,6 +229,7 @@ class Cluster:
     def fault(self, text: str, *troubled: Machine) -> None:
         """Something goes wrong with these machines, or right again."""
         self.note(text, "!!")
+        self.eventful_at = self.loop.now
         for machine in troubled:
             machine.troubled_at = self.loop.now
 

@@ -21,7 +21,7 @@ from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.trace import name_of, names_of, view_name
 
-PAUSE_S = 0.7
+PAUSE_S = 1.0
 """From one fault to the next, on average."""
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
@@ -94,8 +94,8 @@ class Nemesis:
             self._fill_disk,
             self._slow_disk,
             self._change_view,
-            self._change_view,
             self._strike_coordinator,
+            self._strike_move,
         ]
 
     async def run(self, until: float) -> None:
@@ -162,6 +162,10 @@ class Nemesis:
         self._cluster.fault(f"the disk of {name_of(machine.address)} is slow", machine)
         machine.disk.sync_s = SLOW_SYNC_S
         await asyncio.sleep(self._rng.uniform(0.2, 2.0))
+        if machine.runs and self._rng.random() < 0.5:
+            self._seen["crashes with much to be written"] += 1
+            machine.crash()
+            self._begin(self._restart, machine)
         machine.disk.sync_s = SYNC_S
         self._cluster.fault(f"the disk of {name_of(machine.address)} is quick again", machine)
 
@@ -171,7 +175,7 @@ class Nemesis:
         await self._change(self._rng.choice(self._machines))
 
     async def _change(self, machine: Machine) -> None:
-        nodes = self._next_nodes(machine)
+        nodes = self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, len(self._machines)))
         self._cluster.note(f"view change to {names_of(sorted(nodes))} asked of {name_of(machine.address)}")
         try:
             stamp = await machine.ask(lambda node: _change(node, nodes), CHANGE_S)
@@ -180,14 +184,6 @@ class Nemesis:
         except (RequestFault, NoAnswer, StorageFault) as fault:
             self._seen["view changes refused" if isinstance(fault, Conflict) else "view changes failed"] += 1
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {fault!r}")
-
-    def _next_nodes(self, asked: Machine) -> list[Address]:
-        """One node more, or fewer, as operators do it; or any nodes, of which most keys move."""
-        every = sorted(self._cluster.machines)
-        if asked.node is None or self._rng.random() < 0.3:
-            return self._rng.sample(every, self._rng.randint(1, len(every)))
-        nodes = asked.node.views.current.nodes ^ {self._rng.choice(every)}
-        return sorted(nodes) or every
 
     async def _strike_coordinator(self) -> None:
         """Have a view changed, and kill or pause its coordinator when it comes to some step."""
@@ -209,6 +205,28 @@ class Nemesis:
             await self._change(machine)
         finally:
             snare.remove()
+
+    async def _strike_move(self) -> None:
+        """Have a view changed, and kill or pause one side of a transfer as records are on their way."""
+        kill, receives = self._rng.random() < 0.7, self._rng.random() < 0.7
+        batches = self._rng.randint(1, 4)
+        loop = self._cluster.loop
+
+        def sent(sender: Address, to: Address, request: Request) -> None:
+            nonlocal batches
+            if isinstance(request, Push) and request.records:
+                batches -= 1
+                machine = self._cluster.machines[to if receives else sender]
+                if batches == 0 and machine.runs:
+                    self._seen[f"{'owners' if receives else 'donors'} {'killed' if kill else 'paused'} in a move"] += 1
+                    (machine.crash if kill else machine.freeze)()
+                    loop.call_soon(self._begin, self._restart if kill else self._thaw, machine, context=loop.nobody)
+
+        self._cluster.network.watchers.append(sent)
+        try:
+            await self._change(self._rng.choice(self._machines))
+        finally:
+            self._cluster.network.watchers.remove(sent)
 
 
 async def _change(node: Node, nodes: Sequence[Address]) -> str:

@@ -9,8 +9,9 @@ under way. What a broken connection had not delivered yet is never executed.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Iterator
+
+import msgspec
 
 import gossip.messages
 from gossip.view import Address, Stamp
@@ -246,10 +247,10 @@ class Port:
                 answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
             except StorageFault:
                 answer = Unable()
-            if inspect.isawaitable(answer):
-                self.host.spawn(self._answer_later(connection, call.id, answer))
-            else:
+            if isinstance(answer, msgspec.Struct):
                 self._reply(connection, call.id, answer)
+            else:
+                self.host.spawn(self._answer_later(connection, call.id, answer))
 
     async def _answer_later(self, connection: Connection, id_: int, answer: Awaitable[Answer]) -> None:
         try:

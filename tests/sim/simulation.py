@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.sim.cluster import Cluster
 from tests.sim.workload import Workload
 
-SIZE, MEMBERS, KEYS = 5, 3, 60
+SIZE, MEMBERS, KEYS = 5, 3, 30
 DURATION_S = 20.0
 SKEW_MS_MAX = 20
 

@@ -7,7 +7,7 @@ one; a write that got no answer, or a 503, may have happened.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -21,8 +21,13 @@ from tests.sim.nemesis import Nemesis
 from tests.sim.trace import brief, name_of
 
 CLIENTS = 10
-THINK_S = 0.3
-"""Between two operations of one client, on average."""
+THINK_S = 0.5
+"""Between two operations of one client, on average, while nothing happens."""
+HASTE_S = 0.04
+"""The same for a while after each fault and each new view: that is when promises break."""
+EVENTFUL_S = 0.2
+RECENT_KEYS = 4
+"""Half of the operations are about one of the keys written last: what was just written is what gets lost."""
 HEAL_S = 4.0
 """SPEC: within this after a heal, plus the time to move what differs, everything is as it should be."""
 RECOVERY_S = 3.0
@@ -68,6 +73,7 @@ class Workload:
         self.registers = {f"k{number}".encode(): Register() for number in range(keys)}
         self.seen: Counter[str] = Counter()
         self._written = 0
+        self._recent: deque[bytes] = deque(maxlen=RECENT_KEYS)
         self._stopping = False
 
     async def run(self) -> None:
@@ -88,8 +94,10 @@ class Workload:
     async def _client(self, name: str) -> None:
         keys, machines = list(self.registers), list(self.cluster.machines.values())
         while not self._stopping:
-            await asyncio.sleep(self.rng.uniform(0, 2 * THINK_S))
-            key, machine = self.rng.choice(keys), self.rng.choice(machines)
+            eventful = self.cluster.loop.now - self.cluster.eventful_at < EVENTFUL_S
+            await asyncio.sleep(self.rng.uniform(0, 2 * (HASTE_S if eventful else THINK_S)))
+            key = self.rng.choice(self._recent if self._recent and self.rng.random() < 0.5 else keys)
+            machine = self.rng.choice(machines)
             if self.rng.random() < 0.5:
                 await self._read(name, machine, key)
             elif not self.registers[key].busy:
@@ -141,6 +149,7 @@ class Workload:
 
     async def _write_alone(self, client: str, machine: Machine, key: bytes, register: Register) -> None:
         self._written += 1
+        self._recent.append(key)
         value = None if self.rng.random() < 0.3 else b"%d" % self._written
         now = self.cluster.loop.now
         attempt = Attempt(value, now)

@@ -1,0 +1,64 @@
+"""The simulated disk: the contract of all engines, and what only it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from node.errors import StorageFault
+from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
+from tests.sim.disk import Disk, SimEngine
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk(random.Random(0))
+
+
+@pytest.fixture
+def storage(disk: Disk) -> Storage:
+    return lambda: lambda begin, committed: SimEngine(disk, begin, committed)
+
+
+class TestSimEngine(EngineContract):
+    pass
+
+
+def opened(disk: Disk) -> SimEngine:
+    return SimEngine(disk, PlainBatch, lambda _: None)
+
+
+async def test_disk_crash_loses_what_was_queued_and_keeps_what_was_committed(disk: Disk) -> None:
+    engine = opened(disk)
+    await engine.submit(put(b"old", b"1"))
+    future = engine.submit(put(b"new", b"1"))
+    engine.crash()
+    assert not future.done()
+    assert (disk.items.get(b"old"), disk.items.get(b"new")) == (b"1", None)
+
+
+async def test_disk_crash_during_a_commit_leaves_all_of_it_or_nothing() -> None:
+    left = set()
+    for seed in range(20):
+        disk = Disk(random.Random(seed))
+        engine = opened(disk)
+        futures = [engine.submit(put(key, b"1")) for key in (b"a", b"b")]
+        await asyncio.sleep(0)  # The commit begins.
+        assert not any(future.done() for future in futures)
+        engine.crash()
+        left.add(tuple(sorted(disk.items)))
+    assert left == {(), (b"a", b"b")}
+
+
+async def test_disk_full_refuses_writes_while_reads_go_on(disk: Disk) -> None:
+    engine = opened(disk)
+    await engine.submit(put(b"k", b"1"))
+    disk.full = True
+    with pytest.raises(StorageFault):
+        await engine.submit(put(b"k", b"2"))
+    assert engine.get(b"k") == b"1"
+    disk.full = False
+    await engine.submit(put(b"k", b"3"))
+    assert engine.get(b"k") == b"3"

@@ -1,0 +1,128 @@
+"""The simulated network: the contract of all transports, and that it loses, resets and repeats as TCP does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gossip.view import Address
+from node.errors import PeerLost
+from node.wire import Value
+from tests.node.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
+from tests.sim.loop import Host, VirtualLoop
+from tests.sim.network import REPEAT_S, Network, Rates
+from tests.sim.port import Port
+
+ONE_WAY_S = 0.005
+FLAWLESS = Rates(delay_s=ONE_WAY_S, slow=0.0, cast_loss=0.0, cast_double=0.0)
+A, B = "a:1", "b:1"
+
+
+class Ports:
+    """Two processes on a simulated network."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.loop = loop
+        self._hosts: list[Host] = []
+        self.network = Network(loop, random.Random(0), FLAWLESS, None)
+        self.a, self.b = (Peer(address, self._port(address)) for address in (A, B))
+
+    def silence(self, peer: Peer) -> None:
+        self.network.cuts |= {(A, B), (B, A)}
+
+    async def restore(self, peer: Peer) -> None:
+        self.network.cuts.clear()
+
+    async def kill(self, peer: Peer) -> None:
+        host_of(peer).kill()
+        self.network.kill(peer.address)
+
+    async def revive(self, peer: Peer) -> None:
+        peer.transport = self._port(peer.address)
+        peer.transport.attach(peer.clock, peer.handler)
+
+    def let_end(self) -> None:
+        """What the killed left behind has to run once more: to be cancelled with all other tasks."""
+        for host in self._hosts:
+            host.alive = host.runs = True
+
+    def _port(self, address: Address) -> Port:
+        self._hosts.append(Host(self.loop, address))
+        return Port(self.network, address, self._hosts[-1])
+
+
+def host_of(peer: Peer) -> Host:
+    assert isinstance(peer.transport, Port)
+    return peer.transport.host
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[Ports]:
+    ports = Ports()
+    yield ports
+    ports.let_end()
+
+
+class TestPort(TransportContract):
+    pass
+
+
+async def test_network_killed_process_resets_its_calls_within_one_way(network: Ports) -> None:
+    network.b.handler.go_on.clear()
+    call = asyncio.create_task(network.a.ask(network.b, b"k"))
+    await arrived(network.b, b"k")
+    await network.kill(network.b)
+    killed_at = network.loop.now
+    with pytest.raises(PeerLost):
+        await call
+    assert network.loop.now - killed_at <= ONE_WAY_S
+
+
+async def test_network_restarted_process_resets_what_was_meant_for_its_predecessor(network: Ports) -> None:
+    await network.a.ask(network.b, b"before")
+    network.network.cuts.add((B, A))  # It swallows the news of the death.
+    await network.kill(network.b)
+    await network.revive(network.b)
+    await asyncio.sleep(1)
+    network.network.cuts.clear()
+    asked_at = network.loop.now
+    with pytest.raises(PeerLost):
+        await network.a.ask(network.b, b"k")
+    assert network.loop.now - asked_at <= 2 * ONE_WAY_S
+    assert b"k" not in network.b.handler.keys
+    assert await network.a.ask(network.b, b"next") == Value(b"next")
+
+
+async def test_network_what_a_cut_holds_up_is_sent_again(network: Ports) -> None:
+    await network.a.ask(network.b, b"first")
+    network.silence(network.b)
+    call = asyncio.create_task(network.a.ask(network.b, b"k", PATIENT_S))
+    await asyncio.sleep(1)
+    assert b"k" not in network.b.handler.keys
+    await network.restore(network.b)
+    healed_at = network.loop.now
+    assert await call == Value(b"k")
+    assert network.loop.now - healed_at <= 2 * REPEAT_S
+
+
+async def test_network_one_way_cut_lets_the_call_through_but_not_its_answer(network: Ports) -> None:
+    await network.a.ask(network.b, b"first")
+    network.network.cuts.add((B, A))
+    with pytest.raises(PeerLost):
+        await network.a.ask(network.b, b"k", SHORT_S)
+    assert b"k" in network.b.handler.keys
+
+
+async def test_network_frozen_process_answers_when_it_goes_on(network: Ports) -> None:
+    await network.a.ask(network.b, b"first")
+    host_of(network.b).freeze()
+    call = asyncio.create_task(network.a.ask(network.b, b"k", PATIENT_S))
+    await asyncio.sleep(1)
+    assert b"k" not in network.b.handler.keys
+    host_of(network.b).thaw()
+    assert await call == Value(b"k")
