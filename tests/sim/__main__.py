@@ -17,11 +17,11 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, "-m", "tests.sim"], {**os.environ, "PYTHONHASHSEED": "0"})
     count = int(os.environ.get("SEEDS") or 100)
     first = int(os.environ.get("FIRST") or random.randrange(1, 2**31))
-    if os.environ.get("TRACE"):
-        sys.unraisablehook = lambda _: None
-        return _report([simulate(first, trace=print)], 1.0)
-    print(f"{count} seeds from {first}", flush=True)
+    quieten()
     began = time.monotonic()
+    if os.environ.get("TRACE"):
+        return _report([simulate(first, trace=print)], time.monotonic() - began)
+    print(f"{count} seeds from {first}", flush=True)
     results: list[Result] = []
     with ProcessPoolExecutor(initializer=quieten) as pool:
         for result in pool.map(simulate, range(first, first + count)):
@@ -34,13 +34,15 @@ def main() -> int:
 
 def _report(results: list[Result], took_s: float) -> int:
     seen: Counter[str] = sum((result.seen for result in results), Counter())
-    for what, times in seen.most_common():
+    for what, times in sorted(seen.items()):
         print(f"{times:10,d} {what}")
     failed = [result for result in results if result.fault is not None]
     virtual_s = sum(result.virtual_s for result in results)
+    cpu_s = sum(result.cpu_s for result in results)
     print(
         f"{len(results)} seeds in {took_s:.0f} s: {len(results) / took_s:.2f} seeds/s, "
-        f"{virtual_s / took_s:.0f} virtual seconds a second; {len(failed)} failed"
+        f"{virtual_s / took_s:.0f} virtual seconds a second, {virtual_s / cpu_s:.0f} a second of one core; "
+        f"{len(failed)} failed"
     )
     for result in failed:
         print(f"seed {result.seed}: {result.fault}")

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from gossip.view import Address, View
+from node.coordinator import Settled
 from node.errors import Conflict, RequestFault, StorageFault
 from node.node import Node
 from node.wire import Adopt, AskStatus, Promise, Push, Request
@@ -178,9 +179,10 @@ class Nemesis:
         nodes = self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, len(self._machines)))
         self._cluster.note(f"view change to {names_of(sorted(nodes))} asked of {name_of(machine.address)}")
         try:
-            stamp = await machine.ask(lambda node: _change(node, nodes), CHANGE_S)
+            settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
             self._seen["view changes"] += 1
-            self._cluster.note(f"view change asked of {name_of(machine.address)}: {stamp} is settled")
+            view = view_name(settled.view.stamp)
+            self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
         except (RequestFault, NoAnswer, StorageFault) as fault:
             self._seen["view changes refused" if isinstance(fault, Conflict) else "view changes failed"] += 1
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {fault!r}")
@@ -229,6 +231,6 @@ class Nemesis:
             self._cluster.network.watchers.remove(sent)
 
 
-async def _change(node: Node, nodes: Sequence[Address]) -> str:
-    change = await node.coordinator.change(nodes, None)
-    return view_name((await node.coordinator.settled(change)).view.stamp)
+async def change(node: Node, nodes: Sequence[Address]) -> Settled:
+    """As the API does it."""
+    return await node.coordinator.settled(await node.coordinator.change(nodes, None))

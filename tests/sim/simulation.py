@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +22,7 @@ SKEW_MS_MAX = 20
 class Result(NamedTuple):
     seed: int
     virtual_s: float
+    cpu_s: float
     seen: Counter[str]
     """What happened, and how often."""
     fault: str | None
@@ -30,6 +33,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     """Run `seed`. The same seed gives the same run, given the same PYTHONHASHSEED."""
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
     gc.disable()
+    began = time.process_time()
     cluster = Cluster(seed, SIZE, MEMBERS, skew_ms_max=SKEW_MS_MAX, trace=trace)
     workload = Workload(cluster, KEYS, DURATION_S)
     fault = None
@@ -39,7 +43,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
         fault = _innermost(cluster.loop.failures[0] if cluster.loop.failures else error)
     finally:
         gc.enable()
-    return Result(seed, cluster.loop.now, workload.seen, fault)
+    return Result(seed, cluster.loop.now, time.process_time() - began, workload.seen, fault)
 
 
 def quieten() -> None:
@@ -47,6 +51,7 @@ def quieten() -> None:
     injected."""
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore", RuntimeWarning)
 
 
 def _innermost(error: BaseException) -> str:

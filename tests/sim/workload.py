@@ -11,13 +11,13 @@ from collections import Counter, deque
 from collections.abc import Collection
 from typing import NamedTuple
 
-from node.errors import StorageFault, Unavailable
+from node.errors import Conflict, RequestFault, StorageFault, Unavailable
 from node.node import Node
 from node.replica import Outcome
 from node.wire import Nothing, Value, Wrote
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.disk import SYNC_S
-from tests.sim.nemesis import Nemesis
+from tests.sim.nemesis import Nemesis, change
 from tests.sim.trace import brief, name_of
 
 CLIENTS = 10
@@ -28,6 +28,8 @@ HASTE_S = 0.04
 EVENTFUL_S = 0.2
 RECENT_KEYS = 4
 """Half of the operations are about one of the keys written last: what was just written is what gets lost."""
+CHANGE_S = 4.0
+"""SPEC: a view change of so few keys, all nodes up, is over within this."""
 HEAL_S = 4.0
 """SPEC: within this after a heal, plus the time to move what differs, everything is as it should be."""
 RECOVERY_S = 3.0
@@ -87,7 +89,8 @@ class Workload:
             self._stopping = True
         await self._heal()
         await asyncio.sleep(CLIENT_S)  # What a paused node was still working on may happen yet.
-        await self._check_end()
+        live = await self._check_end()
+        await self._change_in_peace(live)
 
     # Clients
 
@@ -232,8 +235,11 @@ class Workload:
                     raise Violation(f"{key!r} cannot be read through {machine.address}: {fault}") from fault
                 await asyncio.sleep(0.05)
 
-    async def _check_end(self) -> None:
-        """Every key reads the same through every node, and as it should; the counts are exact."""
+    async def _check_end(self) -> int:
+        """Every key reads the same through every node, and as it should; the counts are exact. Returns how many
+        exist."""
+        for node in self._nodes():
+            node.check()
         live = 0
         for key, register in self.registers.items():
             values = set()
@@ -249,6 +255,23 @@ class Workload:
         counted = sum(node.key_count for node in self._nodes())
         if counted != live:
             raise Violation(f"{counted} keys are counted, {live} can be read")
+        return live
+
+    async def _change_in_peace(self, live: int) -> None:
+        """A view change that nothing disturbs ends in time, with exact counts. It may be refused while a promise to a
+        coordinator that was killed is not void yet."""
+        machine = self.rng.choice(list(self.cluster.machines.values()))
+        nodes = self.rng.sample(sorted(self.cluster.machines), self.rng.randint(1, len(self.cluster.machines)))
+        try:
+            settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
+        except Conflict:
+            self.seen["view changes in peace put off by a promise"] += 1
+            return
+        except (RequestFault, NoAnswer) as fault:
+            raise Violation(f"a view change in peace failed: {fault!r}") from fault
+        counted = sum(settled.key_counts.values())
+        if settled.view.nodes != set(nodes) or counted != live:
+            raise Violation(f"a view change to {nodes} led to {settled.view.nodes} and {counted} of {live} keys")
 
 
 async def read(node: Node, key: bytes) -> Outcome:
