@@ -1,0 +1,48 @@
+"""Wherever in its change a coordinator dies, the cluster agrees in the end, whether the change happened or not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from gossip.view import Stamp
+from tests.sim.cluster import Cluster, NoAnswer
+from tests.sim.nemesis import Snare, Step, change
+
+KEYS = 20
+PATIENCE_S = 5.0
+
+
+@pytest.mark.parametrize("step", Step)
+def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> None:
+    cluster = Cluster(seed=1, size=4, members=3)
+    coordinator = cluster.machines["n4:1"]
+    struck: list[Step] = []
+
+    def strike() -> None:
+        struck.append(step)
+        coordinator.crash()
+
+    async def live() -> set[Stamp]:
+        for machine in cluster.machines.values():
+            machine.start()
+        await asyncio.sleep(PATIENCE_S)
+        for number in range(KEYS):
+            await coordinator.ask(lambda node, key=b"k%d" % number: node.replica.write(key, b"1"))  # type: ignore[misc]
+        Snare(cluster, coordinator, step, strike)
+        with suppress(NoAnswer):
+            await coordinator.ask(lambda node: change(node, ["n1:1", "n4:1"]), PATIENCE_S)
+        coordinator.start()
+        await asyncio.sleep(PATIENCE_S)
+        nodes = [machine.node for machine in cluster.machines.values() if machine.node is not None]
+        for node in nodes:
+            node.check()
+        assert all(node.sync.is_settled() for node in nodes)
+        assert sum(node.key_count for node in nodes) == KEYS
+        return {node.views.stamp for node in nodes}
+
+    (stamp,) = cluster.loop.run(live())
+    assert struck == [step]
+    assert stamp.epoch == (0 if step in (Step.PROMISE, Step.PROMISES) else 1)
