@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 
 from gossip.messages import Rumour
 from gossip.view import Address
@@ -33,17 +32,18 @@ class News:
         """Something changed about this node, against which there now is this rumour, or none."""
         self._changed_at.pop(address, None)
         self._changed_at[address] = now
-        telling = self._tellings.get(address)
         if rumour is None:
             self._tellings.pop(address, None)
-        elif telling is None or telling.rumour != rumour:
+            return
+        telling = self._tellings.get(address)
+        if telling is None or telling.rumour != rumour:
             self._tellings[address] = _Telling(rumour)
 
     def expire(self, before: float) -> None:
         """What changed before that time is no longer recent."""
-        past = list(takewhile(lambda address: self._changed_at[address] < before, self._changed_at))
-        for address in past:
-            del self._changed_at[address]
+        oldest = next(iter(self._changed_at.values()), before)
+        if oldest < before:  # Made anew, as a dict that was large once never gives back its memory.
+            self._changed_at = {address: at for address, at in self._changed_at.items() if at >= before}
 
     def recent(self) -> Iterator[Address]:
         """The nodes that changed lately, the latest first."""
