@@ -65,7 +65,7 @@ class Gossip:
         added = self._members.set_view(stamp.epoch, nodes)
         self._probing.add(added)
         for address in added:
-            self._note(address)
+            self._news.note(address, None, self._now)  # No rumour is believed of a node before it is known.
 
     def update(self, settled_epoch: int, key_count: int) -> None:
         """The two things that a node says about itself; a no-op if neither has changed."""

@@ -76,7 +76,7 @@ class Probing:
         """Each at a random place among those still to come, lest all nodes ask it at once."""
         for address in self._newcomers:
             self._order.append(address)
-            seat = rng.randrange(self._turn, len(self._order))
+            seat = self._turn + int(rng.random() * (len(self._order) - self._turn))  # A third of a randrange's time.
             self._order[seat], self._order[-1] = self._order[-1], self._order[seat]
         self._newcomers.clear()
 
