@@ -192,7 +192,7 @@ class Port:
             self._flush(connection.link)
 
     def _expire(self, link: _Link, id_: int) -> None:
-        if id_ in link.pending:
+        if id_ in link.pending and not link.pending[id_].done():
             link.down = True
             self._refuse(link, f"{link.to} is silent")
             self._break(link, PeerLost(f"{link.to} is silent"))
