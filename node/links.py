@@ -137,7 +137,8 @@ class Link:
         self._wanted.set()
 
     def _expire(self, id_: int) -> None:
-        if id_ in self._pending:
+        answer = self._pending.get(id_)
+        if answer is not None and not answer.done():  # Else it was lost in a reset, which says nothing about the peer.
             self.down = True
             self._refuse(f"{self._url.authority} is silent")
             self.abort(PeerLost(f"{self._url.authority} is silent"))

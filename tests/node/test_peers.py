@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from node import peers
 from node.app import json_errors
 from node.clock import SystemTime
 from node.config import Config
-from node.errors import PeerFault, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused
 from node.links import take_frame
 from node.peers import Peers
 from node.wire import Call, CallFrame, Push, Read, Value, decode_replies, encode
@@ -239,3 +240,15 @@ async def test_peers_links_that_nobody_wants_any_more_are_closed(
 def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
     batches = [Call(n, STAMP, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
     assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8
+
+
+async def test_links_deadline_overdue_at_a_reset_says_nothing_about_the_peer(network: Links) -> None:
+    """A node that was paused would take it for down, and serve without having asked it."""
+    network.b.handler.go_on.clear()
+    call = asyncio.create_task(network.a.ask(network.b, b"k", SHORT_S))
+    await arrived(network.b, b"k")
+    asyncio.get_running_loop().call_later(0.001, network.a.transport.reset)
+    time.sleep(2 * SHORT_S)  # noqa: ASYNC251  This process stands still; then both timers fire in one turn.
+    with pytest.raises(PeerLost):
+        await call
+    assert not network.a.transport.is_down(network.b.address)
