@@ -118,6 +118,13 @@ class Link:
         """How long nobody has wanted anything of the peer."""
         return 0.0 if self._pending else self._time.monotonic() - self._wanted_at
 
+    def reset(self) -> None:
+        """This node stood still: all that was under way is lost, and whoever was down must be asked again. What waits
+        for a connection goes too: its deadline, overdue, would be held against a peer that had no time to answer."""
+        self._calls.clear()
+        self.abort(PeerLost("this node stood still"))
+        self.down = False
+
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])

@@ -20,7 +20,7 @@ import gossip.messages
 from gossip.view import Address, BadAddress, Stamp, parse_address
 from node.clock import HybridClock, Time
 from node.config import Config
-from node.errors import PeerLost, RequestFault, StorageFault
+from node.errors import RequestFault, StorageFault
 from node.links import Link, reset_connection, take_frame
 from node.transport import Handler
 from node.wire import (
@@ -80,8 +80,7 @@ class Peers:
 
     def reset(self) -> None:
         for link in self._links.values():
-            link.abort(PeerLost("this node stood still"))
-            link.down = False  # That was known before; who stood still must ask again.
+            link.reset()
         for served in self._served:
             served.abort()
 

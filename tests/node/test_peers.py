@@ -242,11 +242,16 @@ def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
     assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8
 
 
-async def test_links_deadline_overdue_at_a_reset_says_nothing_about_the_peer(network: Links) -> None:
+@pytest.mark.parametrize("sent", [True, False])
+async def test_links_deadline_overdue_at_a_reset_says_nothing_about_the_peer(network: Links, sent: bool) -> None:
     """A node that was paused would take it for down, and serve without having asked it."""
     network.b.handler.go_on.clear()
+    if not sent:
+        network.silence(network.b)
     call = asyncio.create_task(network.a.ask(network.b, b"k", SHORT_S))
-    await arrived(network.b, b"k")
+    if sent:
+        await arrived(network.b, b"k")
+    await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.001, network.a.transport.reset)
     time.sleep(2 * SHORT_S)  # noqa: ASYNC251  This process stands still; then both timers fire in one turn.
     with pytest.raises(PeerLost):

@@ -105,6 +105,7 @@ class Port:
 
     def reset(self) -> None:
         for link in self._links.values():
+            link.unsent.clear()
             self._break(link, PeerLost("this node stood still"))
             link.down = False
             self._flush(link)
