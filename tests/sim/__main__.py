@@ -26,6 +26,8 @@ def main() -> int:
     with ProcessPoolExecutor(initializer=quieten) as pool:
         for result in pool.map(simulate, range(first, first + count)):
             results.append(result)
+            if len(results) % 100 == 0:
+                print(f"{len(results)} done", flush=True)
             if result.fault is not None:
                 print(f"seed {result.seed}: {result.fault}", flush=True)
                 print(f"  replay: make sim FIRST={result.seed} SEEDS=1 TRACE=1", flush=True)
