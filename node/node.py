@@ -160,8 +160,13 @@ class Node:
         return await answer if inspect.isawaitable(answer) else answer
 
     async def _answer_here(self, request: Request) -> Answer:
-        answer = self._act(self.config.address, self.views.stamp, self.config.request_s, request)
-        return await answer if inspect.isawaitable(answer) else answer
+        """What any other node would be answered: a full disk here is no reason to forget what others have answered."""
+        try:
+            answer = self._act(self.config.address, self.views.stamp, self.config.request_s, request)
+            return await answer if inspect.isawaitable(answer) else answer
+        except StorageFault as fault:
+            log.error("a call of this node to itself: %s", fault)
+            return Unable()
 
     def _act(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
         match request:

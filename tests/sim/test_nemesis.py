@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from gossip.view import Stamp
+from node.errors import StorageFault, Unavailable
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.nemesis import Snare, Step, change
 
@@ -46,3 +47,22 @@ def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> Non
     (stamp,) = cluster.loop.run(live())
     assert struck == [step]
     assert stamp.epoch == (0 if step in (Step.PROMISE, Step.PROMISES) else 1)
+
+
+def test_coordinator_with_a_full_disk_leaves_no_promise_behind() -> None:
+    cluster = Cluster(seed=1, size=3, members=3)
+    coordinator = cluster.machines["n2:1"]
+
+    async def live() -> None:
+        for machine in cluster.machines.values():
+            machine.start()
+        await asyncio.sleep(PATIENCE_S)
+        coordinator.disk.full = True
+        with pytest.raises((StorageFault, Unavailable)):
+            await coordinator.ask(lambda node: change(node, ["n1:1", "n3:1"]), PATIENCE_S)
+        coordinator.disk.full = False
+        for machine in cluster.machines.values():
+            assert machine.node is not None
+            assert machine.node.status().promised == 0
+
+    cluster.loop.run(live())
