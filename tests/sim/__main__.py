@@ -18,9 +18,9 @@ def main() -> int:
     count = int(os.environ.get("SEEDS") or 100)
     first = int(os.environ.get("FIRST") or random.randrange(1, 2**31))
     quieten()
-    began = time.monotonic()
     if os.environ.get("TRACE"):
-        return _report([simulate(first, trace=print)], time.monotonic() - began)
+        return _report([simulate(first, trace=print)])
+    began = time.monotonic()
     print(f"{count} seeds from {first}", flush=True)
     results: list[Result] = []
     with ProcessPoolExecutor(initializer=quieten) as pool:
@@ -31,24 +31,31 @@ def main() -> int:
             if result.fault is not None:
                 print(f"seed {result.seed}: {result.fault}", flush=True)
                 print(f"  replay: make sim FIRST={result.seed} SEEDS=1 TRACE=1", flush=True)
-    return _report(results, time.monotonic() - began)
+    status = _report(results)
+    _report_speed(results, time.monotonic() - began)
+    return status
 
 
-def _report(results: list[Result], took_s: float) -> int:
+def _report(results: list[Result]) -> int:
+    """What happened, the same whenever these seeds are run. Returns the exit status."""
     seen: Counter[str] = sum((result.seen for result in results), Counter())
     for what, times in sorted(seen.items()):
         print(f"{times:10,d} {what}")
     failed = [result for result in results if result.fault is not None]
-    virtual_s = sum(result.virtual_s for result in results)
-    cpu_s = sum(result.cpu_s for result in results)
-    print(
-        f"{len(results)} seeds in {took_s:.0f} s: {len(results) / took_s:.2f} seeds/s, "
-        f"{virtual_s / took_s:.0f} virtual seconds a second, {virtual_s / cpu_s:.0f} a second of one core; "
-        f"{len(failed)} failed"
-    )
     for result in failed:
         print(f"seed {result.seed}: {result.fault}")
     return 1 if failed else 0
+
+
+def _report_speed(results: list[Result], took_s: float) -> None:
+    virtual_s = sum(result.virtual_s for result in results)
+    cpu_s = sum(result.cpu_s for result in results)
+    failed = sum(result.fault is not None for result in results)
+    print(
+        f"{len(results)} seeds in {took_s:.0f} s: {len(results) / took_s:.2f} seeds/s, "
+        f"{virtual_s / took_s:.0f} virtual seconds a second, {virtual_s / cpu_s:.0f} a second of one core; "
+        f"{failed} failed"
+    )
 
 
 if __name__ == "__main__":
