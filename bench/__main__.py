@@ -7,14 +7,12 @@ A quick run shows that the bench works and leaves the committed results alone: i
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import tempfile
 from pathlib import Path
 
 import msgspec
 
-from bench.figures import Figure, Results, chart, table
+from bench.figures import Figure, Results, chart, machine, table
 from bench.measures import FULL, MEASURES, QUICK
 from bench.servers import ROOT, fdatasync_s
 
@@ -35,18 +33,10 @@ def main() -> None:
             figures += MEASURES[name](QUICK if options.quick else FULL, Path(directory))
     print(table(figures))
     if not options.quick and options.only == [*MEASURES]:
-        results = Results(_machine(), figures)
+        results = Results(machine(), figures)
         here = Path(__file__).parent
         (here / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
         (here / "results.svg").write_text(chart(results))
-
-
-def _machine() -> dict[str, str]:
-    return {
-        "processors": str(os.cpu_count()),
-        "Python": platform.python_version(),
-        "kernel": platform.release(),
-    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""What one run has measured, in the three forms in which it is kept: a table for the terminal, JSON, a chart."""
+"""What one run has measured, in the three forms in which it is kept: a table for the terminal, JSON, a chart; and on
+which machine."""
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
 from html import escape
 
@@ -39,6 +42,15 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
 class Results(msgspec.Struct, frozen=True):
     machine: dict[str, str]
     figures: list[Figure]
+
+
+def machine() -> dict[str, str]:
+    """What is worth knowing about the machine of a run."""
+    return {
+        "processors": str(os.cpu_count()),
+        "Python": platform.python_version(),
+        "kernel": platform.release(),
+    }
 
 
 def table(figures: Sequence[Figure]) -> str:
