@@ -1,7 +1,7 @@
 """From one view to the next: where the keys will live, and who may still hold them. Pure functions.
 
-The donors of a partition are its earlier owners, and whoever those were themselves still waiting for, if it answered
-the coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
+The donors of a partition are its earlier owners, and whoever still had something for those, if it answered the
+coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
 old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
 down, and is not named again by the view after that. Should it return later still, it announces itself.
 """
@@ -62,8 +62,13 @@ def plan_change(
     donors: dict[Address, set[int]] = {}
     for (sources, owners), partitions in regions(old_ring, new_ring).items():
         for source in sources:
-            status = answered.get(source)
-            awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
-            for address in {source, *awaited} - set(owners):
+            for address in {source, *_awaited_by(source, answered)} - set(owners):
                 donors.setdefault(address, set()).update(partitions)
     return Plan(placement, old_ring, new_ring, repl_factor, donors)
+
+
+def _awaited_by(source: Address, answered: Mapping[Address, Status]) -> set[Address]:
+    """Those of `answered` that have something for `source`: it says so, or, if it is down, they do."""
+    status = answered.get(source)
+    awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
+    return awaited | {node for node, status in answered.items() if source in (owed.address for owed in status.handing)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from gossip.view import Address, Stamp, check_view
 from node.placing import plan_change
 from node.views import ring_of
@@ -51,6 +53,14 @@ def test_plan_successor_takes_over_whom_the_owner_waited_for() -> None:
     donated = {address: set(partitions) for address, partitions in plan.donors.items()}
     assert donated[D] == set(ring_of(OLD).partitions_of(A))
     assert donated[B] <= set(plan.ring.partitions_of(C))
+
+
+def test_plan_successor_of_a_silent_owner_takes_over_who_had_something_for_it() -> None:
+    """The owner was killed before it had taken what a donor was bringing it."""
+    giver = structs.replace(status(), handing=(Owed(B, 1, 1),))
+    plan = plan_change(OLD, [A, C], None, {A: status(), C: status(), D: giver})
+    donated = {address: set(partitions) for address, partitions in plan.donors.items()}
+    assert donated[D] == donated[B] == set(ring_of(OLD).partitions_of(B))
 
 
 def test_plan_waited_for_but_silent_is_no_donor() -> None:
