@@ -65,7 +65,7 @@ class Host:
         self.held = []
 
 
-class _Handle(msgspec.Struct, gc=False):
+class _Handle(msgspec.Struct):
     """A callback, whether it waits for its turn or for its time: what asyncio asks of its own handles, but a struct,
     for so many are made."""
 
