@@ -83,6 +83,16 @@ async def test_gate_standstill_shuts_it_and_drops_the_links(tmp_path: Path) -> N
         assert [to for to, _ in bench.peers.asked][:1] == [B]
 
 
+async def test_gate_alone_in_its_view_asks_those_it_was_told_of(tmp_path: Path) -> None:
+    async with running_gate(tmp_path, A, B) as bench:
+        assert await open_gate(bench)
+        await bench.views.adopt(successor(bench.views.current, A, coordinator=C), B)
+        bench.peers.asked.clear()
+        bench.time.now += 0.5
+        assert await open_gate(bench)
+        assert {to for to, _ in bench.peers.asked} == {B, C}
+
+
 async def test_gate_large_view_asks_some_and_every_donor(tmp_path: Path) -> None:
     others = [f"n{number}:1" for number in range(100)]
     async with running_gate(tmp_path, A, *others) as bench:

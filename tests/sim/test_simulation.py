@@ -13,6 +13,7 @@ FOUND = {
     5014: "a request given up at the same moment as its call left a dead link in use",
     100058: "deadlines overdue after a pause marked peers as down right after the reset: nobody was asked",
     100265: "a coordinator whose own disk was full left the promises that others had just given it, for 10 s",
+    200001: "a node alone in its view, replaced while it was paused, asked nobody and served on",
     401: "an owner paused while promises were collected served on under the old view, unknown to its successor",
 }
 """Seeds that failed, and what they found. They are kept although their course changes with the code."""
