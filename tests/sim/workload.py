@@ -108,7 +108,7 @@ class Workload:
 
     async def _read(self, client: str, machine: Machine, key: bytes) -> None:
         register = self.registers[key]
-        before, tried = register.possible, len(register.history)
+        before, tried, excused = register.possible, len(register.history), self._is_excused(key)
         try:
             outcome = await machine.ask(lambda node: read(node, key))
         except (Unavailable, NoAnswer, StorageFault) as fault:
@@ -120,8 +120,14 @@ class Workload:
         self.seen["reads"] += 1
         value = outcome.answer.value
         allowed = before | set(register.history[tried:])
-        if value not in allowed and not self._is_excused(key):
+        if value not in allowed and not self._excuse(excused, key):
             raise Violation(f"{key!r} read through {machine.address} is {value!r}; possible: {allowed!r}")
+
+    def _excuse(self, excused_before: bool, key: bytes) -> bool:
+        """Whether the outcome of an operation that should not be can be excused: as things stood when it began, or as
+        they stand now."""
+        self.seen["excused"] += 1
+        return excused_before or self._is_excused(key)
 
     def _is_excused(self, key: bytes) -> bool:
         """Whether nobody well has the newest version of those acknowledged: then its holders are down, or were passed
@@ -134,7 +140,6 @@ class Workload:
         }
         newest = max(versions.values(), default=None)
         holders = [address for address, version in versions.items() if version == newest]
-        self.seen["excused"] += 1
         return not any(self.cluster.machines[address].is_well(RECOVERY_S) for address in holders)
 
     def _is_somewhere(self, key: bytes, values: Collection[bytes | None]) -> bool:
@@ -154,7 +159,7 @@ class Workload:
         self._written += 1
         self._recent.append(key)
         value = None if self.rng.random() < 0.3 else b"%d" % self._written
-        now = self.cluster.loop.now
+        now, excused = self.cluster.loop.now, self._is_excused(key)
         attempt = Attempt(value, now)
         register.attempts.append(attempt)
         register.history.append(value)
@@ -168,7 +173,7 @@ class Workload:
         else:
             self.seen["writes"] += 1
             self._tell(client, what, machine, outcome)
-            if not self._saw_all(register, attempt, outcome, key):
+            if not self._saw_all(register, attempt, outcome, key, excused):
                 register.attempts.append(Attempt(register.acknowledged, now))  # With clocks apart, it may yet win.
             if isinstance(outcome.answer, Nothing) and self._is_somewhere(key, register.possible - {None}):
                 return  # It was not seen, nothing was written, and it may come back: with nodes that were passed over.
@@ -186,14 +191,14 @@ class Workload:
         """What could be there before `attempt`."""
         return {register.acknowledged, *(other.value for other in register.attempts if other is not attempt)}
 
-    def _saw_all(self, register: Register, attempt: Attempt, outcome: Outcome, key: bytes) -> bool:
+    def _saw_all(self, register: Register, attempt: Attempt, outcome: Outcome, key: bytes, excused: bool) -> bool:
         """Whether `replaced`, or a delete's 404, fits something that could be there. Raises Violation if it had to."""
         there = self._there(register, attempt)
         found = (
             outcome.answer.replaced if isinstance(outcome.answer, Wrote) else not isinstance(outcome.answer, Nothing)
         )
         fits = any((value is not None) == found for value in there)
-        if not fits and not self._is_excused(key):
+        if not fits and not self._excuse(excused, key):
             raise Violation(f"{key!r}: write answered {outcome.answer}, but there was one of {there!r}")
         return fits
 
