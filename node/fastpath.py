@@ -35,6 +35,9 @@ HEADS_KEPT = 1024
 AHEAD_BYTES_MAX = 64 * 1024
 """What a client may send ahead of its answers before nothing more is read from it."""
 
+LINKS = b"GET /peer?"
+"""What begins like this is another node that dials."""
+
 _LINE = re.compile(rb"(GET|PUT|DELETE) (%b[A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
@@ -57,10 +60,18 @@ class _Request(NamedTuple):
 
 
 class FastPath:
-    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left."""
+    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left.
+    `is_late` tells whether what arrives now may have been sent long ago."""
 
-    def __init__(self, api: DataApi, aiohttp_protocol: Callable[[], asyncio.Protocol], keepalive_s: float) -> None:
+    def __init__(
+        self,
+        api: DataApi,
+        is_late: Callable[[], bool],
+        aiohttp_protocol: Callable[[], asyncio.Protocol],
+        keepalive_s: float,
+    ) -> None:
         self.api = api
+        self.is_late = is_late
         self.aiohttp_protocol = aiohttp_protocol
         self.keepalive_s = keepalive_s
         self.loop = asyncio.get_running_loop()
@@ -118,6 +129,9 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
     def data_received(self, data: bytes) -> None:
+        if self._front.is_late() and not data.startswith(LINKS):
+            self._transport.abort()
+            return
         self._ahead = self._ahead + data if self._ahead else data
         if not self._at_work:
             self._serve()

@@ -8,6 +8,10 @@ or refused the connection, or been silent for the time that makes a peer silent.
 A standstill is noticed at the first thing that a node does after it, whatever that is: a request, or the next beat.
 Whoever asks whether the gate is open thereby shows that the process runs, so a node that is merely busy does not take
 itself for paused.
+
+What had piled up at the node's doors by then is not executed: its senders may have given up on it long ago, and done
+the same elsewhere. Links to other nodes are reset, and so is every client whose request arrives before the gate is open
+again (`is_recovering`).
 """
 
 from __future__ import annotations
@@ -29,6 +33,11 @@ HELLOS_MAX = 16
 """In a large view, this many at random besides the donors: any one of them that heard of a newer view tells it."""
 
 
+RECOVERY_S = 0.02
+"""At least this long after a standstill, requests are taken for old: time to read what had piled up, however few there
+are to ask."""
+
+
 class Gate:
     """Needs a running event loop; `run` must be running."""
 
@@ -41,6 +50,7 @@ class Gate:
         self._open = asyncio.Event()
         self._ask = asyncio.Event()
         self._ask.set()
+        self._is_recovering = False
         self._ran_at = time.monotonic()
 
     def is_open(self) -> bool:
@@ -50,6 +60,11 @@ class Gate:
             self._stood_still()
         self._ran_at = now
         return self._open.is_set() and not self._views.is_behind
+
+    def is_recovering(self) -> bool:
+        """Whether this node stood still, and has not asked around yet. Call it before anything that a client has sent
+        is looked at."""
+        return not self.is_open() and self._is_recovering
 
     async def opened(self, deadline: float) -> bool:
         """Wait until the gate is open, at most until `deadline` (monotonic)."""
@@ -71,8 +86,10 @@ class Gate:
             while True:
                 await self._ask.wait()
                 self._ask.clear()
-                await asyncio.gather(*map(self._views.greet, self._whom_to_ask()))
+                pile_up = asyncio.sleep(RECOVERY_S if self._is_recovering else 0.0)
+                await asyncio.gather(pile_up, *map(self._views.greet, self._whom_to_ask()))
                 if not self._ask.is_set():
+                    self._is_recovering = False
                     self._open.set()
 
     async def _beat(self) -> None:
@@ -92,6 +109,7 @@ class Gate:
     def _stood_still(self) -> None:
         log.warning("this process stood still: asking the other nodes before serving on")
         self._open.clear()
+        self._is_recovering = True
         self._ask.set()
         self._transport.reset()
 

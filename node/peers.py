@@ -115,7 +115,8 @@ class Peers:
         served = _Served(sender, self._clock, self._handler)
         self._served.add(served)
         try:
-            return await served.run(request)
+            socket = await served.run(request)
+            return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
         finally:
             self._served.discard(served)
 

@@ -64,11 +64,12 @@ async def serving(config: Config, gossip_settings: Settings | None = None) -> As
         protocol = partial(
             JsonProtocol,
             runner.server,
+            node.gate.is_recovering,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]
+            access_log=None,
             keepalive_timeout=KEEPALIVE_S,
         )
-        front = FastPath(data, protocol, KEEPALIVE_S)
+        front = FastPath(data, node.gate.is_recovering, protocol, KEEPALIVE_S)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

@@ -85,7 +85,7 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, runner.server, keepalive_s)  # type: ignore[arg-type]
+    front = FastPath(api, lambda: False, runner.server, keepalive_s)  # type: ignore[arg-type]
     listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])

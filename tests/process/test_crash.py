@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from contextlib import suppress
+from functools import partial
 
+import aiohttp
 import pytest
 
-from tests.cluster import Client, Processes, eventually, fresh_addresses
+from gossip.view import host_of, port_of
+from tests.cluster import Client, Processes, Reply, eventually, fresh_addresses
 from tests.process.views import counts_of, settles
 from tests.process.workload import Load
 
@@ -81,7 +85,50 @@ async def test_process_paused_owner_replaced_serves_nothing_stale(processes: Pro
     for key in on_b:
         assert (await http.put(a, key, "new")).status == 201
     processes[b].signal(signal.SIGCONT)
-    replies = await asyncio.gather(*(http.get(b, key) for key in on_b))
-    assert {reply.json.get("value") for reply in replies} == {"new"}
+
+    async def read(key: str) -> Reply | None:
+        try:
+            return await http.get(b, key)
+        except aiohttp.ClientError:
+            return None  # It was reset: it came before the node had asked around.
+
+    replies = [reply for reply in await asyncio.gather(*map(read, on_b)) if reply is not None]
+    assert {reply.json.get("value") for reply in replies} <= {"new"}
+    assert {(await eventually(partial(read, key))).json["value"] for key in on_b} == {"new"}
     await settles(http, [a])
     assert await counts_of(http, [a, b]) == [60, 0]
+
+
+@pytest.mark.parametrize("connected", [True, False], ids=["connected before", "connecting meanwhile"])
+@pytest.mark.parametrize("path", ["/kvs/keys/k", "/kvs/keys/%6B?x"], ids=["short way", "aiohttp"])
+async def test_process_paused_node_does_not_execute_what_piled_up(
+    processes: Processes, http: Client, connected: bool, path: str
+) -> None:
+    """Its clients may have given up on it, and done the same, and more, elsewhere."""
+    a, b = fresh_addresses(2)
+    await processes.start_all([a, b])
+    assert (await http.put(a, "k", "first")).status == 201
+    body = b'{"value":"late"}'
+    request = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(host_of(a), port_of(a))
+
+    clients = [await connect() for _ in range(20)] if connected else []
+    await eventually(partial(http.get, a, "k"), "the connections are accepted")
+    processes[a].signal(signal.SIGSTOP)
+    await asyncio.sleep(1.0)  # The pause: longer than what makes a standstill.
+    clients = clients or [await connect() for _ in range(20)]
+    for _, writer in clients:
+        writer.write(request)
+        await writer.drain()
+    processes[a].signal(signal.SIGCONT)
+    for reader, writer in clients:
+        with suppress(ConnectionError):
+            assert await reader.read(1) == b""
+        writer.close()
+
+    async def read() -> object:
+        return (await http.get(a, "k")).json.get("value")
+
+    assert await eventually(read, "the node serves again") == "first"

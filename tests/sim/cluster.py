@@ -121,6 +121,8 @@ class Machine:
 
         async def work() -> None:
             try:
+                if node.gate.is_recovering():  # As the doors of a real one do.
+                    raise NoAnswer("connection reset")
                 result = await question(node)
             except Exception as error:
                 if not answer.done():
