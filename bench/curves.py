@@ -61,8 +61,9 @@ def curves(title: str, shown: Sequence[Curve]) -> str:
         parts += [
             f'<polyline points="{_path(bound)}" fill="none" stroke="{curve.colour}" stroke-dasharray="4 3"/>',
             f'<polyline points="{_path(measured)}" fill="none" stroke="{curve.colour}" stroke-width="2"/>',
-            _label(*bound[-1], f"{curve.name}: at most", curve.colour),
-            _label(*measured[-1], f"{curve.name}: mean, worst", curve.colour),
+            # One a little above its line, the other below: of two curves they would else meet.
+            _label(*bound[-1], -4, f"{curve.name}: at most", curve.colour),
+            _label(*measured[-1], 12, f"{curve.name}: mean, worst", curve.colour),
         ]
         for (left, middle), point in zip(measured, curve.measured, strict=True):
             parts += [
@@ -77,5 +78,5 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.0f},{y:.1f}" for x, y in points)
 
 
-def _label(x: float, y: float, text: str, colour: str) -> str:
-    return f'<text x="{x + 12:.0f}" y="{y + 4:.1f}" fill="{colour}">{escape(text)}</text>'
+def _label(x: float, y: float, lower: float, text: str, colour: str) -> str:
+    return f'<text x="{x + 12:.0f}" y="{y + lower:.1f}" fill="{colour}">{escape(text)}</text>'
