@@ -213,9 +213,13 @@ class Workload:
             if machine.host is None:
                 machine.start()
         self._healed_at = self.cluster.loop.now
+        await self._settle()
+
+    async def _settle(self) -> None:
+        began = self.cluster.loop.now
         while not self._is_settled():
-            if self.cluster.loop.now - self._healed_at > HEAL_S:
-                raise Violation(f"not settled {HEAL_S} s after the heal: {self._state()}")
+            if self.cluster.loop.now - began > HEAL_S:
+                raise Violation(f"not settled within {HEAL_S} s: {self._state()}")
             await asyncio.sleep(0.05)
 
     def _nodes(self) -> list[Node]:
@@ -244,8 +248,6 @@ class Workload:
     async def _check_end(self) -> int:
         """Every key reads the same through every node, and as it should; the counts are exact. Returns how many
         exist."""
-        for node in self._nodes():
-            node.check()
         live = 0
         for key, register in self.registers.items():
             values = set()
@@ -258,9 +260,12 @@ class Workload:
             if not values <= register.possible:
                 raise Violation(f"{key!r} is {values!r} in the end; possible: {register.possible!r}")
             live += values != {None}
+        await self._settle()  # A change that waited for a promise to become void may have begun meanwhile.
         counted = sum(node.key_count for node in self._nodes())
         if counted != live:
             raise Violation(f"{counted} keys are counted, {live} can be read")
+        for node in self._nodes():
+            node.check()
         return live
 
     async def _change_in_peace(self, live: int) -> None:
