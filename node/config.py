@@ -37,6 +37,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A peer that says nothing for so long is passed over until it answers something sent later."""
     standstill_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
+    late_s: float = 1.0
+    """What a client has sent may be this late, but not more: it waits for 2 s, then does the same elsewhere."""
     unreachable_s: float = 1.0
     """A coordinator gives a node this long, twice `silence_s`: it may be in the middle of its own start or
     standstill."""

@@ -10,8 +10,8 @@ Whoever asks whether the gate is open thereby shows that the process runs, so a 
 itself for paused.
 
 What had piled up at the node's doors by then is not executed: its senders may have given up on it long ago, and done
-the same elsewhere. Links to other nodes are reset, and so is every client whose request arrives before the gate is open
-again (`is_recovering`).
+the same elsewhere. Links to other nodes are reset. Clients are more patient than nodes; but after a standstill that was
+long for them too, whoever's request arrives before the gate is open again is reset as well (`is_recovering`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ HELLOS_MAX = 16
 
 
 RECOVERY_S = 0.02
-"""At least this long after a standstill, requests are taken for old: time to read what had piled up, however few there
-are to ask."""
+"""At least this long after a long standstill, requests are taken for old: time to read what had piled up, however few
+there are to ask."""
 
 
 class Gate:
@@ -56,14 +56,15 @@ class Gate:
     def is_open(self) -> bool:
         """Whether this node may act as an owner now. Call it before every act."""
         now = self._time.monotonic()
-        if now - self._ran_at > self._config.standstill_s:
+        stood_still_s, self._ran_at = now - self._ran_at, now
+        if stood_still_s > self._config.standstill_s:
+            self._is_recovering |= stood_still_s > self._config.late_s
             self._stood_still()
-        self._ran_at = now
         return self._open.is_set() and not self._views.is_behind
 
     def is_recovering(self) -> bool:
-        """Whether this node stood still, and has not asked around yet. Call it before anything that a client has sent
-        is looked at."""
+        """Whether this node stood still for long, and has not asked around yet. Call it before anything that a client
+        has sent is looked at."""
         return not self.is_open() and self._is_recovering
 
     async def opened(self, deadline: float) -> bool:
@@ -109,7 +110,6 @@ class Gate:
     def _stood_still(self) -> None:
         log.warning("this process stood still: asking the other nodes before serving on")
         self._open.clear()
-        self._is_recovering = True
         self._ask.set()
         self._transport.reset()
 

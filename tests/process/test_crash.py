@@ -119,7 +119,7 @@ async def test_process_paused_node_does_not_execute_what_piled_up(
     clients = [await connect() for _ in range(20)] if connected else []
     await eventually(partial(http.get, a, "k"), "the connections are accepted")
     processes[a].signal(signal.SIGSTOP)
-    await asyncio.sleep(1.0)  # The pause: longer than what makes a standstill.
+    await asyncio.sleep(1.5)  # The pause: long for clients.
     clients = clients or [await connect() for _ in range(20)]
     for _, writer in clients:
         writer.write(request)
