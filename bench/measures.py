@@ -99,6 +99,40 @@ def speed(scale: Scale, directory: Path) -> Iterator[Figure]:
         yield from _compared(lane, samples)
 
 
+def copies(scale: Scale, directory: Path) -> Iterator[Figure]:
+    """GET and PUT at one of two nodes that hold the same, as shares of what a node alone does."""
+    alone_address, one_address, other_address = free_addresses(3)
+    pair = f"{one_address},{other_address}"
+    keys = [f"key-{number:016d}" for number in range(KEYS)]
+    for name in ("alone", "one", "other"):
+        (directory / name).mkdir()
+        fill(directory / name, keys, VALUE)
+    with ExitStack() as stack:
+        alone = stack.enter_context(
+            server("node", alone_address, node_env(alone_address, directory / "alone"), KEY_COUNT)
+        )
+        one, _ = (
+            stack.enter_context(
+                server("node", address, {**node_env(pair, directory / name), "REPL_FACTOR": "2"}, KEY_COUNT)
+            )
+            for address, name in ((one_address, "one"), (other_address, "other"))
+        )
+        body = f'{{"value":{VALUE}}}'
+        lanes = [
+            Lane("GET of one copy", alone, None),
+            Lane("GET of two copies", one, None, "GET of one copy", 0.95),
+            Lane("durable PUT of one copy", alone, body),
+            Lane("durable PUT of two copies", one, body, "durable PUT of one copy", 0.5),
+        ]
+        one.serving_after(f"/kvs/keys/{keys[-1]}")
+        samples: dict[str, list[Sample]] = {lane.name: [] for lane in lanes}
+        for _ in range(scale.rounds):
+            for lane in lanes:
+                samples[lane.name].append(_sample(lane, keys, scale))
+    for lane in lanes:
+        yield from _compared(lane, samples)
+
+
 def many_keys(scale: Scale, directory: Path) -> Iterator[Figure]:
     """Memory and restart of a node with very many keys of 20 bytes."""
     (address,) = free_addresses(1)
@@ -150,6 +184,7 @@ def handover(scale: Scale, directory: Path) -> Iterator[Figure]:
 
 MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "speed": speed,
+    "copies": copies,
     "many-keys": many_keys,
     "handover": handover,
 }

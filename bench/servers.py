@@ -18,9 +18,10 @@ from pathlib import Path
 
 import uvloop
 
+from node.batch import Batch
 from node.disk import open_engine
 from node.records import Record, make_version
-from node.store import Batch, Store
+from node.store import Store
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent

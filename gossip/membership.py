@@ -116,12 +116,12 @@ class Membership(Mapping[Address, Member]):
 
     # What this node says about itself
 
-    def update(self, settled_epoch: int, key_count: int) -> None:
+    def update(self, settled_epoch: int, key_count: int, stable: int = 0) -> None:
         """Writes the own record anew, under the next version, if this changes it."""
         own = self.own
-        if (own.settled_epoch, own.key_count) != (settled_epoch, key_count):
+        if (own.settled_epoch, own.key_count, own.stable) != (settled_epoch, key_count, stable):
             self._records[self._address] = replace(
-                own, version=own.version + 1, settled_epoch=settled_epoch, key_count=key_count
+                own, version=own.version + 1, settled_epoch=settled_epoch, key_count=key_count, stable=stable
             )
 
     def _go_above(self, incarnation: int) -> None:

@@ -56,6 +56,8 @@ class Record(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
     """The newest view epoch for which the node has nothing left to hand over and nothing left to take."""
     key_count: Count
     """Live keys that the node owns."""
+    stable: Count = 0
+    """All that the node took as an owner up to this clock reading is on all owners; 0: it cannot say."""
 
     @property
     def rank(self) -> tuple[int, int]:

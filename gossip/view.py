@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import msgspec
 import xxhash
 
-T = TypeVar("T", str, int)
+T = TypeVar("T", int, tuple[str, bool])
 
 ADDRESSES_KEPT = 16_384
 """Addresses parsed that are remembered: more than nodes are ever heard of, and every message names some of them."""
@@ -118,9 +118,9 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     shards: tuple[tuple[Address, ...], ...]
     table: bytes
     """For each partition the index of its shard, as a big-endian 16-bit number."""
-    donors: tuple[tuple[Address, bytes], ...]
-    """Ascending by address: earlier owners that may still hold keys, each with its partitions (ascending, 16 bits
-    each)."""
+    donors: tuple[tuple[Address, bool, bytes], ...]
+    """Ascending: earlier owners that may still hold keys; whether of what no other one has; of which partitions
+    (ascending, 16 bits each)."""
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -172,9 +172,9 @@ def check_view(view: View) -> None:
     _demand(len(set(addresses)) == len(addresses), "an address stands in two places")
     _demand(partitions > 0 and len(view.table) % 2 == 0, "no partitions")
     _demand(max(_numbers(view.table)) < len(view.shards), "a partition without a shard")
-    donors = [address for address, _ in view.donors]
-    _demand(_ascends(donors), "donors out of order")
-    for _, held in view.donors:
+    donors = [address for address, *_ in view.donors]
+    _demand(_ascends([(address, alone) for address, alone, _ in view.donors]), "donors out of order")
+    for *_, held in view.donors:
         _demand(len(held) % 2 == 0 and len(held) > 0, "a donor of nothing")
         _demand(
             _ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range"

@@ -21,6 +21,7 @@ from node.errors import NotFound, PeerFault, RequestFault
 from node.node import Node
 from node.wire import AskStatus, Status
 from ring.hashing import PARTITIONS
+from ring.placement import Shard
 
 COUNT_S = 1.0
 """How long a replica may take to say how many keys it has, until the last gossiped figure is used instead."""
@@ -69,7 +70,7 @@ class AdminApi:
             {
                 "message": "Shard information retrieved successfully",
                 "shard-id": shard_id,
-                "key-count": await self._key_count_of(replicas[0]),
+                "key-count": await self._key_count_of(replicas),
                 "replicas": replicas,
             }
         )
@@ -94,6 +95,7 @@ class AdminApi:
         return _reply(
             {"message": "Status retrieved successfully", "address": self._address}
             | _view_fields(view)
+            | {"data-digest": f"{self._node.digest:016x}"}
             | {"state": "settled" if self._node.sync.is_settled() else "moving", "nodes": nodes}
         )
 
@@ -177,23 +179,32 @@ class AdminApi:
 
     def _replicated(self, settled: Settled) -> list[dict[str, Any]]:
         return [
-            {"shard-id": _id(shard), "key-count": self._count(replicas[0], settled.key_counts), "replicas": replicas}
+            {"shard-id": _id(shard), "key-count": self._count_of_shard(replicas, settled), "replicas": replicas}
             for shard, replicas in enumerate(settled.view.shards)
         ]
+
+    def _count_of_shard(self, replicas: Shard, settled: Settled) -> int:
+        """Of any replica that could be reached: they are alike."""
+        reached = (replica for replica in replicas if replica in settled.key_counts)
+        return self._count(next(reached, replicas[0]), settled.key_counts)
 
     def _count(self, node: Address, counts: Mapping[Address, int]) -> int:
         return counts[node] if node in counts else self._gossiped_count(node)
 
-    async def _key_count_of(self, node: Address) -> int:
-        if node == self._address:
+    async def _key_count_of(self, replicas: Shard) -> int:
+        """This node's own, if it is one of them; else all are asked, for one may be silent."""
+        if self._address in replicas:
             return self._node.key_count
+        answers = await asyncio.gather(*map(self._ask_key_count, replicas))
+        return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
+
+    async def _ask_key_count(self, node: Address) -> int | None:
         try:
             async with asyncio.timeout(COUNT_S):
                 answer = await self._node.transport.call(node, AskStatus(), self._node.views.stamp, COUNT_S)
         except (PeerFault, TimeoutError):
-            return self._gossiped_count(node)
-        assert isinstance(answer, Status)
-        return answer.key_count
+            return None
+        return answer.key_count if isinstance(answer, Status) else None
 
     def _gossiped_count(self, node: Address) -> int:
         member = self._node.gossip.members.get(node)

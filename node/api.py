@@ -4,8 +4,8 @@ Bodies are put together from the texts of the contract, so that a value travels 
 numbers keep their digits. A key is taken from the raw path and decoded once; decoded twice, as routers do it, two keys
 would be one.
 
-A request may carry a causal context. While a key lives on one node, every write is on all its owners when it is
-acknowledged, so the empty context covers all that a client has seen, and no other has ever been given out.
+A request may carry a causal context; then, and only then, each of its answers but 503 carries one too. One that this
+store did not make gets none back.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
+from node.context import EMPTY, BadContext, Context, to_json
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable
 from node.replica import Outcome, Replica
-from node.wire import Nothing, Value, Wrote
+from node.wire import Nothing, Unsatisfied, Value, Wrote
 
 KEY_CHARACTERS_MAX = 50
 VALUE_BYTES_MAX = 1024 * 1024
@@ -38,6 +39,7 @@ UPDATED = b'"message":"Updated successfully","replaced":true'
 RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
 DELETED = b'"doesExist":true,"message":"Deleted successfully"'
 MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
+UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
 
 
 class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
@@ -50,7 +52,6 @@ class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 NO_BODY = DataBody()
-EMPTY_CONTEXTS: tuple[Any, ...] = (msgspec.UNSET, None, "", "{}", {})
 
 _log = logging.getLogger(__name__)
 _data_bodies = msgspec.json.Decoder(DataBody)
@@ -111,7 +112,7 @@ class DataApi:
         if method != "GET" or data or key.fault is not None:
             return None
         value = self._replica.read_here(key.raw)
-        return None if value is None else _found(value, None, NO_BODY)
+        return None if value is None else _found(value, None, None)
 
     async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
         """The answer to GET, PUT or DELETE with the body `data`; a fault is rendered with what the context demands."""
@@ -126,45 +127,59 @@ class DataApi:
 
     async def _get(self, key: Key, body: DataBody) -> HttpAnswer:
         if key.fault == "Key is too long":
-            return _reply(404, MISSING % b"GET", None, body)
-        self._demand_valid(key, body)
-        outcome = await self._replica.read(key.raw)
+            return _reply(404, MISSING % b"GET", None, self._context(body))
+        self._demand_valid(key)
+        outcome = await self._replica.read(key.raw, self._context(body))
+        if isinstance(outcome.answer, Unsatisfied):
+            return _reply(400, UNSATISFIED % b"GET", outcome.served_by, outcome.context)
         assert isinstance(outcome.answer, Value)
-        return _found(outcome.answer, outcome.served_by, body)
+        return _found(outcome.answer, outcome.served_by, outcome.context)
 
     async def _put(self, key: Key, body: DataBody) -> HttpAnswer:
         if isinstance(body.value, msgspec.UnsetType):
             raise RequestFault("Value is missing")
-        self._demand_valid(key, body)
+        self._demand_valid(key)
+        context = self._context(body)
         value = bytes(body.value)
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge("Value is too large")
-        outcome = await self._replica.write(key.raw, value)
+        outcome = await self._replica.write(key.raw, value, context)
         assert isinstance(outcome.answer, Wrote)
         if outcome.answer.replaced:
-            return _reply(200, UPDATED, outcome.served_by, body)
-        return _reply(201, ADDED, outcome.served_by, body)
+            return _reply(200, UPDATED, outcome.served_by, outcome.context)
+        return _reply(201, ADDED, outcome.served_by, outcome.context)
 
     async def _delete(self, key: Key, body: DataBody) -> HttpAnswer:
         if key.fault == "Key is too long":
-            return _reply(404, MISSING % b"DELETE", None, body)
-        self._demand_valid(key, body)
-        outcome = await self._replica.write(key.raw, None)
-        return _deleted(outcome, body)
+            return _reply(404, MISSING % b"DELETE", None, self._context(body))
+        self._demand_valid(key)
+        outcome = await self._replica.write(key.raw, None, self._context(body))
+        return _deleted(outcome)
 
-    def _demand_valid(self, key: Key, body: DataBody) -> None:
+    def _demand_valid(self, key: Key) -> None:
         if key.fault is not None:
             raise RequestFault(key.fault)
-        if body.causal_context not in EMPTY_CONTEXTS or body.causal_context is False:
-            raise RequestFault("Malformed causal context")
+
+    def _context(self, body: DataBody) -> Context | None:
+        """What the request's context demands; None if it has none. Raises RequestFault."""
+        if not body.has_context:
+            return None
+        try:
+            return self._replica.take_context(body.causal_context)
+        except BadContext:
+            raise RequestFault("Malformed causal context") from None
 
     def _context_of(self, key: Key, body: DataBody, fault: RequestFault) -> dict[str, Any]:
         """With a context, a refused key or value of another shard names the node that it belongs to."""
         if not body.has_context or fault.error == "Malformed causal context":
             return {}
-        owner = self._replica.owner(key.raw)
-        foreign = fault.status == 400 and owner != self._address
-        return ({"address": owner} if foreign else {}) | {"causal-context": {}}
+        try:
+            context = self._context(body)
+        except RequestFault:
+            context = EMPTY  # It covers nothing, whatever else is wrong.
+        owners = self._replica.owners(key.raw)
+        foreign = fault.status == 400 and self._address not in owners
+        return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
 
 
 async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
@@ -217,21 +232,24 @@ def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
     return render_fault(method, InternalFault("Internal error"))
 
 
-def _found(value: Value, served_by: Address | None, body: DataBody) -> HttpAnswer:
+def _found(value: Value, served_by: Address | None, context: Context | None) -> HttpAnswer:
     if value.value is None:
-        return _reply(404, MISSING % b"GET", served_by, body)
-    return _reply(200, RETRIEVED + value.value, served_by, body)
+        return _reply(404, MISSING % b"GET", served_by, context)
+    return _reply(200, RETRIEVED + value.value, served_by, context)
 
 
-def _deleted(outcome: Outcome, body: DataBody) -> HttpAnswer:
-    if isinstance(outcome.answer, Nothing):
-        return _reply(404, MISSING % b"DELETE", outcome.served_by, body)
-    return _reply(200, DELETED, outcome.served_by, body)
+def _deleted(outcome: Outcome) -> HttpAnswer:
+    match outcome.answer:
+        case Unsatisfied():
+            return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
+        case Nothing():
+            return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
+    return _reply(200, DELETED, outcome.served_by, outcome.context)
 
 
-def _reply(status: int, fields: bytes, served_by: Address | None, body: DataBody) -> HttpAnswer:
+def _reply(status: int, fields: bytes, served_by: Address | None, context: Context | None) -> HttpAnswer:
     if served_by is not None:
         fields += b',"address":' + _encode(served_by)
-    if body.has_context:
-        fields += b',"causal-context":{}'
+    if context is not None:
+        fields += b',"causal-context":' + _encode(to_json(context))
     return HttpAnswer(status, b"{" + fields + b"}")

@@ -71,6 +71,11 @@ class HybridClock:
         """The highest reading given or seen; goes along with every message."""
         return self._reading
 
+    @property
+    def latest(self) -> int:
+        """The highest reading that can be right; whatever is above must not spread."""
+        return (self._time.wall_ms() + LEAD_MS_MAX + 1 << 16) - 1
+
     def observe(self, reading: int) -> None:
         """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
         if reading <= self._reading:
@@ -100,7 +105,7 @@ class HybridClock:
         return make_version(self._beyond, self._store_id)
 
     def _is_absurd(self, reading: int) -> bool:
-        return (reading >> 16) - self._time.wall_ms() > LEAD_MS_MAX
+        return reading > self.latest
 
     def _complain(self) -> None:
         now = self._time.monotonic()

@@ -33,8 +33,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     answer_s: float = 1.9
     """When a client is answered whatever still hangs. After `request_s`, so that a call without an answer ends first,
     and takes its dead link with it."""
-    silence_s: float = 0.5
+    silence_s: float = 0.45
     """A peer that says nothing for so long is passed over until it answers something sent later."""
+    attempt_s: float = 0.6
+    """How long an owner may take to answer before another one is asked: an owner that waits for a silent peer of its
+    own still comes in time."""
+    beat_s: float = 0.1
+    """Between two heartbeats to a co-owner."""
+    lease_s: float = 0.4
+    """How long a co-owner's "you have everything" counts, from the moment it was asked."""
+    owing_s: float = 0.1
+    """A co-owner that owes a confirmation for so long does not have everything."""
+    stable_every_s: float = 1.0
+    """Between two announcements of what is on all owners. Each is a durable write, and news for the gossip."""
+    stable_lag_s: float = 2.0
+    """How old a clock reading is that is announced; above `answer_s`, so that no request is refused for its age."""
     standstill_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     late_s: float = 1.0
@@ -111,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             promise_s=2.0,
             settle_poll_s=0.01,
             redial_s=0.02,
+            stable_every_s=0.1,
             handoff_retry_s=0.05,
         )
 

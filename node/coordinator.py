@@ -160,7 +160,7 @@ class Coordinator:
     async def progress(self) -> dict[Address, Status | None]:
         """Where each node of the view and each donor stands; None where it cannot be reached."""
         view = self._views.current
-        nodes = view.nodes | {donor for donor, _ in view.donors}
+        nodes = view.nodes | {donor for donor, *_ in view.donors}
         statuses = await self._statuses(nodes)
         return {node: statuses.get(node) for node in sorted(nodes)}
 
@@ -181,7 +181,7 @@ class Coordinator:
     async def _attempt(self, target: Target) -> Change:
         """One try at bringing `target` in force. Raises _Again if it was built on sand."""
         old = self._views.current
-        nodes = old.nodes | {donor for donor, _ in old.donors} | target.nodes
+        nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
         self._demand_native(target, foreign)

@@ -38,9 +38,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import lmdb
 
+from node.batch import Batch, EngineFactory, Transaction
 from node.data_dir import MAP_BYTES_FIRST, DataDir
 from node.errors import StorageFault
-from node.store import Batch, EngineFactory, Transaction
 
 T = TypeVar("T")
 

@@ -9,20 +9,46 @@ that a donor has finished would wait for a dead node that has nothing left to sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from enum import IntEnum
+from typing import NamedTuple
 
 from gossip.view import Address, View
 from ring.hashing import unpack
 from ring.ring import Ring
 
-Pending: TypeAlias = dict[int, frozenset[Address]]
-"""For each partition with donors that have not finished: those donors."""
+
+class Kind(IntEnum):
+    """What is missing if a donor cannot be heard."""
+
+    ALONE = 0
+    """It may hold what nobody else has."""
+    COPY = 1
+    """It was an owner together with others, any one of which will do."""
+    COVERED = 2
+    """One of those others has been heard."""
 
 
-def pending_under(
-    new: View, new_ring: Ring, old: View, pending: Mapping[int, frozenset[Address]], me: Address
-) -> Pending:
-    """What an owner that held `old`, with `pending`, must wait for under `new`.
+class Row(NamedTuple):
+    partition: int
+    donor: Address
+    kind: Kind
+
+
+class Change(NamedTuple):
+    """Of a list of donors, on disk and in memory alike."""
+
+    put: Sequence[Row] = ()
+    cover: Sequence[tuple[int, Address]] = ()
+    """(partition, donor) of those that are covered now, as far as they are still there."""
+    remove: Sequence[tuple[int, Address]] = ()
+
+
+NO_CHANGE = Change()
+NONE: Mapping[Address, Kind] = {}
+
+
+def rows_under(new: View, new_ring: Ring, old: View, old_ring: Ring, donors: Donors, me: Address) -> list[Row]:
+    """What an owner that held `old`, with `donors`, must wait for under `new`.
 
     Where `new` was built on `old`, its coordinator has named the donors, and one that is not in the view nor named any
     more is passed over: should it return, it announces itself. Otherwise the views between them are unknown, and so is
@@ -30,60 +56,68 @@ def pending_under(
     """
     owned = frozenset(new_ring.partitions_of(me))
     if new.base != old.stamp:
-        everybody = (old.nodes | new.nodes | {address for address, _ in new.donors}) - {me}
-        return dict.fromkeys(sorted(owned), everybody) if everybody else {}
-    under: dict[int, frozenset[Address]] = {}
-    for partition in sorted(owned & pending.keys()):
-        if kept := pending[partition] & new.nodes - {me}:
-            under[partition] = kept
-    for address, partitions in new.donors:
-        if address != me:
-            named = frozenset((address,))
-            for partition in sorted(owned.intersection(unpack(partitions))):
-                under[partition] = under.get(partition, frozenset()) | named
-    return under
+        everybody = (old.nodes | new.nodes | {address for address, *_ in new.donors}) - {me}
+        return [Row(partition, donor, Kind.ALONE) for partition in sorted(owned) for donor in sorted(everybody)]
+    owned_before = frozenset(old_ring.partitions_of(me))
+    kinds: dict[tuple[int, Address], Kind] = {}
+    for donor, alone, partitions in new.donors:
+        for partition in owned.intersection(unpack(partitions)) if donor != me else ():
+            copy = Kind.COVERED if partition in owned_before else Kind.COPY
+            kinds[partition, donor] = min(kinds.get((partition, donor), copy), Kind.ALONE if alone else copy)
+    for partition, donor, kind in donors.rows():
+        if partition in owned and donor in new.nodes and donor != me:
+            kinds[partition, donor] = min(kinds.get((partition, donor), kind), kind)
+    return [Row(partition, donor, kind) for (partition, donor), kind in sorted(kinds.items())]
 
 
 class Donors:
     """The list in memory. Who changes it has changed the disk first."""
 
-    def __init__(self, rows: Iterable[tuple[int, Address]]) -> None:
-        self._pending: Pending = {}
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._pending: dict[int, Mapping[Address, Kind]] = {}
         self._by_donor: dict[Address, list[int]] | None = None
         """What `by_donor` last gave, until something changes."""
-        self.add(rows)
+        self.change(Change(put=tuple(rows)))
 
-    def of(self, partition: int) -> frozenset[Address]:
-        return self._pending.get(partition, frozenset())
+    def of(self, partition: int) -> Mapping[Address, Kind]:
+        return self._pending.get(partition, NONE)
 
-    @property
-    def pending(self) -> Mapping[int, frozenset[Address]]:
-        return self._pending
-
-    def rows(self) -> Iterator[tuple[int, Address]]:
-        return ((partition, donor) for partition, donors in self._pending.items() for donor in donors)
+    def rows(self) -> Iterator[Row]:
+        return (
+            Row(partition, donor, kind) for partition, donors in self._pending.items() for donor, kind in donors.items()
+        )
 
     def by_donor(self) -> Mapping[Address, Sequence[int]]:
         """The partitions that each donor may still hold keys of."""
         if self._by_donor is None:
             self._by_donor = {}
-            for partition, donor in self.rows():
+            for partition, donor, _ in self.rows():
                 self._by_donor.setdefault(donor, []).append(partition)
         return self._by_donor
 
-    def replace(self, pending: Pending) -> None:
-        self._by_donor = None
-        self._pending = pending
+    def finish(self, donor: Address, partitions: Iterable[int], put: Sequence[Row] = ()) -> Change:
+        """What changes when `donor` has been heard of these partitions to the end: it is no donor any more, and those
+        that were copies of it need not be heard."""
+        finished = [partition for partition in partitions if donor in self.of(partition)]
+        cover = [
+            (partition, other)
+            for partition in finished
+            if self.of(partition)[donor] is Kind.COPY
+            for other, kind in self.of(partition).items()
+            if other != donor and kind is Kind.COPY
+        ]
+        return Change(put, cover, [(partition, donor) for partition in finished])
 
-    def add(self, rows: Iterable[tuple[int, Address]]) -> None:
+    def change(self, change: Change) -> None:
         self._by_donor = None
-        for partition, donor in rows:
-            self._pending[partition] = self.of(partition) | {donor}
-
-    def remove(self, rows: Iterable[tuple[int, Address]]) -> None:
-        self._by_donor = None
-        for partition, donor in rows:
-            if left := self.of(partition) - {donor}:
+        for partition, donor, kind in change.put:
+            self._pending[partition] = {**self.of(partition), donor: kind}
+        for partition, donor in change.cover:
+            if donor in self.of(partition):
+                self._pending[partition] = {**self.of(partition), donor: Kind.COVERED}
+        for partition, donor in change.remove:
+            left = {other: kind for other, kind in self.of(partition).items() if other != donor}
+            if left:
                 self._pending[partition] = left
             else:
                 self._pending.pop(partition, None)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gossip.view import Address
 from node.clock import Time
@@ -47,6 +47,8 @@ class Gate:
         self._rng = rng
         self._transport = transport
         self._views = views
+        self.listeners: list[Callable[[], None]] = []
+        """Told of each standstill, before anything else is done after it."""
         self._open = asyncio.Event()
         self._ask = asyncio.Event()
         self._ask.set()
@@ -111,12 +113,14 @@ class Gate:
         log.warning("this process stood still: asking the other nodes before serving on")
         self._open.clear()
         self._ask.set()
+        for listener in self.listeners:
+            listener()
         self._transport.reset()
 
     def _whom_to_ask(self) -> Iterable[Address]:
         """Not only the nodes of the view: alone in it, this node would find nobody who knows that it was replaced. So
         those too that its environment names, and those that had a part in making the view."""
         view, donors = self._views.current, self._views.donors.by_donor().keys()
-        known = {*view.nodes, *self._config.view, *(donor for donor, _ in view.donors), view.coordinator} - {""}
+        known = {*view.nodes, *self._config.view, *(donor for donor, *_ in view.donors), view.coordinator} - {""}
         others = sorted(known - donors - {self._config.address})
         return [*donors, *self._rng.sample(others, min(HELLOS_MAX, len(others)))]

@@ -21,20 +21,16 @@ from gossip.view import Stamp
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
+from node.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Reply, decode_replies, encode
 from node.wire import (
-    FRAME_BYTES_MAX,
     Answer,
-    BadFrame,
-    Call,
-    CallFrame,
     Fetched,
+    Offer,
     Push,
-    Reply,
+    Replicate,
     Request,
     Value,
     Write,
-    decode_replies,
-    encode,
 )
 
 log = logging.getLogger(__name__)
@@ -223,7 +219,7 @@ def _is_large(queued: Call | Reply) -> bool:
         return len(message.value or b"") > LARGE
     if isinstance(message, Fetched):
         return len(message.record or b"") > LARGE
-    return isinstance(message, Push)
+    return isinstance(message, Push | Offer | Replicate)
 
 
 def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:

@@ -14,6 +14,8 @@ import random
 from collections.abc import Collection
 from typing import NamedTuple
 
+import xxhash
+
 import gossip.messages
 from gossip.core import Gossip, Output
 from gossip.loop import rounds
@@ -24,26 +26,34 @@ from node.config import Config
 from node.coordinator import Coordinator
 from node.errors import StorageFault
 from node.gate import Gate
+from node.owner import Owner
+from node.pairs import Pairs
 from node.replica import Replica
+from node.stability import Stability
 from node.store import Store
 from node.sync import Sync
+from node.transfer import Transfers
 from node.transport import Answering, Transport
 from node.views import Views
 from node.wire import (
     Adopt,
     Answer,
     AskStatus,
+    Beat,
     Claim,
+    Compare,
     CountKeys,
     Fetch,
     FetchView,
     Hello,
     Holding,
     KeyCounts,
+    Offer,
     Promise,
     Push,
     Read,
     Release,
+    Replicate,
     Request,
     Status,
     Unable,
@@ -98,13 +108,19 @@ class Node:
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
         self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.replica = Replica(config, time, self.clock, store, self.views, self.gate, self.transport)
-        self.sync = Sync(config, time, store, self.views, self.transport, self._clients_served)
+        self.pairs = Pairs(config, time, identity.store_id, store, self.views, self.gate, transport)
+        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, transport)
+        transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
+        self.sync = Sync(config, store, self.views, self.pairs, transport, transfers)
         self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
             config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
         )
+        self.stability = Stability(
+            config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
+        )
+        self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
         self._tasks = asyncio.TaskGroup()
         self.views.listeners.append(self._gossip_view)
 
@@ -118,7 +134,9 @@ class Node:
         everybody."""
         async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
             self._tasks.create_task(self.gate.run())
+            self._tasks.create_task(self.pairs.run())
             self._tasks.create_task(self.sync.run())
+            self._tasks.create_task(self.stability.run())
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -130,6 +148,14 @@ class Node:
         """The live keys that this node owns."""
         me, ring, store = self.config.address, self.views.ring, self._store
         return sum(store.stats(partition).live for partition in store.occupied if me in ring.owners(partition))
+
+    @property
+    def digest(self) -> int:
+        """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
+        owned = self.views.ring.partitions_of(self.config.address)
+        return xxhash.xxh3_64_intdigest(
+            b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
+        )
 
     def check(self, partitions: Collection[int] | None = None) -> None:
         """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and
@@ -143,7 +169,7 @@ class Node:
             assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
             assert self._store.view() == view, "the view in force is not the one on disk"
             forgotten = set(self.views.donors.rows()) - set(self._store.donors())
-            assert not forgotten, f"donors that a restart would forget: {forgotten}"
+            assert not forgotten, f"{len(forgotten)} donors would be forgotten by a restart, as {min(forgotten)}"
 
     # Other nodes
 
@@ -171,9 +197,17 @@ class Node:
     def _act(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
         match request:
             case Read() | Write():
-                return self.replica.serve(request, budget_s)
+                return self.owner.serve(request, budget_s)
             case Fetch(key):
-                return self.replica.fetch(key)
+                return self.owner.fetch(key)
+            case Beat():
+                return self.pairs.grant(sender, request)
+            case Replicate():
+                return self.pairs.replicate(sender, stamp, request)
+            case Compare():
+                return self.sync.compare(sender, request)
+            case Offer():
+                return self.sync.offer(request)
             case Push():
                 return self.sync.push(sender, stamp, request)
             case Holding():
@@ -227,7 +261,8 @@ class Node:
 
     def _start_round(self) -> None:
         view = self.views.current
-        self.gossip.update(view.epoch if self.sync.is_settled() else max(0, view.epoch - 1), self.key_count)
+        settled_epoch = view.epoch if self.sync.is_settled() else max(0, view.epoch - 1)
+        self.gossip.update(settled_epoch, self.key_count, self.stability.announced())
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
 
     def _do(self, output: Output) -> None:
@@ -255,4 +290,4 @@ class Node:
             log.error("cannot store incarnation %d: %s", incarnation, fault)
 
     def _clients_served(self) -> bool:
-        return self._time.monotonic() - self.replica.served_at < CLIENTS_RECENT_S
+        return self._time.monotonic() - self.owner.served_at < CLIENTS_RECENT_S

@@ -21,18 +21,13 @@ from gossip.view import Address, BadAddress, Stamp, parse_address
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import RequestFault, StorageFault
+from node.frames import FRAME_BYTES_MAX, BadFrame, Reply, ReplyFrame, decode_calls, encode
 from node.links import Link, reset_connection, take_frame
 from node.transport import Handler
 from node.wire import (
-    FRAME_BYTES_MAX,
     Answer,
-    BadFrame,
-    Reply,
-    ReplyFrame,
     Request,
     Unable,
-    decode_calls,
-    encode,
 )
 
 log = logging.getLogger(__name__)

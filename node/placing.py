@@ -1,6 +1,7 @@
 """From one view to the next: where the keys will live, and who may still hold them. Pure functions.
 
-The donors of a partition are its earlier owners, and whoever still had something for those, if it answered the
+The donors of a partition that gets a new owner are its earlier owners, those that remain included: the new one must not
+speak before it has heard one of them. So is, alone, whoever still had something for those, if it answered the
 coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
 old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
 down, and is not named again by the view after that. Should it return later still, it announces itself.
@@ -25,8 +26,8 @@ class Plan(NamedTuple):
     old_ring: Ring
     ring: Ring
     repl_factor: int | None
-    donors: Mapping[Address, Iterable[int]]
-    """The partitions of which each may hold keys."""
+    donors: Mapping[tuple[Address, bool], Iterable[int]]
+    """The partitions of which each may hold keys, and whether some that nobody else has."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -40,7 +41,9 @@ class Plan(NamedTuple):
         return partitions
 
     def view(self, old: View, epoch: int, coordinator: Address) -> View:
-        donors = tuple((address, pack(sorted(partitions))) for address, partitions in sorted(self.donors.items()))
+        donors = tuple(
+            (address, alone, pack(sorted(partitions))) for (address, alone), partitions in sorted(self.donors.items())
+        )
         return View(
             old.lineage_of_successor,
             epoch,
@@ -59,11 +62,14 @@ def plan_change(
     """The next view's content. `answered`: where those who will hear of the new view stand."""
     placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
     old_ring, new_ring = ring_of(old), Ring(placement)
-    donors: dict[Address, set[int]] = {}
+    donors: dict[tuple[Address, bool], set[int]] = {}
     for (sources, owners), partitions in regions(old_ring, new_ring).items():
+        gains = not set(owners) <= set(sources)
         for source in sources:
-            for address in {source, *_awaited_by(source, answered)} - set(owners):
-                donors.setdefault(address, set()).update(partitions)
+            if gains or source not in owners:
+                donors.setdefault((source, False), set()).update(partitions)
+        for address in set().union(*(_awaited_by(source, answered) for source in sources)) - set(sources):
+            donors.setdefault((address, True), set()).update(partitions)
     return Plan(placement, old_ring, new_ring, repl_factor, donors)
 
 

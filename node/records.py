@@ -1,7 +1,8 @@
 """What is kept of a key: its versions, and how a record of one stands on disk and in a transfer.
 
-A record is version (16 bytes), flags (1), value. It never says which key it is of: that is the place where it is kept.
-Versions are compared as bytes, so a batch can be compared with what is held without taking it apart.
+A record is version (16 bytes), flags (1), value; between flags and value, if a flag says so, the causal context that it
+was written with, after its length (2). It never says which key it is of: that is the place where it is kept. Versions
+are compared as bytes, so a batch can be compared with what is held without taking it apart.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ KEY_BYTES_MAX = 200
 """50 characters of at most 4 bytes each."""
 
 _VERSION = struct.Struct(">QQ")
-_TOMBSTONE, _REPLACED = 1, 2
+_LENGTH = struct.Struct(">H")
+_TOMBSTONE, _REPLACED, _CONTEXT = 1, 2, 4
 
 
 def make_version(clock: int, store_id: int) -> Version:
@@ -37,6 +39,8 @@ class Record(NamedTuple):
     """JSON text; None in a tombstone."""
     replaced: bool
     """Whether the write found a live value: what a repetition of the same write must be answered with."""
+    context: bytes = b""
+    """What whoever reads this depends on, as `node.context` encodes it; empty if it depends on nothing."""
 
     @property
     def live(self) -> bool:
@@ -44,15 +48,23 @@ class Record(NamedTuple):
 
     def encode(self) -> bytes:
         flags = _REPLACED * self.replaced + _TOMBSTONE * (self.value is None)
-        return b"%b%c%b" % (self.version, flags, self.value or b"")
+        if not self.context:
+            return b"%b%c%b" % (self.version, flags, self.value or b"")
+        length = _LENGTH.pack(len(self.context))
+        return b"%b%c%b%b%b" % (self.version, flags + _CONTEXT, length, self.context, self.value or b"")
 
 
 def decode_record(encoded: bytes) -> Record:
     """Raises ValueError if `encoded` is no record; from our own disk that cannot be."""
-    if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED:
+    if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT:
         raise ValueError("not a record")
-    flags = encoded[16]
-    return Record(encoded[:16], None if flags & _TOMBSTONE else encoded[17:], bool(flags & _REPLACED))
+    flags, context, start = encoded[16], b"", 17
+    if flags & _CONTEXT:
+        start = 19 + int.from_bytes(encoded[17:19])
+        context = encoded[19:start]
+        if not context or len(encoded) < start:
+            raise ValueError("not a record: its context is cut off")
+    return Record(encoded[:16], None if flags & _TOMBSTONE else encoded[start:], bool(flags & _REPLACED), context)
 
 
 def is_live(encoded: bytes) -> bool:

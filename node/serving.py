@@ -79,6 +79,7 @@ async def serving(config: Config, gossip_settings: Settings | None = None) -> As
             log.info("%s serves", config.address)
             yield Serving(node, life)
         finally:
+            node.pairs.stop()
             for server in servers:
                 server.close()
             await front.close()

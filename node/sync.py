@@ -1,78 +1,79 @@
-"""The one mover of keys: whoever holds keys of a partition that it does not own brings them to the owner, then forgets
-them.
+"""What there is to move, and when: whoever holds what others should have brings it to them, see `transfer`.
 
-This one rule makes every story end well: an old owner after a view change, a removed node that comes back, a newcomer
-that took writes under its own view, the loser of two rival views. A donor announces to each owner of which of its
-partitions it holds records; the announcement is complete, so it also says of which it holds none. It then pushes them
-in bounded batches, and drops what the owner has confirmed to have on disk: each record only if it is still the version
-that was sent, and only while the view is still the one under which it was confirmed. Dropped any earlier, a crash of
-the owner would lose the key; dropped under a newer view, this node might just have become the owner itself.
+One rule makes every story end well: *whoever holds keys of a partition that it does not own brings them to its owners,
+then forgets them*: an old owner after a view change, a removed node that comes back, a newcomer that took writes under
+its own view, the loser of two rival views. A donor announces to each owner of which of its partitions it holds records;
+the announcement is complete, so it also says of which it holds none.
 
-Everything can be repeated, and is, until nothing is left: merging keeps the newer version, so a batch that arrives
-twice changes nothing. A transfer resumes where it broke off, since what has been confirmed is gone here.
+A second one keeps copies alike: *whoever was never compared with a co-owner brings it what it may lack*, after a new
+view, a start, an emptied disk, or more writes than an outbox remembers. Until then it is a donor to it as well, if the
+view named it.
+
+Everything can be repeated, and is, until nothing is left.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
+from typing import TypeVar
 
 from gossip.view import Address, Stamp
-from node.clock import Time
 from node.config import Config
+from node.donors import Change, Kind, Row
 from node.errors import Fenced, PeerFault, StorageFault
-from node.records import decode_record, version_of
+from node.pairs import Pairs
+from node.records import decode_record
 from node.store import Store
+from node.transfer import Transfers
 from node.transport import Transport
 from node.views import Views
-from node.wire import Answer, Claim, Foreign, Holding, Owed, Push, Taken, Unable, ViewIs
+from node.wire import (
+    Answer,
+    Claim,
+    Compare,
+    Differing,
+    Foreign,
+    Holding,
+    Offer,
+    Owed,
+    Push,
+    Taken,
+    Unable,
+    ViewIs,
+    Wanted,
+)
 from ring.hashing import pack, partition_of, unpack
+from ring.placement import Shard
 from ring.ring import Ring
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TRANSFER_S = 2.0
-"""An owner that has not made a batch durable within this is taken for silent, and sent it again: long for a small batch
-on a slow disk, short for a link that went dead while a cut lasted."""
-
-
-class Batch(NamedTuple):
-    records: tuple[tuple[bytes, bytes], ...]
-    finished: tuple[int, ...]
-
 
 class Sync:
-    """`clients_served` tells whether this node has served clients a moment ago: transfers then leave them room."""
-
     def __init__(
-        self,
-        config: Config,
-        time: Time,
-        store: Store,
-        views: Views,
-        transport: Transport,
-        clients_served: Callable[[], bool],
+        self, config: Config, store: Store, views: Views, pairs: Pairs, transport: Transport, transfers: Transfers
     ) -> None:
         self._config = config
-        self._time = time
         self._store = store
         self._views = views
+        self._pairs = pairs
         self._transport = transport
-        self._clients_served = clients_served
-        self._misplaced: dict[Address, list[int]] = {}
+        self._transfers = transfers
+        self._misplaced: dict[Shard, list[int]] = {}
         self._misplaced_under: tuple[Ring, frozenset[int]] | None = None
         """What `_misplaced` was worked out from."""
         self._wake = asyncio.Event()
-        self._turn = asyncio.Lock()
         views.listeners.append(self._wake.set)
 
     # What there is to do
 
-    def misplaced(self) -> Mapping[Address, list[int]]:
-        """For each owner, its partitions of which this node, no owner itself, holds records."""
+    def misplaced(self) -> Mapping[Shard, list[int]]:
+        """By their owners, the partitions of which this node, no owner itself, holds records."""
         ring, occupied = self._views.ring, self._store.occupied
         if (
             self._misplaced_under is None
@@ -84,15 +85,25 @@ class Sync:
             for partition in sorted(occupied):
                 owners = ring.owners(partition)
                 if self._config.address not in owners:
-                    for owner in owners:
-                        self._misplaced.setdefault(owner, []).append(partition)
+                    self._misplaced.setdefault(owners, []).append(partition)
         return self._misplaced
 
+    def _unheard(self, owner: Address) -> list[int]:
+        """Of which of its partitions `owner` has not heard all that is here."""
+        if owner in self._pairs.out_of_step():
+            mine = self._views.ring.partitions_of(self._config.address)
+            return sorted(self._store.occupied.intersection(mine))
+        return next((partitions for owners, partitions in self.misplaced().items() if owner in owners), [])
+
     def handing(self) -> tuple[Owed, ...]:
-        """What this node has to hand over, by owner."""
+        """What this node has to hand over, by the first of its owners."""
         return tuple(
-            Owed(owner, len(partitions), sum(self._store.stats(partition).records for partition in partitions))
-            for owner, partitions in self.misplaced().items()
+            Owed(
+                owners[0],
+                len(partitions),
+                sum(self._store.stats(partition).records for partition in partitions),
+            )
+            for owners, partitions in self.misplaced().items()
         )
 
     def waiting(self) -> tuple[Owed, ...]:
@@ -100,11 +111,12 @@ class Sync:
         return tuple(Owed(donor, len(partitions), 0) for donor, partitions in self._views.donors.by_donor().items())
 
     def is_settled(self) -> bool:
-        """Nothing to hand over, and nobody to wait for but removed nodes that cannot be reached."""
+        """Nothing to hand over, nobody to wait for but removed nodes that cannot be reached, and each co-owner that can
+        be reached has what is here."""
         nodes = self._views.current.nodes
-        return not self.misplaced() and all(
-            donor not in nodes and self._transport.is_down(donor) for donor in self._views.donors.by_donor()
-        )
+        waits = any(donor in nodes or not self._transport.is_down(donor) for donor in self._views.donors.by_donor())
+        behind = any(not self._transport.is_down(peer) for peer in self._pairs.out_of_step())
+        return not self.misplaced() and not waits and not behind
 
     def check(self) -> None:
         """Raises AssertionError unless what is to be handed over is what is held and not owned."""
@@ -112,18 +124,21 @@ class Sync:
         foreign = {partition for partition in self._store.occupied if me not in ring.owners(partition)}
         assert foreign == set().union(*self.misplaced().values()), "what is misplaced is not what is not owned"
 
-    # The side of the donor
+    # The side that holds
 
     async def run(self) -> None:
-        """Hand over and claim, for as long as the node runs."""
-        transfers: dict[Address, asyncio.Task[None]] = {}
+        """Hand over, compare and claim, for as long as the node runs."""
+        under_way: dict[Shard | Address, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
-                transfers = {owner: task for owner, task in transfers.items() if not task.done()}
-                for owner, partitions in self.misplaced().items():
-                    if owner not in transfers:
-                        transfers[owner] = tasks.create_task(self._hand_over(owner, partitions))
+                under_way = {what: task for what, task in under_way.items() if not task.done()}
+                for owners, partitions in self.misplaced().items():
+                    if owners not in under_way:
+                        under_way[owners] = tasks.create_task(self._hand_over(owners, partitions))
+                for peer in self._pairs.to_compare():
+                    if peer not in under_way:
+                        under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._claim, self._views.donors.by_donor()))
                 try:
                     async with asyncio.timeout(self._config.handoff_retry_s):
@@ -131,65 +146,35 @@ class Sync:
                 except TimeoutError:
                     pass
 
-    async def _hand_over(self, owner: Address, partitions: list[int]) -> None:
-        """Bring `owner` what is here of its partitions; whatever interrupts this, the next round goes on."""
+    async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
+        """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""
         stamp = self._views.stamp
-        streams = [partitions[start :: self._config.handoff_streams] for start in range(self._config.handoff_streams)]
+        answers = await asyncio.gather(*(self._announce(owner, partitions, stamp) for owner in owners))
+        reached = {owner: answer for owner, answer in zip(owners, answers, strict=True) if answer is not None}
+        if reached and all(isinstance(answer, Taken) for answer in reached.values()):
+            await self._transfers.bring(list(reached), partitions, stamp, forget=True)
+
+    async def _announce(self, owner: Address, partitions: list[int], stamp: Stamp) -> Answer | None:
+        """Let `owner` know that there is something to come; None if it cannot be reached."""
         try:
-            if await self._ask(owner, Holding(pack(partitions)), stamp):
-                async with asyncio.TaskGroup() as tasks:
-                    for stream in streams:
-                        tasks.create_task(self._stream(owner, stream, stamp))
-        except* Fenced:
-            log.debug("the view changed during a transfer to %s", owner)
-        except* StorageFault as faults:
-            log.error("transfer to %s: %s", owner, faults.exceptions[0])
-
-    async def _stream(self, owner: Address, partitions: Iterable[int], stamp: Stamp) -> None:
-        for batch in self._batches(partitions):
-            async with self._turn if self._clients_served() else _NO_TURN:
-                began = self._time.monotonic()
-                if not await self._ask(owner, Push(batch.records, pack(batch.finished)), stamp):
-                    return
-                await self._store.drop(
-                    stamp, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
-                )
-                if self._clients_served():
-                    await asyncio.sleep(self._time.monotonic() - began)
-
-    def _batches(self, partitions: Iterable[int]) -> Iterator[Batch]:
-        """The records of `partitions` in batches of bounded size, each read when its turn has come."""
-        records: list[tuple[bytes, bytes]] = []
-        finished: list[int] = []
-        room = self._config.batch_bytes
-        for partition in partitions:
-            after: bytes | None = None
-            while found := self._store.scan(partition, after, room):
-                after = found[-1][0]
-                records += found
-                room -= sum(len(key) + len(record) for key, record in found)
-                if room <= 0:
-                    yield Batch(tuple(records), tuple(finished))
-                    records, finished, room = [], [], self._config.batch_bytes
-            finished.append(partition)
-        yield Batch(tuple(records), tuple(finished))
-
-    async def _ask(self, peer: Address, request: Holding | Push, stamp: Stamp) -> bool:
-        """Whether `peer` has taken what `request` brings it."""
-        try:
-            answer = await self._transport.call(peer, request, stamp, TRANSFER_S, bulk=True)
+            answer = await self._transport.call(owner, Holding(pack(partitions)), stamp, self._config.silence_s)
         except PeerFault as fault:
-            log.debug("transfer to %s: %s", peer, fault)
-            return False
+            log.debug("announcement to %s: %s", owner, fault)
+            return None
         if isinstance(answer, ViewIs):
-            await self._views.take(answer.view, peer)
-        return isinstance(answer, Taken)
+            await self._views.take(answer.view, owner)
+        return answer
+
+    async def _bring_up_to_date(self, peer: Address) -> None:
+        stamp, pair = self._views.stamp, self._pairs.start_comparison(peer)
+        if pair is not None and await self._transfers.bring([peer], self._unheard(peer), stamp, forget=False):
+            self._pairs.end_comparison(pair)
 
     def claim(self, owner: Address) -> Holding:
-        """Answer an owner: of which of its partitions are there records here?"""
-        return Holding(pack(self.misplaced().get(owner, [])))
+        """Answer an owner: of which of its partitions are there records here that it has not heard of?"""
+        return Holding(pack(self._unheard(owner)))
 
-    # The side of the owner
+    # The side that takes
 
     async def _claim(self, donor: Address) -> None:
         """Ask a donor for its announcement: it may hold nothing, and then would never speak."""
@@ -203,7 +188,8 @@ class Sync:
         if isinstance(refusal, Foreign):
             answer = Holding(b"")  # Another cluster's node has its address now.
         if isinstance(answer, Holding):
-            await self.announced(donor, stamp, answer)
+            with suppress(StorageFault):  # It will be claimed again.
+                await self.announced(donor, stamp, answer)
 
     async def announced(self, donor: Address, stamp: Stamp, holding: Holding) -> Answer:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold."""
@@ -212,49 +198,73 @@ class Sync:
             held = set(unpack(holding.partitions))
         except ValueError:
             return self._malformed(donor)
-        mine = set(self._views.ring.partitions_of(self._config.address))
-        if not held <= mine:
+        if not self._owns(held):
             return self._malformed(donor)
-        add = [(partition, donor) for partition in held if donor not in donors.of(partition)]
-        remove = [(partition, donor) for partition in donors.by_donor().get(donor, []) if partition not in held]
-        if add or remove:
-            return await self._durable(stamp, self._store.change_donors(stamp, add, remove), add, remove)
-        return Taken()
-
-    async def push(self, donor: Address, stamp: Stamp, push: Push) -> Answer:
-        """Take a donor's records, and forget about the donor where it has finished."""
+        # A co-owner names all that it holds until the end of a comparison; of what it is a donor, the view has said.
+        new = set() if donor in self._views.ring.co_owners(self._config.address) else held
+        put = [Row(partition, donor, Kind.ALONE) for partition in sorted(new) if donor not in donors.of(partition)]
+        gone = [partition for partition in donors.by_donor().get(donor, ()) if partition not in held]
+        change = donors.finish(donor, gone, put)
+        if not (change.put or change.remove):
+            return Taken()
         try:
-            records = [(partition_of(key), key, decode_record(record)) for key, record in push.records]
-            finished = [(partition, donor) for partition in unpack(push.finished)]
-        except ValueError:
-            return self._malformed(donor)
-        partitions = {*(partition for partition, *_ in records), *(partition for partition, _ in finished)}
-        if not all(self._views.ring.owns(self._config.address, partition) for partition in partitions):
-            return self._malformed(donor)
-        return await self._durable(stamp, self._store.merge(stamp, records, finished), (), finished)
-
-    async def _durable(
-        self,
-        stamp: Stamp,
-        written: Awaitable[None],
-        add: Sequence[tuple[int, Address]],
-        remove: Sequence[tuple[int, Address]],
-    ) -> Answer:
-        """Once a change to records and donors is durable, make it visible; the answer to who asked for it."""
-        try:
-            await written
+            await self._change(stamp, self._store.change_donors(stamp, change), change)
         except Fenced:
             return ViewIs(self._views.current.encoded)
-        except StorageFault:
-            return Unable()
-        if self._views.stamp == stamp:
-            self._views.donors.add(add)
-            self._views.donors.remove(remove)
         return Taken()
 
-    def _malformed(self, donor: Address) -> Answer:
-        log.error("%s announced or sent what does not belong here", donor)
+    async def push(self, sender: Address, stamp: Stamp, push: Push) -> Answer:
+        """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
+        try:
+            records = [(partition_of(key), key, decode_record(record)) for key, record in push.records]
+            finished = unpack(push.finished)
+        except ValueError:
+            return self._malformed(sender)
+        if not self._owns({partition for partition, *_ in records}):
+            return self._malformed(sender)
+        change = self._views.donors.finish(sender, finished)
+        try:
+            merged = self._store.merge(stamp, records, {sender}, change)
+            await self._pairs.everywhere(await self._change(stamp, merged, change), but={sender})
+        except Fenced:
+            return ViewIs(self._views.current.encoded)
+        return Taken()
+
+    async def _change(self, stamp: Stamp, written: Awaitable[T], change: Change) -> T:
+        """Once `written` is durable, make visible what it changes of the donors. Raises Fenced, StorageFault."""
+        result = await written
+        if self._views.stamp == stamp:
+            self._views.donors.change(change)
+        return result
+
+    def compare(self, sender: Address, compare: Compare) -> Answer:
+        try:
+            partitions = unpack(compare.partitions)
+        except ValueError:
+            return self._malformed(sender)
+        if not self._owns(partitions) or len(compare.digests) != 8 * len(partitions):
+            return self._malformed(sender)
+        empty: list[int] = []
+        different: list[int] = []
+        for place, partition in enumerate(partitions):
+            stats = self._store.stats(partition)
+            if not stats.records:
+                empty.append(partition)
+            elif stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
+                different.append(partition)
+        return Differing(pack(empty), pack(different))
+
+    def offer(self, offer: Offer) -> Answer:
+        wanted: list[int] = []
+        for index, (key, version) in enumerate(offer.versions):
+            held = self._store.get(partition_of(key), key)
+            if held is None or held.version < version:
+                wanted.append(index)
+        return Wanted(pack(wanted))
+
+    def _owns(self, partitions: Iterable[int]) -> bool:
+        return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)
+
+    def _malformed(self, sender: Address) -> Answer:
+        log.error("%s sent what does not belong here", sender)
         return Unable()
-
-
-_NO_TURN: contextlib.nullcontext[None] = contextlib.nullcontext()

@@ -25,11 +25,12 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from gossip.view import Address, BadView, Stamp, View, decode_view
+from node.batch import Batch
 from node.clock import Time
 from node.config import Config
-from node.donors import Donors, pending_under
+from node.donors import Change, Donors, rows_under
 from node.errors import PeerLost, PeerRefused, StorageFault
-from node.store import Batch, Store
+from node.store import Store
 from node.transport import Transport
 from node.wire import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
 from ring.placement import Placement, first_placement
@@ -173,17 +174,14 @@ class Views:
                 return None
             if view.epoch < promisee.epoch:
                 return Busy(*promisee)
-            pending = pending_under(view, ring, self.current, self.donors.pending, self._config.address)
-            old_rows = list(self.donors.rows())
+            rows = rows_under(view, ring, self.current, self.ring, self.donors, self._config.address)
+            gone = [(partition, donor) for partition, donor, _ in self.donors.rows()]
 
             def job(batch: Batch) -> None:
                 batch.enter(view)
                 batch.set("promise", msgspec.msgpack.encode(NOBODY))
-                for partition, donor in old_rows:
-                    batch.remove_donor(partition, donor)
-                for partition, donors in pending.items():
-                    for donor in donors:
-                        batch.add_donor(partition, donor)
+                batch.change_donors(Change(remove=gone))
+                batch.change_donors(Change(put=rows))
 
             await self._store.submit(job)
             if view.epoch == 0:
@@ -191,7 +189,7 @@ class Views:
             self._promisee = NOBODY
             self.is_behind = False
             self.current, self.ring = view, ring
-            self.donors.replace(pending)
+            self.donors = Donors(rows)
         log.info("view %s: %d nodes, %d shards", view.stamp, len(view.nodes), len(view.shards))
         for listener in self.listeners:
             listener()

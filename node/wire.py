@@ -1,37 +1,24 @@
 """What nodes say to each other: frozen, typed messages in msgpack, validated once, here.
 
-A *call* carries the stamp of its sender's view and gets one answer; a *cast* is a gossip message that gets none.
-Everything that was queued in one turn of the event loop travels in one frame, with the sender's clock. Garbage raises
-`BadFrame`, and never anything else.
+A *call* is a request and gets one answer; a *cast* is a gossip message that gets none. How they travel is told by
+`frames`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
-import gossip.messages
-from gossip.view import Address, BadAddress, Stamp
-from node.clock import CLOCK_MAX
+from gossip.view import Address, Stamp
+from node.context import Context
 from node.records import KEY_BYTES_MAX, Version
-
-T = TypeVar("T")
 
 Key = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 Stamped = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
 Partitions: TypeAlias = bytes
 """Partition numbers, packed by `ring.hashing.pack`."""
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
-Reading = Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
-"""Of a clock. Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
-
-FRAME_BYTES_MAX = 8 * 1024 * 1024
-"""Of one frame: a value of 1 MiB and a transfer's batch are far below."""
-
-
-class BadFrame(ValueError):
-    """The bytes are not a frame of this protocol."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -39,11 +26,13 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Whether a receiver may act on the message whatever view its sender holds."""
 
 
-# Data: asked of an owner of the key.
+# Data: asked of an owner of the key. `context`: what the client depends on, None if it does not ask for that; in an
+# answer, what it depends on now.
 
 
 class Read(_Message, frozen=True, tag=1):
     key: Key
+    context: Context | None = None
 
 
 class Write(_Message, frozen=True, tag=2):
@@ -52,26 +41,32 @@ class Write(_Message, frozen=True, tag=2):
     key: Key
     version: Stamped
     value: bytes | None
+    context: Context | None = None
 
 
 class Value(_Message, frozen=True, tag=3):
     """Answers Read: the JSON text, None if the key does not exist."""
 
     value: bytes | None
+    context: Context | None = None
 
 
 class Wrote(_Message, frozen=True, tag=4):
     """Answers Write: durable. `replaced`: it found a live value."""
 
     replaced: bool
+    context: Context | None = None
 
 
 class Nothing(_Message, frozen=True, tag=5):
     """Answers Write: a delete found nothing, and wrote nothing."""
 
+    context: Context | None = None
+
 
 class Superseded(_Message, frozen=True, tag=6):
-    """Answers Write: nothing was written, for the key is held in this newer version."""
+    """Answers Write: nothing was written, for the key is held in this newer version, or nothing may be written any more
+    that is not newer."""
 
     version: Stamped
 
@@ -79,6 +74,15 @@ class Superseded(_Message, frozen=True, tag=6):
 class Unable(_Message, frozen=True, tag=7):
     """Answers any call: nothing was done, and it cannot be done now. Of a Read or Write: nobody can tell what is
     right."""
+
+
+class MayBeStored(_Message, frozen=True, tag=8):
+    """Answers Write: it is on this owner's disk, but not on all those that it must be on, and may or may not last."""
+
+
+class Unsatisfied(_Message, frozen=True, tag=9):
+    """Answers Read, and a delete: nothing was done, for what the context demands is not here, and may be where nobody
+    can look now."""
 
 
 # Views: acted on whatever view the sender holds.
@@ -213,7 +217,58 @@ class Push(_Message, frozen=True, tag=34):
 
 
 class Taken(_Message, frozen=True, tag=35):
-    """Answers Push and Holding: durable."""
+    """Answers Push, Holding and Replicate: durable."""
+
+
+class Compare(_Message, frozen=True, tag=36):
+    """The sender's digests of these partitions, 8 bytes each. Answered with Differing."""
+
+    partitions: Partitions
+    digests: bytes
+
+
+class Differing(_Message, frozen=True, tag=37):
+    """Which of the partitions compared the answerer holds nothing of, and which it holds otherwise than the asker."""
+
+    empty: Partitions
+    different: Partitions
+
+
+class Offer(_Message, frozen=True, tag=38):
+    """Keys with their versions, to one that may lack them."""
+
+    versions: tuple[tuple[Key, Stamped], ...]
+
+
+class Wanted(_Message, frozen=True, tag=39):
+    """Answers Offer: the indexes, packed like partitions, of those of which the answerer holds nothing as new."""
+
+    indexes: Partitions
+
+
+# Co-owners: the replicas of a shard.
+
+
+class Beat(_Message, frozen=True, tag=40):
+    """Do I have everything that you have? Answered with Beaten."""
+
+    store_id: Unsigned
+
+
+class Beaten(_Message, frozen=True, tag=41):
+    """`owing`: not everything, but the rest is on its way."""
+
+    everything: bool
+    owing: bool
+
+
+class Replicate(_Message, frozen=True, tag=42):
+    """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; who takes them
+    sees to it that all have them but those that were `told`, or can know that they may not."""
+
+    records: tuple[tuple[Key, bytes], ...]
+    relayed: bool
+    told: tuple[Address, ...] = ()
 
 
 Request: TypeAlias = (
@@ -230,6 +285,10 @@ Request: TypeAlias = (
     | Claim
     | Holding
     | Push
+    | Compare
+    | Offer
+    | Beat
+    | Replicate
 )
 Answer: TypeAlias = (
     Value
@@ -237,6 +296,8 @@ Answer: TypeAlias = (
     | Nothing
     | Superseded
     | Unable
+    | MayBeStored
+    | Unsatisfied
     | Fetched
     | ViewIs
     | Promised
@@ -246,56 +307,7 @@ Answer: TypeAlias = (
     | KeyCounts
     | Holding
     | Taken
+    | Differing
+    | Wanted
+    | Beaten
 )
-
-
-class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    id: Unsigned
-    stamp: Stamp
-    budget_ms: Unsigned
-    """How long the sender will wait."""
-    request: Request
-
-
-class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    id: Unsigned
-    answer: Answer
-
-
-class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    clock: Reading
-    calls: tuple[Call, ...]
-    casts: tuple[gossip.messages.Message, ...]
-
-
-class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    clock: Reading
-    replies: tuple[Reply, ...]
-
-
-encode = msgspec.msgpack.Encoder().encode
-_call_frames = msgspec.msgpack.Decoder(CallFrame)
-_reply_frames = msgspec.msgpack.Decoder(ReplyFrame)
-
-
-def decode_calls(data: bytes) -> CallFrame:
-    """Raises BadFrame."""
-    frame = _decode(_call_frames, data)
-    try:
-        for cast in frame.casts:
-            gossip.messages.check_addresses(cast)
-    except BadAddress as error:
-        raise BadFrame(str(error)) from None
-    return frame
-
-
-def decode_replies(data: bytes) -> ReplyFrame:
-    """Raises BadFrame."""
-    return _decode(_reply_frames, data)
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrame(str(error)) from None

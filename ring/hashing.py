@@ -20,6 +20,16 @@ def partition_of(key: bytes) -> int:
     return xxhash.xxh3_64_intdigest(key) >> (64 - _BITS)
 
 
+def hash_of(key: bytes) -> int:
+    """What stands for a key where only its place on the ring matters: its xxh3_64."""
+    return xxhash.xxh3_64_intdigest(key)
+
+
+def partition_at(key_hash: int) -> int:
+    """The partition of the key with this hash."""
+    return key_hash >> (64 - _BITS)
+
+
 def pack(numbers: Iterable[int]) -> bytes:
     """Partitions, or shard indexes, as big-endian u16. Raises ValueError for a number that does not fit."""
     numbers = tuple(numbers)

@@ -28,8 +28,7 @@ def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], list[int]]:
     by_shards: dict[tuple[int, int], list[int]] = {}
     for partition, pair in enumerate(zip(old.table, new.table, strict=True)):
         by_shards.setdefault(pair, []).append(partition)
-    before, after = old.owners_by_shard(), new.owners_by_shard()
-    return {(before[source], after[target]): partitions for (source, target), partitions in by_shards.items()}
+    return {(old.shards[source], new.shards[target]): partitions for (source, target), partitions in by_shards.items()}
 
 
 def moves(old: Ring, new: Ring) -> Iterator[Move]:

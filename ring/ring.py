@@ -1,9 +1,8 @@
 """Who owns a partition: a placement, checked once and laid out for look-ups.
 
-Owns the rule which replicas of a shard hold its data (`_holders`); whoever decided that for itself would read
-from a node that was never written to. Imports nothing of ours but `hashing` and `placement`. Immutable: a new
-view is a new Ring, so that no request sees half of each. What follows from a table alone is worked out once for all
-rings with that table: whoever proposes, judges or adopts a view makes a ring of it.
+Every replica of a shard owns its partitions: each holds all of their keys. Imports nothing of ours but `hashing` and
+`placement`. Immutable: a new view is a new Ring, so that no request sees half of each. What follows from a table alone
+is worked out once for all rings with that table: whoever proposes, judges or adopts a view makes a ring of it.
 """
 
 from functools import lru_cache
@@ -22,7 +21,7 @@ class Ring:
     `shards` lists the replicas of each shard, `table` the index of the shard of each partition.
     """
 
-    __slots__ = ("_owners", "_partitions", "_shard_of", "shards", "table")
+    __slots__ = ("_partitions", "_shard_of", "shards", "table")
 
     def __init__(self, placement: Placement) -> None:
         self.shards = placement.shards
@@ -33,23 +32,18 @@ class Ring:
         if len(self._shard_of) != sum(map(len, self.shards)):
             raise ValueError("a node is named twice")
 
-        self._owners = tuple(_holders(replicas) for replicas in self.shards)
-
     def owners(self, partition: int) -> Shard:
         """The nodes that hold the partition's keys, at least one."""
-        return self._owners[self.table[partition]]
+        return self.shards[self.table[partition]]
 
     def owns(self, address: Address, partition: int) -> bool:
         """Whether the node is an owner of the partition; never of a number that is none."""
-        return 0 <= partition < PARTITIONS and address in self._owners[self.table[partition]]
+        return 0 <= partition < PARTITIONS and address in self.shards[self.table[partition]]
 
-    def owners_by_shard(self) -> tuple[Shard, ...]:
-        """For each shard the nodes that hold its keys."""
-        return self._owners
-
-    def replicas(self, shard: int) -> Shard:
-        """All nodes of the shard with that index, from 0."""
-        return self.shards[shard]
+    def co_owners(self, address: Address) -> Shard:
+        """The other nodes of its shard: the owners of all that it owns."""
+        shard = self._shard_of.get(address)
+        return () if shard is None else tuple(owner for owner in self.shards[shard] if owner != address)
 
     def shard_of(self, address: Address) -> int | None:
         """The index of the node's shard; None outside the view."""
@@ -58,7 +52,7 @@ class Ring:
     def partitions_of(self, address: Address) -> tuple[int, ...]:
         """The partitions that the node owns, ascending; none outside the view."""
         shard = self._shard_of.get(address)
-        return () if shard is None or address not in self._owners[shard] else self._partitions[shard]
+        return () if shard is None else self._partitions[shard]
 
 
 class _Layout(NamedTuple):
@@ -80,8 +74,3 @@ def _lay_out(packed: bytes, shards: int) -> _Layout:
     for partition, shard in enumerate(table):
         partitions[shard].append(partition)
     return _Layout(table, tuple(map(tuple, partitions)))
-
-
-def _holders(replicas: Shard) -> Shard:
-    """The replicas that hold the shard's data: the first alone, as long as nodes keep no copies in step."""
-    return replicas[:1]

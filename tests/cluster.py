@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -132,6 +133,11 @@ class Cluster:
     async def stop(self, address: Address) -> None:
         del self.nodes[address]
         await self._stacks.pop(address).aclose()
+
+    def wipe(self, address: Address) -> None:
+        """Lose the disk of a node that is down."""
+        assert address not in self.nodes
+        shutil.rmtree(self._directory / host_of(address))
 
     async def close(self) -> None:
         await asyncio.gather(*map(self.stop, list(self.nodes)))

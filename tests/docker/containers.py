@@ -73,17 +73,30 @@ class Containers:
     async def open(self) -> None:
         await docker("network", "create", f"--subnet={SUBNET}", "--label", LABEL, NETWORK)
 
-    async def start(self, *spots: Spot, view: Iterable[Spot], volume: str | None = None) -> None:
+    async def start(
+        self, *spots: Spot, view: Iterable[Spot], volume: str | None = None, repl_factor: int | None = None
+    ) -> None:
         """Run a container on each of `spots` and wait until all answer. `volume`: for /data, else an anonymous one."""
-        await asyncio.gather(*(self._run(spot, tuple(view), volume) for spot in spots))
+        await asyncio.gather(*(self._run(spot, tuple(view), volume, repl_factor, NETWORK) for spot in spots))
         await self.listening(*spots)
 
-    async def _run(self, spot: Spot, view: Sequence[Spot], volume: str | None) -> None:
+    async def start_on_two_networks(self, *spots: Spot, view: Iterable[Spot], repl_factor: int) -> None:
+        """As `start`, but clients come in by another network: cut off from each other, nodes still answer them."""
+        for spot in spots:
+            await self._run(spot, tuple(view), None, repl_factor, "bridge")
+            await docker("network", "connect", "--ip", spot.ip, NETWORK, spot.name)
+        await self.listening(*spots)
+
+    async def _run(
+        self, spot: Spot, view: Sequence[Spot], volume: str | None, repl_factor: int | None, network: str
+    ) -> None:
         self._started[spot.name] = spot
-        arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", NETWORK, "--ip", spot.ip]
+        arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network]
+        arguments += ["--ip", spot.ip] if network == NETWORK else []
         arguments += ["--publish", f"{spot.published}:{PORT}", "--env", f"ADDRESS={spot.address}"]
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
         arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
+        arguments += [] if repl_factor is None else ["--env", f"REPL_FACTOR={repl_factor}"]
         await docker(*arguments, IMAGE)
 
     async def listening(self, *spots: Spot) -> None:
@@ -102,6 +115,19 @@ class Containers:
             return {reply.status for reply in replies} <= {200, 404}
 
         await eventually(served, f"all keys served through {[spot.name for spot in spots]}")
+
+    async def alike(self, *spots: Spot) -> None:
+        """Wait until the copies of each shard hold the same."""
+
+        async def equal() -> bool:
+            digests: dict[str, set[str]] = {}
+            for spot in spots:
+                status = (await self._http.ask(spot.published, "GET", "/kvs/status")).json
+                shard = next(node["shard-id"] for node in status["nodes"] if node["address"] == spot.address)
+                digests.setdefault(shard, set()).add(status["data-digest"])
+            return all(len(of_shard) == 1 for of_shard in digests.values())
+
+        await eventually(equal, "the copies of each shard being alike")
 
     async def load(self, *via: Spot, keys: int = KEYS) -> dict[str, int]:
         """Put so many new keys, through the given nodes in turn; what was put."""

@@ -43,7 +43,7 @@ SECOND = View(
     repl_factor=2,
     shards=(("b:1", "c:1"),),
     table=packed(0, 0, 0, 0),
-    donors=(("a:1", packed(0, 2)),),
+    donors=(("a:1", False, packed(0, 2)),),
 )
 
 
@@ -159,6 +159,7 @@ def test_view_survives_its_encoding(view: View) -> None:
     [
         replace(SECOND, repl_factor=None),
         replace(SECOND, donors=()),
+        replace(SECOND, donors=(("a:1", True, packed(0, 2)),)),
         replace(SECOND, shards=(("c:1", "b:1"),)),
         replace(SECOND, coordinator="b:1"),
         replace(SECOND, lineage=1),
@@ -168,6 +169,11 @@ def test_view_survives_its_encoding(view: View) -> None:
 def test_view_digest_covers_every_field(other: View) -> None:
     assert other.stamp.epoch == SECOND.stamp.epoch
     assert other.stamp.digest != SECOND.stamp.digest
+
+
+def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
+    view = replace(SECOND, donors=(("a:1", False, packed(0, 2)), ("a:1", True, packed(0, 1))))
+    assert decode_view(view.encoded) == view
 
 
 def test_view_nodes_plain_and_lineage() -> None:
@@ -196,15 +202,16 @@ def test_view_nodes_plain_and_lineage() -> None:
         (replace(SECOND, table=b""), "no partitions"),
         (replace(SECOND, table=b"\0\0\0"), "no partitions"),
         (replace(SECOND, table=packed(0, 1)), "without a shard"),
-        (replace(SECOND, donors=(("b:1", packed(0)), ("a:1", packed(0)))), "donors out of order"),
-        (replace(SECOND, donors=(("a:1", packed(0)), ("a:1", packed(1)))), "donors out of order"),
-        (replace(SECOND, donors=(("a:1", b""),)), "donor of nothing"),
-        (replace(SECOND, donors=(("a:1", b"\0"),)), "donor of nothing"),
-        (replace(SECOND, donors=(("a:1", packed(2, 1)),)), "out of order or range"),
-        (replace(SECOND, donors=(("a:1", packed(4)),)), "out of order or range"),
+        (replace(SECOND, donors=(("b:1", False, packed(0)), ("a:1", False, packed(0)))), "donors out of order"),
+        (replace(SECOND, donors=(("a:1", True, packed(0)), ("a:1", False, packed(0)))), "donors out of order"),
+        (replace(SECOND, donors=(("a:1", True, packed(0)), ("a:1", True, packed(1)))), "donors out of order"),
+        (replace(SECOND, donors=(("a:1", True, b""),)), "donor of nothing"),
+        (replace(SECOND, donors=(("a:1", False, b"\0"),)), "donor of nothing"),
+        (replace(SECOND, donors=(("a:1", False, packed(2, 1)),)), "out of order or range"),
+        (replace(SECOND, donors=(("a:1", True, packed(4)),)), "out of order or range"),
         (replace(SECOND, shards=(("A:1",),)), "not canonical"),
         (replace(SECOND, shards=(("a",),)), "malformed"),
-        (replace(SECOND, donors=(("a", packed(0)),)), "malformed"),
+        (replace(SECOND, donors=(("a", False, packed(0)),)), "malformed"),
         (replace(SECOND, coordinator="a"), "malformed"),
     ],
 )

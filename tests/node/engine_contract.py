@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
-from node.store import Batch, Engine, EngineFactory, Transaction
+from node.batch import Batch, Engine, EngineFactory, Transaction
 
 Storage: TypeAlias = Callable[[], EngineFactory]
 

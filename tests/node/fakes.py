@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,9 @@ import gossip.messages
 from gossip.view import Address, Stamp, View
 from node.clock import HybridClock
 from node.disk import open_engine
-from node.errors import PeerRefused
+from node.errors import PeerLost, PeerRefused
 from node.store import Store
-from node.transport import Handler
+from node.transport import Answering, Handler
 from node.wire import Answer, Request
 from ring.placement import Placement, next_placement
 
@@ -34,11 +35,13 @@ class HandTime:
 
 
 class ScriptedPeers:
-    """A transport whose peers answer from `script`; those not in it refuse the connection. Keeps what was asked of
-    whom."""
+    """A transport whose peers answer from `script`, at once or in a while; those not in it refuse the connection, and
+    those of `silent` let their callers wait until they take them for down. Keeps what was asked of whom."""
 
     def __init__(self) -> None:
-        self.script: dict[Address, Callable[[Request], Answer]] = {}
+        self.script: dict[Address, Callable[[Request], Answering]] = {}
+        self.silent: set[Address] = set()
+        self.found_silent: set[Address] = set()
         self.asked: list[tuple[Address, Request]] = []
         self.resets = 0
 
@@ -47,15 +50,24 @@ class ScriptedPeers:
 
     async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
         self.asked.append((to, request))
-        if to not in self.script:
+        if self.is_down(to):
             raise PeerRefused(f"{to} is down")
-        return self.script[to](request)
+        if to in self.silent:
+            await asyncio.sleep(timeout_s)
+            self.found_silent.add(to)
+            raise PeerLost(f"{to} is silent")
+        answer = self.script[to](request)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer if inspect.isawaitable(answer) else answer
+        except TimeoutError:
+            raise PeerLost(f"{to} is too late") from None
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         pass
 
     def is_down(self, to: Address) -> bool:
-        return to not in self.script
+        return to not in self.script if to not in self.silent else to in self.found_silent
 
     def reset(self) -> None:
         self.resets += 1

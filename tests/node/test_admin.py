@@ -1,4 +1,4 @@
-"""Golden bodies of administration: counts, shards and view changes, in the plain and in the replicated form."""
+"""Golden bodies of administration in the plain form: counts, shards, view changes and what these refuse."""
 
 from __future__ import annotations
 
@@ -70,60 +70,6 @@ async def test_admin_plain_form_golden(tmp_path: Path) -> None:
 
 def shard_info(id_: str, count: int, replicas: list[Address]) -> dict[str, object]:
     return counts("Shard information retrieved successfully", shard_id=id_, key_count=count, replicas=replicas)
-
-
-async def test_admin_replicated_form_golden(tmp_path: Path) -> None:
-    """From the first factor given on, whatever it is: with factor 1 too, and for good."""
-    nodes = fresh_addresses(3)
-    a, b, c = nodes
-    cluster = Cluster(tmp_path)
-    async with client() as http:
-        try:
-            await cluster.start_all(nodes)
-            await put_words(Pair(http, cluster, nodes), 20)
-            reply = await http.change_view(b, nodes, repl_factor=1)
-            assert reply.status == 200
-            kept = [await http.key_count(node) for node in nodes]
-            shards = [
-                {"shard-id": str(i), "key-count": k, "replicas": [n]}
-                for i, (n, k) in enumerate(zip(nodes, kept, strict=True), 1)
-            ]
-            assert same(reply.body, counts("View change successful", shards=shards))
-            reply = await http.ask(c, "GET", "/kvs/key-count")
-            assert same(reply.body, counts("Key count retrieved successfully", key_count=kept[2], shard_id="3"))
-
-            # Two copies of three nodes: one shard, on all; the factor is kept where it is not given again.
-            reply = await http.change_view(a, nodes, repl_factor=2)
-            assert len(reply.json["shards"]) == 1 and sorted(reply.json["shards"][0]["replicas"]) == nodes
-            assert reply.json["shards"][0]["key-count"] == 20
-            reply = await http.change_view(a, [b, c])
-            assert same(
-                reply.body,
-                counts(
-                    "View change successful",
-                    shards=[{"shard-id": "1", "key-count": 20, "replicas": reply.json["shards"][0]["replicas"]}],
-                ),
-            )
-            for node in nodes:
-                assert (await http.ask(node, "GET", "/kvs/shards")).json["shards"] == ["1"]
-                assert (await http.ask(node, "GET", "/kvs/shards/1")).json["key-count"] == 20
-            reply = await http.ask(a, "GET", "/kvs/key-count")
-            assert same(reply.body, counts("Key count retrieved successfully", key_count=0))
-        finally:
-            await cluster.close()
-
-
-async def test_admin_replicated_form_by_environment(tmp_path: Path) -> None:
-    nodes = fresh_addresses(2)
-    cluster = Cluster(tmp_path)
-    async with client() as http:
-        try:
-            await cluster.start_all(nodes, repl_factor=1)
-            for shard_id, node in enumerate(nodes, 1):
-                reply = await http.ask(node, "GET", "/kvs/key-count")
-                assert same(reply.body, counts("Key count retrieved successfully", key_count=0, shard_id=str(shard_id)))
-        finally:
-            await cluster.close()
 
 
 BAD_VIEW_CHANGES: list[Any] = [

@@ -15,10 +15,10 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from node.batch import Batch, Engine
 from node.data_dir import DataDir
 from node.disk import LmdbEngine, open_engine
 from node.errors import BadDataDir, StorageFault
-from node.store import Batch, Engine
 from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gossip.view import Address
 from node.config import Config
+from node.donors import Change, Kind, Row
 from node.gate import HELLOS_MAX, Gate
 from node.views import Views
 from node.wire import Answer, Hello, Request, ViewIs
@@ -93,11 +94,37 @@ async def test_gate_alone_in_its_view_asks_those_it_was_told_of(tmp_path: Path) 
         assert {to for to, _ in bench.peers.asked} == {B, C}
 
 
+async def test_gate_recovers_from_a_long_standstill_and_not_from_a_start(tmp_path: Path) -> None:
+    """While it does, what clients send may have been sent long ago."""
+    async with running_gate(tmp_path, A, B) as bench:
+        assert not bench.gate.is_recovering()
+        assert await open_gate(bench)
+        assert not bench.gate.is_recovering()
+        bench.time.now += 0.5
+        assert not bench.gate.is_recovering() and not bench.gate.is_open()
+        assert await open_gate(bench)
+        bench.time.now += Config.for_test(A, (A,), tmp_path).late_s + 0.1
+        assert bench.gate.is_recovering()
+        assert await open_gate(bench)
+        assert not bench.gate.is_recovering()
+
+
+async def test_gate_tells_of_a_standstill_before_the_links_are_dropped(tmp_path: Path) -> None:
+    async with running_gate(tmp_path, A, B) as bench:
+        resets: list[int] = []
+        bench.gate.listeners.append(lambda: resets.append(bench.peers.resets))
+        assert await open_gate(bench)
+        bench.time.now += 0.5
+        bench.gate.is_open()
+        bench.gate.is_open()
+        assert (resets, bench.peers.resets) == ([0], 1)
+
+
 async def test_gate_large_view_asks_some_and_every_donor(tmp_path: Path) -> None:
     others = [f"n{number}:1" for number in range(100)]
     async with running_gate(tmp_path, A, *others) as bench:
         await bench.views.adopt(successor(bench.views.current, A, *others), B)
-        bench.views.donors.add([(5, C)])
+        bench.views.donors.change(Change([Row(5, C, Kind.ALONE)]))
         assert await open_gate(bench)
         asked = {to for to, _ in bench.peers.asked}
         assert C in asked

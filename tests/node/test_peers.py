@@ -18,9 +18,14 @@ from node.app import json_errors
 from node.clock import SystemTime
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
+from node.frames import Call, CallFrame, decode_replies, encode
 from node.links import take_frame
 from node.peers import Peers
-from node.wire import Call, CallFrame, Push, Read, Value, decode_replies, encode
+from node.wire import (
+    Push,
+    Read,
+    Value,
+)
 from tests.cluster import fresh_addresses
 from tests.node.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
 

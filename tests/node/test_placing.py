@@ -5,18 +5,26 @@ from __future__ import annotations
 from msgspec import structs
 
 from gossip.view import Address, Stamp, check_view
-from node.placing import plan_change
+from node.placing import Plan, plan_change
 from node.views import ring_of
 from node.wire import Owed, Status
-from ring.hashing import unpack
+from ring.hashing import PARTITIONS, unpack
 from tests.node.test_views import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 OLD = environment(A, B)
 
 
+SHARDS = environment(A, B, C, D, repl_factor=2)
+"""A and B in one shard, C and D in the other."""
+
+
 def status(*waiting: Address) -> Status:
     return Status(Stamp(0, 0), 0, "", 0, (), tuple(Owed(address, 1, 0) for address in waiting), not waiting)
+
+
+def donated(plan: Plan, donor: Address, alone: bool = False) -> set[int]:
+    return set(plan.donors.get((donor, alone), ()))
 
 
 def test_plan_growth_donors_are_the_owners_that_lose_partitions() -> None:
@@ -24,9 +32,9 @@ def test_plan_growth_donors_are_the_owners_that_lose_partitions() -> None:
     view = plan.view(OLD, 1, A)
     check_view(view)
     gained = ring_of(view).partitions_of(C)
-    donated = {address: unpack(partitions) for address, partitions in view.donors}
-    assert sorted(donated[A] + donated[B]) == list(gained)
-    assert set(donated) == {A, B}
+    donated = {(address, alone): unpack(partitions) for address, alone, partitions in view.donors}
+    assert sorted(donated[A, False] + donated[B, False]) == list(gained)
+    assert set(donated) == {(A, False), (B, False)}
     assert {move.partition for move in plan.moves} == set(gained)
 
 
@@ -44,30 +52,69 @@ def test_plan_is_built_on_the_old_view() -> None:
 def test_plan_removed_node_that_was_silent_is_asked_all_the_same() -> None:
     """It may be at work again before the view is in force, and must not serve on what its successor overwrites."""
     view = plan_change(OLD, [A, C], None, {A: status(), C: status()}).view(OLD, 1, A)
-    assert B in dict(view.donors)
+    assert B in {address for address, *_ in view.donors}
 
 
 def test_plan_successor_takes_over_whom_the_owner_waited_for() -> None:
     """Also where the owner stays: the donor is being removed, and only named donors are asked then."""
     plan = plan_change(OLD, [A, C], None, {A: status(D), B: status(), C: status(), D: status()})
-    donated = {address: set(partitions) for address, partitions in plan.donors.items()}
-    assert donated[D] == set(ring_of(OLD).partitions_of(A))
-    assert donated[B] <= set(plan.ring.partitions_of(C))
+    assert donated(plan, D, alone=True) == set(ring_of(OLD).partitions_of(A))
+    assert donated(plan, B) == set(ring_of(OLD).partitions_of(B))
 
 
 def test_plan_successor_of_a_silent_owner_takes_over_who_had_something_for_it() -> None:
     """The owner was killed before it had taken what a donor was bringing it."""
     giver = structs.replace(status(), handing=(Owed(B, 1, 1),))
     plan = plan_change(OLD, [A, C], None, {A: status(), C: status(), D: giver})
-    donated = {address: set(partitions) for address, partitions in plan.donors.items()}
-    assert donated[D] == donated[B] == set(ring_of(OLD).partitions_of(B))
+    assert donated(plan, D, alone=True) == donated(plan, B) == set(ring_of(OLD).partitions_of(B))
 
 
 def test_plan_waited_for_but_silent_is_no_donor() -> None:
     plan = plan_change(OLD, [A, C], None, {A: status(D), B: status(), C: status()})
-    assert D not in plan.donors
+    assert D not in {address for address, _ in plan.donors}
 
 
 def test_plan_same_nodes_moves_nothing() -> None:
     plan = plan_change(OLD, [A, B], 1, {A: status(), B: status()})
     assert (plan.moves, dict(plan.donors)) == ((), {})
+
+
+# Shards of several copies
+
+
+def everybody(*nodes: Address) -> dict[Address, Status]:
+    return dict.fromkeys(nodes, status())
+
+
+def test_plan_newcomer_to_a_shard_hears_those_who_were_there() -> None:
+    """Those that stay need not hear each other: only its partitions' owners before are named, and not the newcomer."""
+    old = environment(A, B, repl_factor=2)
+    plan = plan_change(old, [A, B, C], 2, everybody(A, B, C))
+    everything = set(range(PARTITIONS))
+    assert plan.ring.shards == ((A, B, C),)
+    assert (donated(plan, A), donated(plan, B), donated(plan, C)) == (everything, everything, set())
+    check_view(plan.view(old, 1, A))
+
+
+def test_plan_copy_that_leaves_a_shard_is_a_donor_to_those_that_stay() -> None:
+    """It may have kept what it could not share."""
+    old = environment(A, B, C, repl_factor=2)
+    plan = plan_change(old, [A, B], 2, everybody(A, B, C))
+    assert plan.ring.shards == ((A, B),)
+    assert dict(plan.donors) == {(C, False): set(range(PARTITIONS))}
+
+
+def test_plan_all_copies_of_a_partition_that_changes_hands_are_donors() -> None:
+    plan = plan_change(SHARDS, [A, B], 2, everybody(A, B, C, D))
+    theirs = set(ring_of(SHARDS).partitions_of(C))
+    assert plan.ring.shards == ((A, B),)
+    assert donated(plan, C) == donated(plan, D) == theirs
+    assert donated(plan, A) == donated(plan, B) == set()
+
+
+def test_plan_waited_for_by_a_copy_is_named_alone_unless_it_was_a_copy_itself() -> None:
+    answered = {**everybody(A, B, C, D), A: status(B, C)}
+    plan = plan_change(SHARDS, [A, B], 2, answered)
+    mine = set(ring_of(SHARDS).partitions_of(A))
+    assert donated(plan, C, alone=True) == mine
+    assert donated(plan, B, alone=True) == set()

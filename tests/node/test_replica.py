@@ -1,215 +1,254 @@
-"""What a node does with one operation: whom it asks first, and what it makes of their answers."""
+"""What a node does with a client's operation: whom it brings it to, in which order, and under which version."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 
 from gossip.view import Address, Stamp
-from node.clock import LEAD_MS_MAX, HybridClock
-from node.config import Config
-from node.errors import PeerLost, Unavailable
+from node.clock import LEAD_MS_MAX
+from node.errors import PeerLost, PeerRefused, Unavailable
 from node.records import Record, clock_of, make_version
-from node.replica import Replica
-from node.store import Store
-from node.views import Views
-from node.wire import Answer, Fetch, Fetched, Request, Superseded, Value, ViewIs, Write, Wrote
-from ring.hashing import partition_of
-from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
-
-A, B, C = "a:1", "b:1", "c:1"
-
-
-class OpenGate:
-    """A node that never stood still."""
-
-    def is_open(self) -> bool:
-        return True
-
-    async def opened(self, deadline: float) -> bool:
-        return True
-
-
-class Bench:
-    """Node A of two, and what it stands on."""
-
-    def __init__(self, store: Store, config: Config) -> None:
-        self.store = store
-        self.time = HandTime()
-        self.peers = ScriptedPeers()
-        self.views = Views(config, store, self.time, self.peers)
-        self.clock = HybridClock(self.time, 1, 0, self._store_ceiling)
-        self.replica = Replica(config, self.time, self.clock, store, self.views, OpenGate(), self.peers)  # type: ignore[arg-type]
-
-    async def _store_ceiling(self, ceiling: int) -> None:
-        pass
-
-    def key_of(self, owner: Address) -> bytes:
-        return next(key for key in (b"k%d" % n for n in range(100)) if self.replica.owner(key) == owner)
-
-    def wait_for(self, donor: Address, key: bytes) -> None:
-        self.views.donors.add([(partition_of(key), donor)])
+from node.transport import Answering
+from node.wire import (
+    Answer,
+    Fetch,
+    Fetched,
+    Foreign,
+    Hello,
+    MayBeStored,
+    Nothing,
+    Read,
+    Request,
+    Superseded,
+    Unable,
+    Value,
+    ViewIs,
+    Write,
+    Wrote,
+)
+from tests.node.fakes import successor
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_store(tmp_path) as store:
-        bench = Bench(store, Config.for_test(A, (A, B), tmp_path))
-        await bench.views.start()
-        yield bench
-
-
-def holding(record: Record | None) -> Callable[[Request], Answer]:
-    def answer(request: Request) -> Answer:
-        assert isinstance(request, Fetch)
-        return Fetched(None if record is None else record.encode())
-
-    return answer
-
-
-OLD = Record(make_version(5 << 16, 9), b'"old"', replaced=False)
-
-
-async def test_read_without_donors_asks_nobody(bench: Bench) -> None:
-    assert bench.replica.read_here(bench.key_of(A)) == Value(None)
-    assert bench.peers.asked == []
-
-
-async def test_read_of_a_key_on_its_way_asks_the_donor(bench: Bench) -> None:
-    key = bench.key_of(A)
-    bench.wait_for(B, key)
-    bench.peers.script[B] = holding(OLD)
-    assert bench.replica.read_here(key) is None
-    assert (await bench.replica.read(key)).answer == Value(b'"old"')
-
-
-async def test_read_newer_record_here_wins_over_the_donors(bench: Bench) -> None:
-    key = bench.key_of(A)
-    await bench.replica.write(key, b'"new"')
-    bench.wait_for(B, key)
-    bench.peers.script[B] = holding(OLD)
-    assert (await bench.replica.read(key)).answer == Value(b'"new"')
-
-
-async def test_read_silent_donor_inside_the_view_makes_a_miss_unsure(bench: Bench) -> None:
-    key = bench.key_of(A)
-    bench.wait_for(B, key)
-    with pytest.raises(Unavailable):
-        await bench.replica.read(key)
-    with pytest.raises(Unavailable):
-        await bench.replica.write(key, b"1")
-    assert bench.store.get(partition_of(key), key) is None
-
-
-async def test_read_silent_donor_outside_the_view_is_passed_over(bench: Bench) -> None:
-    key = bench.key_of(A)
-    bench.wait_for(C, key)
-    assert (await bench.replica.read(key)).answer == Value(None)
-    assert (await bench.replica.write(key, b"1")).answer == Wrote(False)
-
-
-async def test_read_donor_outside_the_view_that_cannot_adopt_is_not_passed_over(bench: Bench) -> None:
-    """Its disk is full, say: it still serves what it has under the view it has."""
-    before = bench.views.current
-    await bench.views.adopt(successor(before, A, B), B)
-    key = bench.key_of(A)
-    bench.wait_for(C, key)
-    bench.peers.script[C] = lambda _: ViewIs(before.encoded)
-    with pytest.raises(Unavailable):
-        await bench.replica.read(key)
-
-
-async def test_write_finds_what_the_donor_has(bench: Bench) -> None:
-    key = bench.key_of(A)
-    bench.wait_for(B, key)
-    bench.peers.script[B] = holding(OLD)
-    assert (await bench.replica.write(key, b"1")).answer == Wrote(True)
-
-
-async def test_delete_of_what_only_the_donor_has_leaves_a_tombstone(bench: Bench) -> None:
-    key = bench.key_of(A)
-    bench.wait_for(B, key)
-    bench.peers.script[B] = holding(OLD)
-    assert (await bench.replica.write(key, None)).answer == Wrote(True)
-    held = bench.store.get(partition_of(key), key)
-    assert held is not None and not held.live
-
-
-async def test_write_here_is_stamped_above_a_newer_version(bench: Bench) -> None:
-    key = bench.key_of(A)
-    ahead = make_version((bench.time.wall_ms() + 5000) << 16, 9)
-    await bench.store.merge(bench.views.stamp, [(partition_of(key), key, Record(ahead, b"0", False))])
-    assert (await bench.replica.write(key, b"1")).answer == Wrote(True)
-    held = bench.store.get(partition_of(key), key)
-    assert held is not None and held.version > ahead
-
-
-async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped(bench: Bench) -> None:
-    key = bench.key_of(A)
-    absurd = make_version((bench.time.wall_ms() + 2 * LEAD_MS_MAX) << 16, 9)
-    await bench.store.merge(bench.views.stamp, [(partition_of(key), key, Record(absurd, b"0", False))])
-    outcomes = await asyncio.gather(*(bench.replica.write(key, value) for value in (b"1", b"2")))
-    assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2
-    held = bench.store.get(partition_of(key), key)
-    assert held is not None and held.version > absurd and held.value in (b"1", b"2")
-    assert clock_of(await bench.clock.stamp()) < clock_of(absurd)
-
-
-class Owner:
-    """Node B, which answers writes as told, in turn; keeps the versions it was sent."""
+class Scripted:
+    """A node that answers reads and writes as told, in turn; keeps the versions it was sent."""
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)
         self.versions: list[bytes] = []
 
-    def __call__(self, request: Request) -> Answer:
-        if not isinstance(request, Write):
+    def __call__(self, request: Request) -> Answering:
+        if not isinstance(request, Read | Write):
             return ViewIs(b"")
-        self.versions.append(request.version)
+        if isinstance(request, Write):
+            self.versions.append(request.version)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
 
-async def test_write_elsewhere_repeated_keeps_its_version(bench: Bench) -> None:
-    owner = bench.peers.script[B] = Owner(PeerLost("reset"), Wrote(False))
-    outcome = await bench.replica.write(bench.key_of(B), b"1")
+def ahead(parts: Parts, ms: int = 5000) -> bytes:
+    return make_version((parts.time.wall_ms() + ms) << 16, 9)
+
+
+# Stamping
+
+
+@on_virtual_time
+async def test_write_here_is_stamped_above_a_newer_version() -> None:
+    parts = await node_a(A, B)
+    key, newer = parts.key_of(A), ahead(parts)
+    await parts.keep((key, Record(newer, b"0", False)))
+    assert (await parts.replica.write(key, b"1")).answer == Wrote(True)
+    held = parts.held(key)
+    assert held is not None and held.version > newer
+
+
+@on_virtual_time
+async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped() -> None:
+    parts = await node_a(A, B)
+    key, absurd = parts.key_of(A), ahead(parts, 2 * LEAD_MS_MAX)
+    await parts.keep((key, Record(absurd, b"0", False)))
+    outcomes = await asyncio.gather(*(parts.replica.write(key, value) for value in (b"1", b"2")))
+    assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2
+    held = parts.held(key)
+    assert held is not None and held.version > absurd and held.value in (b"1", b"2")
+    assert clock_of(await parts.clock.stamp()) < clock_of(absurd)
+
+
+@on_virtual_time
+async def test_write_elsewhere_repeated_keeps_its_version() -> None:
+    parts = await node_a(A, B)
+    owner = parts.peers.script[B] = Scripted(PeerLost("reset"), Wrote(False))
+    outcome = await parts.replica.write(parts.key_of(B), b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), B)
     assert len(set(owner.versions)) == 1
 
 
-async def test_write_elsewhere_refused_is_stamped_above(bench: Bench) -> None:
-    ahead = make_version((bench.time.wall_ms() + 5000) << 16, 9)
-    owner = bench.peers.script[B] = Owner(Superseded(ahead), Superseded(ahead), Wrote(True))
-    assert (await bench.replica.write(bench.key_of(B), b"1")).answer == Wrote(True)
+@on_virtual_time
+async def test_write_elsewhere_refused_is_stamped_above() -> None:
+    parts = await node_a(A, B)
+    newer = ahead(parts)
+    owner = parts.peers.script[B] = Scripted(Superseded(newer), Superseded(newer), Wrote(True))
+    assert (await parts.replica.write(parts.key_of(B), b"1")).answer == Wrote(True)
     first, second, third = map(clock_of, owner.versions)
-    assert first < clock_of(ahead) < second < third
+    assert first < clock_of(newer) < second < third
 
 
-async def test_write_elsewhere_that_may_be_stored_is_never_stamped_anew(bench: Bench) -> None:
-    ahead = make_version((bench.time.wall_ms() + 5000) << 16, 9)
-    owner = bench.peers.script[B] = Owner(PeerLost("reset"), Superseded(ahead))
+@pytest.mark.parametrize("first", [PeerLost("reset"), MayBeStored()], ids=["lost", "may be stored"])
+@on_virtual_time
+async def test_write_elsewhere_that_may_be_stored_is_never_stamped_anew(first: Answer | Exception) -> None:
+    parts = await node_a(A, B)
+    owner = parts.peers.script[B] = Scripted(first, Superseded(ahead(parts)))
     with pytest.raises(Unavailable):
-        await bench.replica.write(bench.key_of(B), b"1")
-    assert len(set(owner.versions)) == 1
+        await parts.replica.write(parts.key_of(B), b"1")
+    assert len(owner.versions) == 2 and len(set(owner.versions)) == 1
 
 
-async def test_owner_down_is_told_at_once(bench: Bench) -> None:
+# Routing to one owner
+
+
+@on_virtual_time
+async def test_owner_down_is_told_at_once() -> None:
+    parts = await node_a(A, B)
+    began = parts.time.monotonic()
     with pytest.raises(Unavailable):
-        await bench.replica.read(bench.key_of(B))
-    assert len(bench.peers.asked) == 1
+        await parts.replica.read(parts.key_of(B))
+    assert len(parts.peers.asked) == 1 and parts.time.monotonic() == began
 
 
-async def test_owner_under_a_later_view_is_believed(bench: Bench) -> None:
-    key = bench.key_of(B)
-    later = successor(bench.views.current, A)
-    bench.peers.script[B] = lambda request: (
-        ViewIs(later.encoded) if not isinstance(request, Fetch) else holding(OLD)(request)
-    )
-    outcome = await bench.replica.read(key)
+@on_virtual_time
+async def test_owner_under_a_later_view_is_believed() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(B)
+    later = successor(parts.views.current, A)
+    parts.peers.script[B] = lambda request: Fetched(None) if isinstance(request, Fetch) else ViewIs(later.encoded)
+    outcome = await parts.replica.read(key)
     assert (outcome.answer, outcome.served_by) == (Value(None), None)
-    assert bench.views.stamp == Stamp(*later.stamp)
+    assert parts.views.stamp == Stamp(*later.stamp)
+
+
+@on_virtual_time
+async def test_owner_behind_is_greeted_with_the_view_then_asked_again() -> None:
+    parts = await node_a(A, B)
+    before = parts.views.current
+    await parts.views.adopt(successor(before, A, B), B)
+    answers: list[Answer] = [ViewIs(before.encoded), Value(b"1")]
+    parts.peers.script[B] = lambda request: ViewIs(before.encoded) if isinstance(request, Hello) else answers.pop(0)
+    assert (await parts.replica.read(parts.key_of(B))).answer == Value(b"1")
+    assert parts.asked(Hello) == [(B, Hello(parts.views.current.encoded))]
+
+
+@on_virtual_time
+async def test_request_is_answered_in_time_whatever_hangs() -> None:
+    parts = await node_a(A, B)
+    parts.peers.silent.add(B)
+    began = parts.time.monotonic()
+    with pytest.raises(Unavailable):
+        await parts.replica.write(parts.key_of(B), b"1")
+    assert parts.time.monotonic() - began <= 2.0
+
+
+# Several owners
+
+
+async def beside_two() -> tuple[Parts, bytes]:
+    """A in a shard of its own with D, and a key of the other shard, that of B and C."""
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    shards = {frozenset(shard) for shard in parts.views.ring.shards}
+    others = next(shard for shard in shards if A not in shard)
+    return parts, parts.key_of(*others)
+
+
+@on_virtual_time
+async def test_owners_this_node_first_if_it_may_act() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    for peer in (B, C):
+        parts.peers.script[peer] = Scripted()
+    key = parts.key_of(A, B, C)
+    assert parts.replica.owners(key)[0] == A
+    parts.gate.is_now_open = False
+    assert sorted(parts.replica.owners(key)) == [A, B, C]
+
+
+@on_virtual_time
+async def test_owners_that_are_down_come_last() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    first, second = next(shard for shard in parts.views.ring.shards if A not in shard)
+    key = parts.key_of(first, second)
+    for up, down in ((first, second), (second, first)):
+        parts.peers.script = {up: Scripted()}
+        assert list(parts.replica.owners(key)) == [up, down]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Unable(), Foreign(), PeerRefused("gone"), PeerLost("reset"), MayBeStored()],
+    ids=lambda failure: type(failure).__name__,
+)
+@on_virtual_time
+async def test_owner_that_cannot_the_next_one_is_asked_under_the_same_version(failure: Answer | Exception) -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    one = parts.peers.script[first] = Scripted(failure)
+    other = parts.peers.script[second] = Scripted(Wrote(True))
+    outcome = await parts.replica.write(key, b"1")
+    assert (outcome.answer, outcome.served_by) == (Wrote(True), second)
+    assert one.versions == other.versions
+
+
+@on_virtual_time
+async def test_owner_silent_the_next_one_answers_in_time() -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    parts.peers.silent.add(first)
+    parts.peers.script[second] = Scripted(Value(b"1"))
+    began = parts.time.monotonic()
+    outcome = await parts.replica.read(key)
+    assert (outcome.answer, outcome.served_by) == (Value(b"1"), second)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s)
+
+
+@on_virtual_time
+async def test_owners_that_all_refuse_are_told_at_once() -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    parts.peers.script |= {first: Scripted(Unable()), second: Scripted(Unable())}
+    began = parts.time.monotonic()
+    with pytest.raises(Unavailable):
+        await parts.replica.write(key, b"1")
+    assert parts.time.monotonic() == began
+
+
+@on_virtual_time
+async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -> None:
+    """It may be stored at the first one: stamped anew at the second, it could happen twice."""
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    parts.peers.script[first] = Scripted(PeerLost("reset"))
+    other = parts.peers.script[second] = Scripted(Superseded(ahead(parts)))
+    with pytest.raises(Unavailable):
+        await parts.replica.write(key, b"1")
+    assert len(other.versions) == 1
+
+
+@on_virtual_time
+async def test_owner_whose_answer_was_lost_is_asked_again_until_one_confirms() -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    one = parts.peers.script[first] = Scripted(MayBeStored(), Nothing())
+    parts.peers.script[second] = Scripted(Unable())
+    assert (await parts.replica.write(key, None)).answer == Nothing()
+    assert len(one.versions) == 2 and len(set(one.versions)) == 1
+
+
+def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:
+    """Those of the key, in the order in which this node tries them while none of them is down."""
+    before = dict(parts.peers.script)
+    parts.peers.script = {peer: Scripted() for peer in (B, C, D)}
+    first, second = parts.replica.owners(key)
+    parts.peers.script = before
+    return first, second

@@ -1,28 +1,26 @@
-"""The rules of the store: tables for each, and a dumb dictionary that must agree after any sequence of
-jobs.
-"""
+"""The rules of the store, each by a table or a case of its own. Its laws: `test_store_laws`."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import xxhash
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gossip.view import Stamp, View
+from node.batch import News, Stats
 from node.disk import open_engine
+from node.donors import Change, Kind, Row
 from node.errors import Fenced
 from node.records import Record, Version, clock_of, decode_record, make_version
-from node.store import Absent, Newer, Stats, Store, Unsure, WriteOutcome, Written
+from node.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from ring.hashing import PARTITIONS
 
+ALONE = Kind.ALONE
 UNFENCED = Stamp(-1, 0)
 """What is in force on an empty disk."""
 MAP_BYTES = 2**20
@@ -158,16 +156,16 @@ async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
 def jobs(store: Store, fence: Stamp) -> dict[str, Callable[[], Any]]:
     return {
         "write": lambda: store.write(fence, 0, b"k", v(9), b"9"),
-        "merge": lambda: store.merge(fence, [(0, b"k", live(9))], [(0, "a:1")]),
+        "merge": lambda: store.merge(fence, [(0, b"k", live(9))], change=Change(remove=[(0, "a:1")])),
         "drop": lambda: store.drop(fence, [(0, b"k", v(1))]),
-        "change_donors": lambda: store.change_donors(fence, [(1, "b:1")], [(0, "a:1")]),
+        "change_donors": lambda: store.change_donors(fence, Change([Row(1, "b:1", Kind.ALONE)], remove=[(0, "a:1")])),
     }
 
 
 @pytest.mark.parametrize("name", list(jobs(None, UNFENCED)))  # type: ignore[arg-type]
 async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Store, name: str) -> None:
     await store.write(UNFENCED, 0, b"k", v(1), b"1")
-    await store.change_donors(UNFENCED, iter([(0, "a:1")]))
+    await store.change_donors(UNFENCED, Change([Row(0, "a:1", Kind.COPY)]))
     entered = store.submit(lambda batch: batch.enter(VIEW))
     late = jobs(store, UNFENCED)[name]()  # queued while the view is not yet on the disk
     await entered
@@ -175,148 +173,60 @@ async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Stor
         with pytest.raises(Fenced, match="0/"):
             await attempt
     assert store.get(0, b"k") == live(1)
-    assert list(store.donors()) == [(0, "a:1")]
+    assert list(store.donors()) == [(0, "a:1", Kind.COPY)]
     await jobs(store, VIEW.stamp)[name]()
 
 
 async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Path) -> None:
+    donors = [Row(3, "[::1]:80", Kind.ALONE), Row(4095, "b:1", Kind.COPY), Row(4095, "c:1", Kind.COVERED)]
     with closing(open_store(tmp_path)) as store:
         assert (store.view(), store.setting("id")) == (None, None)
         await store.set("id", b"me")
         await store.submit(lambda batch: batch.enter(VIEW))
         await store.write(VIEW.stamp, 3, b"k", v(1), b"1")
-        await store.change_donors(VIEW.stamp, [(3, "[::1]:80"), (4095, "b:1")])
+        await store.change_donors(VIEW.stamp, Change(donors))
         stats = store.stats(3)
     with closing(open_store(tmp_path)) as store:
         assert (store.view(), store.setting("id")) == (VIEW, b"me")
         assert store.stats(3) == stats == Stats(1, 1, xxhash.xxh3_64_intdigest(b"k" + v(1)))
-        assert list(store.donors()) == [(3, "[::1]:80"), (4095, "b:1")]
+        assert list(store.donors()) == donors
         assert await store.submit(lambda batch: batch.setting("id")) == b"me"
         with pytest.raises(Fenced):
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:
-    await store.change_donors(UNFENCED, [(1, "a:1"), (1, "b:1"), (2, "a:1")])
-    await store.merge(UNFENCED, [], [(1, "a:1")])
-    assert list(store.donors()) == [(1, "b:1"), (2, "a:1")]
+    await store.change_donors(UNFENCED, Change([Row(1, "a:1", ALONE), Row(1, "b:1", ALONE), Row(2, "a:1", ALONE)]))
+    await store.merge(UNFENCED, [], change=Change(remove=[(1, "a:1")]))
+    assert list(store.donors()) == [(1, "b:1", ALONE), (2, "a:1", ALONE)]
 
 
-# Laws
-
-KEYS = st.sampled_from([b"a", b"b", b"c"])
-PLACES = st.sampled_from([0, 1])
-VERSIONS = st.builds(make_version, st.integers(1, 4), st.integers(1, 2))
-VALUES = st.sampled_from([None, b"1", b"2"])
+async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
+    await store.change_donors(UNFENCED, Change([Row(1, "a:1", Kind.COPY)]))
+    await store.change_donors(UNFENCED, Change(cover=[(1, "a:1"), (2, "a:1"), (1, "b:1")]))
+    assert list(store.donors()) == [(1, "a:1", Kind.COVERED)]
 
 
-@st.composite
-def records(draw: st.DrawFn) -> Record:
-    """Equal versions are equal records, as they are in a store whose clocks never stamp twice."""
-    version = draw(VERSIONS)
-    return Record(version, [None, b"1", b"2"][version[7] % 3], bool(version[15] % 2))
+# What co-owners have yet to hear
 
 
-Held: TypeAlias = dict[tuple[int, bytes], Record]
-ITEMS = st.lists(st.tuples(PLACES, KEYS, records()), max_size=4)
-STEPS = st.one_of(
-    st.tuples(st.just("write"), PLACES, KEYS, VERSIONS, VALUES, st.none() | records(), st.booleans()),
-    st.tuples(st.just("merge"), ITEMS),
-    st.tuples(st.just("drop"), st.lists(st.tuples(PLACES, KEYS, VERSIONS), max_size=4)),
-)
+async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> None:
+    news: list[tuple[bytes, Collection[str], Record | None]] = []
+    store.on_news = lambda changed: news.extend((key, but, store.get(7, key)) for key, but in changed)
+    await store.write(UNFENCED, 7, b"a", v(5), b"1")
+    await store.write(UNFENCED, 7, b"b", v(5), b"1", seen=live(6))
+    await store.merge(UNFENCED, [(7, b"c", live(3))], {"b:1"})
+    assert news == [(b"a", (), live(5)), (b"b", (), live(6)), (b"c", {"b:1"}, live(3))]
 
 
-def oracle_merge(held: Held, items: list[tuple[int, bytes, Record]]) -> None:
-    for place, key, record in items:
-        held[place, key] = max(held.get((place, key), record), record, key=lambda any_: any_.version)
-
-
-def oracle_write(
-    held: Held, place: int, key: bytes, version: Version, value: bytes | None, seen: Record | None, sure: bool
-) -> WriteOutcome:
-    if seen is not None:
-        oracle_merge(held, [(place, key, seen)])
-    now = held.get((place, key))
-    match now:
-        case None if not sure:
-            return Unsure()
-        case Record(version=same) if same == version:
-            return Written(now.replaced)
-        case None | Record(value=None) if value is None:
-            return Absent()
-        case Record(version=other) if other > version:
-            return Newer(other)
-    found = now is not None and now.live
-    held[place, key] = Record(version, value, found)
-    return Written(found)
-
-
-def recount(held: Held, place: int) -> Stats:
-    digest = 0
-    mine = {key: record for (at, key), record in held.items() if at == place}
-    for key, record in mine.items():
-        digest ^= xxhash.xxh3_64_intdigest(key + record.version)
-    return Stats(sum(record.live for record in mine.values()), len(mine), digest)
-
-
-def on_a_store(test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
-    async def main(path: Path) -> None:
-        with closing(open_store(path)) as store:
-            await test(store)
-            before = [store.stats(place) for place in (0, 1)]
-        with closing(open_store(path)) as store:
-            assert [store.stats(place) for place in (0, 1)] == before
-
-    with tempfile.TemporaryDirectory() as path:
-        asyncio.run(main(Path(path)))
-
-
-def contents(store: Store) -> Held:
-    return {(place, key): decode_record(encoded) for place in (0, 1) for key, encoded in store.scan(place, None, 10**6)}
-
-
-@settings(max_examples=40, deadline=None)
-@given(steps=st.lists(STEPS, max_size=15), together=st.booleans())
-def test_store_agrees_with_a_dictionary_and_a_recount(steps: list[tuple[Any, ...]], together: bool) -> None:
-    """`together`: the jobs share transactions, so that each must see what the ones before it wrote."""
-
-    async def test(store: Store) -> None:
-        held: Held = {}
-        queued = []
-        for name, *arguments in steps:
-            expected: WriteOutcome | None = None
-            match name:
-                case "write":
-                    expected = oracle_write(held, *arguments)
-                case "merge":
-                    oracle_merge(held, *arguments)
-                case "drop":
-                    for place, key, version in arguments[0]:
-                        if (place, key) in held and held[place, key].version == version:
-                            del held[place, key]
-            queued.append((getattr(store, name)(UNFENCED, *arguments), expected))
-            if not together:
-                await queued[-1][0]
-        for result, expected in queued:
-            assert await result == expected
-        assert contents(store) == held
-        assert [store.stats(place) for place in (0, 1)] == [recount(held, place) for place in (0, 1)]
-
-    on_a_store(test)
-
-
-@settings(max_examples=15, deadline=None)
-@given(first=ITEMS, second=ITEMS)
-def test_store_merge_is_idempotent_and_commutative(
-    first: list[tuple[int, bytes, Record]], second: list[tuple[int, bytes, Record]]
-) -> None:
-    results: list[tuple[Held, Stats, Stats]] = []
-    for order in ([first, second], [second, first], [first, second, first, second], [first + second]):
-
-        async def test(store: Store, order: list[list[tuple[int, bytes, Record]]] = order) -> None:
-            for items in order:
-                await store.merge(UNFENCED, items)
-            results.append((contents(store), store.stats(0), store.stats(1)))
-
-        on_a_store(test)
-    assert all(result == results[0] for result in results)
+async def test_store_news_of_what_changed_nothing_none(store: Store) -> None:
+    """A repetition, a refusal, a miss, an older version; and what all co-owners have been told by somebody else."""
+    await store.merge(UNFENCED, [(7, b"a", live(5))])
+    news: list[News] = []
+    store.on_news = news.extend
+    await store.write(UNFENCED, 7, b"a", v(5), b"1")
+    await store.write(UNFENCED, 7, b"a", v(4), b"1")
+    await store.write(UNFENCED, 7, b"b", v(4), None)
+    assert await store.merge(UNFENCED, [(7, b"a", live(5)), (7, b"a", live(4))]) == []
+    assert await store.merge(UNFENCED, [(7, b"d", live(5))], None) == [b"d"]
+    assert news == []

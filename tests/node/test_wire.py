@@ -14,19 +14,26 @@ from hypothesis import strategies as st
 import gossip.messages
 from gossip.view import Stamp
 from node import wire
+from node.context import Context, Sight
+from node.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.records import KEY_BYTES_MAX
-from node.wire import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
 COUNTS = st.integers(0, 2**63 - 1)
 ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
 STAMPS = st.builds(Stamp, COUNTS, st.integers(0, 2**64 - 1))
+HASHES = st.integers(0, 2**64 - 1)
+SIGHTS = st.builds(Sight, st.binary(min_size=16, max_size=16), HASHES)
+CONTEXTS = st.builds(Context, st.dictionaries(HASHES, SIGHTS, max_size=4), st.dictionaries(HASHES, HASHES, max_size=4))
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "key": KEYS,
     "version": st.binary(min_size=16, max_size=16),
     "value": st.none() | BYTES,
+    "context": st.none() | CONTEXTS,
     "record": st.none() | BYTES,
+    "told": st.lists(ADDRESSES).map(tuple),
+    "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
     "records": st.lists(st.tuples(KEYS, BYTES)).map(tuple),
     "counts": st.lists(COUNTS).map(tuple),
     "old_nodes": st.lists(ADDRESSES).map(tuple),
@@ -55,7 +62,7 @@ def members(union: Any) -> tuple[Any, ...]:
 
 
 REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)
-RECORDS = st.builds(gossip.messages.Record, ADDRESSES, COUNTS.map(lambda n: n >> 2), COUNTS, COUNTS, COUNTS, COUNTS)
+RECORDS = st.builds(gossip.messages.Record, ADDRESSES, COUNTS.map(lambda n: n >> 2), *[COUNTS] * 5)
 CASTS = st.builds(gossip.messages.Delta, STAMPS, RECORDS, st.just(()), st.lists(RECORDS).map(tuple), st.just(()))
 
 CALL_FRAMES = st.builds(
@@ -132,6 +139,8 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
         msgspec.msgpack.encode([0, [[1, [0, 0], 0, [1, b"k" * (KEY_BYTES_MAX + 1)]]], []]),
         msgspec.msgpack.encode([0, [[1, [0, 0], 0, [2, b"k", b"short", None]]], []]),
         msgspec.msgpack.encode([0, [[1, [0, 0], 0, [3, None]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [38, [[b"k", b"short"]]]]], []]),
+        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [42, [[b"", b"record"]], False]]], []]),
     ],
     ids=[
         "empty",
@@ -144,6 +153,8 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
         "long_key",
         "short_version",
         "answer",
+        "short_version_offered",
+        "no_key_replicated",
     ],
 )
 def test_wire_near_miss_bad_frame(data: bytes) -> None:

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from gossip.view import Address, Stamp, host_of, port_of
-from node.wire import Call as WireCall
-from node.wire import CallFrame, Claim, CountKeys, Hello, Holding, encode
+from node.frames import Call as WireCall
+from node.frames import CallFrame, encode
+from node.wire import Claim, CountKeys, Hello, Holding
 from tests.cluster import Client, Processes, fresh_addresses
 from tests.process.views import counts_of
 from tests.process.workload import Load

@@ -1,11 +1,13 @@
 """The moves between two rings: exactly the partitions whose owners differ, from whom and to whom."""
 
+from itertools import chain
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ring.hashing import PARTITIONS
 from ring.placement import first_placement, next_placement
-from ring.reshard import Move, moves
+from ring.reshard import Move, moves, regions
 from ring.ring import Ring
 
 memberships = st.sets(st.sampled_from("abcdefghij"), min_size=1)
@@ -40,6 +42,27 @@ def test_moves_of_two_nodes_to_three_take_a_share_from_each() -> None:
     assert [sum(move.sources == (source,) for move in planned) for source in "ab"] == [682, 683]
 
 
-def test_moves_when_another_copy_joins_a_shard_none() -> None:
+def test_moves_when_another_copy_joins_a_shard_its_partitions_to_the_newcomer() -> None:
     first = first_placement("abcd", 2)
-    assert list(moves(Ring(first), Ring(next_placement(first, "abcde", 2)))) == []
+    old = Ring(first)
+    new = Ring(next_placement(first, "abcde", 2))
+    assert new.shards[0] == ("a", "b", "e")
+    assert list(moves(old, new)) == [
+        Move(partition, ("a", "b"), ("e",)) for partition in range(PARTITIONS) if old.owns("a", partition)
+    ]
+
+
+def test_moves_when_a_copy_leaves_a_shard_nobody_gains() -> None:
+    first = first_placement("abcde", 2)
+    lost = list(moves(Ring(first), Ring(next_placement(first, "abde", 2))))
+    assert [move.partition for move in lost] == list(Ring(first).partitions_of("c"))
+    assert {move.targets for move in lost} == {()}
+
+
+def test_regions_cover_all_partitions_by_owners_before_and_after() -> None:
+    first = first_placement("abcd", 2)
+    old, new = Ring(first), Ring(next_placement(first, "abc", 2))
+    found = regions(old, new)
+    assert sorted(chain.from_iterable(found.values())) == list(range(PARTITIONS))
+    for (before, after), partitions in found.items():
+        assert {(old.owners(partition), new.owners(partition)) for partition in partitions} == {(before, after)}

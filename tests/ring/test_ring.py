@@ -18,32 +18,41 @@ factors = st.none() | st.integers(1, 4)
 def test_ring_look_ups_agree(earlier: set[str], members: set[str], factor: int | None) -> None:
     ring = Ring(next_placement(first_placement(earlier, factor), members, factor))
     owned = {address: ring.partitions_of(address) for address in members}
-    assert sorted(chain.from_iterable(owned.values())) == list(range(PARTITIONS))
+    of_one_each = [owned[replicas[0]] for replicas in ring.shards]
+    assert sorted(chain.from_iterable(of_one_each)) == list(range(PARTITIONS))
     for address, partitions in owned.items():
         shard = ring.shard_of(address)
         assert shard is not None
-        assert address in ring.replicas(shard)
+        assert address in ring.shards[shard]
+        assert {address, *ring.co_owners(address)} == set(ring.shards[shard])
         assert all(ring.table[partition] == shard for partition in partitions)
-        assert all(address in ring.owners(partition) for partition in partitions)
+        assert all(ring.owners(partition) == ring.shards[shard] for partition in partitions)
 
 
-def test_ring_owner_is_first_replica_alone() -> None:
+def test_ring_every_replica_owns_what_its_shard_has() -> None:
     ring = Ring(first_placement("abcd", 2))
-    assert (ring.owners(0), ring.owners(PARTITIONS - 1)) == (("a",), ("c",))
-    assert len(ring.partitions_of("a")) == PARTITIONS // 2
-    assert ring.partitions_of("b") == ()
+    assert (ring.owners(0), ring.owners(PARTITIONS - 1)) == (("a", "b"), ("c", "d"))
+    assert ring.partitions_of("a") == ring.partitions_of("b")
+    assert len(ring.partitions_of("b")) == PARTITIONS // 2
+    assert ring.owns("b", 0) and not ring.owns("c", 0)
+
+
+def test_ring_co_owners_are_the_other_replicas() -> None:
+    ring = Ring(first_placement("abcde", 2))
+    assert [ring.co_owners(address) for address in "abe"] == [("b", "c"), ("a", "c"), ("d",)]
+    assert Ring(first_placement("ab", 1)).co_owners("a") == ()
 
 
 def test_ring_shards_and_replicas() -> None:
     ring = Ring(first_placement("abcde", 2))
     assert ring.shards == (("a", "b", "c"), ("d", "e"))
-    assert ring.replicas(1) == ("d", "e")
     assert [ring.shard_of(address) for address in "abcde"] == [0, 0, 0, 1, 1]
 
 
 def test_ring_node_outside_the_view() -> None:
     ring = Ring(first_placement("abc", None))
     assert ring.shard_of("z") is None
+    assert ring.co_owners("z") == ()
     assert ring.partitions_of("z") == ()
 
 

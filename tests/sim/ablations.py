@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from gossip.view import Address, Stamp
 from node.node import Node
 from node.records import version_of
-from node.sync import Sync
+from node.transfer import Transfers
 from node.transport import Answering
-from node.wire import Holding, Push, Request
+from node.wire import Request
 from ring.hashing import partition_of
 from tests.sim.disk import SimEngine
 from tests.sim.simulation import quieten, simulate
@@ -39,15 +40,17 @@ def no_view_check_on_nodes_requests() -> Iterator[None]:
 
 @contextmanager
 def delete_before_the_owner_has_it() -> Iterator[None]:
-    ask: Callable[[Sync, Address, Holding | Push, Stamp], Awaitable[bool]] = Sync._ask
+    async def drop_then_give(
+        self: Transfers, targets: Sequence[Any], partitions: Iterable[int], stamp: Stamp, forget: bool
+    ) -> None:
+        for batch in self._batches(partitions):
+            if forget:
+                brought = [(partition_of(key), key, version_of(record)) for key, record in batch.records]
+                await self._store.drop(stamp, brought)
+            for target in targets:
+                await self._give(target, batch, stamp)
 
-    async def drop_and_ask(self: Sync, peer: Address, request: Holding | Push, stamp: Stamp) -> bool:
-        if isinstance(request, Push):
-            sent = [(partition_of(key), key, version_of(record)) for key, record in request.records]
-            await self._store.drop(stamp, sent)
-        return await ask(self, peer, request, stamp)
-
-    with patch.object(Sync, "_ask", drop_and_ask):
+    with patch.object(Transfers, "_stream", drop_then_give):
         yield
 
 

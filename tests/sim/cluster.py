@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View, decode_view
+from node.batch import Batch, Transaction
 from node.config import Config
 from node.errors import StorageFault
 from node.node import Node, identify
-from node.store import Batch, Store, Transaction
+from node.store import Store
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates

@@ -12,9 +12,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from node.batch import Batch, Transaction
 from node.errors import StorageFault
 from node.records import Record, decode_record
-from node.store import Batch, Transaction
 from ring.hashing import partition_of
 
 T = TypeVar("T")

@@ -17,9 +17,14 @@ import gossip.messages
 from gossip.view import Address, Stamp
 from node.clock import HybridClock
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
+from node.frames import Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.links import WANTED_S
 from node.transport import Handler
-from node.wire import Answer, Call, CallFrame, Reply, ReplyFrame, Request, Unable, decode_calls, decode_replies, encode
+from node.wire import (
+    Answer,
+    Request,
+    Unable,
+)
 from tests.sim.loop import Host
 from tests.sim.network import Network
 from tests.sim.trace import brief, name_of

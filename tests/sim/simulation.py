@@ -14,7 +14,9 @@ from typing import NamedTuple
 from tests.sim.cluster import Cluster
 from tests.sim.workload import Workload
 
-SIZE, MEMBERS, KEYS = 5, 3, 30
+SIZE, MEMBERS, KEYS = 5, 4, 30
+FACTORS = (None, 2, 3)
+"""One after the other, seed by seed."""
 DURATION_S = 20.0
 SKEW_MS_MAX = 20
 
@@ -34,7 +36,8 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
     gc.disable()
     began = time.process_time()
-    cluster = Cluster(seed, SIZE, MEMBERS, skew_ms_max=SKEW_MS_MAX, trace=trace)
+    factor = FACTORS[seed % len(FACTORS)]
+    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=SKEW_MS_MAX, trace=trace)
     workload = Workload(cluster, KEYS, DURATION_S)
     fault = None
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from node.batch import Stats
+from node.donors import Change, Kind, Row
 from node.node import Node
-from node.store import Stats
 from ring.hashing import partition_of
 from ring.placement import first_placement
 from ring.ring import Ring
@@ -27,7 +29,7 @@ def hide_partition(node: Node) -> None:
 
 
 def invent_donor(node: Node) -> None:
-    node.views.donors.add([(PARTITION, "x:1")])
+    node.views.donors.change(Change([Row(PARTITION, "x:1", Kind.ALONE)]))
 
 
 def take_another_ring(node: Node) -> None:
@@ -35,11 +37,18 @@ def take_another_ring(node: Node) -> None:
 
 
 def misplace(node: Node) -> None:
-    node.sync._misplaced = {"x:1": [PARTITION]}
+    node.sync._misplaced = {("x:1",): [PARTITION]}
 
 
 def doubt_itself(node: Node) -> None:
     node.gossip._members._in_view = frozenset(["nobody:1"])
+
+
+@pytest.fixture(autouse=True)
+def buried() -> Iterator[None]:
+    """What a test leaves behind half done is finalized here, not in the middle of something else."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize(

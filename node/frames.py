@@ -1,0 +1,80 @@
+"""How nodes' messages travel: in frames, validated once, here.
+
+Everything that was queued in one turn of the event loop goes in one frame, with the sender's clock; each call carries
+the stamp of its sender's view. Garbage raises `BadFrame`, and never anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+import gossip.messages
+from gossip.view import BadAddress, Stamp
+from node.clock import CLOCK_MAX
+from node.wire import Answer, Request, Unsigned
+
+T = TypeVar("T")
+
+Reading = Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
+"""Of a clock. Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
+
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""Of one frame: a value of 1 MiB and a transfer's batch are far below."""
+
+
+class BadFrame(ValueError):
+    """The bytes are not a frame of this protocol."""
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    stamp: Stamp
+    budget_ms: Unsigned
+    """How long the sender will wait."""
+    request: Request
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    answer: Answer
+
+
+class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clock: Reading
+    calls: tuple[Call, ...]
+    casts: tuple[gossip.messages.Message, ...]
+
+
+class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clock: Reading
+    replies: tuple[Reply, ...]
+
+
+encode = msgspec.msgpack.Encoder().encode
+_call_frames = msgspec.msgpack.Decoder(CallFrame)
+_reply_frames = msgspec.msgpack.Decoder(ReplyFrame)
+
+
+def decode_calls(data: bytes) -> CallFrame:
+    """Raises BadFrame."""
+    frame = _decode(_call_frames, data)
+    try:
+        for cast in frame.casts:
+            gossip.messages.check_addresses(cast)
+    except BadAddress as error:
+        raise BadFrame(str(error)) from None
+    return frame
+
+
+def decode_replies(data: bytes) -> ReplyFrame:
+    """Raises BadFrame."""
+    return _decode(_reply_frames, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(str(error)) from None

@@ -1,0 +1,212 @@
+"""The parts of one node, A, put together on virtual time, a simulated disk and peers that answer from a script.
+
+Nothing of them runs by itself: a test starts what it is about, and only that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from gossip.view import Address
+from node.clock import HybridClock
+from node.config import Config
+from node.donors import Change, Kind, Row
+from node.owner import Owner
+from node.pairs import Pairs
+from node.records import Record, decode_record, make_version
+from node.replica import Replica
+from node.store import Store
+from node.sync import Sync
+from node.transfer import Transfers
+from node.views import Views
+from node.wire import Answer, Beat, Beaten, Fetch, Fetched, Replicate, Request, Taken, Unable
+from ring.hashing import partition_of
+from tests.node.fakes import HandTime, ScriptedPeers
+from tests.sim.disk import Disk, SimEngine
+from tests.sim.loop import VirtualLoop
+
+A, B, C, D = "a:1", "b:1", "c:1", "d:1"
+STORE_ID = 1
+NETWORK_S = 0.01
+"""There and back; longer than a commit's waiters take to run."""
+
+P = ParamSpec("P")
+
+
+def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test in which waiting takes no time: the clock jumps to whatever happens next."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        VirtualLoop(random.Random(test.__name__)).run(test(*args, **kwargs))
+
+    return run
+
+
+class LoopTime(HandTime):
+    """The virtual loop's; `now` is what it began with."""
+
+    def monotonic(self) -> float:
+        return self.now + asyncio.get_running_loop().time()
+
+    def wall_ms(self) -> int:
+        return int(self.monotonic() * 1000)
+
+
+class HandGate:
+    """A gate that is shut and opened by the test."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[], None]] = []
+        self.is_now_open = True
+        self.is_now_late = False
+
+    def is_recovering(self) -> bool:
+        return self.is_now_late
+
+    def is_open(self) -> bool:
+        return self.is_now_open
+
+    async def opened(self, deadline: float) -> bool:
+        return self.is_now_open
+
+    def stand_still(self) -> None:
+        self.is_now_open = False
+        for listener in self.listeners:
+            listener()
+
+
+class Parts:
+    """Needs a running loop. `view` are the nodes that A's environment names."""
+
+    def __init__(self, *view: Address, repl_factor: int | None = None) -> None:
+        self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
+        self.time = LoopTime()
+        self.peers = ScriptedPeers()
+        self.gate = HandGate()
+        self.disk = Disk(random.Random(1))
+        self.store = Store(functools.partial(SimEngine, self.disk))
+        self.views = Views(self.config, self.store, self.time, self.peers)
+        gate: Any = self.gate
+        self.pairs = Pairs(self.config, self.time, STORE_ID, self.store, self.views, gate, self.peers)
+        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.peers)
+        self.clock = HybridClock(self.time, STORE_ID, 0, self._store_ceiling)
+        self.replica = Replica(
+            self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
+        )
+        self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
+        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.peers, self.transfers)
+
+    async def _store_ceiling(self, ceiling: int) -> None:
+        pass
+
+    # What a test looks at
+
+    @property
+    def deadline(self) -> float:
+        return self.time.monotonic() + self.config.request_s
+
+    def key_of(self, *owners: Address) -> bytes:
+        return next(self.keys_of(*owners))
+
+    def keys_of(self, *owners: Address) -> Iterator[bytes]:
+        """Keys that just these nodes own."""
+        owners_of = self.views.ring.owners
+        return (key for key in (b"k%d" % n for n in range(10_000)) if {*owners_of(partition_of(key))} == {*owners})
+
+    def held(self, key: bytes) -> Record | None:
+        return self.store.get(partition_of(key), key)
+
+    def asked(self, kind: type[Request] | Any) -> list[tuple[Address, Any]]:
+        return [(to, request) for to, request in self.peers.asked if isinstance(request, kind)]
+
+    # What a test brings about
+
+    async def keep(self, *records: tuple[bytes, Record]) -> None:
+        """Put records on the disk, of which no co-owner is told."""
+        items = [(partition_of(key), key, record) for key, record in records]
+        await self.store.merge(self.views.stamp, items, but=None)
+
+    def wait_for(self, donor: Address, key: bytes, kind: Kind = Kind.ALONE) -> None:
+        self.views.donors.change(Change([Row(partition_of(key), donor, kind)]))
+
+    async def wait_durably(self, *rows: Row) -> None:
+        await self.store.change_donors(self.views.stamp, Change(rows))
+        self.views.donors.change(Change(rows))
+
+    def co_owner(self, peer: Address, *held: tuple[bytes, Record]) -> CoOwner:
+        """From now on, `peer` answers as one."""
+        answering = self.peers.script[peer] = CoOwner(*held)
+        return answering
+
+    def compare(self, *peers: Address) -> None:
+        """They have been brought all that is here."""
+        for peer in peers:
+            pair = self.pairs.start_comparison(peer)
+            assert pair is not None
+            self.pairs.end_comparison(pair)
+
+    @asynccontextmanager
+    async def running(self, *works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Meanwhile, `works` run; by default heartbeats and streams."""
+        tasks = [asyncio.ensure_future(work) for work in works or [self.pairs.run()]]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def node_a(*view: Address, repl_factor: int | None = None) -> Parts:
+    parts = Parts(*view, repl_factor=repl_factor)
+    await parts.views.start()
+    return parts
+
+
+def record(clock: int, value: bytes | None = b"1", store_id: int = 9) -> Record:
+    return Record(make_version(clock << 16, store_id), value, replaced=False)
+
+
+class CoOwner:
+    """A peer that answers as another replica of the shard would. While `is_free` is not set, what it is sent stays
+    unconfirmed."""
+
+    def __init__(self, *held: tuple[bytes, Record]) -> None:
+        self.held = dict(held)
+        self.everything = True
+        self.delay_s = 0.0
+        """Of its answers to heartbeats."""
+        self.confirms = True
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+        self.sent: list[Replicate] = []
+        """What it was sent, whether it has confirmed it or not."""
+
+    async def __call__(self, request: Request) -> Answer:
+        match request:
+            case Beat():
+                await asyncio.sleep(self.delay_s)
+                return Beaten(self.everything, False)
+            case Fetch(key):
+                return Fetched(self.held[key].encode() if key in self.held else None)
+            case Replicate(records):
+                self.sent.append(request)
+                await asyncio.sleep(NETWORK_S)
+                await self.is_free.wait()
+                if not self.confirms:
+                    return Unable()
+                self.held |= {key: decode_record(encoded) for key, encoded in records}
+                return Taken()
+        raise AssertionError(request)
+
+    @property
+    def keys_sent(self) -> list[list[bytes]]:
+        return [[key for key, _ in message.records] for message in self.sent]

@@ -1,0 +1,205 @@
+"""Whom an owner with co-owners asks before it acts, and when its writes are answered."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from node.errors import PeerLost
+from node.records import Record
+from node.wire import (
+    Fetch,
+    MayBeStored,
+    Nothing,
+    Superseded,
+    Unable,
+    Value,
+    ViewIs,
+    Wrote,
+)
+from tests.node.fakes import successor
+from tests.node.parts import A, B, C, node_a, on_virtual_time, record
+from tests.node.test_owner import V5, read, write
+
+
+@on_virtual_time
+async def test_read_with_all_leases_asks_nobody() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B, (b"k", record(3)))
+    assert parts.owner.read_here(b"k") is None
+    async with parts.running():
+        await asyncio.sleep(0.2)
+        assert parts.owner.read_here(b"k") == await read(parts, b"k") == Value(None)
+        assert await write(parts, b"k") == Wrote(False)
+    assert parts.asked(Fetch) == []
+
+
+@on_virtual_time
+async def test_read_without_a_lease_the_newest_of_all_wins_and_is_kept_and_spread() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    older, newer = parts.co_owner(B, (b"k", record(3, b"3"))), parts.co_owner(C, (b"k", record(4, b"4")))
+    older.everything = newer.everything = False
+    await parts.keep((b"k", record(2, b"2")))
+    async with parts.running():
+        assert await read(parts, b"k") == Value(b"4")
+        assert {peer for peer, _ in parts.asked(Fetch)} == {B, C}
+        assert parts.held(b"k") == record(4, b"4")
+        await asyncio.sleep(0.1)
+    assert older.held[b"k"] == record(4, b"4")
+    assert newer.sent == []
+
+
+@on_virtual_time
+async def test_read_only_those_without_a_lease_are_asked() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    parts.co_owner(C).everything = False
+    async with parts.running():
+        await asyncio.sleep(0.2)
+        assert await read(parts, b"k") == Value(None)
+    assert {peer for peer, _ in parts.asked(Fetch)} == {C}
+
+
+@on_virtual_time
+async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    await parts.keep((b"k", record(3)))
+    parts.peers.silent.add(B)
+    began = parts.time.monotonic()
+    assert await read(parts, b"k") == Value(b"1")
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s)
+    assert await read(parts, b"none") == Value(None)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s), "it is known to be down by now"
+
+
+@on_virtual_time
+async def test_read_lease_that_ends_while_others_are_asked_makes_it_ask_again() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    peer = parts.co_owner(B)
+    parts.peers.silent.add(C)
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        reading = asyncio.create_task(read(parts, b"k"))
+        await asyncio.sleep(0.01)
+        assert {peer for peer, _ in parts.asked(Fetch)} == {C}
+        peer.held[b"k"] = record(3)
+        peer.everything = False
+        assert await reading == Value(b"1")
+
+
+@on_virtual_time
+async def test_write_without_a_lease_is_judged_by_what_the_co_owner_has() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B, (b"live", record(3)), (b"gone", record(3, None)), (b"newer", record(8))).everything = False
+    async with parts.running():
+        assert await write(parts, b"live") == Wrote(True)
+        assert await write(parts, b"gone") == Wrote(False)
+        assert await write(parts, b"newer") == Superseded(record(8).version)
+        assert await write(parts, b"none", None) == Nothing()
+
+
+@on_virtual_time
+async def test_write_repeated_is_answered_as_the_first_once_the_co_owner_has_it() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B, (b"k", record(3)))
+    peer.everything = False
+    async with parts.running():
+        assert await write(parts, b"k") == Wrote(True)
+        peer.is_free.clear()
+        again = asyncio.create_task(write(parts, b"k"))
+        await asyncio.sleep(0.1)
+        assert not again.done()
+        peer.is_free.set()
+        assert await again == Wrote(True)
+
+
+@on_virtual_time
+async def test_write_that_came_by_the_co_owner_is_answered_as_there() -> None:
+    """It was sent there first, and the answer was lost; this node has heard of it by the stream."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    await parts.keep((b"k", Record(V5, b"1", replaced=True)))
+    async with parts.running():
+        assert await write(parts, b"k") == Wrote(True)
+
+
+@on_virtual_time
+async def test_write_not_confirmed_in_time_may_be_stored() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).confirms = False
+    async with parts.running():
+        began = parts.time.monotonic()
+        assert await write(parts, b"k") == MayBeStored()
+        assert parts.time.monotonic() - began == pytest.approx(parts.config.request_s)
+
+
+@on_virtual_time
+async def test_write_when_the_view_changes_before_all_have_it_is_made_sure_of_under_the_new_one() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).is_free.clear()
+    async with parts.running():
+        writing = asyncio.create_task(write(parts, b"k"))
+        await asyncio.sleep(0.1)
+        await parts.views.adopt(successor(parts.views.current, A, B), B)
+        await asyncio.sleep(0.1)
+        assert not writing.done()
+        peer = parts.co_owner(B)
+        assert await writing == Wrote(False)
+    assert peer.held[b"k"].version == V5
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["elsewhere", "superseded here"])
+@on_virtual_time
+async def test_write_when_the_view_changes_and_it_cannot_be_made_sure_of_may_be_stored(stays: bool) -> None:
+    """Called refused, it would be stamped anew, and happen again after what has come in between."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).is_free.clear()
+    async with parts.running():
+        writing = asyncio.create_task(write(parts, b"k"))
+        await asyncio.sleep(0.1)
+        await parts.views.adopt(successor(parts.views.current, *([A, B] if stays else [B])), B)
+        if stays:
+            await parts.keep((b"k", record(8)))
+        assert await writing == MayBeStored()
+
+
+@on_virtual_time
+async def test_write_at_a_standstill_is_not_answered() -> None:
+    """Others may have taken this node's place meanwhile, and not have seen the write."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    peer.is_free.clear()
+    async with parts.running():
+        writing = asyncio.create_task(write(parts, b"k"))
+        await asyncio.sleep(0.1)
+        parts.gate.stand_still()
+        peer.is_free.set()
+        with pytest.raises(PeerLost):
+            await writing
+
+
+@on_virtual_time
+async def test_owner_that_may_not_act_is_unable() -> None:
+    parts = await node_a(A, B)
+    parts.gate.is_now_open = False
+    key = parts.key_of(A)
+    assert parts.owner.read_here(key) is None
+    assert await read(parts, key) == await write(parts, key) == Unable()
+
+
+@on_virtual_time
+async def test_owner_of_another_shard_is_named_by_the_view() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(B)
+    assert parts.owner.read_here(key) is None
+    assert await read(parts, key) == await write(parts, key) == ViewIs(parts.views.current.encoded)
+
+
+@on_virtual_time
+async def test_owner_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B, (b"k", record(3))).everything = False
+    parts.disk.full = True
+    assert await write(parts, b"k") == Unable()
+    assert await read(parts, b"k") == Value(b"1")

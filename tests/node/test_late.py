@@ -1,0 +1,86 @@
+"""What clients had sent before a node stood still is not executed after it: their connections are reset instead."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from gossip.view import host_of, port_of
+from node.errors import Unavailable
+from node.node import Node
+from tests.cluster import Client, Cluster, eventually, fresh_addresses
+
+SHORT_WAY = b'PUT /kvs/keys/late HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"value":1}'
+LONG_WAY = SHORT_WAY.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
+
+
+def stand_still(node: Node) -> None:
+    """As if it had not run for so long that its clients have given up."""
+    node.gate._ran_at -= node.config.late_s + 0.1
+
+
+async def is_cut_off(reader: asyncio.StreamReader) -> bool:
+    """Whether the connection ends without an answer."""
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read(1) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize("request_", [SHORT_WAY, LONG_WAY, SHORT_WAY[:30]], ids=["short way", "aiohttp", "in part"])
+async def test_late_request_is_not_executed_and_its_client_reset(
+    cluster: Cluster, http: Client, request_: bytes
+) -> None:
+    (address,) = fresh_addresses(1)
+    node = await cluster.start(address, [address])
+    assert (await http.put(address, "before", 1)).status == 201
+    reader, writer = await asyncio.open_connection(host_of(address), port_of(address))
+    writer.write(request_)
+    stand_still(node)
+    assert await is_cut_off(reader)
+    writer.close()
+    reply = await eventually(partial(http.get, address, "late"))
+    assert reply.status == 404
+    assert (await http.put(address, "after", 1)).status == 201
+
+
+async def test_late_half_of_a_request_is_not_executed_by_aiohttp(cluster: Cluster, http: Client) -> None:
+    """The first half came in time."""
+    (address,) = fresh_addresses(1)
+    node = await cluster.start(address, [address])
+    reader, writer = await asyncio.open_connection(host_of(address), port_of(address))
+    writer.write(LONG_WAY[:-5])
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 100")
+        await reader.readline()
+    writer.write(LONG_WAY[-5:])
+    stand_still(node)
+    assert await is_cut_off(reader)
+    writer.close()
+    assert (await eventually(partial(http.get, address, "late"))).status == 404
+
+
+async def test_late_links_of_other_nodes_are_made_anew(cluster: Cluster, http: Client) -> None:
+    nodes = fresh_addresses(2)
+    await cluster.start_all(nodes, repl_factor=2)
+    assert (await http.put(nodes[0], "k", 1)).status == 201
+    stand_still(cluster.nodes[nodes[0]])
+    for node in nodes:
+        assert (await eventually(partial(http.put, node, "k", 2))).status == 200
+        assert (await eventually(partial(http.get, node, "k"))).json["value"] == 2
+    digests = [(await http.ask(node, "GET", "/kvs/status")).json["data-digest"] for node in nodes]
+    assert digests[0] == digests[1] and len(digests[0]) == 16
+
+
+async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: Cluster, http: Client) -> None:
+    (address,) = fresh_addresses(1)
+    node = await cluster.start(address, [address])
+    assert (await http.put(address, "before", 1)).status == 201
+    stand_still(node)
+    with pytest.raises(Unavailable):
+        await node.replica.write(b"late", b"1")
+    reply = await eventually(partial(http.get, address, "late"))
+    assert reply.status == 404

@@ -1,0 +1,259 @@
+"""When a node may answer alone, and when it lets a co-owner do so: the two ends of a lease."""
+
+from __future__ import annotations
+
+import asyncio
+from unittest.mock import patch
+
+from node import outbox
+from node.config import Config
+from node.wire import Answer, Beat, Beaten, Unable, ViewIs
+from ring.hashing import partition_of
+from tests.node.fakes import successor
+from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record
+
+EVERYTHING, OWING, NOT_YET = Beaten(True, False), Beaten(False, True), Beaten(False, False)
+THEIR_ID = 7
+
+
+# The end that asks
+
+
+@on_virtual_time
+async def test_lease_without_co_owners_none_is_needed() -> None:
+    parts = await node_a(A, B)
+    assert list(parts.pairs.unleased()) == []
+
+
+@on_virtual_time
+async def test_lease_none_before_the_first_answer() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(C)
+    assert sorted(parts.pairs.unleased()) == [B, C]
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert list(parts.pairs.unleased()) == [B]
+
+
+@on_virtual_time
+async def test_lease_is_asked_for_again_and_again_by_the_store_id() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(1.01)
+        assert list(parts.pairs.unleased()) == []
+    assert parts.asked(Beat) == [(B, Beat(STORE_ID))] * 11
+
+
+@on_virtual_time
+async def test_lease_counts_from_when_the_question_was_sent_and_for_400_ms() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).delay_s = 0.3
+    async with parts.running():
+        await asyncio.sleep(0.299)
+        assert list(parts.pairs.unleased()) == [B]
+        await asyncio.sleep(0.1)
+        assert list(parts.pairs.unleased()) == []
+        await asyncio.sleep(0.002)
+        assert list(parts.pairs.unleased()) == [B]
+
+
+@on_virtual_time
+async def test_lease_ends_with_the_answer_that_there_is_more() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(0.05)
+        peer.everything = False
+        assert list(parts.pairs.unleased()) == []
+        await asyncio.sleep(0.06)
+        assert list(parts.pairs.unleased()) == [B]
+
+
+@on_virtual_time
+async def test_lease_is_dropped_at_a_standstill() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B), parts.co_owner(C)
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert list(parts.pairs.unleased()) == []
+        parts.gate.stand_still()
+        assert sorted(parts.pairs.unleased()) == [B, C]
+
+
+@on_virtual_time
+async def test_lease_is_given_up_by_who_stops() -> None:
+    """Its co-owners acknowledge writes without it once it is gone."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        parts.pairs.stop()
+        for _ in range(3):
+            assert list(parts.pairs.unleased()) == [B]
+            await asyncio.sleep(0.1)
+
+
+@on_virtual_time
+async def test_lease_of_the_view_before_does_not_count() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        await parts.views.adopt(successor(parts.views.current, A, B), B)
+        assert list(parts.pairs.unleased()) == [B]
+        await asyncio.sleep(0.01)
+        assert list(parts.pairs.unleased()) == []
+
+
+@on_virtual_time
+async def test_heartbeat_answered_with_a_later_view_makes_it_be_adopted() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    later = successor(parts.views.current, A, B)
+    parts.peers.script[B] = lambda _: ViewIs(later.encoded)
+    async with parts.running():
+        await asyncio.sleep(0.2)
+        assert parts.views.current == later
+        assert list(parts.pairs.unleased()) == [B]
+
+
+# The end that answers
+
+
+def ask(parts: Parts, store_id: int = THEIR_ID) -> Answer:
+    return parts.pairs.grant(B, Beat(store_id))
+
+
+async def change(parts: Parts, key: bytes, clock: int = 5) -> None:
+    await parts.store.merge(parts.views.stamp, [(partition_of(key), key, record(clock))])
+
+
+@on_virtual_time
+async def test_everything_is_not_said_before_the_comparison() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    assert ask(parts) == NOT_YET
+    pair = parts.pairs.start_comparison(B)
+    assert pair is not None and ask(parts) == NOT_YET
+    parts.pairs.end_comparison(pair)
+    assert ask(parts) == EVERYTHING
+
+
+@on_virtual_time
+async def test_everything_is_not_said_while_a_confirmation_is_owed_for_100_ms() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    await change(parts, b"k")
+    began = parts.time.monotonic()
+    assert ask(parts) == EVERYTHING
+    await asyncio.sleep(0.099)
+    assert ask(parts) == EVERYTHING
+    await change(parts, b"k", 6)
+    await asyncio.sleep(began + 0.101 - parts.time.monotonic())
+    assert ask(parts) == OWING
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert ask(parts) == EVERYTHING
+
+
+@on_virtual_time
+async def test_everything_is_not_said_to_another_store_id() -> None:
+    """Its disk was emptied: it lacks all that its predecessor was told to have."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    assert ask(parts) == EVERYTHING
+    for _ in range(2):
+        assert ask(parts, THEIR_ID + 1) == NOT_YET
+    assert parts.pairs.out_of_step() == [B]
+    parts.compare(B)
+    assert ask(parts, THEIR_ID + 1) == EVERYTHING
+
+
+@on_virtual_time
+async def test_everything_is_not_said_to_a_store_that_came_in_the_middle_of_the_comparison() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    assert ask(parts) == NOT_YET
+    pair = parts.pairs.start_comparison(B)
+    assert pair is not None and ask(parts, THEIR_ID + 1) == NOT_YET
+    parts.pairs.end_comparison(pair)
+    assert ask(parts, THEIR_ID + 1) == NOT_YET
+    parts.compare(B)
+    assert ask(parts, THEIR_ID + 1) == EVERYTHING
+
+
+@on_virtual_time
+async def test_everything_is_not_said_after_an_overflow() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    with patch.object(outbox, "ENTRIES_MAX", 2):
+        for key in (b"a", b"b", b"c"):
+            await change(parts, key)
+    assert ask(parts) == NOT_YET
+    assert parts.pairs.out_of_step() == [B]
+
+
+@on_virtual_time
+async def test_everything_is_not_said_after_an_overflow_in_the_middle_of_the_comparison() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    pair = parts.pairs.start_comparison(B)
+    assert pair is not None
+    with patch.object(outbox, "ENTRIES_MAX", 2):
+        for key in (b"a", b"b", b"c"):
+            await change(parts, key)
+    parts.pairs.end_comparison(pair)
+    assert ask(parts) == NOT_YET
+
+
+@on_virtual_time
+async def test_everything_is_not_said_under_a_new_view_before_another_comparison() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    old = parts.pairs.start_comparison(B)
+    await parts.views.adopt(successor(parts.views.current, A, B), B)
+    assert old is not None
+    parts.pairs.end_comparison(old)
+    assert ask(parts) == NOT_YET
+
+
+@on_virtual_time
+async def test_heartbeat_of_a_stranger_or_to_a_node_that_may_not_act_is_refused() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    assert parts.pairs.grant(C, Beat(THEIR_ID)) == Unable()
+    parts.gate.is_now_open = False
+    assert ask(parts) == Unable()
+    parts.gate.is_now_open = True
+    assert ask(parts) == EVERYTHING
+    parts.pairs.stop()
+    assert ask(parts) == Unable()
+
+
+# Whom to compare with
+
+
+@on_virtual_time
+async def test_comparison_is_due_with_who_is_out_of_step_and_can_be_reached() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    assert sorted(parts.pairs.out_of_step()) == [B, C]
+    assert parts.pairs.to_compare() == [B]
+    parts.co_owner(C)
+    parts.compare(B)
+    assert parts.pairs.to_compare() == [C]
+
+
+@on_virtual_time
+async def test_comparison_waits_for_what_the_co_owner_is_about_to_send() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    answer = OWING
+    parts.peers.script[B] = lambda _: answer
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert parts.pairs.to_compare() == []
+        answer = EVERYTHING
+        await asyncio.sleep(0.1)
+        assert parts.pairs.to_compare() == [B]
+
+
+def test_leases_outlast_several_heartbeats_and_end_before_a_write_is_given_up() -> None:
+    config = Config.for_test(A, (A,), __file__)  # type: ignore[arg-type]
+    assert 3 * config.beat_s < config.lease_s < config.silence_s

@@ -1,0 +1,198 @@
+"""Whom an owner without co-owners asks about a key before it acts, and what it makes of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from gossip.view import Address
+from node.donors import Kind
+from node.records import Record, make_version
+from node.wire import (
+    Answer,
+    Fetch,
+    Fetched,
+    Nothing,
+    Read,
+    Replicate,
+    Request,
+    Superseded,
+    Taken,
+    Unable,
+    Value,
+    ViewIs,
+    Write,
+    Wrote,
+)
+from tests.node.fakes import successor
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+
+V5 = make_version(5 << 16, 3)
+ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
+
+
+def holding(found: Record | None) -> Callable[[Request], Answer]:
+    """A peer that answers Fetch, and takes what it is sent."""
+
+    def answer(request: Request) -> Answer:
+        if isinstance(request, Replicate):
+            return Taken()
+        assert isinstance(request, Fetch)
+        return Fetched(None if found is None else found.encode())
+
+    return answer
+
+
+async def read(parts: Parts, key: bytes) -> Answer:
+    return await parts.owner.carry_out(Read(key), parts.deadline)
+
+
+async def write(parts: Parts, key: bytes, value: bytes | None = b"1", version: bytes = V5) -> Answer:
+    return await parts.owner.carry_out(Write(key, version, value), parts.deadline)
+
+
+# A partition with donors
+
+
+@on_virtual_time
+async def test_read_without_donors_asks_nobody() -> None:
+    parts = await node_a(A, B)
+    assert parts.owner.read_here(parts.key_of(A)) == Value(None)
+    assert parts.peers.asked == []
+
+
+@on_virtual_time
+async def test_read_of_a_key_on_its_way_asks_the_donor_and_keeps_what_it_has() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(3, b'"old"'))
+    assert parts.owner.read_here(key) is None
+    assert await read(parts, key) == Value(b'"old"')
+    assert parts.held(key) == record(3, b'"old"')
+
+
+@on_virtual_time
+async def test_read_newer_record_here_wins_over_the_donors() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    await parts.keep((key, record(4, b'"new"')))
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(3))
+    assert await read(parts, key) == Value(b'"new"')
+
+
+@on_virtual_time
+async def test_read_of_what_the_donor_deleted_is_a_miss() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    await parts.keep((key, record(3)))
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(4, None))
+    assert await read(parts, key) == Value(None)
+
+
+@on_virtual_time
+async def test_write_finds_what_the_donor_has() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(3))
+    assert await write(parts, key) == Wrote(True)
+
+
+@on_virtual_time
+async def test_write_below_what_the_donor_has_is_refused_with_its_version() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(7))
+    assert await write(parts, key) == Superseded(record(7).version)
+    assert parts.held(key) == record(7)
+
+
+@on_virtual_time
+async def test_delete_of_what_only_the_donor_has_leaves_a_tombstone() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(record(3))
+    assert await write(parts, key, None) == Wrote(True)
+    held = parts.held(key)
+    assert held is not None and not held.live
+
+
+@on_virtual_time
+async def test_delete_of_what_nobody_has_writes_nothing() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(B, key)
+    parts.peers.script[B] = holding(None)
+    assert await write(parts, key, None) == Nothing()
+    assert parts.held(key) is None
+
+
+# What a miss says while donors are silent
+
+SILENT_INSIDE: list[tuple[str, Mapping[Address, Kind], Mapping[Address, bool], bool]] = [
+    ("one alone", {B: ALONE}, {B: False}, False),
+    ("one copy, the only one", {B: COPY}, {B: False}, False),
+    ("one copy, another one heard", {B: COPY, C: COPY}, {B: False, C: True}, True),
+    ("both copies", {B: COPY, C: COPY}, {B: False, C: False}, False),
+    ("one copy, one that is none heard", {B: COPY, C: ALONE}, {B: False, C: True}, False),
+    ("one copy, one covered heard", {B: COPY, C: COVERED}, {B: False, C: True}, False),
+    ("one alone, a copy heard", {B: ALONE, C: COPY}, {B: False, C: True}, False),
+    ("one covered", {B: COVERED}, {B: False}, True),
+    ("one covered, another one too", {B: COVERED, C: COVERED}, {B: False, C: False}, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("donors", "heard", "fine"), [case[1:] for case in SILENT_INSIDE], ids=[c[0] for c in SILENT_INSIDE]
+)
+@on_virtual_time
+async def test_miss_while_donors_inside_the_view_are_silent(
+    donors: Mapping[Address, Kind], heard: Mapping[Address, bool], fine: bool
+) -> None:
+    parts = await node_a(A, B, C, D)
+    key = parts.key_of(A)
+    for donor, kind in donors.items():
+        parts.wait_for(donor, key, kind)
+        if heard[donor]:
+            parts.peers.script[donor] = holding(None)
+        else:
+            parts.peers.silent.add(donor)
+    assert await read(parts, key) == (Value(None) if fine else Unable())
+    assert await write(parts, key) == (Wrote(False) if fine else Unable())
+    assert (parts.held(key) is not None) == fine
+
+
+@on_virtual_time
+async def test_hit_needs_no_silent_donor() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    await parts.keep((key, record(3)))
+    parts.wait_for(B, key, ALONE)
+    assert await read(parts, key) == Value(b"1")
+
+
+@on_virtual_time
+async def test_miss_silent_donor_outside_the_view_is_passed_over() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.wait_for(C, key)
+    assert await read(parts, key) == Value(None)
+    assert await write(parts, key) == Wrote(False)
+
+
+@on_virtual_time
+async def test_miss_donor_outside_the_view_that_cannot_adopt_is_not_passed_over() -> None:
+    """Its disk is full, say: it still serves what it has under the view it has."""
+    parts = await node_a(A, B)
+    before = parts.views.current
+    await parts.views.adopt(successor(before, A, B), B)
+    key = parts.key_of(A)
+    parts.wait_for(C, key)
+    parts.peers.script[C] = lambda _: ViewIs(before.encoded)
+    assert await read(parts, key) == Unable()

@@ -1,0 +1,283 @@
+"""What is sent to whom when a node brings what it holds to others, and when it may forget it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from gossip.view import Address
+from node.records import Record, decode_record, version_of
+from node.wire import Answer, Compare, Differing, Offer, Push, Request, Taken, Unable, ViewIs, Wanted
+from ring.hashing import pack, partition_of, unpack
+from tests.node.fakes import successor
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+
+
+class Taker:
+    """A node that is brought records: it holds some already, and keeps what was asked of it."""
+
+    def __init__(self, *held: tuple[bytes, Record]) -> None:
+        self.held = dict(held)
+        self.offered: list[bytes] = []
+        self.pushed: list[bytes] = []
+        self.finished: list[int] = []
+        self.pushes = 0
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+        self.refuses: type[Request] | None = None
+
+    async def __call__(self, request: Request) -> Answer:
+        if self.refuses is not None and isinstance(request, self.refuses):
+            return Unable()
+        match request:
+            case Compare(partitions, digests):
+                return self._compare(unpack(partitions), digests)
+            case Offer(versions):
+                self.offered += [key for key, _ in versions]
+                wanted = [i for i, (key, version) in enumerate(versions) if self._lacks(key, version)]
+                return Wanted(pack(wanted))
+            case Push(records, finished):
+                self.pushes += 1
+                await self.is_free.wait()
+                self.pushed += [key for key, _ in records]
+                self.finished += unpack(finished)
+                self.held |= {
+                    key: decode_record(encoded) for key, encoded in records if self._lacks(key, version_of(encoded))
+                }
+                return Taken()
+        raise AssertionError(request)
+
+    def _lacks(self, key: bytes, version: bytes) -> bool:
+        return key not in self.held or self.held[key].version < version
+
+    def _compare(self, partitions: Iterable[int], digests: bytes) -> Answer:
+        """Of at most one key in each partition, as that of one who holds just this one record."""
+        mine = {partition_of(key): key for key in self.held}
+        empty = [partition for partition in partitions if partition not in mine]
+        different = [
+            partition
+            for place, partition in enumerate(partitions)
+            if partition in mine and digests[8 * place : 8 * place + 8] != self.digest_of[mine[partition]]
+        ]
+        return Differing(pack(empty), pack(different))
+
+    digest_of: dict[bytes, bytes]
+    """Of the partition of each key that it holds."""
+
+
+def digest(parts: Parts, key: bytes) -> bytes:
+    return parts.store.stats(partition_of(key)).digest.to_bytes(8)
+
+
+def taker(
+    parts: Parts, peer: Address, equal: Iterable[bytes] = (), different: Iterable[tuple[bytes, Record]] = ()
+) -> Taker:
+    """One that holds what is here of the `equal` keys, and `different` instead."""
+    same = []
+    for key in equal:
+        held = parts.held(key)
+        assert held is not None
+        same.append((key, held))
+    answering = parts.peers.script[peer] = Taker(*same, *different)
+    answering.digest_of = {key: digest(parts, key) for key, _ in same} | {key: bytes(8) for key, _ in different}
+    return answering
+
+
+async def some(parts: Parts, count: int, *owners: Address) -> list[bytes]:
+    """Keys held here, each alone in its partition, in the order of these."""
+    by_partition: dict[int, bytes] = {}
+    for key in parts.keys_of(*owners):
+        by_partition.setdefault(partition_of(key), key)
+        if len(by_partition) == count:
+            break
+    keys = [by_partition[partition] for partition in sorted(by_partition)]
+    await parts.keep(*((key, record(5)) for key in keys))
+    return keys
+
+
+async def bring(parts: Parts, keys: Iterable[bytes], *peers: Address, forget: bool = False) -> bool:
+    return await parts.transfers.bring(peers, sorted(map(partition_of, keys)), parts.views.stamp, forget)
+
+
+# What is sent
+
+
+@on_virtual_time
+async def test_transfer_equal_partitions_send_nothing_but_their_end() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = await some(parts, 5, A, B)
+    peer = taker(parts, B, equal=keys)
+    assert await bring(parts, keys, B)
+    assert (peer.offered, peer.pushed) == ([], [])
+    assert sorted(peer.finished) == list(map(partition_of, keys))
+
+
+@on_virtual_time
+async def test_transfer_empty_partitions_get_everything_without_an_offer() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = await some(parts, 5, A, B)
+    peer = taker(parts, B)
+    assert await bring(parts, keys, B)
+    assert peer.offered == [] and sorted(peer.pushed) == sorted(keys)
+    assert all(peer.held[key] == parts.held(key) for key in keys)
+
+
+@on_virtual_time
+async def test_transfer_different_partitions_get_only_what_is_wanted() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = await some(parts, 3, A, B)
+    older, newer, missing = keys
+    peer = taker(parts, B, different=[(older, record(4)), (newer, record(6))])
+    assert await bring(parts, keys, B)
+    assert sorted(peer.offered) == sorted([older, newer])
+    assert sorted(peer.pushed) == sorted([older, missing])
+    assert peer.held[newer] == record(6)
+
+
+@on_virtual_time
+async def test_transfer_each_of_several_gets_what_it_lacks() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    first, second = keys = await some(parts, 2, A, B, C)
+    one, other = taker(parts, B, equal=[first]), taker(parts, C, equal=[second])
+    assert await bring(parts, keys, B, C)
+    assert (one.pushed, other.pushed) == ([second], [first])
+
+
+@on_virtual_time
+async def test_transfer_of_nothing_asks_nothing_but_the_comparison() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = taker(parts, B)
+    assert await bring(parts, [], B)
+    assert peer.pushes == 0
+
+
+@on_virtual_time
+async def test_transfer_batches_are_bounded_and_a_partition_ends_with_its_last() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = [key for key in (b"k%d" % n for n in range(300_000)) if partition_of(key) == 7][:20]
+    await parts.keep(*((key, record(5, b"x" * 20_000)) for key in keys))
+    peer = taker(parts, B)
+    assert await bring(parts, keys[:1], B)
+    pushes = [request for _, request in parts.asked(Push)]
+    assert sorted(peer.pushed) == sorted(keys)
+    assert max(sum(len(encoded) for _, encoded in push.records) for push in pushes) <= parts.config.batch_bytes + 20_100
+    assert [unpack(push.finished) for push in pushes] == [()] * (len(pushes) - 1) + [(7,)]
+
+
+# What is forgotten
+
+
+@on_virtual_time
+async def test_transfer_without_forgetting_keeps_all() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = await some(parts, 3, A, B)
+    taker(parts, B)
+    assert await bring(parts, keys, B)
+    assert [parts.held(key) for key in keys] == [record(5)] * 3
+
+
+@on_virtual_time
+async def test_transfer_forgets_what_all_have_confirmed() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    keys = await some(parts, 5, *others)
+    one, other = (taker(parts, peer) for peer in others)
+    assert await bring(parts, keys, *others, forget=True)
+    assert not parts.store.occupied
+    assert sorted(one.held) == sorted(other.held) == sorted(keys)
+
+
+@pytest.mark.parametrize("refused", [Compare, Offer, Push], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("which", [0, 1], ids=["first", "second"])
+@on_virtual_time
+async def test_transfer_forgets_nothing_unless_all_have_confirmed(which: int, refused: type) -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    keys = await some(parts, 5, *others)
+    takers = [taker(parts, peer, different=[(key, record(1)) for key in keys]) for peer in others]
+    takers[which].refuses = refused
+    assert not await bring(parts, keys, *others, forget=True)
+    assert [parts.held(key) for key in keys] == [record(5)] * 5
+
+
+@on_virtual_time
+async def test_transfer_to_one_that_is_down_forgets_nothing() -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 5, B)
+    assert not await bring(parts, keys, B, forget=True)
+    assert [parts.held(key) for key in keys] == [record(5)] * 5
+
+
+@on_virtual_time
+async def test_transfer_forgetting_spares_newer_versions() -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    peer = taker(parts, B)
+    peer.is_free.clear()
+    bringing = asyncio.ensure_future(bring(parts, keys, B, forget=True))
+    while not peer.pushes:
+        await asyncio.sleep(0.001)
+    await parts.keep((keys[1], record(6)))
+    peer.is_free.set()
+    assert await bringing
+    assert [parts.held(key) for key in keys] == [None, record(6), None]
+
+
+@on_virtual_time
+async def test_transfer_a_change_of_view_stops_the_forgetting() -> None:
+    """Under the new one, this node might be the owner."""
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    peer = taker(parts, B)
+    peer.is_free.clear()
+    bringing = asyncio.ensure_future(bring(parts, keys, B, forget=True))
+    while not peer.pushes:
+        await asyncio.sleep(0.001)
+    await parts.views.adopt(successor(parts.views.current, A), B)
+    peer.is_free.set()
+    assert not await bringing
+    assert [parts.held(key) for key in keys] == [record(5)] * 3
+
+
+@on_virtual_time
+async def test_transfer_a_taker_under_a_later_view_stops_it_and_teaches_the_view() -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    later = successor(parts.views.current, A)
+    parts.peers.script[B] = lambda _: ViewIs(later.encoded)
+    assert not await bring(parts, keys, B, forget=True)
+    assert parts.views.current == later
+    assert [parts.held(key) for key in keys] == [record(5)] * 3
+
+
+@on_virtual_time
+async def test_transfer_on_a_disk_that_refuses_forgets_nothing_and_is_no_fault_of_the_node() -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    peer = taker(parts, B)
+    parts.disk.full = True
+    assert not await bring(parts, keys, B, forget=True)
+    assert sorted(peer.held) == sorted(keys)
+    assert [parts.held(key) for key in keys] == [record(5)] * 3
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [Differing(b"\0", b""), Differing(b"", b"\0"), Wanted(b"\0")],
+    ids=["empty", "different", "wanted"],
+)
+@on_virtual_time
+async def test_transfer_garbage_for_an_answer_stops_it_and_nothing_else(garbage: Answer) -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    peer = taker(parts, B, different=[(key, record(1)) for key in keys])
+
+    async def answer(request: Request) -> Answer:
+        asked = Compare if isinstance(garbage, Differing) else Offer
+        return garbage if isinstance(request, asked) else await peer(request)
+
+    parts.peers.script[B] = answer
+    assert not await bring(parts, keys, B, forget=True)
+    assert [parts.held(key) for key in keys] == [record(5)] * 3

@@ -1,0 +1,180 @@
+"""Clients that pass their causal contexts on, and what they may then see: never less than they have seen before.
+
+Each key has one writer, so that the order of its values is known; a write without an answer may come in later than it
+was sent, and is accepted whenever it is read. A value tells what its writer had seen. Whoever reads it has seen that
+too, and from then on reads of those keys must not show anything older, whatever is down or cut: an answer, or none.
+Views do not change here, as contexts may be forgotten then. Once all is well, contexts come to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from gossip.view import Address
+from node.context import EMPTY, to_json
+from node.errors import StorageFault, Unavailable
+from node.node import Node
+from node.replica import Outcome
+from node.wire import Unsatisfied, Value
+from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.disk import SYNC_S
+from tests.sim.nemesis import Nemesis
+from tests.sim.workload import Violation
+
+SESSIONS, KEYS_EACH = 8, 3
+THINK_S = 0.02
+CUT_S_MAX = 4.0
+SETTLE_S = 10.0
+"""Once all is well, contexts are empty within this: leases, comparisons, the lag, and gossip."""
+
+Question: TypeAlias = Callable[[Node], Coroutine[Any, Any, Outcome]]
+
+
+class Written(NamedTuple):
+    key: bytes
+    seen: Mapping[bytes, int]
+    """By key, the number of the value that its writer had seen."""
+
+
+class Outages(Nemesis):
+    """Only such faults as leave the view alone; many of them cut somebody off from all others."""
+
+    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
+        super().__init__(cluster, seen)
+        self._faults = [self._crash, self._freeze, self._fill_disk, self._slow_disk, *[self._isolate] * 4]
+
+    async def _isolate(self) -> None:
+        addresses = sorted(self._cluster.machines)
+        side = set(self._rng.sample(addresses, self._rng.randint(1, len(addresses) // 2)))
+        pairs = [(one, other) for one in side for other in addresses if other not in side]
+        self._seen["partitions"] += 1
+        for one, other in pairs:
+            self._cluster.cut(one, other)
+        await asyncio.sleep(self._rng.uniform(0.5, CUT_S_MAX))
+        for one, other in pairs:
+            self._cluster.mend(one, other)
+
+
+class Sessions:
+    def __init__(self, cluster: Cluster, duration_s: float) -> None:
+        self.cluster = cluster
+        self.duration_s = duration_s
+        self.seen: Counter[str] = Counter()
+        self.written: dict[int, Written] = {}
+        self.unanswered: set[int] = set()
+        self.keys = [f"k{number}".encode() for number in range(SESSIONS * KEYS_EACH)]
+        self.stopping = False
+
+    async def run(self) -> None:
+        """Raises Violation."""
+        for machine in self.cluster.machines.values():
+            machine.start()
+        await asyncio.sleep(1.0)
+        sessions = [_Session(self, self.keys[number::SESSIONS]) for number in range(SESSIONS)]
+        async with asyncio.TaskGroup() as tasks:
+            for session in sessions:
+                tasks.create_task(session.run())
+            await Outages(self.cluster, self.seen).run(until=self.duration_s)
+            self.stopping = True
+        await self._heal()
+        async with asyncio.TaskGroup() as tasks:
+            for session in sessions:
+                tasks.create_task(session.end())
+
+    async def _heal(self) -> None:
+        self.cluster.heal()
+        for machine in self.cluster.machines.values():
+            machine.disk.full, machine.disk.sync_s = False, SYNC_S
+            machine.thaw()
+            if machine.host is None:
+                machine.start()
+
+
+class _Session:
+    """One client. `own`: the keys that it alone writes."""
+
+    def __init__(self, all_: Sessions, own: list[bytes]) -> None:
+        self._all = all_
+        self._cluster = all_.cluster
+        self._rng = all_.cluster.rng
+        self._own = own
+        self._context = EMPTY
+        self._seen: dict[bytes, int] = {}
+
+    async def run(self) -> None:
+        while not self._all.stopping:
+            await asyncio.sleep(self._rng.uniform(0, 2 * THINK_S))
+            machine = self._rng.choice(list(self._cluster.machines.values()))
+            if self._rng.random() < 0.4:
+                await self._write(machine, self._rng.choice(self._own))
+            else:
+                await self._read(machine, self._rng.choice(self._all.keys))
+
+    async def end(self) -> None:
+        """Raises Violation."""
+        machines = sorted(self._cluster.machines)
+        deadline = self._cluster.loop.now + SETTLE_S
+        while not await self._is_forgotten(machines):
+            if self._cluster.loop.now > deadline:
+                raise Violation(f"still in a context, {SETTLE_S} s after the last fault: {self._context}")
+            await asyncio.sleep(0.25)
+
+    async def _is_forgotten(self, machines: list[Address]) -> bool:
+        await self._read(self._cluster.machines[self._rng.choice(machines)], b"never written")
+        return not self._context
+
+    async def _write(self, machine: Machine, key: bytes) -> None:
+        number = len(self._all.written) + 1
+        self._all.written[number] = Written(key, dict(self._seen))
+
+        async def write(node: Node) -> Outcome:
+            context = node.replica.take_context(to_json(self._context))
+            return await node.replica.write(key, b"%d" % number, context)
+
+        outcome = await self._ask(machine, write)
+        if outcome is None:
+            self._all.unanswered.add(number)
+        else:
+            self._all.seen["writes"] += 1
+            self._seen[key] = number
+
+    async def _read(self, machine: Machine, key: bytes) -> None:
+        async def read(node: Node) -> Outcome:
+            return await node.replica.read(key, node.replica.take_context(to_json(self._context)))
+
+        outcome = await self._ask(machine, read)
+        if outcome is None:
+            return
+        if isinstance(outcome.answer, Unsatisfied):
+            self._all.seen["reads refused"] += 1
+            if key not in self._seen and not self._context.folded:
+                raise Violation(f"a read of {key!r} was refused, which the context does not touch")
+            return
+        assert isinstance(outcome.answer, Value)
+        self._all.seen["reads under a context" if self._seen.get(key) else "reads"] += 1
+        value, due = outcome.answer.value, self._seen.get(key, 0)
+        number = 0 if value is None else int(value)
+        if number < due and number not in self._all.unanswered:
+            raise Violation(f"{key!r} read through {machine.address} is {number}, after {due} was seen")
+        if number:
+            self._learn(number)
+
+    def _learn(self, number: int) -> None:
+        key, seen = self._all.written[number]
+        for other, known in {**seen, key: max(number, seen.get(key, 0))}.items():
+            self._seen[other] = max(known, self._seen.get(other, 0))
+
+    async def _ask(self, machine: Machine, question: Question) -> Outcome | None:
+        try:
+            outcome = await machine.ask(question)
+        except (Unavailable, NoAnswer, StorageFault):
+            self._all.seen["requests without answer"] += 1
+            return None
+        assert outcome.context is not None
+        self._context = outcome.context
+        self._all.seen["folded"] += bool(outcome.context.folded)
+        self._all.seen["contexts"] += bool(outcome.context)
+        return outcome

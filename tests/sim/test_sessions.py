@@ -1,0 +1,103 @@
+"""Sessions with causal contexts keep what they have seen, and the check of that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from node.causality import Causality
+from node.context import EMPTY
+from node.pairs import Pairs
+from node.wire import Wrote
+from tests.sim.cluster import Cluster
+from tests.sim.sessions import Sessions
+from tests.sim.simulation import quieten
+
+T = TypeVar("T")
+
+DURATION_S = 8.0
+RULES: dict[str, Callable[[], None]] = {
+    "what a context demands": lambda: setattr(Causality, "is_met", lambda *_: True),
+    "what an answer adds": lambda: setattr(Pairs, "is_everywhere", lambda *_: True),
+}
+"""How to switch each of them off."""
+
+
+class Run(NamedTuple):
+    seen: Counter[str]
+    fault: str | None
+
+
+def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None) -> Run:
+    quieten()
+    if off is not None:
+        RULES[off]()
+    cluster = Cluster(seed, 5, 5, repl_factor=copies, skew_ms_max=skew_ms_max)
+    sessions = Sessions(cluster, DURATION_S)
+    try:
+        cluster.loop.run(sessions.run())
+    except Exception as error:
+        return Run(sessions.seen, repr(error.exceptions if isinstance(error, ExceptionGroup) else error))
+    return Run(sessions.seen, None)
+
+
+def apart(work: Callable[[], T], monkeypatch: pytest.MonkeyPatch) -> T:
+    """What `work` returns in a process of its own: the order of sets is part of a run, and killed nodes leave remains
+    behind."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work).result()
+
+
+@pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(1, 2, 20), (2, 3, 3000), (3, 5, 20)])
+def test_sessions_never_see_less_than_before(
+    seed: int, copies: int, skew_ms_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, fault = apart(partial(simulate, seed, copies, skew_ms_max, None), monkeypatch)
+    assert fault is None
+    assert seen["reads under a context"] > 100 and seen["contexts"] > 100 and seen["reads refused"] > 0, seen
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_ablation_sessions_see_less(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = (apart(partial(simulate, seed, 2, 20, rule), monkeypatch).fault for seed in range(4))
+    assert any(fault is not None and "was seen" in fault for fault in faults), "the check notices nothing"
+
+
+async def _write_on_a_side(cluster: Cluster) -> None:
+    machines = list(cluster.machines.values())
+    for machine in machines:
+        machine.start()
+    await asyncio.sleep(2.0)
+    for one in machines[:2]:
+        for other in machines[2:]:
+            cluster.cut(one.address, other.address)
+    await asyncio.sleep(2.0)
+
+    def write(number: int) -> Any:
+        return machines[2 + number % 3].ask(lambda node: node.replica.write(b"%d" % number, b"1", EMPTY))
+
+    for outcome in await asyncio.gather(*map(write, range(15))):
+        assert isinstance(outcome.answer, Wrote) and outcome.context
+    cluster.heal()
+    await asyncio.sleep(4.0)
+    nodes = [machine.node for machine in machines if machine.node is not None]
+    assert len(nodes) == 5 and not any(node.pairs.unleased() for node in nodes)
+
+
+def write_on_a_side() -> None:
+    quieten()
+    cluster = Cluster(1, 5, 5, repl_factor=5)
+    cluster.loop.run(_write_on_a_side(cluster))
+
+
+def test_writes_on_a_side_that_has_left_out_two_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three co-owners tell each other, all at the same time, of two that they cannot reach."""
+    apart(write_on_a_side, monkeypatch)
