@@ -33,9 +33,9 @@ HELLOS_MAX = 16
 """In a large view, this many at random besides the donors: any one of them that heard of a newer view tells it."""
 
 
-RECOVERY_S = 0.02
-"""At least this long after a long standstill, requests are taken for old: time to read what had piled up, however few
-there are to ask."""
+RECOVERY_S = 0.5
+"""At least this long after a long standstill, requests are taken for old: hundreds of connections may have piled up,
+and they are accepted some at a time."""
 
 
 class Gate:

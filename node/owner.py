@@ -46,6 +46,8 @@ from node.wire import (
 )
 from ring.hashing import partition_of
 
+REPLY_S = 0.05
+"""For the way back of an answer: one that comes too late costs its caller the link."""
 RETRY_S = 0.02
 """Between two attempts when nothing has changed that would make the next one fare better."""
 
@@ -59,6 +61,8 @@ class Sightings(NamedTuple):
     is_complete: bool
     """What is neither here nor in `newest` does not exist."""
     heard: Collection[Address] = ()
+    is_refused: bool = False
+    """A node of the view answered, but could not tell: it must not be passed over like one that is silent."""
 
 
 NONE = Sightings(None, "", True)
@@ -107,7 +111,7 @@ class Owner:
             value = self.read_here(operation.key)
             if value is not None:
                 return value
-        return self._serve(operation, self._time.monotonic() + budget_s)
+        return self._serve(operation, self._time.monotonic() + budget_s - REPLY_S)
 
     async def _serve(self, operation: Read | Write, deadline: float) -> Answer:
         try:
@@ -118,7 +122,7 @@ class Owner:
     async def carry_out(self, operation: Read | Write, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Raises PeerLost if this node stood
         still while it wrote: others may have taken its place and not have seen the write."""
-        if not await self._gate.opened(deadline):
+        if not await self._gate.opened(deadline) or self._time.monotonic() >= deadline:
             return Unable()
         self.served_at = self._time.monotonic()
         stamp, partition = self._views.stamp, partition_of(operation.key)
@@ -129,6 +133,9 @@ class Owner:
         sightings = await self._ask(asked, partition, operation.key, stamp) if asked else NONE
         unasked = {*self._views.donors.of(partition), *self._pairs.unleased()} - asked
         if not self._gate.is_open() or self._views.stamp != stamp or unasked:
+            return await self.carry_out(operation, deadline)
+        if sightings.is_refused:
+            await asyncio.sleep(RETRY_S)
             return await self.carry_out(operation, deadline)
         if not self._causality.is_met(operation, sightings.newest, sightings.heard):
             return Unsatisfied()
@@ -196,7 +203,7 @@ class Owner:
         try:
             async with asyncio.timeout(deadline - self._time.monotonic()):
                 is_everywhere = await self._pairs.everywhere([write.key], earliest=earliest)
-        except TimeoutError:
+        except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:
             again = await self.carry_out(write, deadline) if self._time.monotonic() < deadline else None
@@ -219,7 +226,12 @@ class Owner:
                 if newest is None or record.version > newest.version:
                     newest, source = record, peer
         heard = [peer for peer, answer in zip(peers, answers, strict=True) if isinstance(answer, Fetched)]
-        return Sightings(newest, source, self._is_complete(partition, dict(zip(peers, answers, strict=True))), heard)
+        is_refused = any(
+            answer is not None and not isinstance(answer, Fetched) and peer in self._views.current.nodes
+            for peer, answer in zip(peers, answers, strict=True)
+        )
+        is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
+        return Sightings(newest, source, is_complete, heard, is_refused)
 
     def _is_complete(self, partition: int, answers: dict[Address, Answer | None]) -> bool:
         """Whether everybody has been heard without whom a key cannot be said not to exist. Of owners of old that were

@@ -39,6 +39,8 @@ STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
 """Of one message of a stream. It is confirmed as a whole, and a write waits for its message."""
 RETRY_S = 0.02
+RELAY_SHARE = 1.5
+"""Of a silence, that a relay may take: the co-owner that asked for it waits for two."""
 
 
 class Pair:
@@ -53,6 +55,8 @@ class Pair:
         """The co-owner's, as last heard: an emptied disk is another store."""
         self.is_another = False
         """Whether it has become another store since the comparison under way began."""
+        self.is_silent = False
+        """Whether it could be left out when it was last tried."""
         self.granted_at = granted_at
         """When this node last said "everything", or may have let another one say it."""
         self.is_owed = False
@@ -148,11 +152,11 @@ class Pairs:
                 )
             except PeerFault:
                 answer = Unable()
-                if self._may_be_left_out(pair):
-                    pair.outbox.give_up()  # The stream does so only while it has something to send.
+                self._note_silence(pair)
             if isinstance(answer, ViewIs):
                 await self._views.take(answer.view, pair.peer)
             if isinstance(answer, Beaten):
+                pair.is_silent = False
                 pair.leased_at = sent_at if answer.everything else float("-inf")
                 pair.is_owed = answer.owing
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
@@ -222,6 +226,15 @@ class Pairs:
         now, outbox = self._time.monotonic(), pair.outbox
         return max(outbox.position_of(key) or outbox.append(key, now) for key in keys)
 
+    async def caught_up(self, but: Collection[Address]) -> None:
+        """Returns once all co-owners but these have all that is in their outboxes now, or were left out. Raises
+        Fenced."""
+        pairs = [pair for peer, pair in self._pairs.items() if peer not in but and len(pair.outbox)]
+        for pair, position in [(pair, pair.outbox.position) for pair in pairs]:
+            await self._has_confirmed(pair, position, 0.0)
+        if any(self._pairs.get(pair.peer) is not pair for pair in pairs):
+            raise Fenced(str(self._views.stamp))
+
     async def _relay(self, pair: Pair, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
         """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
         stream, which would stand still until then: two co-owners that relay to each other would wait for ever. False:
@@ -256,6 +269,18 @@ class Pairs:
                 return False
         return False
 
+    def _note_silence(self, pair: Pair) -> None:
+        """Nobody shall wait for a co-owner that may be left out. It may have told one of the others what it could not
+        tell all of them any more, so these compare what they hold."""
+        if not self._may_be_left_out(pair):
+            pair.is_silent = False
+            return
+        pair.outbox.give_up()
+        if not pair.is_silent:
+            pair.is_silent = True
+            for other in self._pairs.values():
+                other.is_compared = other.is_compared and other is pair
+
     def _may_be_left_out(self, pair: Pair) -> bool:
         """It is silent or gone, and no lease that it may have can count any more."""
         return self._transport.is_down(pair.peer) and self._time.monotonic() > pair.granted_at + self._config.lease_s
@@ -285,9 +310,13 @@ class Pairs:
     async def _stream(self, pair: Pair) -> None:
         while True:
             await pair.outbox.filled.wait()
-            if not await self._send(pair):
-                if self._may_be_left_out(pair):
-                    pair.outbox.give_up()
+            try:
+                sent = await self._send(pair)
+            except StorageFault as fault:  # Reads fail too, until the disk is well again.
+                log.error("stream to %s: %s", pair.peer, fault)
+                sent = False
+            if not sent:
+                self._note_silence(pair)
                 await asyncio.sleep(RETRY_S)
 
     async def _send(self, pair: Pair) -> bool:
@@ -304,8 +333,8 @@ class Pairs:
                 records.append((entry.key, encoded))
             position = entry.position
         pair.outbox.sent(position)
+        request, timeout_s = Replicate(tuple(records), False, self._told(pair)), self._config.silence_s
         try:
-            request, timeout_s = Replicate(tuple(records), False), self._config.silence_s
             answer = await self._transport.call(pair.peer, request, self._views.stamp, timeout_s)
         except PeerFault as fault:
             log.debug("stream to %s: %s", pair.peer, fault)
@@ -315,6 +344,17 @@ class Pairs:
         if isinstance(answer, Taken):
             pair.outbox.confirm(position)
         return isinstance(answer, Taken)
+
+    def _told(self, pair: Pair) -> tuple[Address, ...]:
+        """Who has this node's word, if not all of them have: the co-owner must not tell the others any more that they
+        have everything. Nobody, if all is well: it need not care."""
+        well = {peer for peer, other in self._pairs.items() if other is pair or self._is_well(other)}
+        return () if len(well) == len(self._pairs) else (self._config.address, *sorted(well))
+
+    def _is_well(self, pair: Pair) -> bool:
+        owed_since = pair.outbox.oldest_since()
+        owes = owed_since is not None and self._time.monotonic() - owed_since >= self._config.owing_s
+        return self._is_in_step(pair) and not owes and not self._transport.is_down(pair.peer)
 
     async def replicate(self, sender: Address, stamp: Stamp, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
@@ -328,11 +368,14 @@ class Pairs:
             log.error("%s sent what does not belong here", sender)
             return Unable()
         try:
-            await self._store.merge(stamp, records, but={sender, *request.told} if request.relayed else None)
+            await self._store.merge(
+                stamp, records, but={sender, *request.told} if request.relayed or request.told else None
+            )
             if request.relayed:
-                await self.everywhere([key for _, key, _ in records], but={sender, *request.told})
+                async with asyncio.timeout(RELAY_SHARE * self._config.silence_s):
+                    await self.everywhere([key for _, key, _ in records], but={sender, *request.told})
         except Fenced:
             return ViewIs(self._views.current.encoded)
-        except StorageFault:
+        except (StorageFault, TimeoutError):
             return Unable()
         return Taken()

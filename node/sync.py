@@ -51,6 +51,9 @@ from ring.ring import Ring
 
 T = TypeVar("T")
 
+CO_OWNERS_S = 1.5
+"""How long a batch may wait for this node's co-owners: its sender waits for 2 s."""
+
 log = logging.getLogger(__name__)
 
 
@@ -225,9 +228,15 @@ class Sync:
         change = self._views.donors.finish(sender, finished)
         try:
             merged = self._store.merge(stamp, records, {sender}, change)
-            await self._pairs.everywhere(await self._change(stamp, merged, change), but={sender})
+            taken = await self._change(stamp, merged, change)
+            async with asyncio.timeout(CO_OWNERS_S):
+                await self._pairs.everywhere(taken, but={sender})
+                if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
+                    await self._pairs.caught_up(but={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
+        except TimeoutError:
+            return Unable()
         return Taken()
 
     async def _change(self, stamp: Stamp, written: Awaitable[T], change: Change) -> T:

@@ -14,7 +14,7 @@ from node.config import Config
 from node.node import Node, identify
 from node.records import Record, make_version
 from node.store import Store
-from node.wire import Answer, Beat, Beaten, Compare, Differing, Fetch, Fetched, Replicate, Request, Taken, Unable
+from node.wire import Answer, Beat, Beaten, Compare, Differing, Fetch, Fetched, Push, Replicate, Request, Taken, Unable
 from ring.hashing import partition_of
 from tests.node.fakes import HandTime, ScriptedPeers, open_store
 
@@ -36,7 +36,7 @@ class CoOwner:
                 return Beaten(True, False)
             case Compare():
                 return Differing(b"", b"")
-            case Replicate():
+            case Replicate() | Push():
                 return Taken()
         return Unable()
 

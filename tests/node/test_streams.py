@@ -154,3 +154,26 @@ async def test_stream_messages_are_bounded() -> None:
         peer = parts.co_owner(B)
         await asyncio.sleep(1.0)
     assert [len(keys) for keys in peer.keys_sent] == [2, 2, 2, 2, 2, 1, 256, 44]
+
+
+@on_virtual_time
+async def test_stream_names_who_was_told_while_a_third_one_was_not() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    async with parts.running():
+        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5))])
+        await asyncio.sleep(SOON_S)
+    streamed = [request for to, request in parts.peers.asked if to == B and isinstance(request, Replicate)]
+    assert streamed and {(request.relayed, request.told) for request in streamed} == {(False, (A, B))}
+
+
+@on_virtual_time
+async def test_replicate_takes_over_who_was_not_told() -> None:
+    """Else it would go on telling the third one that it has everything."""
+    parts = await node_a(A, B, C, repl_factor=3)
+    source, third = parts.co_owner(B), parts.co_owner(C)
+    async with parts.running():
+        message = Replicate(replicated(KEY), False, (B, A))
+        assert await parts.pairs.replicate(B, parts.views.stamp, message) == Taken()
+        await asyncio.sleep(SOON_S)
+    assert (source.sent, third.held[KEY]) == ([], record(5))
