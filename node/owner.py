@@ -200,6 +200,8 @@ class Owner:
         return Nothing(self._causality.after_seeing(write.context, write.key, tombstone, me))
 
     async def _replicate(self, write: Write, replaced: bool, deadline: float, earliest: float) -> Answer:
+        if self._pairs.is_alone():
+            return Wrote(replaced, self._causality.after_write(write, True))
         try:
             async with asyncio.timeout(deadline - self._time.monotonic()):
                 is_everywhere = await self._pairs.everywhere([write.key], earliest=earliest)

@@ -113,6 +113,10 @@ class Pairs:
         self._pairs = {peer: Pair(peer, granted_at=now) for peer in peers}
         self._changed.set()
 
+    def is_alone(self) -> bool:
+        """Whether this node has no co-owners."""
+        return not self._pairs
+
     # Leases
 
     def unleased(self) -> Collection[Address]:
