@@ -31,6 +31,7 @@ from node.pairs import Pairs
 from node.replica import Replica
 from node.stability import Stability
 from node.store import Store
+from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.transport import Answering, Transport
@@ -108,10 +109,11 @@ class Node:
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
         self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.pairs = Pairs(config, time, identity.store_id, store, self.views, self.gate, transport)
-        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, transport)
+        self.pairs = Pairs(config, time, identity.store_id, self.views, self.gate, transport)
+        self.streams = Streams(config, time, store, self.views, self.pairs, transport)
+        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
         transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
-        self.sync = Sync(config, store, self.views, self.pairs, transport, transfers)
+        self.sync = Sync(config, store, self.views, self.pairs, self.streams, transport, transfers)
         self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
@@ -135,6 +137,7 @@ class Node:
         async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
             self._tasks.create_task(self.gate.run())
             self._tasks.create_task(self.pairs.run())
+            self._tasks.create_task(self.streams.run())
             self._tasks.create_task(self.sync.run())
             self._tasks.create_task(self.stability.run())
 
@@ -203,7 +206,7 @@ class Node:
             case Beat():
                 return self.pairs.grant(sender, request)
             case Replicate():
-                return self.pairs.replicate(sender, stamp, request)
+                return self.streams.replicate(sender, stamp, request)
             case Compare():
                 return self.sync.compare(sender, request)
             case Offer():

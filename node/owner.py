@@ -26,6 +26,7 @@ from node.gate import Gate
 from node.pairs import Pairs
 from node.records import Record, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
+from node.streams import Streams
 from node.transport import Answering, Transport
 from node.views import Views
 from node.wire import (
@@ -70,7 +71,15 @@ NONE = Sightings(None, "", True)
 
 class Owner:
     def __init__(
-        self, config: Config, time: Time, store: Store, views: Views, gate: Gate, pairs: Pairs, transport: Transport
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        gate: Gate,
+        pairs: Pairs,
+        streams: Streams,
+        transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
@@ -78,6 +87,7 @@ class Owner:
         self._views = views
         self._gate = gate
         self._pairs = pairs
+        self._streams = streams
         self._transport = transport
         self._causality = Causality(config, store, views, pairs)
         self.served_at = 0.0
@@ -204,7 +214,7 @@ class Owner:
             return Wrote(replaced, self._causality.after_write(write, True))
         try:
             async with asyncio.timeout(deadline - self._time.monotonic()):
-                is_everywhere = await self._pairs.everywhere([write.key], earliest=earliest)
+                is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
         except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:

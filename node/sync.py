@@ -27,6 +27,7 @@ from node.errors import Fenced, PeerFault, StorageFault
 from node.pairs import Pairs
 from node.records import decode_record
 from node.store import Store
+from node.streams import Streams
 from node.transfer import Transfers
 from node.transport import Transport
 from node.views import Views
@@ -59,12 +60,20 @@ log = logging.getLogger(__name__)
 
 class Sync:
     def __init__(
-        self, config: Config, store: Store, views: Views, pairs: Pairs, transport: Transport, transfers: Transfers
+        self,
+        config: Config,
+        store: Store,
+        views: Views,
+        pairs: Pairs,
+        streams: Streams,
+        transport: Transport,
+        transfers: Transfers,
     ) -> None:
         self._config = config
         self._store = store
         self._views = views
         self._pairs = pairs
+        self._streams = streams
         self._transport = transport
         self._transfers = transfers
         self._misplaced: dict[Shard, list[int]] = {}
@@ -230,9 +239,9 @@ class Sync:
             merged = self._store.merge(stamp, records, {sender}, change)
             taken = await self._change(stamp, merged, change)
             async with asyncio.timeout(CO_OWNERS_S):
-                await self._pairs.everywhere(taken, but={sender})
+                await self._streams.everywhere(taken, but={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
-                    await self._pairs.caught_up(but={sender})
+                    await self._streams.caught_up(but={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except TimeoutError:

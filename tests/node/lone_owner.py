@@ -87,7 +87,7 @@ async def lone_owner(path: Path, *others: Address, runs: bool = False) -> AsyncI
         await node.start()
         parts = [node.gate.run()]
         if runs:
-            parts += [node.pairs.run(), node.sync.run(), node.stability.run()]
+            parts += [node.pairs.run(), node.streams.run(), node.sync.run(), node.stability.run()]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             assert await node.gate.opened(time.monotonic() + PATIENCE_S)

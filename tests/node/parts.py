@@ -22,6 +22,7 @@ from node.pairs import Pairs
 from node.records import Record, decode_record, make_version
 from node.replica import Replica
 from node.store import Store
+from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.views import Views
@@ -94,14 +95,15 @@ class Parts:
         self.store = Store(functools.partial(SimEngine, self.disk))
         self.views = Views(self.config, self.store, self.time, self.peers)
         gate: Any = self.gate
-        self.pairs = Pairs(self.config, self.time, STORE_ID, self.store, self.views, gate, self.peers)
-        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.peers)
+        self.pairs = Pairs(self.config, self.time, STORE_ID, self.views, gate, self.peers)
+        self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
+        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
         self.clock = HybridClock(self.time, STORE_ID, 0, self._store_ceiling)
         self.replica = Replica(
             self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
-        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.peers, self.transfers)
+        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.streams, self.peers, self.transfers)
 
     async def _store_ceiling(self, ceiling: int) -> None:
         pass
@@ -155,7 +157,7 @@ class Parts:
     @asynccontextmanager
     async def running(self, *works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         """Meanwhile, `works` run; by default heartbeats and streams."""
-        tasks = [asyncio.ensure_future(work) for work in works or [self.pairs.run()]]
+        tasks = [asyncio.ensure_future(work) for work in works or [self.pairs.run(), self.streams.run()]]
         try:
             yield
         finally:

@@ -152,7 +152,7 @@ async def test_everything_is_not_said_while_a_confirmation_is_owed_for_100_ms() 
     assert ask(parts) == OWING
     parts.co_owner(B)
     async with parts.running():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         assert ask(parts) == EVERYTHING
 
 
