@@ -181,7 +181,7 @@ class Link:
                 while self._socket is socket and (self._calls or self._casts):
                     calls = take_frame(self._calls)
                     casts, self._casts = self._casts, []
-                    await socket.send_bytes(encode(CallFrame(self._clock.reading, calls, tuple(casts))))
+                    await socket.send_bytes(encode(CallFrame(self._clock.clocks, calls, tuple(casts))))
         except (aiohttp.ClientError, OSError):
             _abort(socket)
 
@@ -194,7 +194,7 @@ class Link:
             except BadFrame as error:
                 log.error("garbage from %s: %s", self._url.authority, error)
                 return
-            self._clock.observe(frame.clock)
+            self._clock.hear(self._url.authority, frame.clocks)
             for reply in frame.replies:
                 answer = self._pending.get(reply.id)
                 if answer is not None and not answer.done():

@@ -14,6 +14,7 @@ import random
 from collections.abc import Collection
 from typing import NamedTuple
 
+import msgspec
 import xxhash
 
 import gossip.messages
@@ -21,7 +22,7 @@ from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View
-from node.clock import HybridClock, Time
+from node.clock import HybridClock, Memory, Time
 from node.config import Config
 from node.coordinator import Coordinator
 from node.errors import StorageFault
@@ -103,8 +104,9 @@ class Node:
         self._time = time
         self._rng = rng
         self._store = store
-        ceiling = int.from_bytes(store.setting("ceiling") or b"\0")
-        self.clock = HybridClock(time, identity.store_id, ceiling, self._store_ceiling)
+        remembered = store.setting("clock")
+        memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
+        self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
@@ -267,6 +269,8 @@ class Node:
         settled_epoch = view.epoch if self.sync.is_settled() else max(0, view.epoch - 1)
         self.gossip.update(settled_epoch, self.key_count, self.stability.announced())
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
+        if self.clock.has_new_lead:
+            self._tasks.create_task(self._keep_lead())
 
     def _do(self, output: Output) -> None:
         for to, message in output.sends:
@@ -282,8 +286,14 @@ class Node:
 
     # What is remembered
 
-    async def _store_ceiling(self, ceiling: int) -> None:
-        await self._store.set("ceiling", ceiling.to_bytes(8))
+    async def _store_clock(self, memory: Memory) -> None:
+        await self._store.set("clock", msgspec.msgpack.encode(memory))
+
+    async def _keep_lead(self) -> None:
+        try:
+            await self.clock.keep_lead()
+        except StorageFault as fault:
+            log.error("cannot store by how much another clock leads: %s", fault)
 
     async def _store_incarnation(self, incarnation: int) -> None:
         """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from gossip.view import Address
-from node.clock import HybridClock
+from node.clock import HybridClock, Memory
 from node.config import Config
 from node.donors import Change, Kind, Row
 from node.owner import Owner
@@ -98,14 +98,14 @@ class Parts:
         self.pairs = Pairs(self.config, self.time, STORE_ID, self.views, gate, self.peers)
         self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
         self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
-        self.clock = HybridClock(self.time, STORE_ID, 0, self._store_ceiling)
+        self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
         self.replica = Replica(
             self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
         self.sync = Sync(self.config, self.store, self.views, self.pairs, self.streams, self.peers, self.transfers)
 
-    async def _store_ceiling(self, ceiling: int) -> None:
+    async def _remember(self, memory: Memory) -> None:
         pass
 
     # What a test looks at

@@ -13,7 +13,7 @@ import pytest
 
 import gossip.messages
 from gossip.view import Address, Stamp
-from node.clock import HybridClock
+from node.clock import HybridClock, Memory
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.transport import Answering, Transport
 from node.wire import Answer, Read, Request, Value, Write, Wrote
@@ -73,7 +73,7 @@ class Peer:
         self.address = address
         self.transport = transport
         self.handler = Echo()
-        self.clock = HybridClock(HandTime(), 1, 0, self._store_ceiling)
+        self.clock = HybridClock(HandTime(), 1, Memory(), self._remember)
         transport.attach(self.clock, self.handler)
 
     async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:
@@ -90,7 +90,7 @@ class Peer:
         assert answer is not None
         return answer
 
-    async def _store_ceiling(self, ceiling: int) -> None:
+    async def _remember(self, memory: Memory) -> None:
         pass
 
 
@@ -182,6 +182,11 @@ class TransportContract:
         network.b.clock.observe(5000)
         await network.a.ask(network.b, b"k")
         assert network.a.clock.reading >= 5000
+
+    async def test_transport_each_side_hears_the_clock_of_the_other(self, network: Network) -> None:
+        await network.a.ask(network.b, b"k")
+        assert network.a.clock.offsets_ms == {network.b.address: 0}
+        assert network.b.clock.offsets_ms == {network.a.address: 0}
 
     async def test_transport_cast_heard(self, network: Network) -> None:
         await network.a.ask(network.b, b"k")

@@ -101,7 +101,7 @@ class Port:
             link.pending.pop(id_, None)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        data = encode(CallFrame(self.clock.reading, (), (message,)))
+        data = encode(CallFrame(self.clock.clocks, (), (message,)))
         told = self._network.trace and f"{name_of(self.address)} ~> {name_of(to)} {brief(message)}"
         self._network.cast(self.address, to, data, told)
 
@@ -146,7 +146,7 @@ class Port:
         elif connection.answerer is not None:
             calls, link.unsent = link.unsent, []
             for call in calls:
-                data = encode(CallFrame(self.clock.reading, (call,), ()))
+                data = encode(CallFrame(self.clock.clocks, (call,), ()))
                 self._network.ask(connection, data, call.id, call.request)
 
     def _dial(self, link: _Link) -> None:
@@ -181,7 +181,7 @@ class Port:
         if not connection.open:
             return
         frame = decode_replies(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(connection.to, frame.clocks)
         for reply in frame.replies:
             pending = connection.link.pending.get(reply.id)
             if pending is not None and not pending.done():
@@ -236,7 +236,7 @@ class Port:
 
     def heard(self, sender: Address, data: bytes) -> None:
         frame = decode_calls(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(sender, frame.clocks)
         for cast in frame.casts:
             self.handler.hear(sender, cast)
 
@@ -247,7 +247,7 @@ class Port:
             self._network.reset(connection)
             return
         frame = decode_calls(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(connection.asker.address, frame.clocks)
         for call in frame.calls:
             try:
                 answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
@@ -268,5 +268,5 @@ class Port:
 
     def _reply(self, connection: Connection, id_: int, answer: Answer) -> None:
         if connection in self._served:
-            data = encode(ReplyFrame(self.clock.reading, (Reply(id_, answer),)))
+            data = encode(ReplyFrame(self.clock.clocks, (Reply(id_, answer),)))
             self._network.reply(connection, data, id_, answer)
