@@ -28,8 +28,9 @@ from node.records import Version, clock_of, make_version
 
 log = logging.getLogger(__name__)
 
-CEILING_SPAN = 10_000 << 16
-"""One durable write of the ceiling serves for 10 s of stamps."""
+CEILING_SPAN = 1000 << 16
+"""One durable write of the ceiling serves for 1 s of stamps. A node that is back sooner starts that much ahead of its
+time, and what it stamps then wins over what is stamped elsewhere meanwhile."""
 
 LEAD_MS_MAX = 24 * 3_600_000
 """No clock is this far ahead of another by accident."""

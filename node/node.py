@@ -22,6 +22,7 @@ from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View
+from node.antientropy import AntiEntropy
 from node.clock import HybridClock, Memory, Time
 from node.config import Config
 from node.coordinator import Coordinator
@@ -29,6 +30,7 @@ from node.errors import StorageFault
 from node.gate import Gate
 from node.owner import Owner
 from node.pairs import Pairs
+from node.purge import Purge
 from node.replica import Replica
 from node.stability import Stability
 from node.store import Store
@@ -116,6 +118,7 @@ class Node:
         self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
         transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
         self.sync = Sync(config, store, self.views, self.pairs, self.streams, transport, transfers)
+        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, transport)
         self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
@@ -124,6 +127,7 @@ class Node:
         self.stability = Stability(
             config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
         )
+        self.purge = Purge(config, self.clock, store, self.views, self.gossip, self.stability)
         self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
         self._tasks = asyncio.TaskGroup()
         self.views.listeners.append(self._gossip_view)
@@ -142,6 +146,8 @@ class Node:
             self._tasks.create_task(self.streams.run())
             self._tasks.create_task(self.sync.run())
             self._tasks.create_task(self.stability.run())
+            self._tasks.create_task(self.purge.run())
+            self._tasks.create_task(self.antientropy.run())
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -212,7 +218,7 @@ class Node:
             case Compare():
                 return self.sync.compare(sender, request)
             case Offer():
-                return self.sync.offer(request)
+                return self.sync.offer(sender, request)
             case Push():
                 return self.sync.push(sender, stamp, request)
             case Holding():
@@ -267,7 +273,7 @@ class Node:
     def _start_round(self) -> None:
         view = self.views.current
         settled_epoch = view.epoch if self.sync.is_settled() else max(0, view.epoch - 1)
-        self.gossip.update(settled_epoch, self.key_count, self.stability.announced())
+        self.gossip.update(settled_epoch, self.key_count, self.stability.announced(), self._store.seen)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
         if self.clock.has_new_lead:
             self._tasks.create_task(self._keep_lead())

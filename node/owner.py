@@ -24,7 +24,7 @@ from node.donors import Kind
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
 from node.gate import Gate
 from node.pairs import Pairs
-from node.records import Record, decode_record
+from node.records import Record, clock_of, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
 from node.streams import Streams
 from node.transport import Answering, Transport
@@ -235,6 +235,8 @@ class Owner:
         for peer, answer in zip(peers, answers, strict=True):
             if isinstance(answer, Fetched) and answer.record is not None:
                 record = decode_record(answer.record)
+                if self._is_forgotten(record, peer, answer.seen):
+                    continue
                 if newest is None or record.version > newest.version:
                     newest, source = record, peer
         heard = [peer for peer, answer in zip(peers, answers, strict=True) if isinstance(answer, Fetched)]
@@ -244,6 +246,12 @@ class Owner:
         )
         is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
         return Sightings(newest, source, is_complete, heard, is_refused)
+
+    def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
+        """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
+        if holder in self._views.current.nodes:
+            return not record.live and clock_of(record.version) <= self._store.purged
+        return self._store.is_outdated(record.version, seen)
 
     def _is_complete(self, partition: int, answers: dict[Address, Answer | None]) -> bool:
         """Whether everybody has been heard without whom a key cannot be said not to exist. Of owners of old that were
@@ -280,4 +288,4 @@ class Owner:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
         record = self._store.get(partition_of(key), key)
-        return Fetched(None if record is None else record.encode())
+        return Fetched(None if record is None else record.encode(), self._store.seen)

@@ -163,6 +163,15 @@ class Pairs:
         """The co-owners that may lack something that is not in their outbox."""
         return [peer for peer, pair in self._pairs.items() if not self._is_in_step(pair)]
 
+    def in_step(self) -> list[Address]:
+        """The others."""
+        return [peer for peer, pair in self._pairs.items() if self._is_in_step(pair)]
+
+    def distrust(self, peer: Address) -> None:
+        """The co-owner was seen to hold something else, whatever was thought before."""
+        if peer in self._pairs:
+            self._pairs[peer].is_compared = False
+
     def to_compare(self) -> list[Address]:
         """Those of them with which it is time to compare: not while one cannot be reached, nor while it is about to
         send what this node has missed, for then they would differ in all that."""

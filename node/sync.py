@@ -264,21 +264,27 @@ class Sync:
             return self._malformed(sender)
         empty: list[int] = []
         different: list[int] = []
+        is_doubted = self._is_doubted(sender, compare.seen)
         for place, partition in enumerate(partitions):
             stats = self._store.stats(partition)
-            if not stats.records:
-                empty.append(partition)
-            elif stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
-                different.append(partition)
+            if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
+                (different if stats.records or is_doubted else empty).append(partition)
         return Differing(pack(empty), pack(different))
 
-    def offer(self, offer: Offer) -> Answer:
+    def offer(self, sender: Address, offer: Offer) -> Answer:
         wanted: list[int] = []
+        is_doubted = self._is_doubted(sender, offer.seen)
         for index, (key, version) in enumerate(offer.versions):
+            if is_doubted and self._store.is_outdated(version, offer.seen):
+                continue
             held = self._store.get(partition_of(key), key)
             if held is None or held.version < version:
                 wanted.append(index)
         return Wanted(pack(wanted))
+
+    def _is_doubted(self, sender: Address, seen: int) -> bool:
+        """Whether it may bring what was deleted so long ago that nobody remembers; see `purge`."""
+        return sender not in self._views.current.nodes and seen < self._store.purged
 
     def _owns(self, partitions: Iterable[int]) -> bool:
         return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)
