@@ -81,11 +81,13 @@ class Link:
             raise PeerRefused(f"{self._url.authority} is down")
         if len(self._pending) >= PENDING_MAX:
             raise PeerRefused(f"{self._url.authority} is too slow")
+        if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
+            raise PeerRefused(f"no time is left to ask {self._url.authority}")
         self._last_id += 1
         id_ = self._last_id
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._pending[id_] = answer
-        self._calls.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        self._calls.append(Call(id_, stamp, budget_ms, request))
         self._queued.set()
         timer = self._loop.call_later(timeout_s, self._expire, id_)
         try:

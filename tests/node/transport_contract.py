@@ -226,6 +226,17 @@ class TransportContract:
         with pytest.raises(PeerLost):
             await network.a.ask(network.b, b"second", SHORT_S)
 
+    async def test_transport_call_without_time_left_is_refused_and_harms_no_other(self, network: Network) -> None:
+        """Its sender was late, which says nothing about the peer; and what it sent before must not go with it."""
+        other = await unanswered(network, b"other")
+        for left_s in (0.0, -0.5):
+            with pytest.raises(PeerRefused):
+                await network.a.ask(network.b, b"late", left_s)
+        network.b.handler.go_on.set()
+        assert await other == Value(b"other")
+        assert not network.a.transport.is_down(network.b.address)
+        assert network.b.handler.keys == [b"other"]
+
     async def test_transport_silent_peer_fails_all_calls(self, network: Network) -> None:
         await network.a.ask(network.b, b"first")
         network.silence(network.b)

@@ -87,11 +87,13 @@ class Port:
         link.wanted_at = self._loop.now
         if link.down:
             raise PeerRefused(f"{to} is down")
+        if (budget_ms := int(timeout_s * 1000)) <= 0:
+            raise PeerRefused(f"no time is left to ask {to}")
         self._last_id += 1
         id_ = self._last_id
         answer: asyncio.Future[Answer] = self._loop.create_future()
         link.pending[id_] = answer
-        link.unsent.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        link.unsent.append(Call(id_, stamp, budget_ms, request))
         self._flush(link)
         timer = self._loop.call_later(timeout_s, self._expire, link, id_)
         try:
