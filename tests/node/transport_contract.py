@@ -23,8 +23,9 @@ from tests.node.fakes import HandTime
 STAMP = Stamp(3, 2**64 - 1)
 PATIENT_S = 10.0
 """For calls that are to be answered, however busy the machine."""
-SHORT_S = 0.2
-"""For calls that are not."""
+SHORT_S = 0.45
+"""For calls that are not: as long as a silence lasts."""
+HURRIED_S = 0.1
 VERSION = b"v" * 16
 
 
@@ -236,6 +237,14 @@ class TransportContract:
         assert await other == Value(b"other")
         assert not network.a.transport.is_down(network.b.address)
         assert network.b.handler.keys == [b"other"]
+
+    async def test_transport_call_given_less_than_a_silence_fails_alone(self, network: Network) -> None:
+        other = await unanswered(network, b"other")
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"hurried", HURRIED_S)
+        assert not network.a.transport.is_down(network.b.address)
+        network.b.handler.go_on.set()
+        assert await other == Value(b"other")
 
     async def test_transport_silent_peer_fails_all_calls(self, network: Network) -> None:
         await network.a.ask(network.b, b"first")

@@ -18,7 +18,7 @@ from gossip.view import Address, Stamp
 from node.clock import HybridClock
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
 from node.frames import Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.links import WANTED_S
+from node.links import SILENT_SHARE, WANTED_S
 from node.transport import Handler
 from node.wire import (
     Answer,
@@ -32,6 +32,8 @@ from tests.sim.trace import brief, name_of
 DIAL_S = 0.5
 """A connection that is not made within this is given up."""
 REDIAL_S = 0.1
+SILENCE_S = 0.45
+"""As in the configuration of production."""
 
 
 class Connection:
@@ -95,7 +97,7 @@ class Port:
         link.pending[id_] = answer
         link.unsent.append(Call(id_, stamp, budget_ms, request))
         self._flush(link)
-        timer = self._loop.call_later(timeout_s, self._expire, link, id_)
+        timer = self._loop.call_later(timeout_s, self._expire, link, id_, timeout_s)
         try:
             return await answer
         finally:
@@ -199,12 +201,16 @@ class Port:
             self._break(connection.link, PeerLost(f"{connection.to} closed the link"))
             self._flush(connection.link)
 
-    def _expire(self, link: _Link, id_: int) -> None:
-        if id_ in link.pending and not link.pending[id_].done():
+    def _expire(self, link: _Link, id_: int, waited_s: float) -> None:
+        if id_ not in link.pending or link.pending[id_].done():
+            return
+        if waited_s >= SILENT_SHARE * SILENCE_S:
             link.down = True
             self._refuse(link, f"{link.to} is silent")
             self._break(link, PeerLost(f"{link.to} is silent"))
             self._flush(link)
+        else:
+            link.pending[id_].set_exception(PeerLost(f"{link.to} has not answered in the time that was left"))
 
     def _refuse(self, link: _Link, why: str) -> None:
         """There is no connection to be had for what waits for one."""
