@@ -12,7 +12,6 @@ import inspect
 import logging
 import random
 from collections.abc import Collection
-from typing import NamedTuple
 
 import msgspec
 import xxhash
@@ -28,6 +27,7 @@ from node.config import Config
 from node.coordinator import Coordinator
 from node.errors import StorageFault
 from node.gate import Gate
+from node.identity import Identity
 from node.owner import Owner
 from node.pairs import Pairs
 from node.purge import Purge
@@ -72,25 +72,6 @@ CLIENTS_RECENT_S = 0.1
 """A client's request this long ago means that there will be more: transfers leave them room."""
 
 
-class Identity(NamedTuple):
-    """Which store this is, and how often it was started."""
-
-    store_id: int
-    incarnation: int
-
-
-async def identify(store: Store, rng: random.Random) -> Identity:
-    """Who this node is: a random store id made with the data directory, and an incarnation that rises with every
-    start."""
-    known = store.setting("store_id")
-    store_id = rng.getrandbits(64) if known is None else int.from_bytes(known)
-    incarnation = int.from_bytes(store.setting("incarnation") or b"\0") + 1
-    if known is None:
-        await store.set("store_id", store_id.to_bytes(8))
-    await store.set("incarnation", incarnation.to_bytes(8))
-    return Identity(store_id, incarnation)
-
-
 class Node:
     def __init__(
         self,
@@ -113,7 +94,7 @@ class Node:
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
         self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.pairs = Pairs(config, time, identity.store_id, self.views, self.gate, transport)
+        self.pairs = Pairs(config, time, identity, self.views, self.gate, transport)
         self.streams = Streams(config, time, store, self.views, self.pairs, transport)
         self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
         transfers = Transfers(config, time, store, self.views, transport, self._clients_served)

@@ -258,6 +258,8 @@ class Owner:
         copies of each other, one will do. Whoever is outside the view may be passed over: it was removed, and who
         removes a node that is down gives up what only it had."""
         donors = self._views.donors.of(partition)
+        if self._pairs.is_blank() and not any(isinstance(answer, Fetched) for answer in answers.values()):
+            return False
         heard = {peer for peer, answer in answers.items() if isinstance(answer, Fetched)}
         a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in heard & donors.keys())
         for donor, kind in donors.items():

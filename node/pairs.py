@@ -23,10 +23,15 @@ from node.clock import Time
 from node.config import Config
 from node.errors import PeerFault
 from node.gate import Gate
+from node.identity import Identity
 from node.outbox import Outbox
 from node.transport import Transport
 from node.views import Views
 from node.wire import Answer, Beat, Beaten, Unable, ViewIs
+
+BLANK_S = 3.0
+"""A node that starts with an empty disk waits for so long for a co-owner that is merely slow, until it takes what
+nobody tells it of for nothing: in a store that is new, nobody will."""
 
 
 class Pair:
@@ -55,11 +60,18 @@ class Pairs:
     """Needs a running event loop; `run` must be running."""
 
     def __init__(
-        self, config: Config, time: Time, store_id: int, views: Views, gate: Gate, transport: Transport
+        self,
+        config: Config,
+        time: Time,
+        identity: Identity,
+        views: Views,
+        gate: Gate,
+        transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
-        self._store_id = store_id
+        self._store_id = identity.store_id
+        self._blank_until = time.monotonic() + BLANK_S if identity.incarnation == 1 else float("-inf")
         self._views = views
         self._gate = gate
         self._transport = transport
@@ -118,6 +130,11 @@ class Pairs:
         expired = self._time.monotonic() - self._config.lease_s
         return [peer for peer, pair in self._pairs.items() if pair.leased_at <= expired or self._is_stopping]
 
+    def is_blank(self) -> bool:
+        """Whether this node has just started with an empty disk, and no co-owner has brought it all that it may have
+        lost: what is not here may exist nevertheless."""
+        return bool(self._pairs) and self._time.monotonic() < self._blank_until
+
     def _drop_leases(self) -> None:
         """At a standstill."""
         for pair in self._pairs.values():
@@ -154,6 +171,8 @@ class Pairs:
             if isinstance(answer, Beaten):
                 pair.is_silent = False
                 pair.leased_at = sent_at if answer.everything else float("-inf")
+                if answer.everything:
+                    self._blank_until = float("-inf")
                 pair.is_owed = answer.owing
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 

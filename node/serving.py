@@ -23,7 +23,8 @@ from node.config import Config
 from node.disk import open_engine
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.fastpath import FastPath
-from node.node import Node, identify
+from node.identity import identify
+from node.node import Node
 from node.peers import Peers
 from node.store import Store
 

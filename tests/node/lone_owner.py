@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from gossip.view import Address
 from node.config import Config
-from node.node import Node, identify
+from node.identity import identify
+from node.node import Node
 from node.records import Record, make_version
 from node.store import Store
 from node.wire import Answer, Beat, Beaten, Compare, Differing, Fetch, Fetched, Push, Replicate, Request, Taken, Unable

@@ -17,6 +17,7 @@ from gossip.view import Address
 from node.clock import HybridClock, Memory
 from node.config import Config
 from node.donors import Change, Kind, Row
+from node.identity import Identity
 from node.owner import Owner
 from node.pairs import Pairs
 from node.records import Record, decode_record, make_version
@@ -86,7 +87,7 @@ class HandGate:
 class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
-    def __init__(self, *view: Address, repl_factor: int | None = None) -> None:
+    def __init__(self, *view: Address, repl_factor: int | None = None, incarnation: int = 2) -> None:
         self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
         self.time = LoopTime()
         self.peers = ScriptedPeers()
@@ -95,7 +96,7 @@ class Parts:
         self.store = Store(functools.partial(SimEngine, self.disk))
         self.views = Views(self.config, self.store, self.time, self.peers)
         gate: Any = self.gate
-        self.pairs = Pairs(self.config, self.time, STORE_ID, self.views, gate, self.peers)
+        self.pairs = Pairs(self.config, self.time, Identity(STORE_ID, incarnation), self.views, gate, self.peers)
         self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
         self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
         self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
@@ -167,8 +168,8 @@ class Parts:
                     await task
 
 
-async def node_a(*view: Address, repl_factor: int | None = None) -> Parts:
-    parts = Parts(*view, repl_factor=repl_factor)
+async def node_a(*view: Address, repl_factor: int | None = None, incarnation: int = 2) -> Parts:
+    parts = Parts(*view, repl_factor=repl_factor, incarnation=incarnation)
     await parts.views.start()
     return parts
 

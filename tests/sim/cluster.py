@@ -16,7 +16,8 @@ from gossip.view import Address, Stamp, View, decode_view
 from node.batch import Batch, Transaction
 from node.config import Config
 from node.errors import StorageFault
-from node.node import Node, identify
+from node.identity import identify
+from node.node import Node
 from node.store import Store
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
