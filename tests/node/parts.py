@@ -9,7 +9,7 @@ import asyncio
 import functools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -61,6 +61,23 @@ class LoopTime(HandTime):
         return int(self.monotonic() * 1000)
 
 
+def store_on(disk: Disk) -> Store:
+    return Store(functools.partial(SimEngine, disk))
+
+
+@asynccontextmanager
+async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Meanwhile, `works` run. Raises what one of them has raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
 class HandGate:
     """A gate that is shut and opened by the test."""
 
@@ -93,7 +110,7 @@ class Parts:
         self.peers = ScriptedPeers()
         self.gate = HandGate()
         self.disk = Disk(random.Random(1))
-        self.store = Store(functools.partial(SimEngine, self.disk))
+        self.store = store_on(self.disk)
         self.views = Views(self.config, self.store, self.time, self.peers)
         gate: Any = self.gate
         self.pairs = Pairs(self.config, self.time, Identity(STORE_ID, incarnation), self.views, gate, self.peers)
@@ -155,17 +172,9 @@ class Parts:
             assert pair is not None
             self.pairs.end_comparison(pair)
 
-    @asynccontextmanager
-    async def running(self, *works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    def running(self, *works: Coroutine[Any, Any, None]) -> AbstractAsyncContextManager[None]:
         """Meanwhile, `works` run; by default heartbeats and streams."""
-        tasks = [asyncio.ensure_future(work) for work in works or [self.pairs.run(), self.streams.run()]]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        return running(*works or [self.pairs.run(), self.streams.run()])
 
 
 async def node_a(*view: Address, repl_factor: int | None = None, incarnation: int = 2) -> Parts:
