@@ -55,6 +55,12 @@ class Pair:
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
 
+    def note_store(self, store_id: int) -> None:
+        """Whatever another store was brought, this one may lack."""
+        if self.store_id not in (None, store_id):
+            self.is_compared, self.is_another = False, True
+        self.store_id = store_id
+
 
 class Pairs:
     """Needs a running event loop; `run` must be running."""
@@ -145,16 +151,14 @@ class Pairs:
         pair = self._pairs.get(sender)
         if pair is None or self._is_stopping or not self._gate.is_open():
             return Unable()
-        if pair.store_id not in (None, beat.store_id):
-            pair.is_compared, pair.is_another = False, True
-        pair.store_id = beat.store_id
+        pair.note_store(beat.store_id)
         now = self._time.monotonic()
         owed_since = pair.outbox.oldest_since()
         in_step = self._is_in_step(pair)
         everything = in_step and (owed_since is None or now - owed_since < self._config.owing_s)
         if everything:
             pair.granted_at = now
-        return Beaten(everything, in_step and not everything)
+        return Beaten(self._store_id, everything, in_step and not everything)
 
     async def _beat(self, pair: Pair) -> None:
         while True:
@@ -170,6 +174,7 @@ class Pairs:
                 await self._views.take(answer.view, pair.peer)
             if isinstance(answer, Beaten):
                 pair.is_silent = False
+                pair.note_store(answer.store_id)
                 pair.leased_at = sent_at if answer.everything else float("-inf")
                 if answer.everything:
                     self._blank_until = float("-inf")
@@ -192,10 +197,15 @@ class Pairs:
             self._pairs[peer].is_compared = False
 
     def to_compare(self) -> list[Address]:
-        """Those of them with which it is time to compare: not while one cannot be reached, nor while it is about to
-        send what this node has missed, for then they would differ in all that."""
+        """Those of them with which it is time to compare. Not while one cannot be reached; nor before a beat has told
+        which store it is, lest the comparison be credited to another one; nor while it is about to send what this
+        node has missed, for then they would differ in all that."""
         return [
-            peer for peer in self.out_of_step() if not self._transport.is_down(peer) and not self._pairs[peer].is_owed
+            peer
+            for peer in self.out_of_step()
+            if not self._transport.is_down(peer)
+            and self._pairs[peer].store_id is not None
+            and not self._pairs[peer].is_owed
         ]
 
     def start_comparison(self, peer: Address) -> Pair | None:

@@ -262,8 +262,9 @@ class Beat(_Message, frozen=True, tag=40):
 
 
 class Beaten(_Message, frozen=True, tag=41):
-    """`owing`: not everything, but the rest is on its way."""
+    """`store_id`: the answerer's. `owing`: not everything, but the rest is on its way."""
 
+    store_id: Unsigned
     everything: bool
     owing: bool
 

@@ -35,6 +35,7 @@ from tests.sim.loop import VirtualLoop
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 STORE_ID = 1
+THEIR_ID = 7
 NETWORK_S = 0.01
 """There and back; longer than a commit's waiters take to run."""
 
@@ -206,7 +207,7 @@ class CoOwner:
         match request:
             case Beat():
                 await asyncio.sleep(self.delay_s)
-                return Beaten(self.everything, False)
+                return Beaten(THEIR_ID, self.everything, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):
