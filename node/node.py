@@ -72,6 +72,10 @@ CLIENTS_RECENT_S = 0.1
 """A client's request this long ago means that there will be more: transfers leave them room."""
 
 
+RECONCILE_SHARE = 0.7
+"""Of the time that a caller waits, for taking a later view first."""
+
+
 class Node:
     def __init__(
         self,
@@ -171,7 +175,11 @@ class Node:
         return self._answer_reconciled(sender, stamp, budget_s, request)
 
     async def _answer_reconciled(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answer:
-        refusal = await self.views.reconcile(sender, stamp)
+        try:
+            async with asyncio.timeout(RECONCILE_SHARE * budget_s):
+                refusal = await self.views.reconcile(sender, stamp)
+        except TimeoutError:
+            return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
         if refusal is not None:
             return refusal
         answer = self._act(sender, stamp, budget_s, request)

@@ -62,6 +62,8 @@ class Sightings(NamedTuple):
     is_complete: bool
     """What is neither here nor in `newest` does not exist."""
     heard: Collection[Address] = ()
+    is_silent: bool = False
+    """An owner of old was passed over."""
     is_refused: bool = False
     """A node of the view answered, but could not tell: it must not be passed over like one that is silent."""
 
@@ -195,7 +197,7 @@ class Owner:
             raise PeerLost("this node stood still")
         match outcome:
             case Written(replaced):
-                return await self._replicate(write, replaced, deadline, earliest)
+                return await self._replicate(write, replaced, deadline, earliest, sightings.is_silent)
             case Absent():
                 return self._nothing(partition, write)
             case Newer(version):
@@ -209,12 +211,17 @@ class Owner:
         tombstone, me = self._store.get(partition, write.key), self._config.address
         return Nothing(self._causality.after_seeing(write.context, write.key, tombstone, me))
 
-    async def _replicate(self, write: Write, replaced: bool, deadline: float, earliest: float) -> Answer:
+    async def _replicate(
+        self, write: Write, replaced: bool, deadline: float, earliest: float, is_silent: bool
+    ) -> Answer:
+        """`is_silent`: an owner of old was passed over, and may still answer alone."""
         if self._pairs.is_alone():
             return Wrote(replaced, self._causality.after_write(write, True))
         try:
             async with asyncio.timeout(deadline - self._time.monotonic()):
                 is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+                if is_silent:
+                    await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
         except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:
@@ -245,7 +252,9 @@ class Owner:
             for peer, answer in zip(peers, answers, strict=True)
         )
         is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
-        return Sightings(newest, source, is_complete, heard, is_refused)
+        owners = self._views.ring.owners(partition)
+        is_silent = any(answer is None and peer not in owners for peer, answer in zip(peers, answers, strict=True))
+        return Sightings(newest, source, is_complete, heard, is_silent, is_refused)
 
     def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
         """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""

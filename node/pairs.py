@@ -54,10 +54,14 @@ class Pair:
         """Whether the co-owner has something for this node in its outbox that should have been here by now."""
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
+        self.heard_at = float("-inf")
+        """When the co-owner was first heard under this view: from then on it lets nobody answer alone under another."""
 
-    def note_store(self, store_id: int) -> None:
-        """Whatever another store was brought, this one may lack."""
-        if self.store_id not in (None, store_id):
+    def note_store(self, store_id: int, now: float) -> None:
+        """The co-owner was heard. Whatever another store was brought, this one may lack."""
+        if self.store_id is None:
+            self.heard_at = now
+        elif self.store_id != store_id:
             self.is_compared, self.is_another = False, True
         self.store_id = store_id
 
@@ -82,6 +86,8 @@ class Pairs:
         self._gate = gate
         self._transport = transport
         self._pairs: dict[Address, Pair] = {}
+        self._since = float("-inf")
+        """When the view in force was adopted here."""
         self._changed = asyncio.Event()
         self._is_stopping = False
         gate.listeners.append(self._drop_leases)
@@ -109,6 +115,7 @@ class Pairs:
     def _change_view(self) -> None:
         """What was promised under the view before holds for as long as it can count; all else begins anew."""
         before, now = self._pairs, self._time.monotonic()
+        self._since = now
         for pair in before.values():
             pair.outbox.give_up()
         peers = self._views.ring.co_owners(self._config.address)
@@ -151,8 +158,8 @@ class Pairs:
         pair = self._pairs.get(sender)
         if pair is None or self._is_stopping or not self._gate.is_open():
             return Unable()
-        pair.note_store(beat.store_id)
         now = self._time.monotonic()
+        pair.note_store(beat.store_id, now)
         owed_since = pair.outbox.oldest_since()
         in_step = self._is_in_step(pair)
         everything = in_step and (owed_since is None or now - owed_since < self._config.owing_s)
@@ -174,7 +181,7 @@ class Pairs:
                 await self._views.take(answer.view, pair.peer)
             if isinstance(answer, Beaten):
                 pair.is_silent = False
-                pair.note_store(answer.store_id)
+                pair.note_store(answer.store_id, self._time.monotonic())
                 pair.leased_at = sent_at if answer.everything else float("-inf")
                 if answer.everything:
                     self._blank_until = float("-inf")
@@ -225,6 +232,11 @@ class Pairs:
 
     def _is_in_step(self, pair: Pair) -> bool:
         return pair.is_compared and not pair.outbox.has_overflowed
+
+    def old_leases_end(self) -> float:
+        """When the last lease ends that an owner under an earlier view may have of this node, or of a co-owner that was
+        heard under the view in force."""
+        return max([self._since, *(pair.heard_at for pair in self._pairs.values())]) + self._config.lease_s
 
     # Who may be left out
 
