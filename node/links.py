@@ -22,6 +22,7 @@ from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Reply, decode_replies, encode
+from node.limits import Deadlines
 from node.wire import (
     Answer,
     Fetched,
@@ -67,6 +68,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._deadlines = Deadlines(self._pending, self._expire)
         self._calls: list[Call] = []
         self._casts: list[gossip.messages.Message] = []
         self._queued = asyncio.Event()
@@ -87,12 +89,11 @@ class Link:
         self._pending[id_] = answer
         self._calls.append(Call(id_, stamp, int(timeout_s * 1000), request))
         self._queued.set()
-        timer = self._loop.call_later(timeout_s, self._expire, id_)
+        self._deadlines.set(id_, timeout_s)
         try:
             return await answer
         finally:
-            timer.cancel()
-            self._pending.pop(id_, None)
+            del self._pending[id_]
 
     def cast(self, message: gossip.messages.Message) -> None:
         self._want()
@@ -140,8 +141,7 @@ class Link:
         self._wanted.set()
 
     def _expire(self, id_: int) -> None:
-        answer = self._pending.get(id_)
-        if answer is not None and not answer.done():  # Else it was lost in a reset, which says nothing about the peer.
+        if not self._pending[id_].done():  # Else it was lost in a reset, which says nothing about the peer.
             self.down = True
             self._refuse(f"{self._url.authority} is silent")
             self.abort(PeerLost(f"{self._url.authority} is silent"))

@@ -23,6 +23,7 @@ from node.config import Config
 from node.donors import Kind
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
 from node.gate import Gate
+from node.limits import Limits
 from node.pairs import Pairs
 from node.records import Record, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
@@ -90,6 +91,7 @@ class Owner:
         self._streams = streams
         self._transport = transport
         self._causality = Causality(config, store, views, pairs)
+        self._limits = Limits()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
 
@@ -213,8 +215,9 @@ class Owner:
         if self._pairs.is_alone():
             return Wrote(replaced, self._causality.after_write(write, True))
         try:
-            async with asyncio.timeout(deadline - self._time.monotonic()):
-                is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+            is_everywhere = await self._limits.within(
+                deadline - self._time.monotonic(), self._streams.everywhere([write.key], earliest=earliest)
+            )
         except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:
