@@ -106,7 +106,8 @@ class _Connection(asyncio.Protocol):
         self._front = front
         self._ahead = b""
         """What has arrived and was not looked at yet."""
-        self._at_work = False
+        self._at_work: asyncio.Task[None] | None = None
+        """The request being worked on."""
         self._writable = True
         self._reading = True
         self._ending = False
@@ -160,10 +161,8 @@ class _Connection(asyncio.Protocol):
             except Exception as error:
                 answer = render_error(request.method, request.path, error)
             if answer is None:
-                self._at_work = True
-                task = self._front.loop.create_task(self._work(request, key))
-                self._front.tasks.add(task)
-                task.add_done_callback(self._front.tasks.discard)
+                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._front.tasks.add(self._at_work)
             else:
                 self._write(answer)
         self._ahead = data[done:]
@@ -176,7 +175,9 @@ class _Connection(asyncio.Protocol):
             answer = await self._front.api.answer(request.method, key, request.body)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
-        self._at_work = False
+        assert self._at_work is not None
+        self._front.tasks.discard(self._at_work)
+        self._at_work = None
         self._write(answer)
         if self._ending:
             self._transport.close()

@@ -142,8 +142,7 @@ class Node:
     @property
     def key_count(self) -> int:
         """The live keys that this node owns."""
-        me, ring, store = self.config.address, self.views.ring, self._store
-        return sum(store.stats(partition).live for partition in store.occupied if me in ring.owners(partition))
+        return self._store.live_in(self.views.ring.partitions_of(self.config.address))
 
     @property
     def digest(self) -> int:

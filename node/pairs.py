@@ -90,6 +90,8 @@ class Pairs:
         """When the view in force was adopted here."""
         self._changed = asyncio.Event()
         self._is_stopping = False
+        self._leased_until = float("-inf")
+        """When the first of the leases ends: what each read asks."""
         gate.listeners.append(self._drop_leases)
         views.listeners.append(self._change_view)
         self._change_view()
@@ -111,6 +113,7 @@ class Pairs:
     def stop(self) -> None:
         """Give up all leases, and give none any more: others will take this node's silence for its end."""
         self._is_stopping = True
+        self._note_leases()
 
     def _change_view(self) -> None:
         """What was promised under the view before holds for as long as it can count; all else begins anew."""
@@ -120,6 +123,7 @@ class Pairs:
             pair.outbox.give_up()
         peers = self._views.ring.co_owners(self._config.address)
         self._pairs = {peer: Pair(peer, granted_at=now) for peer in peers}
+        self._note_leases()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -138,7 +142,7 @@ class Pairs:
 
     def unleased(self) -> Collection[Address]:
         """The co-owners that must be asked before this node answers; none if it may answer alone."""
-        if not self._pairs:
+        if self._time.monotonic() < self._leased_until:
             return ()
         expired = self._time.monotonic() - self._config.lease_s
         return [peer for peer, pair in self._pairs.items() if pair.leased_at <= expired or self._is_stopping]
@@ -152,6 +156,12 @@ class Pairs:
         """At a standstill."""
         for pair in self._pairs.values():
             pair.leased_at = float("-inf")
+        self._note_leases()
+
+    def _note_leases(self) -> None:
+        """To be called after each change of a lease."""
+        first = min((pair.leased_at for pair in self._pairs.values()), default=float("inf"))
+        self._leased_until = float("-inf") if self._pairs and self._is_stopping else first + self._config.lease_s
 
     def grant(self, sender: Address, beat: Beat) -> Answer:
         """Answer a co-owner's heartbeat."""
@@ -186,6 +196,7 @@ class Pairs:
                 if answer.everything:
                     self._blank_until = float("-inf")
                 pair.is_owed = answer.owing
+                self._note_leases()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 
     # Comparisons, which `sync` makes

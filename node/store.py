@@ -84,6 +84,11 @@ class Store:
     def stats(self, partition: int) -> Stats:
         return self._stats[partition]
 
+    def live_in(self, partitions: Iterable[int]) -> int:
+        """How many live keys these partitions have."""
+        stats = self._stats
+        return sum([stats[partition].live for partition in partitions])
+
     def write(
         self,
         fence: Stamp,
