@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from gossip.view import Address, Stamp, View, decode_view
 from node.batch import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, floor_in, stats_in
-from node.donors import NO_CHANGE, Change, Kind, Row
+from node.donors import NO_CHANGE, Change, Share, decode_share
 from node.records import Record, Version, decode_record
 from ring.hashing import PARTITIONS
 
@@ -160,10 +160,10 @@ class Store:
 
     # Donors
 
-    def donors(self) -> Iterator[Row]:
-        """Each donor that may still hold keys of a partition owned here."""
-        for key, kind in self._engine.scan(DONOR, SETTING, 2**30):
-            yield Row(int.from_bytes(key[1:3]), key[3:].decode(), Kind(kind[0]))
+    def donors(self) -> dict[Address, Share]:
+        """Each donor that may still hold keys of partitions owned here."""
+        found = self._engine.scan(DONOR, SETTING, 2**30)
+        return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
 
     def change_donors(self, fence: Stamp, change: Change) -> Awaitable[None]:
         def job(batch: Batch) -> None:

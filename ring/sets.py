@@ -1,0 +1,33 @@
+"""Sets of partitions, as the bits of an int: bit 0 is partition 0.
+
+A view change concerns thousands of partitions at once, and asks the same of each; an int of 512 bytes answers for all
+of them in one step, and is stored as it is. Imports nothing of ours but `hashing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import compress
+
+from ring.hashing import PARTITIONS
+
+ALL = (1 << PARTITIONS) - 1
+BYTES = PARTITIONS // 8
+_EVERY = range(PARTITIONS)
+_TRUTH = bytes.maketrans(b"01", b"\0\1")
+
+
+def bits_of(partitions: Iterable[int]) -> int:
+    """The set of these. Raises ValueError for a number that is no partition."""
+    digits = bytearray(b"0") * PARTITIONS
+    try:
+        for partition in partitions:
+            digits[~partition] = 0x31
+    except IndexError:
+        raise ValueError(f"{partition} is no partition") from None
+    return int(digits, 2)
+
+
+def partitions_in(bits: int) -> tuple[int, ...]:
+    """The reverse of `bits_of`, ascending."""
+    return tuple(compress(_EVERY, f"{bits:b}"[::-1].encode().translate(_TRUTH)))
