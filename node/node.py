@@ -61,7 +61,8 @@ from node.wire import (
     ViewIs,
     Write,
 )
-from ring.hashing import unpack
+from ring.hashing import pack, unpack
+from ring.ring import Ring
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,8 @@ class Node:
             config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
         )
         self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
+        self._counted: tuple[Ring, int, int] | None = None
+        """The last count of keys: of which ring, at which revision of the store, and how many."""
         self._tasks = asyncio.TaskGroup()
         self.views.listeners.append(self._gossip_view)
 
@@ -147,15 +150,18 @@ class Node:
     @property
     def key_count(self) -> int:
         """The live keys that this node owns."""
-        me, ring, store = self.config.address, self.views.ring, self._store
-        return sum(store.stats(partition).live for partition in store.occupied if me in ring.owners(partition))
+        ring, store = self.views.ring, self._store
+        if self._counted is None or self._counted[:2] != (ring, store.revision):
+            mine = store.occupied & ring.partitions_of(self.config.address)
+            self._counted = ring, store.revision, sum(store.stats(partition).live for partition in mine)
+        return self._counted[2]
 
     @property
     def digest(self) -> int:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
-        owned = self.views.ring.partitions_of(self.config.address)
+        owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
         return xxhash.xxh3_64_intdigest(
-            b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
+            pack(owned) + b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
         )
 
     def check(self, partitions: Collection[int] | None = None) -> None:

@@ -60,6 +60,8 @@ class Store:
         self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
+        self.revision = 0
+        """Rises with each change of what `stats` says."""
         self._engine = open_engine(Batch, self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
 
@@ -69,8 +71,12 @@ class Store:
     # Records
 
     def get(self, partition: int, key: bytes) -> Record | None:
-        encoded = self._engine.get(partition.to_bytes(2) + key)
+        encoded = self.encoded(partition, key)
         return None if encoded is None else decode_record(encoded)
+
+    def encoded(self, partition: int, key: bytes) -> bytes | None:
+        """The record as it stands on disk, and as it travels."""
+        return self._engine.get(partition.to_bytes(2) + key)
 
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of
@@ -221,6 +227,7 @@ class Store:
             self.on_news(batch.news)
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
+        self.revision += bool(changed)
         for partition, stats in changed.items():
             self._stats[partition] = stats
         differing = {

@@ -95,8 +95,7 @@ class Sync:
     def _unheard(self, owner: Address) -> list[int]:
         """Of which of its partitions `owner` has not heard all that is here."""
         if owner in self._pairs.out_of_step():
-            mine = self._views.ring.partitions_of(self._config.address)
-            return sorted(self._store.occupied.intersection(mine))
+            return sorted(self._store.occupied & self._views.ring.partitions_of(self._config.address))
         return next((partitions for owners, partitions in self.misplaced().items() if owner in owners), [])
 
     def handing(self) -> tuple[Owed, ...]:
@@ -125,8 +124,7 @@ class Sync:
 
     def check(self) -> None:
         """Raises AssertionError unless what is to be handed over is what is held and not owned."""
-        me, ring = self._config.address, self._views.ring
-        foreign = {partition for partition in self._store.occupied if me not in ring.owners(partition)}
+        foreign = self._store.occupied - self._views.ring.partitions_of(self._config.address)
         assert foreign == set().union(*self.misplaced().values()), "what is misplaced is not what is not owned"
 
     # The side that holds
@@ -145,11 +143,9 @@ class Sync:
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._claim, self._views.donors.shares))
-                try:
-                    async with asyncio.timeout(self._config.handoff_retry_s):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+                retry = asyncio.get_running_loop().call_later(self._config.handoff_retry_s, self._wake.set)
+                await self._wake.wait()
+                retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
         """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""

@@ -51,13 +51,13 @@ class Ring:
         """The index of the node's shard; None outside the view."""
         return self._shard_of.get(address)
 
-    def partitions_of(self, address: Address) -> tuple[int, ...]:
-        """The partitions that the node owns, ascending; none outside the view."""
+    def partitions_of(self, address: Address) -> frozenset[int]:
+        """The partitions that the node owns; none outside the view."""
         shard = self._shard_of.get(address)
-        return () if shard is None else self._partitions[shard]
+        return frozenset() if shard is None else self._partitions[shard]
 
     def bits_of(self, address: Address) -> int:
-        """The same as a set, see `sets`."""
+        """The same, see `sets`."""
         shard = self._shard_of.get(address)
         return 0 if shard is None else self._bits[shard]
 
@@ -65,10 +65,10 @@ class Ring:
 class _Layout(NamedTuple):
     table: tuple[int, ...]
     """For each partition the index of its shard."""
-    partitions: tuple[tuple[int, ...], ...]
-    """For each shard its partitions, ascending."""
+    partitions: tuple[frozenset[int], ...]
+    """For each shard its partitions."""
     bits: tuple[int, ...]
-    """The same as sets."""
+    """The same, see `sets`."""
 
 
 @lru_cache(TABLES_KEPT)
@@ -82,4 +82,4 @@ def _lay_out(packed: bytes, shards: int) -> _Layout:
     partitions: list[list[int]] = [[] for _ in range(shards)]
     for partition, shard in enumerate(table):
         partitions[shard].append(partition)
-    return _Layout(table, tuple(map(tuple, partitions)), tuple(map(bits_of, partitions)))
+    return _Layout(table, tuple(map(frozenset, partitions)), tuple(map(bits_of, partitions)))

@@ -55,7 +55,7 @@ def test_moves_when_another_copy_joins_a_shard_its_partitions_to_the_newcomer() 
 def test_moves_when_a_copy_leaves_a_shard_nobody_gains() -> None:
     first = first_placement("abcde", 2)
     lost = list(moves(Ring(first), Ring(next_placement(first, "abde", 2))))
-    assert [move.partition for move in lost] == list(Ring(first).partitions_of("c"))
+    assert [move.partition for move in lost] == sorted(Ring(first).partitions_of("c"))
     assert {move.targets for move in lost} == {()}
 
 
