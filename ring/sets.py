@@ -6,25 +6,33 @@ of them in one step, and is stored as it is. Imports nothing of ours but `hashin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import compress
 
 from ring.hashing import PARTITIONS
 
 ALL = (1 << PARTITIONS) - 1
 BYTES = PARTITIONS // 8
+FEW = 64
+"""So many are set one by one; beyond, it is faster to write all digits down."""
 _EVERY = range(PARTITIONS)
 _TRUTH = bytes.maketrans(b"01", b"\0\1")
 
 
-def bits_of(partitions: Iterable[int]) -> int:
+def bits_of(partitions: Collection[int]) -> int:
     """The set of these. Raises ValueError for a number that is no partition."""
-    digits = bytearray(b"0") * PARTITIONS
-    try:
+    if not partitions:
+        return 0
+    if min(partitions) < 0 or max(partitions) >= PARTITIONS:
+        raise ValueError(f"{max(partitions)} is no partition, or {min(partitions)}")
+    if len(partitions) <= FEW:
+        bits = 0
         for partition in partitions:
-            digits[~partition] = 0x31
-    except IndexError:
-        raise ValueError(f"{partition} is no partition") from None
+            bits |= 1 << partition
+        return bits
+    digits = bytearray(b"0") * PARTITIONS
+    for partition in partitions:
+        digits[~partition] = 0x31
     return int(digits, 2)
 
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ring.hashing import PARTITIONS
-from ring.sets import ALL, BYTES, bits_of, partitions_in
+from ring.sets import ALL, BYTES, FEW, bits_of, partitions_in
 
-partitions = st.sets(st.integers(0, PARTITIONS - 1))
+partitions = st.sets(st.integers(0, PARTITIONS - 1), max_size=2 * FEW)
 
 
 @given(partitions, partitions)
@@ -26,5 +26,6 @@ def test_sets_from_nothing_to_everything() -> None:
 
 
 def test_sets_refuse_what_is_no_partition() -> None:
-    with pytest.raises(ValueError, match="4096 is no partition"):
-        bits_of([0, PARTITIONS])
+    for wrong in ([PARTITIONS], [0, -1], [*range(PARTITIONS), PARTITIONS], [*range(-1, PARTITIONS)]):
+        with pytest.raises(ValueError, match="no partition"):
+            bits_of(wrong)

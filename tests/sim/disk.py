@@ -10,7 +10,7 @@ import asyncio
 import random
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from node.batch import Batch, Transaction
@@ -33,6 +33,9 @@ def _place(key: bytes) -> bytes:
     return partition_of(key).to_bytes(2) + key
 
 
+_decode = lru_cache(256)(decode_record)
+
+
 class Disk:
     """What outlives the process. `sync_s` bounds the time of a commit."""
 
@@ -51,7 +54,7 @@ class Disk:
     def record(self, key: bytes) -> Record | None:
         """What an onlooker finds on it."""
         encoded = self.items.get(_place(key))
-        return None if encoded is None else decode_record(encoded)
+        return None if encoded is None else _decode(encoded)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []

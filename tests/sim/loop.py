@@ -154,6 +154,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     get_debug = staticmethod(False.__bool__)
     """Asked for each future that is made: so it is answered without a frame."""
 
+    def post(self, delay: float, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """`call_later` for what belongs to no host, and is never cancelled."""
+        heappush(self._timers, (self.now + delay, next(self.serials), _Handle(callback, args, self.nobody)))
+
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str = "", context: contextvars.Context | None = None
     ) -> asyncio.Task[T]:

@@ -149,11 +149,11 @@ class Network:
         delay = self.random() * self.rates.delay_s
         if self.random() < self.rates.slow:
             delay *= 100
-        self.loop.call_at(self.loop.now + delay, arrive, *what, context=self.loop.nobody)
+        self.loop.post(delay, arrive, what)
 
     def _repeat(self, connection: Connection, arrive: Callable[..., None], *what: object) -> None:
         if connection.open:
-            self.loop.call_later(REPEAT_S * (0.5 + self.random()), arrive, *what, context=self.loop.nobody)
+            self.loop.post(REPEAT_S * (0.5 + self.random()), arrive, what)
 
     def _hand(self, host: Host, act: Callable[..., None], *what: object) -> None:
         """As `host`: at once if it runs; when it runs again if it is frozen."""
