@@ -325,6 +325,8 @@ class Pairs:
 
     async def _send(self, pair: Pair) -> bool:
         """Whether the head of the outbox has been confirmed."""
+        if self._transport.is_down(pair.peer):
+            return False  # What would be sent need not be read. The beats find out when it is back.
         records: list[tuple[bytes, bytes]] = []
         position, room = 0, STREAM_BYTES_MAX
         for entry in pair.outbox.head(STREAM_KEYS_MAX):
