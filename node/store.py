@@ -227,7 +227,9 @@ class Store:
             self.on_news(batch.news)
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
-        self.revision += bool(changed)
+        if not changed:
+            return
+        self.revision += 1
         for partition, stats in changed.items():
             self._stats[partition] = stats
         differing = {

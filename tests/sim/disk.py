@@ -97,11 +97,11 @@ class _Overlay:
     """A transaction: the disk as the batch sees it."""
 
     def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+        self._items = disk.items
         self.changes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
-        return self.changes[key] if key in self.changes else self._disk.items.get(key)
+        return self.changes[key] if key in self.changes else self._items.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
         self.changes[key] = value
@@ -167,7 +167,7 @@ class SimEngine:
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         overlay = _Overlay(self._disk)
         batch = self._begin(overlay)
-        commit = _Commit(batch, overlay.changes, [(job, *_run(job, batch)) for job in jobs])
+        commit = _Commit(batch, overlay.changes, [_outcome(job, batch) for job in jobs])
         batch.finish()
         if self._disk.full:
             _resolve([(job, None, error or StorageFault("disk full")) for job, _, error in commit.outcomes])
@@ -190,11 +190,11 @@ class SimEngine:
             self._run_batch()
 
 
-def _run(job: _Job, batch: Batch) -> tuple[Any, Exception | None]:
+def _outcome(job: _Job, batch: Batch) -> tuple[_Job, Any, Exception | None]:
     try:
-        return job.run(batch), None
+        return job, job.run(batch), None
     except Exception as error:
-        return None, error
+        return job, None, error
 
 
 def _resolve(outcomes: list[tuple[_Job, Any, Exception | None]]) -> None:
