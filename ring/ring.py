@@ -20,14 +20,15 @@ TABLES_KEPT = 8
 class Ring:
     """The look-ups of one view. Raises ValueError for a placement that leaves a partition without an owner.
 
-    `shards` lists the replicas of each shard, `table` the index of the shard of each partition.
+    `shards` lists the replicas of each shard, `table` the index of the shard of each partition, `bits` the partitions
+    of each shard as a set, see `sets`.
     """
 
-    __slots__ = ("_bits", "_partitions", "_shard_of", "shards", "table")
+    __slots__ = ("_partitions", "_shard_of", "bits", "shards", "table")
 
     def __init__(self, placement: Placement) -> None:
         self.shards = placement.shards
-        self.table, self._partitions, self._bits = _lay_out(placement.table, len(placement.shards))
+        self.table, self._partitions, self.bits = _lay_out(placement.table, len(placement.shards))
         if not all(self.shards):
             raise ValueError("a shard has no replicas")
         self._shard_of = {address: shard for shard, nodes in enumerate(self.shards) for address in nodes}
@@ -59,7 +60,7 @@ class Ring:
     def bits_of(self, address: Address) -> int:
         """The same, see `sets`."""
         shard = self._shard_of.get(address)
-        return 0 if shard is None else self._bits[shard]
+        return 0 if shard is None else self.bits[shard]
 
 
 class _Layout(NamedTuple):

@@ -36,6 +36,11 @@ def bits_of(partitions: Collection[int]) -> int:
     return int(digits, 2)
 
 
+def first_in(bits: int) -> int:
+    """The lowest partition of a set that is not empty."""
+    return (bits & -bits).bit_length() - 1
+
+
 def partitions_in(bits: int) -> tuple[int, ...]:
     """The reverse of `bits_of`, ascending."""
     return tuple(compress(_EVERY, f"{bits:b}"[::-1].encode().translate(_TRUTH)))

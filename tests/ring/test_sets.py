@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ring.hashing import PARTITIONS
-from ring.sets import ALL, BYTES, FEW, bits_of, partitions_in
+from ring.sets import ALL, BYTES, FEW, bits_of, first_in, partitions_in
 
 partitions = st.sets(st.integers(0, PARTITIONS - 1), max_size=2 * FEW)
 
@@ -16,6 +16,7 @@ def test_sets_are_sets(one: set[int], other: set[int]) -> None:
     assert partitions_in(bits_of(one) & bits_of(other)) == tuple(sorted(one & other))
     assert bits_of(one) | bits_of(other) == bits_of(one | other)
     assert all(bits_of(one) >> partition & 1 for partition in one)
+    assert not one or first_in(bits_of(one)) == min(one)
 
 
 def test_sets_from_nothing_to_everything() -> None:
