@@ -171,8 +171,7 @@ class Machine:
     def _committed(self, batch: Batch, changes: Mapping[bytes, bytes | None]) -> None:
         if (encoded := changes.get(_VIEW)) is not None:
             self._stored(decode_view(encoded))
-        loop = self._cluster.loop
-        loop.call_later(CHECK_AFTER_S, self._check, self.host, tuple(batch.stats), context=loop.nobody)
+        self._cluster.loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(batch.stats)))
 
     def _stored(self, view: View) -> None:
         assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"
