@@ -156,8 +156,12 @@ class Link:
             self.abort(PeerLost(f"{self._url.authority} is silent"))
 
     def _run_out(self, id_: int) -> None:
-        if not self._pending[id_].done():
-            self._pending[id_].set_exception(PeerLost(f"{self._url.authority} has not answered in the time left"))
+        if self._pending[id_].done():
+            return
+        unsent = [call for call in self._calls if call.id != id_]
+        is_sent, self._calls = len(unsent) == len(self._calls), unsent
+        fault = PeerLost if is_sent else PeerRefused
+        self._pending[id_].set_exception(fault(f"{self._url.authority} has not answered in the time left"))
 
     async def _run(self) -> None:
         while True:
