@@ -155,6 +155,8 @@ class Owner:
                 return await self.carry_out(operation, deadline)
         if not self._causality.is_met(operation, sightings.newest, sightings.heard):
             return Unsatisfied()
+        if isinstance(operation, Write) and self._pairs.is_some_disk_full():
+            return Unable()
         if isinstance(operation, Read):
             return await self._read(stamp, partition, operation, sightings)
         earliest = self._time.monotonic() + self._config.lease_s if self._views.donors.of(partition) else 0.0

@@ -50,6 +50,8 @@ class Pair:
         """Whether it could be left out when it was last tried."""
         self.granted_at = granted_at
         """When this node last said "everything", or may have let another one say it."""
+        self.has_no_room = False
+        """Whether the co-owner's disk has refused what it was sent last."""
         self.is_owed = False
         """Whether the co-owner has something for this node in its outbox that should have been here by now."""
         self.leased_at = float("-inf")
@@ -232,6 +234,7 @@ class Pairs:
         if pair is not None:
             pair.is_compared = False
             pair.outbox.start_over()
+            pair.has_no_room = False
             pair.is_another = False
         return pair
 
@@ -266,6 +269,10 @@ class Pairs:
     def may_be_left_out(self, pair: Pair) -> bool:
         """It is silent or gone, and no lease that it may have can count any more."""
         return self._transport.is_down(pair.peer) and self._time.monotonic() > pair.granted_at + self._config.lease_s
+
+    def is_some_disk_full(self) -> bool:
+        """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
+        return any(pair.has_no_room and not self.may_be_left_out(pair) for pair in self._pairs.values())
 
     # Who has what
 

@@ -27,7 +27,7 @@ from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.views import Views
-from node.wire import Answer, Beat, Beaten, Fetch, Fetched, Replicate, Request, Taken, Unable
+from node.wire import Answer, Beat, Beaten, Fetch, Fetched, NoRoom, Replicate, Request, Taken, Unable
 from ring.hashing import partition_of
 from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
 from tests.sim.disk import Disk, SimEngine
@@ -199,6 +199,7 @@ class CoOwner:
         self.delay_s = 0.0
         """Of its answers to heartbeats."""
         self.confirms = True
+        self.has_room = True
         self.is_free = asyncio.Event()
         self.is_free.set()
         self.sent: list[Replicate] = []
@@ -215,6 +216,8 @@ class CoOwner:
                 self.sent.append(request)
                 await asyncio.sleep(NETWORK_S)
                 await self.is_free.wait()
+                if not self.has_room:
+                    return NoRoom()
                 if not self.confirms:
                     return Unable()
                 self.held |= {key: decode_record(encoded) for key, encoded in records}
