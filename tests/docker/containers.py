@@ -121,10 +121,11 @@ class Containers:
 
         async def equal() -> bool:
             digests: dict[str, set[str]] = {}
-            for spot in spots:
-                status = (await self._http.ask(spot.published, "GET", "/kvs/status")).json
-                shard = next(node["shard-id"] for node in status["nodes"] if node["address"] == spot.address)
-                digests.setdefault(shard, set()).add(status["data-digest"])
+            replies = await at_once([self._http.ask(spot.published, "GET", "/kvs/status") for spot in spots])
+            for spot, reply in zip(spots, replies, strict=True):
+                nodes = reply.json["nodes"]
+                shard = next(node["shard-id"] for node in nodes if node["address"] == spot.address)
+                digests.setdefault(shard, set()).add(reply.json["data-digest"])
             return all(len(of_shard) == 1 for of_shard in digests.values())
 
         await eventually(equal, "the copies of each shard being alike")
@@ -145,12 +146,11 @@ class Containers:
             del self._started[spot.name]
         await docker("rm", "--force", "--volumes", *(spot.name for spot in spots))
 
-    async def close(self) -> None:
-        """Removes everything. The logs are printed, so that pytest shows them where a test failed."""
+    async def tell(self, lines: int) -> None:
+        """Print the end of each log."""
         for name in self._started:
-            done = await run("docker", "logs", "--tail", "100", name)
+            done = await run("docker", "logs", "--tail", str(lines), name)
             print(f"--- {name}", done.out, *done.errors, sep="\n")
-        await clear_away()
 
 
 async def clear_away() -> None:
@@ -164,6 +164,16 @@ async def clear_away() -> None:
         names = await docker(kind, "ls", *listing, "--quiet", "--filter", ours)
         if names:
             await docker(kind, "rm", *removing, *names.split())
+
+
+async def unusable() -> str | None:
+    """Why docker is of no use to us, if it is not. What was left over from an earlier run is gone then."""
+    if (await run("docker", "image", "inspect", IMAGE)).status != 0:
+        return f"no docker daemon answers, or it has no image {IMAGE}: `make image`"
+    await clear_away()
+    if others := await taken():
+        return f"docker has {', '.join(others)} already, and not from these tests: remove them first"
+    return None
 
 
 async def taken() -> list[str]:
