@@ -41,6 +41,8 @@ class Clients:
         self._possible: dict[str, set[int | None]] = {f"key{number}": {None} for number in range(keys)}
         self._tried: dict[str, list[int]] = {key: [] for key in self._possible}
         self._busy: set[str] = set()
+        self._twice: set[int] = set()
+        """Values whose write was repeated: the first attempt may still be under way somewhere."""
         self.operations = 0
         self.retries: Counter[str] = Counter()
         """How often the first node did not do, by what it did instead."""
@@ -97,27 +99,31 @@ class Clients:
         elif checked and self.checks_reads:
             value = reply.json.get("value")
             if value not in before | set(self._tried[key][tried:]):
-                self._fail("stale read", key, f"{value}, not {before}")
+                attempts = "written at the second attempt" if value in self._twice else "written at once"
+                self._fail("stale read", key, f"{value} ({attempts}), not {before}")
 
     async def _write(self, key: str, value: int) -> None:
         self._busy.add(key)
         self._possible[key].add(value)
         self._tried[key].append(value)
-        reply = await self._ask("PUT", key, b'{"value":%d}' % value)
+        reply = await self._ask("PUT", key, value)
         if reply is None:
             self._fail("write without an answer", key, value)
         else:
             self._possible[key] = {value}
         self._busy.discard(key)
 
-    async def _ask(self, method: str, key: str, body: bytes | None = None) -> Reply | None:
+    async def _ask(self, method: str, key: str, value: int | None = None) -> Reply | None:
         """The answer of one node, or else of another one; or else None."""
         now = asyncio.get_running_loop().time
         began = now()
+        body = None if value is None else b'{"value":%d}' % value
         first, second = self._rng.sample(self._spots, 2)
         reply = await self._ask_one(first, method, key, body)
         if isinstance(reply, str):
             self.retries[reply] += 1
+            if value is not None:
+                self._twice.add(value)
             reply = await self._ask_one(second, method, key, body)
         self.latencies_s.append(now() - began)
         return None if isinstance(reply, str) else reply
