@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from tests.cluster import Client, Reply
+from tests.cluster import Client, Reply, eventually
 from tests.docker.containers import Spot, at_once
 
 PATIENCE_S = 2.0
@@ -71,8 +71,12 @@ class Clients:
     async def check_all(self) -> None:
         """Every key has to read the same, and right, through every node. What does not is among the failures then."""
         for key, possible in self._possible.items():
-            replies = await at_once([self._http.get(spot.published, key) for spot in self._spots])
-            values = {reply.json.get("value") for reply in replies}
+
+            async def read(key: str = key) -> list[Reply]:
+                replies = await at_once([self._http.get(spot.published, key) for spot in self._spots])
+                return replies if {reply.status for reply in replies} <= DONE["GET"] else []
+
+            values = {reply.json.get("value") for reply in await eventually(read, f"{key} read through every node")}
             if len(values) != 1 or not values <= possible:
                 self._fail("lost write", key, f"{values}, of {possible}")
 
