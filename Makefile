@@ -23,7 +23,7 @@ test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" g
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m docker $(ARGS)
 
-chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill pause cut empty", SECONDS=180, NODES=4, REPL_FACTOR=2
+chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty", SECONDS=180, NODES=4, REPL_FACTOR=2
 	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
 
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one

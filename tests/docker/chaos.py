@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.cluster import Client
 from tests.docker.clients import RATE_PER_S, Clients
-from tests.docker.containers import NETWORK, Containers, Spot, docker
+from tests.docker.containers import NETWORK, Containers, Spot, docker, inspect
 
 REST = 2 * RATE_PER_S
 """Operations from the return of one node to the harm of the next."""
@@ -31,6 +31,13 @@ Harm = Callable[[Scene, Spot], Awaitable[None]]
 async def kill(scene: Scene, spot: Spot) -> None:
     await docker("kill", spot.name)
     await scene.clients.goes_on(3 * RATE_PER_S)
+    await docker("start", spot.name)
+
+
+async def stop(scene: Scene, spot: Spot) -> None:
+    await docker("stop", spot.name)
+    assert (await inspect(spot.name))["State"]["ExitCode"] == 0, f"{spot.name} did not end by itself"
+    await scene.clients.goes_on(RATE_PER_S)
     await docker("start", spot.name)
 
 
@@ -58,6 +65,7 @@ async def empty(scene: Scene, spot: Spot) -> None:
 
 KINDS: dict[str, list[Harm]] = {
     "kill": [kill],
+    "stop": [stop],
     "pause": [pause(0.3), pause(0.6), pause(1.2), pause(5.0)],
     "cut": [cut],
     "empty": [empty],

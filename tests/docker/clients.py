@@ -48,6 +48,8 @@ class Clients:
         """How often the first node did not do, by what it did instead."""
         self.latencies_s: list[float] = []
         """Of each operation, its retry included."""
+        self.late_s_max = 0.0
+        """How late an operation began: of a machine on which not even the clients run in time, the rest says little."""
         self.failures: list[Failure] = []
         self.checks_reads = True
         """Whether a read has to return what was acknowledged: not while the network is cut."""
@@ -94,6 +96,7 @@ class Clients:
                     tasks.create_task(self._write(key, self.operations))
                 due += 1 / RATE_PER_S
                 await asyncio.sleep(due - now())
+                self.late_s_max = max(self.late_s_max, now() - due)
 
     async def _read(self, key: str) -> None:
         before, tried, checked = set(self._possible[key]), len(self._tried[key]), self.checks_reads

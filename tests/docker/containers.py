@@ -69,6 +69,8 @@ class Containers:
     def __init__(self, http: Client) -> None:
         self._http = http
         self._started: dict[str, Spot] = {}
+        self._last_words: list[str] = []
+        """Of containers that were removed."""
 
     async def open(self) -> None:
         await docker("network", "create", f"--subnet={SUBNET}", "--label", LABEL, NETWORK)
@@ -143,14 +145,18 @@ class Containers:
     async def remove(self, *spots: Spot) -> None:
         """Containers only: named volumes stay, as with a user's `docker rm`."""
         for spot in spots:
+            self._last_words.append(await self._log(spot.name, 100))
             del self._started[spot.name]
         await docker("rm", "--force", "--volumes", *(spot.name for spot in spots))
 
     async def tell(self, lines: int) -> None:
-        """Print the end of each log."""
-        for name in self._started:
-            done = await run("docker", "logs", "--tail", str(lines), name)
-            print(f"--- {name}", done.out, *done.errors, sep="\n")
+        """Print the end of each log, those of removed containers first."""
+        logs = [await self._log(name, lines) for name in self._started]
+        print(*self._last_words, *logs, sep="\n")
+
+    async def _log(self, name: str, lines: int) -> str:
+        done = await run("docker", "logs", "--tail", str(lines), name)
+        return "\n".join([f"--- {name}", done.out, *done.errors])
 
 
 async def clear_away() -> None:
