@@ -76,10 +76,8 @@ class Machine:
         return self.node is not None and self.host is not None and not self.host.frozen
 
     def is_well(self, since_s: float) -> bool:
-        """Whether it has been free of trouble for so long."""
-        cut_off = any(self.address in pair for pair in self._cluster.network.cuts)
-        now = self._cluster.loop.now
-        return self.runs and not self.disk.ill and not cut_off and now - self.troubled_at > since_s
+        """Whether it has been free of trouble of its own for so long."""
+        return self.runs and not self.disk.ill and self._cluster.loop.now - self.troubled_at > since_s
 
     def start(self) -> None:
         assert self.host is None
@@ -102,6 +100,13 @@ class Machine:
             loop.call_later(0.001, _reject, client, "connection reset", context=loop.nobody)
         self._clients.clear()
         self.host = self.node = self._engine = None
+
+    def lose_disk(self) -> None:
+        """It comes back as a new one would, under the same address and environment."""
+        assert self.host is None
+        self._cluster.fault(f"the disk of {name_of(self.address)} is lost", self)
+        self.disk = Disk(self._cluster.rng)
+        self._held = Stamp(0, 0)
 
     def freeze(self) -> None:
         assert self.host is not None
@@ -157,6 +162,7 @@ class Machine:
             return
         self.node = node
         self.troubled_at = self._cluster.loop.now
+        port.listen()
         try:
             await node.run()
         except Exception as error:
@@ -209,6 +215,9 @@ class Cluster:
         """Told of each view that a machine has just stored, before its node knows that it has."""
         self.eventful_at = 0.0
         """When something last went wrong, or right again, or a view was stored."""
+        self.clock_gap_s = 2 * skew_ms_max / 1000
+        self._parted_at: dict[frozenset[Address], float] = {}
+        """When a cut between two last began or ended."""
         self._graveyard: list[object] = []
         addresses = [f"n{number}:1" for number in range(1, size + 1)]
         view = tuple(addresses[:members])
@@ -242,19 +251,26 @@ class Cluster:
 
     def cut(self, one: Address, other: Address, both_ways: bool = True) -> None:
         way = "<>" if both_ways else "->"
-        self.fault(f"cut {name_of(one)} {way} {name_of(other)}", self.machines[one], self.machines[other])
+        self.fault(f"cut {name_of(one)} {way} {name_of(other)}")
+        self._parted_at[frozenset((one, other))] = self.loop.now
         self.network.cuts.add((one, other))
         if both_ways:
             self.network.cuts.add((other, one))
 
     def mend(self, one: Address, other: Address) -> None:
         self.network.cuts -= {(one, other), (other, one)}
-        self.fault(f"cut {name_of(one)} | {name_of(other)} ends", self.machines[one], self.machines[other])
+        self.fault(f"cut {name_of(one)} | {name_of(other)} ends")
+        self._parted_at[frozenset((one, other))] = self.loop.now
 
     def heal(self) -> None:
         """All cuts end."""
-        self.fault("the network heals")
-        self.network.cuts.clear()
+        for one, other in sorted(self.network.cuts):
+            self.mend(one, other)
+
+    def is_joined(self, one: Address, other: Address, since_s: float) -> bool:
+        """Whether nothing has come between two machines for so long."""
+        is_cut = {(one, other), (other, one)} & self.network.cuts
+        return not is_cut and self.loop.now - self._parted_at.get(frozenset((one, other)), -1e9) > since_s
 
 
 def _reject(client: asyncio.Future[Any], why: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from node.batch import Batch, Transaction
+from gossip.view import View, decode_view
+from node.batch import DONOR, SETTING, Batch, Transaction
 from node.errors import StorageFault
 from node.records import Record, decode_record
 from ring.hashing import partition_of
@@ -46,6 +47,13 @@ class Disk:
         """What an onlooker finds on it."""
         encoded = self.items.get(partition_of(key).to_bytes(2) + key)
         return None if encoded is None else decode_record(encoded)
+
+    def records(self) -> Iterator[tuple[bytes, Record]]:
+        return ((place[2:], decode_record(data)) for place, data in self.items.items() if place < DONOR and place[2:])
+
+    def view(self) -> View | None:
+        encoded = self.items.get(SETTING + b"view")
+        return None if encoded is None else decode_view(encoded)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         if self._unordered or len(self._order) != len(self.items):

@@ -1,5 +1,5 @@
-"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow or full, views that
-change; and coordinators that are struck at a chosen step of their change.
+"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full or lost, views
+and numbers of copies that change; and coordinators that are struck at a chosen step of their change.
 
 Faults come one after the other at random times and overlap. Every one counts itself in `seen` when it really happens,
 so that the report tells which seeds were worth their time.
@@ -17,13 +17,18 @@ from gossip.view import Address, View
 from node.coordinator import Settled
 from node.errors import Conflict, RequestFault, StorageFault
 from node.node import Node
+from node.views import ring_of
 from node.wire import Adopt, AskStatus, Promise, Push, Request
+from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.trace import name_of, names_of, view_name
 
 PAUSE_S = 1.0
 """From one fault to the next, on average."""
+PAUSES_S = (0.2, 0.6, 1.5, 5.0) * 4 + (20.0,)
+"""How long a process is paused at most: shorter and longer than every time that the nodes or clients wait."""
+FACTOR_MAX = 3
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
@@ -82,6 +87,8 @@ class Snare:
 
 
 class Nemesis:
+    cut_s_max = 3.0
+
     def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
         self._cluster = cluster
         self._rng = cluster.rng
@@ -92,6 +99,8 @@ class Nemesis:
             self._crash,
             self._freeze,
             self._cut,
+            self._isolate,
+            self._lose_disk,
             self._fill_disk,
             self._slow_disk,
             self._change_view,
@@ -133,7 +142,7 @@ class Nemesis:
             await self._thaw(machine)
 
     async def _thaw(self, machine: Machine) -> None:
-        await asyncio.sleep(self._rng.choice([0.2, 0.6, 1.5, 5.0]) * self._rng.random())
+        await asyncio.sleep(self._rng.choice(PAUSES_S) * self._rng.random())
         machine.thaw()
 
     # The network
@@ -143,8 +152,22 @@ class Nemesis:
         both_ways = self._rng.random() < 0.6
         self._seen["cuts" if both_ways else "one-way cuts"] += 1
         self._cluster.cut(one, other, both_ways)
-        await asyncio.sleep(self._rng.uniform(0.1, 3.0))
+        await asyncio.sleep(self._rng.uniform(0.1, self.cut_s_max))
         self._cluster.mend(one, other)
+
+    async def _isolate(self) -> None:
+        """Some cannot talk to the others, or not be heard by them."""
+        addresses = sorted(self._cluster.machines)
+        side = set(self._rng.sample(addresses, self._rng.randint(1, len(addresses) // 2)))
+        pairs = [(one, other) for one in addresses if one in side for other in addresses if other not in side]
+        both_ways = self._rng.random() < 0.7
+        self._seen["partitions" if both_ways else "one-way partitions"] += 1
+        turned = self._rng.random() < 0.5
+        for one, other in pairs:
+            self._cluster.cut(*((other, one) if turned else (one, other)), both_ways)
+        await asyncio.sleep(self._rng.uniform(0.1, self.cut_s_max))
+        for one, other in pairs:
+            self._cluster.mend(one, other)
 
     # Disks
 
@@ -156,6 +179,18 @@ class Nemesis:
         await asyncio.sleep(self._rng.uniform(0.05, 0.5))
         machine.disk.full = False
         self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
+
+    async def _lose_disk(self) -> None:
+        """A machine dies with its disk, and comes back with an empty one; with three copies, sometimes two do at once.
+        Only while all that it had is on another owner's disk as well: no more is promised."""
+        losses = self._rng.randint(1, FACTOR_MAX - 1)
+        for machine in self._rng.sample(self._machines, len(self._machines)):
+            if losses and machine.runs and is_spared(self._cluster, machine):
+                losses -= 1
+                self._seen["lost disks"] += 1
+                machine.crash()
+                machine.lose_disk()
+                self._begin(self._restart, machine)
 
     async def _slow_disk(self) -> None:
         machine = self._rng.choice(self._machines)
@@ -177,10 +212,13 @@ class Nemesis:
 
     async def _change(self, machine: Machine) -> None:
         nodes = self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, len(self._machines)))
-        self._cluster.note(f"view change to {names_of(sorted(nodes))} asked of {name_of(machine.address)}")
+        factor = self._rng.randint(1, min(FACTOR_MAX, len(nodes))) if self._rng.random() < 0.4 else None
+        wanted = names_of(sorted(nodes)) + (f" with {factor} copies" if factor else "")
+        self._cluster.note(f"view change to {wanted} asked of {name_of(machine.address)}")
         try:
-            settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
+            settled = await machine.ask(lambda node: change(node, nodes, factor), CHANGE_S)
             self._seen["view changes"] += 1
+            self._seen["view changes with another number of copies"] += factor is not None
             view = view_name(settled.view.stamp)
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
         except (RequestFault, NoAnswer, StorageFault) as fault:
@@ -231,6 +269,22 @@ class Nemesis:
             self._cluster.network.watchers.remove(sent)
 
 
-async def change(node: Node, nodes: Sequence[Address]) -> Settled:
+async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
-    return await node.coordinator.settled(await node.coordinator.change(nodes, None))
+    return await node.coordinator.settled(await node.coordinator.change(nodes, factor))
+
+
+def is_spared(cluster: Cluster, machine: Machine) -> bool:
+    """Whether the newest view has copies, and each record on the disk of `machine` is on that of another of its owners
+    too, in this version or a later one. Not one of a former owner: that may be about to forget what it has brought."""
+    views = [view for other in cluster.machines.values() if (view := other.disk.view()) is not None]
+    newest = max(views, key=lambda view: view.stamp)
+    if (newest.repl_factor or 1) < 2:
+        return False
+    ring = ring_of(newest)
+    for key, record in machine.disk.records():
+        others = [cluster.machines[owner].disk for owner in ring.owners(partition_of(key)) if owner != machine.address]
+        held = [other for disk in others if (other := disk.record(key)) is not None]
+        if not any(other.version >= record.version for other in held):
+            return False
+    return True

@@ -18,7 +18,8 @@ SIZE, MEMBERS, KEYS = 5, 4, 30
 FACTORS = (None, 2, 3)
 """One after the other, seed by seed."""
 DURATION_S = 20.0
-SKEW_MS_MAX = 20
+SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
+"""How far clocks are off; these too one after the other."""
 
 
 class Result(NamedTuple):
@@ -36,8 +37,8 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
     gc.disable()
     began = time.process_time()
-    factor = FACTORS[seed % len(FACTORS)]
-    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=SKEW_MS_MAX, trace=trace)
+    factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed % len(SKEWS_MS_MAX)]
+    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace)
     workload = Workload(cluster, KEYS, DURATION_S)
     fault = None
     try:
