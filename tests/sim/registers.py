@@ -87,6 +87,8 @@ class Glance(NamedTuple):
     holders: frozenset[Address]
     """Of the newest version acknowledged."""
     views: dict[Address, Stamp]
+    deciders: frozenset[Address]
+    """Who may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
 
 
 class Onlooker:
@@ -97,11 +99,12 @@ class Onlooker:
         self._registers = registers
         self._seen = seen
 
-    def glance(self, key: bytes) -> Glance:
-        """Raises Violation if what was acknowledged is nowhere any more."""
+    def glance(self, key: bytes, asked: Address) -> Glance:
+        """`asked`: the node that the client talks to. Raises Violation if what was acknowledged is nowhere any more."""
         register, holders = self._registers[key], self._holders(key)
         if register.version is not None and not holders:
             raise Violation(f"{key!r}: {register.acknowledged!r} was acknowledged, and is on no disk")
+        node = self._cluster.machines[asked].node
         return Glance(
             key,
             self._cluster.loop.now,
@@ -112,6 +115,7 @@ class Onlooker:
             register.acknowledged_at,
             holders,
             {address: machine.node.views.stamp for address, machine in self._cluster.machines.items() if machine.node},
+            frozenset(() if node is None else (asked, *node.views.ring.owners(partition_of(key)))),
         )
 
     def stamper(self, address: Address) -> int:
@@ -158,7 +162,7 @@ class Onlooker:
     def check_found(self, glance: Glance, owner: Address, attempt: Attempt, found: bool) -> bool:
         """Whether what a write says it found, a live value or none, fits something that could be there. Raises
         Violation if it had to."""
-        excused = self._is_excused(glance, owner)
+        excused = self._is_excused(glance, owner, *glance.deciders)
         self._seen["writes that could be excused"] += excused
         there = self._registers[glance.key].besides(attempt)
         fits = any((value is not None) == found for value in there)
@@ -179,7 +183,7 @@ class Onlooker:
         """Whether a write was acknowledged above the one before it. Raises Violation if it had to."""
         if version is None or glance.version is None or version > glance.version:
             return True
-        if not self._is_excused(glance, owner):
+        if not self._is_excused(glance, owner, *glance.deciders):
             raise Violation(
                 f"{glance.key!r}: acknowledged by {owner} below the version of {glance.acknowledged!r}, held by "
                 f"{sorted(glance.holders)}"
@@ -206,12 +210,13 @@ class Onlooker:
 
     # Excuses
 
-    def _is_excused(self, glance: Glance, owner: Address) -> bool:
-        """Whether `owner` could reach nobody who held what had been acknowledged, as things stood when the operation
-        began, or as they stand now: its holders are down, or were passed over when they were removed."""
+    def _is_excused(self, glance: Glance, *owners: Address) -> bool:
+        """Whether one of `owners` could reach nobody who held what had been acknowledged, as things stood when the
+        operation began, or as they stand now: its holders are down, or were passed over when they were removed."""
         since_s = RECOVERY_S + self._cluster.loop.now - glance.began
         return any(
             not any(self._reaches(owner, holder, since_s) for holder in holders)
+            for owner in set(owners)
             for holders in (glance.holders, self._holders(glance.key))
         )
 

@@ -75,7 +75,7 @@ class Workload:
                 await self._write(name, machine, key)
 
     async def _read(self, client: str, machine: Machine, key: bytes) -> None:
-        glance = self._onlooker.glance(key)
+        glance = self._onlooker.glance(key, machine.address)
         try:
             outcome = await machine.ask(lambda node: read(node, key))
         except (Unavailable, NoAnswer, StorageFault) as fault:
@@ -99,7 +99,7 @@ class Workload:
         self._written += 1
         self._recent.append(key)
         value = None if self.rng.random() < 0.3 else b"%d" % self._written
-        glance = self._onlooker.glance(key)
+        glance = self._onlooker.glance(key, machine.address)
         attempt = Attempt(value, glance.began)
         register.attempts.append(attempt)
         register.history.append(value)
