@@ -20,7 +20,7 @@ from node.records import Record, Version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 
-RECOVERY_S = 3.0
+RECOVERY_S = 0.5
 """How long after its last trouble a machine, or a link, may still be busy with the consequences: noticing, asking
 around, dialling again."""
 CLOCK_AHEAD_S = (CEILING_SPAN >> 16) / 1000

@@ -45,7 +45,8 @@ class Outages(Nemesis):
 
     def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
         super().__init__(cluster, seen)
-        self._faults = [self._crash, self._freeze, self._fill_disk, self._slow_disk, *[self._isolate] * 4]
+        outages = [self._crash, self._freeze, self._lose_disk, self._fill_disk, self._slow_disk]
+        self._faults = [*outages, *[self._isolate] * 4]
 
 
 class Sessions:

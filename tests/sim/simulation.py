@@ -1,4 +1,4 @@
-"""One seed: a cluster of five machines, three of them in the first view, under the workload and its faults."""
+"""One seed: a cluster of five machines, four of them in the first view, under a workload and its faults."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.sim.cluster import Cluster
+from tests.sim.sessions import Sessions
 from tests.sim.workload import Workload
 
 SIZE, MEMBERS, KEYS = 5, 4, 30
 FACTORS = (None, 2, 3)
 """One after the other, seed by seed."""
 DURATION_S = 20.0
+SESSIONS_EVERY, SESSIONS_S = 10, 6.0
+"""In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
 SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
 
@@ -37,9 +40,12 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
     gc.disable()
     began = time.process_time()
-    factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed % len(SKEWS_MS_MAX)]
+    in_sessions = seed % SESSIONS_EVERY == 0
+    factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
     cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace)
-    workload = Workload(cluster, KEYS, DURATION_S)
+    workload: Sessions | Workload = (
+        Sessions(cluster, SESSIONS_S) if in_sessions else Workload(cluster, KEYS, DURATION_S)
+    )
     fault = None
     try:
         cluster.loop.run(workload.run())

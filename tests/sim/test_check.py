@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -42,13 +41,6 @@ def misplace(node: Node) -> None:
 
 def doubt_itself(node: Node) -> None:
     node.gossip._members._in_view = frozenset(["nobody:1"])
-
-
-@pytest.fixture(autouse=True)
-def buried() -> Iterator[None]:
-    """What a test leaves behind half done is finalized here, not in the middle of something else."""
-    yield
-    gc.collect()
 
 
 @pytest.mark.parametrize(
