@@ -17,11 +17,10 @@ from gossip.view import Address, View
 from node.coordinator import Settled
 from node.errors import Conflict, RequestFault, StorageFault
 from node.node import Node
-from node.views import ring_of
 from node.wire import Adopt, AskStatus, Promise, Push, Request
-from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
+from tests.sim.losses import has_caught_up, is_spared, newest_view
 from tests.sim.trace import name_of, names_of, view_name
 
 PAUSE_S = 1.0
@@ -95,6 +94,8 @@ class Nemesis:
         self._seen = seen
         self._machines: Sequence[Machine] = list(cluster.machines.values())
         self._under_way = asyncio.TaskGroup()
+        self._emptied: list[Machine] = []
+        """Whose disks were lost, and may not hold again what they should."""
         self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._crash,
             self._freeze,
@@ -181,15 +182,19 @@ class Nemesis:
         self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
 
     async def _lose_disk(self) -> None:
-        """A machine dies with its disk, and comes back with an empty one; with three copies, sometimes two do at once.
-        Only while all that it had is on another owner's disk as well: no more is promised."""
-        losses = self._rng.randint(1, FACTOR_MAX - 1)
+        """Machines die with their disks, and come back with empty ones: one, or with three copies two. No more than
+        that until they hold all again that they should; and only while all that they had is on another owner's disk
+        as well: no more is promised."""
+        self._emptied = [machine for machine in self._emptied if not has_caught_up(self._cluster, machine)]
+        spare = (newest_view(self._cluster).repl_factor or 1) - 1 - len(self._emptied)
+        losses = min(spare, self._rng.randint(1, FACTOR_MAX - 1))
         for machine in self._rng.sample(self._machines, len(self._machines)):
-            if losses and machine.runs and is_spared(self._cluster, machine):
+            if losses > 0 and machine.runs and is_spared(self._cluster, machine):
                 losses -= 1
                 self._seen["lost disks"] += 1
                 machine.crash()
                 machine.lose_disk()
+                self._emptied.append(machine)
                 self._begin(self._restart, machine)
 
     async def _slow_disk(self) -> None:
@@ -272,19 +277,3 @@ class Nemesis:
 async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
     return await node.coordinator.settled(await node.coordinator.change(nodes, factor))
-
-
-def is_spared(cluster: Cluster, machine: Machine) -> bool:
-    """Whether the newest view has copies, and each record on the disk of `machine` is on that of another of its owners
-    too, in this version or a later one. Not one of a former owner: that may be about to forget what it has brought."""
-    views = [view for other in cluster.machines.values() if (view := other.disk.view()) is not None]
-    newest = max(views, key=lambda view: view.stamp)
-    if (newest.repl_factor or 1) < 2:
-        return False
-    ring = ring_of(newest)
-    for key, record in machine.disk.records():
-        others = [cluster.machines[owner].disk for owner in ring.owners(partition_of(key)) if owner != machine.address]
-        held = [other for disk in others if (other := disk.record(key)) is not None]
-        if not any(other.version >= record.version for other in held):
-            return False
-    return True

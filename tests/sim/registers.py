@@ -240,4 +240,10 @@ class Onlooker:
         """Whether `owner` could talk to `holder` all the time since then, and that one was free of trouble."""
         if owner == holder:
             return True
-        return self._cluster.machines[holder].is_well(since_s) and self._cluster.is_joined(owner, holder, since_s)
+        joined = self._cluster.machines[holder].is_well(since_s) and self._cluster.is_joined(owner, holder, since_s)
+        return joined and self._knows(owner, holder)
+
+    def _knows(self, owner: Address, holder: Address) -> bool:
+        """A node with an empty disk knows only those that its environment names, until somebody speaks to it."""
+        node = self._cluster.machines[owner].node
+        return node is None or node.views.current.epoch > 0 or holder in node.config.view

@@ -12,7 +12,7 @@ import pytest
 from node.records import Record, make_version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
-from tests.sim.nemesis import is_spared
+from tests.sim.losses import has_caught_up, is_spared
 from tests.sim.registers import RECOVERY_S, Attempt, Onlooker, Register, Violation
 
 KEY = b"k"
@@ -170,10 +170,19 @@ def test_disk_is_spared_only_while_another_owner_has_all_that_it_has() -> None:
     scene.play(act)
 
 
-def test_disk_of_a_single_copy_is_never_spared() -> None:
-    scene = Scene(copies=1)
-    scene.play(lambda: None)
-    assert not is_spared(scene.cluster, scene.cluster.machines[A])
+def test_machine_has_caught_up_once_it_holds_all_that_it_owns() -> None:
+    scene = Scene(copies=2)
+    machines = scene.cluster.machines
+
+    def act() -> None:
+        assert has_caught_up(scene.cluster, machines[A])
+        scene.lay(B, NEW, b"2")
+        assert not has_caught_up(scene.cluster, machines[A])
+        assert has_caught_up(scene.cluster, machines[C])
+        scene.lay(A, NEW, b"2")
+        assert has_caught_up(scene.cluster, machines[A])
+
+    scene.play(act)
 
 
 def test_machine_that_lost_its_disk_gets_back_what_its_co_owner_has() -> None:
