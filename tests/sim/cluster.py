@@ -63,6 +63,8 @@ class Machine:
         self.host: Host | None = None
         self.troubled_at = -1e9
         """When a trouble of this machine last began or ended."""
+        self.stored_at: dict[bytes, float] = {}
+        """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
         self._config = config
         self._time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
@@ -106,6 +108,7 @@ class Machine:
         assert self.host is None
         self._cluster.fault(f"the disk of {name_of(self.address)} is lost", self)
         self.disk = Disk(self._cluster.rng)
+        self.stored_at.clear()
         self._held = Stamp(0, 0)
 
     def freeze(self) -> None:
@@ -175,6 +178,7 @@ class Machine:
         if (encoded := changes.get(_VIEW)) is not None:
             self._stored(decode_view(encoded))
         loop = self._cluster.loop
+        self.stored_at.update(dict.fromkeys(changes, loop.now))
         loop.call_later(CHECK_AFTER_S, self._check, self.host, tuple(batch.stats), context=loop.nobody)
 
     def _stored(self, view: View) -> None:
@@ -266,6 +270,11 @@ class Cluster:
         """All cuts end."""
         for one, other in sorted(self.network.cuts):
             self.mend(one, other)
+
+    def is_cut(self, since_s: float) -> bool:
+        """Whether there was a cut anywhere within so long."""
+        lately = any(self.loop.now - parted_at <= since_s for parted_at in self._parted_at.values())
+        return bool(self.network.cuts) or lately
 
     def is_joined(self, one: Address, other: Address, since_s: float) -> bool:
         """Whether nothing has come between two machines for so long."""

@@ -81,6 +81,7 @@ class Workload:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["reads without answer"] += 1
             self._tell(client, f"gets {key.decode()}", machine, fault)
+            self._onlooker.check_failure(glance, machine.address, fault)
             return
         self._tell(client, f"gets {key.decode()}", machine, outcome)
         assert isinstance(outcome.answer, Value)
@@ -111,6 +112,7 @@ class Workload:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["writes without answer"] += 1
             self._tell(client, what, machine, fault)
+            self._onlooker.check_failure(glance, machine.address, fault)
             return
         self.seen["writes"] += 1
         self._tell(client, what, machine, outcome)
@@ -133,12 +135,13 @@ class Workload:
         if isinstance(answer, Nothing):
             if self._onlooker.is_somewhere(key, register.possible - {None}):
                 return  # It was not seen, nothing was written, and it may come back: with nodes that were passed over.
-            register.acknowledge(attempt, glance.version if earlier is None else None, self.cluster.loop.now)
+            version = glance.version if earlier is None else None
+            register.acknowledge(attempt, version, owner, self.cluster.loop.now)
             return
         version = self._onlooker.version_of(owner, attempt, key, stamper)
         self._onlooker.check_copies(glance, owner, version)
         in_order = self._onlooker.check_order(glance, owner, version)
-        register.acknowledge(attempt, version, self.cluster.loop.now)
+        register.acknowledge(attempt, version, owner, self.cluster.loop.now)
         if not (saw_all and in_order):
             register.attempts.append(Attempt(earlier, attempt.since))  # With clocks apart, it may yet win.
 
