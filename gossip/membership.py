@@ -116,13 +116,13 @@ class Membership(Mapping[Address, Member]):
 
     # What this node says about itself
 
-    def update(self, settled_epoch: int, key_count: int, stable: int = 0) -> None:
+    def update(self, settled_epoch: int, key_count: int, stable: int = 0, seen: int = 0) -> None:
         """Writes the own record anew, under the next version, if this changes it."""
         own = self.own
-        if (own.settled_epoch, own.key_count, own.stable) != (settled_epoch, key_count, stable):
-            self._records[self._address] = replace(
-                own, version=own.version + 1, settled_epoch=settled_epoch, key_count=key_count, stable=stable
-            )
+        said = {"settled_epoch": settled_epoch, "key_count": key_count, "stable": stable, "seen": seen}
+        told = replace(own, **said)
+        if told != own:
+            self._records[self._address] = replace(told, version=own.version + 1)
 
     def _go_above(self, incarnation: int) -> None:
         self._records[self._address] = replace(self.own, incarnation=incarnation + 1, version=0)

@@ -58,6 +58,8 @@ class Record(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
     """Live keys that the node owns."""
     stable: Count = 0
     """All that the node took as an owner up to this clock reading is on all owners; 0: it cannot say."""
+    seen: Count = 0
+    """All that anybody took up to this clock reading was on all owners when the node last looked."""
 
     @property
     def rank(self) -> tuple[int, int]:

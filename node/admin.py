@@ -90,6 +90,7 @@ class AdminApi:
                     "shard-id": None if shard is None else _id(shard),
                     "key-count": record.key_count if record else None,
                     "settled-epoch": record.settled_epoch if record else None,
+                    "clock-offset-ms": self._node.clock.offsets_ms.get(address),
                 }
             )
         return _reply(

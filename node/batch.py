@@ -88,8 +88,11 @@ class Batch:
         self._transaction = transaction
         self._fence: Stamp | None = None
         self._floor: Version | None = None
+        self._purged: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
+        self.has_new_horizon = False
+        """Whether `seen` or `purged` has been raised."""
 
     @property
     def fence(self) -> Stamp:
@@ -106,15 +109,33 @@ class Batch:
     def floor(self) -> Version:
         """No write is taken from a client under a version below this one."""
         if self._floor is None:
-            clock = floor_in(self)
+            clock = reading_in(self, "floor")
             self._floor = make_version(clock + 1, 0) if clock else b""
         return self._floor
 
     def raise_floor(self, clock: int) -> None:
         """Above `clock`: all jobs that are queued from now on stamp their writes higher."""
-        if clock > floor_in(self):
+        if clock > reading_in(self, "floor"):
             self.set("floor", clock.to_bytes(8))
             self._floor = None
+
+    @property
+    def purged(self) -> int:
+        """Tombstones up to this clock are forgotten, see `node.purge`."""
+        if self._purged is None:
+            self._purged = reading_in(self, "purged")
+        return self._purged
+
+    def raise_purged(self, clock: int) -> None:
+        self._purged = max(clock, self.purged)
+        self.set("purged", self._purged.to_bytes(8))
+        self.has_new_horizon = True
+
+    def raise_seen(self, clock: int) -> None:
+        """All that was stamped up to `clock` was on all owners; see `node.purge`."""
+        if clock > reading_in(self, "seen"):
+            self.set("seen", clock.to_bytes(8))
+            self.has_new_horizon = True
 
     def get(self, partition: int, key: bytes) -> Record | None:
         encoded = self._transaction.get(partition.to_bytes(2) + key)
@@ -178,8 +199,9 @@ class _Settings(Protocol):
     def setting(self, name: str) -> bytes | None: ...
 
 
-def floor_in(source: _Settings) -> int:
-    return int.from_bytes(source.setting("floor") or b"")
+def reading_in(source: _Settings, name: str) -> int:
+    """A clock reading that is kept as a setting; 0 if it never was."""
+    return int.from_bytes(source.setting(name) or b"")
 
 
 def _donor_key(partition: int, donor: Address) -> bytes:

@@ -48,6 +48,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Between two announcements of what is on all owners. Each is a durable write, and news for the gossip."""
     stable_lag_s: float = 2.0
     """How old a clock reading is that is announced; above `answer_s`, so that no request is refused for its age."""
+    tombstone_grace_s: float = 24 * 3600.0
+    """A deletion is remembered for so long at least: whoever was removed may come home within it."""
+    purge_every_s: float = 10.0
+    """Between two looks at what may be forgotten."""
+    compare_every_s: float = 10.0
+    """Between two looks whether copies are alike at rest."""
     standstill_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     late_s: float = 1.0

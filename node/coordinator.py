@@ -189,6 +189,7 @@ class Coordinator:
         await self._learn_newest(old, statuses)
         if target.is_met_by(old):
             return Change(old, nodes - foreign)
+        await self._let_come_home(old, {node: statuses[node] for node in (target.nodes - old.nodes) & statuses.keys()})
         self._demand_reachable(target.nodes, statuses)
         self._demand_nothing_moves(old, statuses)
 
@@ -229,6 +230,17 @@ class Coordinator:
             await asyncio.gather(*map(self._views.greet, others))
             raise _Again
         if self._views.current is not old:
+            raise _Again
+
+    async def _let_come_home(self, old: View, newcomers: Mapping[Address, Status]) -> None:
+        """A node that was removed brings home what it holds before it is taken in again: nobody would doubt an owner's
+        records. Raises _Again if one has yet to."""
+        returning = {
+            node: status
+            for node, status in newcomers.items()
+            if status.handing or (old.epoch and status.view != old.stamp and status.key_count)
+        }
+        if returning and not await self._foreign(returning):
             raise _Again
 
     def _demand_reachable(self, nodes: Iterable[Address], statuses: Mapping[Address, Status]) -> None:

@@ -1,24 +1,21 @@
 """How nodes' messages travel: in frames, validated once, here.
 
-Everything that was queued in one turn of the event loop goes in one frame, with the sender's clock; each call carries
-the stamp of its sender's view. Garbage raises `BadFrame`, and never anything else.
+Everything that was queued in one turn of the event loop goes in one frame, with what the sender's clocks show; each
+call carries the stamp of its sender's view. Garbage raises `BadFrame`, and never anything else.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 import gossip.messages
 from gossip.view import BadAddress, Stamp
-from node.clock import CLOCK_MAX
+from node.clock import Clocks
 from node.wire import Answer, Request, Unsigned
 
 T = TypeVar("T")
-
-Reading = Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
-"""Of a clock. Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
 
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 """Of one frame: a value of 1 MiB and a transfer's batch are far below."""
@@ -42,13 +39,13 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    clock: Reading
+    clocks: Clocks
     calls: tuple[Call, ...]
     casts: tuple[gossip.messages.Message, ...]
 
 
 class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    clock: Reading
+    clocks: Clocks
     replies: tuple[Reply, ...]
 
 

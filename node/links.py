@@ -1,8 +1,9 @@
 """The side of a link that asks: dials, sends calls and casts, and receives the answers.
 
-Everything queued in one turn of the event loop leaves in one frame. A call that is not answered in time aborts its
-link: it must not be executed long after its sender has given up on it. A peer that could not be reached is passed over
-at once, not waited for once per request, and is tried again while anybody wants it.
+Everything queued in one turn of the event loop leaves in one frame. A peer that has not answered a call for as long as
+a silence lasts has its link aborted: what it was asked must not be executed long after the sender has given up on it.
+One that could not be reached is passed over at once, not waited for once per request, and is tried again while anybody
+wants it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ attempt."""
 HEARTBEAT_S = 2.0
 """An idle link that went dead in a cut is noticed within this and half as much again, not by the first request
 after."""
+SILENT_SHARE = 0.9
+"""Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since its
+own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it has."""
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -81,13 +85,15 @@ class Link:
             raise PeerRefused(f"{self._url.authority} is down")
         if len(self._pending) >= PENDING_MAX:
             raise PeerRefused(f"{self._url.authority} is too slow")
+        if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
+            raise PeerRefused(f"no time is left to ask {self._url.authority}")
         self._last_id += 1
         id_ = self._last_id
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._pending[id_] = answer
-        self._calls.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        self._calls.append(Call(id_, stamp, budget_ms, request))
         self._queued.set()
-        timer = self._loop.call_later(timeout_s, self._expire, id_)
+        timer = self._loop.call_later(timeout_s, self._expire, id_, timeout_s)
         try:
             return await answer
         finally:
@@ -139,12 +145,16 @@ class Link:
         self._wanted_at = self._time.monotonic()
         self._wanted.set()
 
-    def _expire(self, id_: int) -> None:
+    def _expire(self, id_: int, waited_s: float) -> None:
         answer = self._pending.get(id_)
-        if answer is not None and not answer.done():  # Else it was lost in a reset, which says nothing about the peer.
+        if answer is None or answer.done():  # It was lost in a reset, which says nothing about the peer.
+            return
+        if waited_s >= SILENT_SHARE * self._config.silence_s:
             self.down = True
             self._refuse(f"{self._url.authority} is silent")
             self.abort(PeerLost(f"{self._url.authority} is silent"))
+        else:
+            answer.set_exception(PeerLost(f"{self._url.authority} has not answered in the time that was left"))
 
     async def _run(self) -> None:
         while True:
@@ -181,7 +191,7 @@ class Link:
                 while self._socket is socket and (self._calls or self._casts):
                     calls = take_frame(self._calls)
                     casts, self._casts = self._casts, []
-                    await socket.send_bytes(encode(CallFrame(self._clock.reading, calls, tuple(casts))))
+                    await socket.send_bytes(encode(CallFrame(self._clock.clocks, calls, tuple(casts))))
         except (aiohttp.ClientError, OSError):
             _abort(socket)
 
@@ -194,7 +204,7 @@ class Link:
             except BadFrame as error:
                 log.error("garbage from %s: %s", self._url.authority, error)
                 return
-            self._clock.observe(frame.clock)
+            self._clock.hear(self._url.authority, frame.clocks)
             for reply in frame.replies:
                 answer = self._pending.get(reply.id)
                 if answer is not None and not answer.done():

@@ -12,8 +12,8 @@ import inspect
 import logging
 import random
 from collections.abc import Collection
-from typing import NamedTuple
 
+import msgspec
 import xxhash
 
 import gossip.messages
@@ -21,16 +21,20 @@ from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View
-from node.clock import HybridClock, Time
+from node.antientropy import AntiEntropy
+from node.clock import HybridClock, Memory, Time
 from node.config import Config
 from node.coordinator import Coordinator
 from node.errors import StorageFault
 from node.gate import Gate
+from node.identity import Identity
 from node.owner import Owner
 from node.pairs import Pairs
+from node.purge import Purge
 from node.replica import Replica
 from node.stability import Stability
 from node.store import Store
+from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.transport import Answering, Transport
@@ -68,25 +72,6 @@ CLIENTS_RECENT_S = 0.1
 """A client's request this long ago means that there will be more: transfers leave them room."""
 
 
-class Identity(NamedTuple):
-    """Which store this is, and how often it was started."""
-
-    store_id: int
-    incarnation: int
-
-
-async def identify(store: Store, rng: random.Random) -> Identity:
-    """Who this node is: a random store id made with the data directory, and an incarnation that rises with every
-    start."""
-    known = store.setting("store_id")
-    store_id = rng.getrandbits(64) if known is None else int.from_bytes(known)
-    incarnation = int.from_bytes(store.setting("incarnation") or b"\0") + 1
-    if known is None:
-        await store.set("store_id", store_id.to_bytes(8))
-    await store.set("incarnation", incarnation.to_bytes(8))
-    return Identity(store_id, incarnation)
-
-
 class Node:
     def __init__(
         self,
@@ -102,16 +87,19 @@ class Node:
         self._time = time
         self._rng = rng
         self._store = store
-        ceiling = int.from_bytes(store.setting("ceiling") or b"\0")
-        self.clock = HybridClock(time, identity.store_id, ceiling, self._store_ceiling)
+        remembered = store.setting("clock")
+        memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
+        self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
         self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.pairs = Pairs(config, time, identity.store_id, store, self.views, self.gate, transport)
-        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, transport)
+        self.pairs = Pairs(config, time, identity, self.views, self.gate, transport)
+        self.streams = Streams(config, time, store, self.views, self.pairs, transport)
+        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
         transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
-        self.sync = Sync(config, store, self.views, self.pairs, transport, transfers)
+        self.sync = Sync(config, store, self.views, self.pairs, self.streams, transport, transfers)
+        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, transport)
         self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
@@ -120,6 +108,7 @@ class Node:
         self.stability = Stability(
             config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
         )
+        self.purge = Purge(config, self.clock, store, self.views, self.gossip, self.stability)
         self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
         self._tasks = asyncio.TaskGroup()
         self.views.listeners.append(self._gossip_view)
@@ -135,8 +124,11 @@ class Node:
         async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
             self._tasks.create_task(self.gate.run())
             self._tasks.create_task(self.pairs.run())
+            self._tasks.create_task(self.streams.run())
             self._tasks.create_task(self.sync.run())
             self._tasks.create_task(self.stability.run())
+            self._tasks.create_task(self.purge.run())
+            self._tasks.create_task(self.antientropy.run())
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -203,11 +195,11 @@ class Node:
             case Beat():
                 return self.pairs.grant(sender, request)
             case Replicate():
-                return self.pairs.replicate(sender, stamp, request)
+                return self.streams.replicate(sender, stamp, request)
             case Compare():
                 return self.sync.compare(sender, request)
             case Offer():
-                return self.sync.offer(request)
+                return self.sync.offer(sender, request)
             case Push():
                 return self.sync.push(sender, stamp, request)
             case Holding():
@@ -262,8 +254,10 @@ class Node:
     def _start_round(self) -> None:
         view = self.views.current
         settled_epoch = view.epoch if self.sync.is_settled() else max(0, view.epoch - 1)
-        self.gossip.update(settled_epoch, self.key_count, self.stability.announced())
+        self.gossip.update(settled_epoch, self.key_count, self.stability.announced(), self._store.seen)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
+        if self.clock.has_new_lead:
+            self._tasks.create_task(self._keep_lead())
 
     def _do(self, output: Output) -> None:
         for to, message in output.sends:
@@ -279,8 +273,14 @@ class Node:
 
     # What is remembered
 
-    async def _store_ceiling(self, ceiling: int) -> None:
-        await self._store.set("ceiling", ceiling.to_bytes(8))
+    async def _store_clock(self, memory: Memory) -> None:
+        await self._store.set("clock", msgspec.msgpack.encode(memory))
+
+    async def _keep_lead(self) -> None:
+        try:
+            await self.clock.keep_lead()
+        except StorageFault as fault:
+            log.error("cannot store by how much another clock leads: %s", fault)
 
     async def _store_incarnation(self, incarnation: int) -> None:
         """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""

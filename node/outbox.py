@@ -107,7 +107,7 @@ class Outbox:
             self.filled.clear()
         self._streamed = max(self._streamed, position)
         if not self._floor:
-            self._confirmed = self._streamed
+            self._confirmed = max(self._confirmed, self._streamed)
         self._resolve(self._floor, position)
 
     def confirmation(self, position: int) -> asyncio.Future[bool]:

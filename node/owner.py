@@ -24,8 +24,9 @@ from node.donors import Kind
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
 from node.gate import Gate
 from node.pairs import Pairs
-from node.records import Record, decode_record
+from node.records import Record, clock_of, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
+from node.streams import Streams
 from node.transport import Answering, Transport
 from node.views import Views
 from node.wire import (
@@ -70,7 +71,15 @@ NONE = Sightings(None, "", True)
 
 class Owner:
     def __init__(
-        self, config: Config, time: Time, store: Store, views: Views, gate: Gate, pairs: Pairs, transport: Transport
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        gate: Gate,
+        pairs: Pairs,
+        streams: Streams,
+        transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
@@ -78,6 +87,7 @@ class Owner:
         self._views = views
         self._gate = gate
         self._pairs = pairs
+        self._streams = streams
         self._transport = transport
         self._causality = Causality(config, store, views, pairs)
         self.served_at = 0.0
@@ -204,7 +214,7 @@ class Owner:
             return Wrote(replaced, self._causality.after_write(write, True))
         try:
             async with asyncio.timeout(deadline - self._time.monotonic()):
-                is_everywhere = await self._pairs.everywhere([write.key], earliest=earliest)
+                is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
         except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:
@@ -225,6 +235,8 @@ class Owner:
         for peer, answer in zip(peers, answers, strict=True):
             if isinstance(answer, Fetched) and answer.record is not None:
                 record = decode_record(answer.record)
+                if self._is_forgotten(record, peer, answer.seen):
+                    continue
                 if newest is None or record.version > newest.version:
                     newest, source = record, peer
         heard = [peer for peer, answer in zip(peers, answers, strict=True) if isinstance(answer, Fetched)]
@@ -235,11 +247,19 @@ class Owner:
         is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
         return Sightings(newest, source, is_complete, heard, is_refused)
 
+    def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
+        """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
+        if holder in self._views.current.nodes:
+            return not record.live and clock_of(record.version) <= self._store.purged
+        return self._store.is_outdated(record.version, seen)
+
     def _is_complete(self, partition: int, answers: dict[Address, Answer | None]) -> bool:
         """Whether everybody has been heard without whom a key cannot be said not to exist. Of owners of old that were
         copies of each other, one will do. Whoever is outside the view may be passed over: it was removed, and who
         removes a node that is down gives up what only it had."""
         donors = self._views.donors.of(partition)
+        if self._pairs.is_blank() and not any(isinstance(answer, Fetched) for answer in answers.values()):
+            return False
         heard = {peer for peer, answer in answers.items() if isinstance(answer, Fetched)}
         a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in heard & donors.keys())
         for donor, kind in donors.items():
@@ -270,4 +290,4 @@ class Owner:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
         record = self._store.get(partition_of(key), key)
-        return Fetched(None if record is None else record.encode())
+        return Fetched(None if record is None else record.encode(), self._store.seen)

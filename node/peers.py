@@ -187,7 +187,7 @@ class _Served:
                 log.error("garbage from %s: %s", self._sender, error)
                 self.abort()
                 return
-            self._clock.observe(frame.clock)
+            self._clock.hear(self._sender, frame.clocks)
             for cast in frame.casts:
                 self._handler.hear(self._sender, cast)
             for call in frame.calls:
@@ -220,7 +220,7 @@ class _Served:
             self._queued.clear()
             while self._replies:
                 replies = take_frame(self._replies)
-                await socket.send_bytes(encode(ReplyFrame(self._clock.reading, replies)))
+                await socket.send_bytes(encode(ReplyFrame(self._clock.clocks, replies)))
                 self._unanswered -= len(replies)
                 if not self._unanswered:
                     self._all_answered.set()

@@ -18,12 +18,13 @@ from gossip.settings import Settings
 from gossip.view import port_of
 from node.api import DataApi
 from node.app import JsonProtocol, make_app
-from node.clock import SystemTime
+from node.clock import SystemTime, Time
 from node.config import Config
 from node.disk import open_engine
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.fastpath import FastPath
-from node.node import Node, identify
+from node.identity import identify
+from node.node import Node
 from node.peers import Peers
 from node.store import Store
 
@@ -44,12 +45,14 @@ class Serving(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(config: Config, gossip_settings: Settings | None = None) -> AsyncIterator[Serving]:
+async def serving(
+    config: Config, gossip_settings: Settings | None = None, time: Time | None = None
+) -> AsyncIterator[Serving]:
     """A node that serves while the block runs. On leaving, takes no more connections, finishes what is in flight, and
     hands nothing over. Raises StartupFault."""
     loop = asyncio.get_running_loop()
     sockets = _bind(config)
-    time, rng = SystemTime(), random.Random()
+    time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
         peers = Peers(config, time)
         try:

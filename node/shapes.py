@@ -38,6 +38,8 @@ class NodeStatus(_Body, frozen=True):
     shard_id: str | None
     key_count: int | None
     settled_epoch: int | None
+    clock_offset_ms: int | None = None
+    """By how much the node's clock is ahead of that of the one that was asked; None: not heard yet, or itself."""
 
 
 class Status(_Body, frozen=True):

@@ -125,6 +125,10 @@ class Stability:
             self._announced, self._claim = (stamp, claim.clock), None
         return self._announced[1] if self._announced[0] == stamp and self._is_settled() else 0
 
+    def everywhere(self) -> int:
+        """Up to which clock all that anybody took is on all owners of its key; 0: nobody can say."""
+        return self._lowest(tuple(self._views.current.nodes)) if self.announced() else 0
+
     # As a node that renders answers
 
     def unstable(self, context: Context) -> Context:
@@ -133,8 +137,11 @@ class Stability:
         if not context:
             return context
         owners = self._views.ring.owners
+        purged = self._store.purged  # Nothing as old as that can be asked for any more.
         return context.without_stable(
-            lambda key: self._lowest(owners(partition_at(key))), self._of_owner, self._clock.latest
+            lambda key: max(purged, self._lowest(owners(partition_at(key)))),
+            lambda owner: max(purged, self._of_owner(owner)),
+            self._clock.latest,
         )
 
     def _of_owner(self, owner: int) -> int:

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from gossip.view import Address, Stamp, View, decode_view
-from node.batch import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, floor_in, stats_in
+from node.batch import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, reading_in, stats_in
 from node.donors import NO_CHANGE, Change, Kind, Row
-from node.records import Record, Version, decode_record
+from node.records import Record, Version, clock_of, decode_record
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self._engine = open_engine(Batch, self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
+        self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
 
     def close(self) -> None:
         self._engine.close()
@@ -128,13 +129,15 @@ class Store:
         but: Collection[Address] | None = (),
         change: Change = NO_CHANGE,
     ) -> Awaitable[list[bytes]]:
-        """Take, of (partition, key, record), what is newer than what is held; the keys of those. `but`: the co-owners
-        that need not be told; None: all. `change`: of the donors."""
+        """Take, of (partition, key, record), what is newer than what is held and no deletion to be forgotten; the keys
+        of those. `but`: the co-owners that need not be told; None: all. `change`: of the donors."""
 
         def job(batch: Batch) -> list[bytes]:
             batch.demand(fence)
             taken: list[bytes] = []
             for partition, key, record in records:
+                if not record.live and clock_of(record.version) <= batch.purged:
+                    continue
                 held = batch.get(partition, key)
                 if held is None or held.version < record.version:
                     batch.put(partition, key, record, held)
@@ -187,7 +190,22 @@ class Store:
 
     def floor(self) -> int:
         """The clock at or below which no write is taken from a client."""
-        return floor_in(self)
+        return reading_in(self, "floor")
+
+    @property
+    def seen(self) -> int:
+        """The clock up to which all that anybody took was on all its owners."""
+        return self._seen
+
+    @property
+    def purged(self) -> int:
+        """The clock up to which deletions are forgotten, and none is taken any more."""
+        return self._purged
+
+    def is_outdated(self, version: Version, seen: int) -> bool:
+        """Whether a record that is not held here may be one of a key whose deletion is forgotten: to be judged only of
+        what comes from outside the view, where nobody has seen more than `seen`."""
+        return seen < self._purged and clock_of(version) <= self._purged
 
     def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
         return self._engine.submit(job)
@@ -217,6 +235,8 @@ class Store:
 
     def _committed(self, batch: Batch) -> None:
         self._note_stats(batch.stats)
+        if batch.has_new_horizon:
+            self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
         if batch.news:
             self.on_news(batch.news)
 

@@ -27,6 +27,7 @@ from node.errors import Fenced, PeerFault, StorageFault
 from node.pairs import Pairs
 from node.records import decode_record
 from node.store import Store
+from node.streams import Streams
 from node.transfer import Transfers
 from node.transport import Transport
 from node.views import Views
@@ -59,12 +60,20 @@ log = logging.getLogger(__name__)
 
 class Sync:
     def __init__(
-        self, config: Config, store: Store, views: Views, pairs: Pairs, transport: Transport, transfers: Transfers
+        self,
+        config: Config,
+        store: Store,
+        views: Views,
+        pairs: Pairs,
+        streams: Streams,
+        transport: Transport,
+        transfers: Transfers,
     ) -> None:
         self._config = config
         self._store = store
         self._views = views
         self._pairs = pairs
+        self._streams = streams
         self._transport = transport
         self._transfers = transfers
         self._misplaced: dict[Shard, list[int]] = {}
@@ -230,9 +239,9 @@ class Sync:
             merged = self._store.merge(stamp, records, {sender}, change)
             taken = await self._change(stamp, merged, change)
             async with asyncio.timeout(CO_OWNERS_S):
-                await self._pairs.everywhere(taken, but={sender})
+                await self._streams.everywhere(taken, but={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
-                    await self._pairs.caught_up(but={sender})
+                    await self._streams.caught_up(but={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except TimeoutError:
@@ -255,21 +264,27 @@ class Sync:
             return self._malformed(sender)
         empty: list[int] = []
         different: list[int] = []
+        is_doubted = self._is_doubted(sender, compare.seen)
         for place, partition in enumerate(partitions):
             stats = self._store.stats(partition)
-            if not stats.records:
-                empty.append(partition)
-            elif stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
-                different.append(partition)
+            if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
+                (different if stats.records or is_doubted else empty).append(partition)
         return Differing(pack(empty), pack(different))
 
-    def offer(self, offer: Offer) -> Answer:
+    def offer(self, sender: Address, offer: Offer) -> Answer:
         wanted: list[int] = []
+        is_doubted = self._is_doubted(sender, offer.seen)
         for index, (key, version) in enumerate(offer.versions):
+            if is_doubted and self._store.is_outdated(version, offer.seen):
+                continue
             held = self._store.get(partition_of(key), key)
             if held is None or held.version < version:
                 wanted.append(index)
         return Wanted(pack(wanted))
+
+    def _is_doubted(self, sender: Address, seen: int) -> bool:
+        """Whether it may bring what was deleted so long ago that nobody remembers; see `purge`."""
+        return sender not in self._views.current.nodes and seen < self._store.purged
 
     def _owns(self, partitions: Iterable[int]) -> bool:
         return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)

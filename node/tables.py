@@ -27,6 +27,8 @@ Shown: TypeAlias = Group | Table | Text
 WIDTH_OF_A_PIPE = 10_000
 """Whoever reads a table from a pipe wants its lines whole."""
 NONE = "-"
+CLOCK_OFF_MS = 60_000
+"""A clock that is this far off is worth a word."""
 STYLES = {
     "alive": "green",
     "suspect": "yellow",
@@ -58,7 +60,9 @@ def _status(answer: shapes.Status) -> Shown:
         epoch = NONE if node.settled_epoch is None else f"epoch {node.settled_epoch}"
         settled = Text(epoch, "yellow" if late else "")
         shard = (node.shard_id or "in view") if node.member else "outside"
-        table.add_row(node.address, _state(node.state), shard, _number(node.key_count), settled)
+        table.add_row(
+            node.address, Text.assemble(_state(node.state), _clock(node)), shard, _number(node.key_count), settled
+        )
     view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", _state(answer.state))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
     return Group(Text.assemble(view, f", {copies}, as {answer.address} sees it\n"), table)
@@ -193,6 +197,11 @@ def _number(number: int | None) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _clock(node: shapes.NodeStatus) -> Text:
+    offset_ms = node.clock_offset_ms or 0
+    return Text("" if abs(offset_ms) < CLOCK_OFF_MS else f", clock {offset_ms / 1000:+,.0f} s off", "yellow")
 
 
 def _state(state: str) -> Text:

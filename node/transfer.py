@@ -92,7 +92,7 @@ class Transfers:
 
     async def _compare(self, peer: Address, partitions: Sequence[int], stamp: Stamp) -> _Target:
         digests = b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in partitions)
-        answer = await self._ask(peer, Compare(pack(partitions), digests), stamp)
+        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.seen), stamp)
         if not isinstance(answer, Differing):
             raise _Stopped(str(answer))
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
@@ -138,7 +138,7 @@ class Transfers:
             elif partition in target.different:
                 unsure.append(item)
         if unsure:
-            offer = Offer(tuple((key, version_of(record)) for key, record in unsure))
+            offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.seen)
             answer = await self._ask(target.peer, offer, stamp)
             if not isinstance(answer, Wanted):
                 raise _Stopped(str(answer))

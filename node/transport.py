@@ -37,7 +37,8 @@ class Transport(Protocol):
         transport."""
 
     async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
-        """The answer of `to`. Raises PeerRefused or PeerLost. `bulk`: a transfer, which must not delay other calls."""
+        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost. `bulk`: a transfer,
+        which must not delay other calls."""
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         """Send and forget."""

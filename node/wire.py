@@ -195,7 +195,10 @@ class Fetch(_Message, frozen=True, tag=30):
 
 
 class Fetched(_Message, frozen=True, tag=31):
+    """`seen`: see `node.purge`; of Compare and Offer too."""
+
     record: bytes | None
+    seen: Unsigned = 0
 
 
 class Claim(_Message, frozen=True, tag=32):
@@ -225,10 +228,12 @@ class Compare(_Message, frozen=True, tag=36):
 
     partitions: Partitions
     digests: bytes
+    seen: Unsigned = 0
 
 
 class Differing(_Message, frozen=True, tag=37):
-    """Which of the partitions compared the answerer holds nothing of, and which it holds otherwise than the asker."""
+    """Which of the partitions compared the answerer holds nothing of and takes everything of, and of which it has to be
+    offered what there is."""
 
     empty: Partitions
     different: Partitions
@@ -238,6 +243,7 @@ class Offer(_Message, frozen=True, tag=38):
     """Keys with their versions, to one that may lack them."""
 
     versions: tuple[tuple[Key, Stamped], ...]
+    seen: Unsigned = 0
 
 
 class Wanted(_Message, frozen=True, tag=39):
@@ -256,8 +262,9 @@ class Beat(_Message, frozen=True, tag=40):
 
 
 class Beaten(_Message, frozen=True, tag=41):
-    """`owing`: not everything, but the rest is on its way."""
+    """`store_id`: the answerer's. `owing`: not everything, but the rest is on its way."""
 
+    store_id: Unsigned
     everything: bool
     owing: bool
 

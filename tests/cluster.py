@@ -28,6 +28,7 @@ from node.config import Config
 from node.node import Node
 from node.serving import serving
 from tests.commands import Done, run
+from tests.steady import SteadyTime
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the con
 
 
 class Cluster:
-    """Nodes in this process, with real links and real disks."""
+    """Nodes in this process, with real links and real disks, on a time that its standstills do not count in."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -122,7 +123,8 @@ class Cluster:
     async def start(self, address: Address, view: Iterable[Address], repl_factor: int | None = None) -> Node:
         config = Config.for_test(address, tuple(view), self._directory / host_of(address), repl_factor)
         stack = AsyncExitStack()
-        self.nodes[address] = (await stack.enter_async_context(serving(config, Settings.for_test()))).node
+        running = await stack.enter_async_context(serving(config, Settings.for_test(), SteadyTime()))
+        self.nodes[address] = running.node
         self._stacks[address] = stack
         return self.nodes[address]
 

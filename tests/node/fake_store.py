@@ -35,6 +35,7 @@ STATUS = {
             "shard-id": "1",
             "key-count": 12345,
             "settled-epoch": 3,
+            "clock-offset-ms": None,
         },
         {
             "address": "[fe80::1]:80",
@@ -43,6 +44,7 @@ STATUS = {
             "shard-id": None,
             "key-count": None,
             "settled-epoch": None,
+            "clock-offset-ms": -3_600_000,
         },
     ],
 }

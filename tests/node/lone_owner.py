@@ -1,25 +1,26 @@
-"""One real node among peers that answer from a script, by a clock that moves only when told."""
+"""One real node on a simulated disk, on virtual time, among peers that answer from a script."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple
 
 from gossip.view import Address
 from node.config import Config
-from node.node import Node, identify
-from node.records import Record, make_version
+from node.identity import identify
+from node.node import Node
+from node.records import Record
 from node.store import Store
 from node.wire import Answer, Beat, Beaten, Compare, Differing, Fetch, Fetched, Push, Replicate, Request, Taken, Unable
 from ring.hashing import partition_of
-from tests.node.fakes import HandTime, ScriptedPeers, open_store
+from tests.node.fakes import ScriptedPeers
+from tests.node.parts import LoopTime, running, store_on
+from tests.sim.disk import Disk
 
 A, B, C = "a:1", "b:1", "c:1"
-PATIENCE_S = 10.0
 
 
 class CoOwner:
@@ -33,7 +34,7 @@ class CoOwner:
             case Fetch(key):
                 return Fetched(self.records[key].encode() if key in self.records else None)
             case Beat():
-                return Beaten(True, False)
+                return Beaten(7, True, False)
             case Compare():
                 return Differing(b"", b"")
             case Replicate() | Push():
@@ -45,7 +46,7 @@ class Lone(NamedTuple):
     node: Node
     store: Store
     peers: ScriptedPeers
-    time: HandTime
+    time: LoopTime
 
     def deadline(self) -> float:
         return self.time.monotonic() + 1.0
@@ -56,43 +57,17 @@ class Lone(NamedTuple):
     def fetched_from(self) -> list[Address]:
         return [to for to, request in self.peers.asked if isinstance(request, Fetch)]
 
-    async def pass_time(self, seconds: float) -> None:
-        """In steps that are no standstill."""
-        for _ in range(round(seconds / 0.25)):
-            self.time.now += 0.25
-            self.node.gate.is_open()
-            await asyncio.sleep(0.002)
-
-    def record(self, clock: int, value: bytes | None = b"1", context: bytes = b"") -> Record:
-        """One that was stamped `clock` ms after the time began."""
-        return Record(make_version((1_000_000 + clock) << 16, 9), value, False, context)
-
 
 @asynccontextmanager
-async def lone_owner(path: Path, *others: Address, runs: bool = False) -> AsyncIterator[Lone]:
-    """The node A, co-owner of all keys with `others`; `runs`: it beats, streams, compares and announces."""
-    time, peers = HandTime(), ScriptedPeers()
-    config = Config(
-        address=A,
-        view=(A, *others),
-        repl_factor=len(others) + 1,
-        data_dir=path,
-        stable_every_s=0.002,
-        handoff_retry_s=0.002,
-        beat_s=0.002,
-    )
-    async with open_store(path) as store:
-        rng = random.Random(1)
+async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = False) -> AsyncIterator[Lone]:
+    """The node A, co-owner of all keys with `others`; `runs`: it beats, streams, compares and announces. A `disk` that
+    is given outlives it."""
+    time, peers, rng = LoopTime(), ScriptedPeers(), random.Random(1)
+    config = Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1)
+    with closing(store_on(disk or Disk(rng))) as store:
+        await identify(store, rng)  # It has been here before: what it does not hold, it has not lost.
         node = Node(config, time, rng, store, await identify(store, rng), peers)
         await node.start()
-        parts = [node.gate.run()]
-        if runs:
-            parts += [node.pairs.run(), node.sync.run(), node.stability.run()]
-        tasks = [asyncio.create_task(part) for part in parts]
-        try:
-            assert await node.gate.opened(time.monotonic() + PATIENCE_S)
+        async with running(node.run() if runs else node.gate.run()):
+            assert await node.gate.opened(time.monotonic() + config.silence_s)
             yield Lone(node, store, peers, time)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,19 +9,21 @@ import asyncio
 import functools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
 from gossip.view import Address
-from node.clock import HybridClock
+from node.clock import HybridClock, Memory
 from node.config import Config
 from node.donors import Change, Kind, Row
+from node.identity import Identity
 from node.owner import Owner
 from node.pairs import Pairs
 from node.records import Record, decode_record, make_version
 from node.replica import Replica
 from node.store import Store
+from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.views import Views
@@ -33,6 +35,7 @@ from tests.sim.loop import VirtualLoop
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 STORE_ID = 1
+THEIR_ID = 7
 NETWORK_S = 0.01
 """There and back; longer than a commit's waiters take to run."""
 
@@ -57,6 +60,23 @@ class LoopTime(HandTime):
 
     def wall_ms(self) -> int:
         return int(self.monotonic() * 1000)
+
+
+def store_on(disk: Disk) -> Store:
+    return Store(functools.partial(SimEngine, disk))
+
+
+@asynccontextmanager
+async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Meanwhile, `works` run. Raises what one of them has raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 class HandGate:
@@ -85,25 +105,26 @@ class HandGate:
 class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
-    def __init__(self, *view: Address, repl_factor: int | None = None) -> None:
+    def __init__(self, *view: Address, repl_factor: int | None = None, incarnation: int = 2) -> None:
         self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
         self.time = LoopTime()
         self.peers = ScriptedPeers()
         self.gate = HandGate()
         self.disk = Disk(random.Random(1))
-        self.store = Store(functools.partial(SimEngine, self.disk))
+        self.store = store_on(self.disk)
         self.views = Views(self.config, self.store, self.time, self.peers)
         gate: Any = self.gate
-        self.pairs = Pairs(self.config, self.time, STORE_ID, self.store, self.views, gate, self.peers)
-        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.peers)
-        self.clock = HybridClock(self.time, STORE_ID, 0, self._store_ceiling)
+        self.pairs = Pairs(self.config, self.time, Identity(STORE_ID, incarnation), self.views, gate, self.peers)
+        self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
+        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
+        self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
         self.replica = Replica(
             self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
-        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.peers, self.transfers)
+        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.streams, self.peers, self.transfers)
 
-    async def _store_ceiling(self, ceiling: int) -> None:
+    async def _remember(self, memory: Memory) -> None:
         pass
 
     # What a test looks at
@@ -152,21 +173,13 @@ class Parts:
             assert pair is not None
             self.pairs.end_comparison(pair)
 
-    @asynccontextmanager
-    async def running(self, *works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    def running(self, *works: Coroutine[Any, Any, None]) -> AbstractAsyncContextManager[None]:
         """Meanwhile, `works` run; by default heartbeats and streams."""
-        tasks = [asyncio.ensure_future(work) for work in works or [self.pairs.run()]]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        return running(*works or [self.pairs.run(), self.streams.run()])
 
 
-async def node_a(*view: Address, repl_factor: int | None = None) -> Parts:
-    parts = Parts(*view, repl_factor=repl_factor)
+async def node_a(*view: Address, repl_factor: int | None = None, incarnation: int = 2) -> Parts:
+    parts = Parts(*view, repl_factor=repl_factor, incarnation=incarnation)
     await parts.views.start()
     return parts
 
@@ -194,7 +207,7 @@ class CoOwner:
         match request:
             case Beat():
                 await asyncio.sleep(self.delay_s)
-                return Beaten(self.everything, False)
+                return Beaten(THEIR_ID, self.everything, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import Client, Cluster, client, fresh_addresses
+from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 from tests.node.pair import Pair
 from tests.node.test_admin import counts, put_words, same, shard_info
 
@@ -93,10 +93,20 @@ async def test_admin_shards_of_two_copies_golden(cluster: Cluster, http: Client)
     assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shown))
 
 
+async def heard_by_co_owners(cluster: Cluster) -> None:
+    """A node that was never told what its co-owners hold does not know, for a while, what does not exist."""
+
+    async def leased() -> bool:
+        return not any(node.pairs.unleased() for node in cluster.nodes.values())
+
+    await eventually(leased, "all co-owners having told each other that they have everything")
+
+
 async def test_admin_shard_is_counted_by_a_replica_that_lives(cluster: Cluster, http: Client) -> None:
     nodes = fresh_addresses(4)
     await cluster.start_all(nodes, repl_factor=2)
     (first, second), (other, _) = cluster.nodes[nodes[0]].views.current.shards
+    await heard_by_co_owners(cluster)
     await cluster.stop(first)
     await put_words(Pair(http, cluster, [second, other]), 40)
     kept = [await http.key_count(node) for node in (second, other)]

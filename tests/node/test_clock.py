@@ -8,40 +8,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.clock import LEAD_MS_MAX, HybridClock
+from node.clock import LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS, Clocks, HybridClock, Memory
 from node.records import clock_of, make_version
 
 MINUTE_MS = 60_000
 
 
 class WallTime:
-    """A wall clock that is set by hand, in ms."""
+    """A wall clock that is set by hand, in ms, while `passed_ms` pass."""
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
+        self.passed_ms = 0
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.passed_ms / 1000
 
     def wall_ms(self) -> int:
         return self.now_ms
 
 
 class Disk:
-    """Where ceilings go; `written` counts them."""
+    """Where clocks keep what they must not forget; `written` counts how often."""
 
     def __init__(self) -> None:
-        self.ceiling = 0
+        self.memory = Memory()
         self.written = 0
 
-    async def store(self, ceiling: int) -> None:
+    async def store(self, memory: Memory) -> None:
         await asyncio.sleep(0)
-        self.ceiling = ceiling
+        self.memory = memory
         self.written += 1
 
 
 def clock_on(disk: Disk, time: WallTime, store_id: int = 7) -> HybridClock:
-    return HybridClock(time, store_id, disk.ceiling, disk.store)
+    return HybridClock(time, store_id, disk.memory, disk.store)
 
 
 async def test_clock_stamp_is_wall_time_and_store() -> None:
@@ -67,7 +68,7 @@ async def test_clock_ceiling_durable_before_stamp_is_given() -> None:
     clock = clock_on(disk, time)
     for now in (5000, 5001, 20_000, 20_000, 90_000):
         time.now_ms = now
-        assert clock_of(await clock.stamp()) < disk.ceiling
+        assert clock_of(await clock.stamp()) < disk.memory.ceiling
 
 
 async def test_clock_ceiling_written_once_for_many_stamps() -> None:
@@ -121,6 +122,79 @@ def test_clock_complains_once_a_minute_about_a_reading_a_day_ahead(caplog: pytes
     assert len(caplog.records) == 1
 
 
+# The fastest clock that was heard
+
+
+def hear(clock: HybridClock, wall_ms: int, peer: str = "b:1") -> None:
+    clock.hear(peer, Clocks(0, wall_ms))
+
+
+async def test_clock_keeps_pace_with_a_faster_one_between_messages() -> None:
+    time = WallTime(5000)
+    clock = clock_on(Disk(), time)
+    hear(clock, 65_000)
+    time.now_ms, time.passed_ms = 15_000, 10_000
+    assert clock_of(await clock.stamp()) == 75_000 << 16
+    hear(clock, 3000, "slower:1")
+    assert clock.now_ms() == 75_000
+
+
+async def test_clock_keeps_pace_with_a_faster_one_over_a_restart() -> None:
+    disk = Disk()
+    before = clock_on(disk, WallTime(5000))
+    hear(before, 65_000)
+    await before.stamp()
+    after = clock_on(disk, WallTime(20 * MINUTE_MS))
+    assert clock_of(await after.stamp()) == 20 * MINUTE_MS + 60_000 << 16
+
+
+async def test_clock_lead_is_kept_before_anything_is_stamped_with_it() -> None:
+    disk = Disk()
+    clock = clock_on(disk, WallTime(5000))
+    hear(clock, 5000 + LEAD_STEP_MS - 1)
+    assert not clock.has_new_lead
+    hear(clock, 5000 + LEAD_STEP_MS)
+    assert clock.has_new_lead
+    await clock.keep_lead()
+    assert (disk.memory, clock.has_new_lead) == (Memory(0, LEAD_STEP_MS), False)
+    await clock.keep_lead()
+    assert disk.written == 1
+
+
+async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
+    """Else each key that is written by two at once would push all clocks on, for good."""
+    clock = clock_on(Disk(), WallTime(5000))
+    clock.hear("b:1", Clocks(9000 << 16, 5000))
+    assert clock.now_ms() == 5000
+
+
+async def test_clock_wall_set_forth_and_back_again_and_again_leads_once() -> None:
+    time = WallTime(5000)
+    clock, other = clock_on(Disk(), time), clock_on(Disk(), WallTime(5000))
+    for _ in range(10):
+        time.now_ms = 10_000
+        other.hear("a:1", clock.clocks)
+        time.now_ms = 5000
+        clock.hear("b:1", other.clocks)
+    assert (clock.now_ms(), other.now_ms()) == (5000, 10_000)
+
+
+async def test_clock_of_a_peer_a_day_ahead_is_not_followed() -> None:
+    clock = clock_on(Disk(), WallTime(5000))
+    hear(clock, 5001 + LEAD_MS_MAX)
+    assert clock.now_ms() == 5000
+
+
+def test_clock_of_a_peer_a_minute_off_is_told_once_and_when_it_is_right_again(caplog: pytest.LogCaptureFixture) -> None:
+    clock = clock_on(Disk(), WallTime(500_000))
+    for offset in (0, 1 - OFF_MS, -OFF_MS, -OFF_MS - 5, OFF_MS, 3):
+        hear(clock, 500_000 + offset)
+        assert clock.offsets_ms == {"b:1": offset}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the clock of b:1 is {seconds} s off this node's" for seconds in ("-60.0", "+0.0")
+    ]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("set wall"), st.integers(0, 2**40)),
@@ -148,5 +222,5 @@ async def test_clock_whatever_happens_versions_rise(steps: list[tuple[str, int]]
             case "stamp":
                 version = await clock.stamp()
                 assert version > last and clock_of(version) > heard
-                assert clock_of(version) < disk.ceiling
+                assert clock_of(version) < disk.memory.ceiling
                 last = version

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from node.errors import PeerLost
+from node.pairs import BLANK_S
 from node.records import Record
 from node.wire import (
     Fetch,
@@ -71,6 +72,27 @@ async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() ->
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s)
     assert await read(parts, b"none") == Value(None)
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s), "it is known to be down by now"
+
+
+@on_virtual_time
+async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken_for_nothing() -> None:
+    """The disk may be a new one, and the co-owner merely slow."""
+    parts = await node_a(A, B, repl_factor=2, incarnation=1)
+    parts.peers.silent.add(B)
+    assert await read(parts, b"k") == Unable()
+    assert await write(parts, b"k") == Unable()
+    await parts.keep((b"here", record(3)))
+    assert await read(parts, b"here") == Value(b"1")
+    await asyncio.sleep(BLANK_S)
+    assert await read(parts, b"k") == Value(None), "in a store that is new, nobody will tell"
+
+
+@on_virtual_time
+async def test_read_at_the_first_start_a_co_owner_that_is_heard_tells_enough() -> None:
+    parts = await node_a(A, B, C, repl_factor=3, incarnation=1)
+    parts.co_owner(B)
+    parts.peers.silent.add(C)
+    assert await read(parts, b"k") == Value(None)
 
 
 @on_virtual_time

@@ -9,8 +9,9 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lmdb
 import pytest
@@ -22,6 +23,7 @@ from node.errors import BadDataDir, StorageFault
 from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -139,11 +141,24 @@ async def test_engine_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
         open_in(tmp_path / "file" / "below")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable to root")
-async def test_engine_unwritable_directory_is_refused(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o500)
-    with pytest.raises(BadDataDir, match="Permission denied"):
-        open_in(tmp_path)
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Nothing is unwritable to root, so root is nobody for a while."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+async def test_engine_unwritable_directory_is_refused() -> None:
+    """Not in `tmp_path`, into which nobody but its owner may look."""
+    with TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        with unprivileged(), pytest.raises(BadDataDir, match="Permission denied"):
+            open_in(Path(name))
 
 
 async def test_engine_directory_where_nothing_can_be_made_is_refused() -> None:

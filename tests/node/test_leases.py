@@ -10,10 +10,11 @@ from node.config import Config
 from node.wire import Answer, Beat, Beaten, Unable, ViewIs
 from ring.hashing import partition_of
 from tests.node.fakes import successor
-from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
 
-EVERYTHING, OWING, NOT_YET = Beaten(True, False), Beaten(False, True), Beaten(False, False)
-THEIR_ID = 7
+EVERYTHING, OWING, NOT_YET = (
+    Beaten(STORE_ID, everything, owing) for everything, owing in ((True, False), (False, True), (False, False))
+)
 
 
 # The end that asks
@@ -152,7 +153,7 @@ async def test_everything_is_not_said_while_a_confirmation_is_owed_for_100_ms() 
     assert ask(parts) == OWING
     parts.co_owner(B)
     async with parts.running():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         assert ask(parts) == EVERYTHING
 
 
@@ -235,10 +236,30 @@ async def test_comparison_is_due_with_who_is_out_of_step_and_can_be_reached() ->
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
     assert sorted(parts.pairs.out_of_step()) == [B, C]
-    assert parts.pairs.to_compare() == [B]
-    parts.co_owner(C)
-    parts.compare(B)
-    assert parts.pairs.to_compare() == [C]
+    async with parts.running():
+        assert parts.pairs.to_compare() == [], "nobody has told which store it is"
+        await asyncio.sleep(0.01)
+        assert parts.pairs.to_compare() == [B]
+        parts.co_owner(C)
+        parts.compare(B)
+        await asyncio.sleep(2 * parts.config.beat_s)
+        assert parts.pairs.to_compare() == [C]
+
+
+@on_virtual_time
+async def test_comparison_that_began_with_another_store_counts_for_nothing() -> None:
+    """Between this node's beats, and before the co-owner's first one."""
+    parts = await node_a(A, B, repl_factor=2)
+    answer = EVERYTHING
+    parts.peers.script[B] = lambda _: answer
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        pair = parts.pairs.start_comparison(B)
+        assert pair is not None
+        answer = Beaten(THEIR_ID, True, False)
+        await asyncio.sleep(parts.config.beat_s)
+        parts.pairs.end_comparison(pair)
+        assert parts.pairs.out_of_step() == [B]
 
 
 @on_virtual_time

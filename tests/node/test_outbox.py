@@ -214,6 +214,17 @@ async def test_outbox_confirmed_during_a_comparison_is_remembered(compared: bool
 
 
 @on_virtual_time
+async def test_outbox_late_confirmation_takes_back_nothing_that_a_comparison_has_shown() -> None:
+    outbox = filled(b"a")
+    outbox.sent(1)
+    again = outbox.append(b"a", 1.0)
+    outbox.start_over()
+    outbox.compared()
+    outbox.confirm(1)  # Of a message that was under way.
+    assert result(outbox.confirmation(again)) is True
+
+
+@on_virtual_time
 async def test_outbox_comparison_that_failed_is_begun_anew_with_all_that_came_since() -> None:
     outbox = filled(b"a")
     outbox.start_over()
@@ -250,6 +261,7 @@ class Oracle:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(STEPS, max_size=40))
 @example([("write", b"a"), ("start over",), ("write", b"b"), ("send", 3), ("confirm",), ("compared",)])
+@example([("write", b"a"), ("send", 1), ("write", b"a"), ("start over",), ("compared",), ("confirm",)])
 def test_outbox_law_told_true_if_it_has_arrived_and_only_then(steps: list[tuple[Any, ...]]) -> None:
     @on_virtual_time
     async def run() -> None:

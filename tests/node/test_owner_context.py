@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import asyncio
 
 import pytest
 
@@ -13,6 +12,7 @@ from node.records import Record, Version, make_version
 from node.wire import Nothing, Read, Superseded, Unsatisfied, Value, Write, Wrote
 from ring.hashing import hash_of, partition_of
 from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
+from tests.node.parts import on_virtual_time
 
 KEY = b"key"
 OTHER = b"other"
@@ -24,12 +24,6 @@ def v(clock: int) -> Version:
 
 def names(key: bytes, version: Version) -> Context:
     return Context({hash_of(key): Sight(version, owner_id(B))})
-
-
-@pytest.fixture
-async def lone(tmp_path: Path) -> AsyncIterator[Lone]:
-    async with lone_owner(tmp_path, B, C) as bench:
-        yield bench
 
 
 async def carry_out(lone: Lone, operation: Read | Write) -> object:
@@ -53,49 +47,54 @@ OLD, NEW = 10, 20
         (OLD, NEW, "BC", b"new"),
     ],
 )
+@on_virtual_time
 async def test_read_of_a_key_in_the_context(
-    lone: Lone, held: int | None, at_b: int | None, up: str, expected: bytes | None
+    held: int | None, at_b: int | None, up: str, expected: bytes | None
 ) -> None:
     """That version or a newer one, from wherever; if all were heard, the newest there is."""
 
     def record(clock: int) -> Record:
         return Record(v(clock), b"old" if clock < NEW else b"new", False)
 
-    if held is not None:
-        await lone.hold(KEY, record(held))
-    if "B" in up:
-        lone.peers.script[B] = CoOwner(**{} if at_b is None else {KEY.decode(): record(at_b)})
-    if "C" in up:
-        lone.peers.script[C] = CoOwner()
-    answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
-    if expected is None:
-        assert answer == Unsatisfied()
-    else:
-        assert isinstance(answer, Value) and answer.value == expected
+    async with lone_owner(B, C) as lone:
+        if held is not None:
+            await lone.hold(KEY, record(held))
+        if "B" in up:
+            lone.peers.script[B] = CoOwner(**{} if at_b is None else {KEY.decode(): record(at_b)})
+        if "C" in up:
+            lone.peers.script[C] = CoOwner()
+        answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
+        if expected is None:
+            assert answer == Unsatisfied()
+        else:
+            assert isinstance(answer, Value) and answer.value == expected
 
 
-async def test_ablation_read_without_the_rule_is_older_than_what_was_seen(
-    lone: Lone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Causality, "is_met", lambda *_: True)
-    await lone.hold(KEY, Record(v(OLD), b"old", False))
-    answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
-    assert isinstance(answer, Value) and answer.value == b"old"
+@on_virtual_time
+async def test_ablation_read_without_the_rule_is_older_than_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lone_owner(B, C) as lone:
+        monkeypatch.setattr(Causality, "is_met", lambda *_: True)
+        await lone.hold(KEY, Record(v(OLD), b"old", False))
+        answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
+        assert isinstance(answer, Value) and answer.value == b"old"
 
 
-async def test_read_of_another_key_is_never_refused(lone: Lone) -> None:
-    await lone.hold(OTHER, Record(v(OLD), b"1", False))
-    context = names(KEY, v(NEW))
-    answer = await carry_out(lone, Read(OTHER, context))
-    assert isinstance(answer, Value) and answer.value == b"1"
-    assert answer.context == context.with_entry(hash_of(OTHER), v(OLD), owner_id(A))
-    assert await carry_out(lone, Read(b"missing", context)) == Value(None, context)
+@on_virtual_time
+async def test_read_of_another_key_is_never_refused() -> None:
+    async with lone_owner(B, C) as lone:
+        await lone.hold(OTHER, Record(v(OLD), b"1", False))
+        context = names(KEY, v(NEW))
+        answer = await carry_out(lone, Read(OTHER, context))
+        assert isinstance(answer, Value) and answer.value == b"1"
+        assert answer.context == context.with_entry(hash_of(OTHER), v(OLD), owner_id(A))
+        assert await carry_out(lone, Read(b"missing", context)) == Value(None, context)
 
 
-async def test_read_despite_leases_asks_all_for_what_is_missing(tmp_path: Path) -> None:
-    async with lone_owner(tmp_path, B, runs=True) as lone:
+@on_virtual_time
+async def test_read_despite_leases_asks_all_for_what_is_missing() -> None:
+    async with lone_owner(B, runs=True) as lone:
         lone.peers.script[B] = CoOwner(key=Record(v(NEW), b"new", False))
-        await lone.pass_time(1.0)
+        await asyncio.sleep(1.0)
         assert not lone.node.pairs.unleased()
         assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == Value(None, names(KEY, v(NEW)))
         assert lone.fetched_from() == []
@@ -115,31 +114,36 @@ async def test_read_despite_leases_asks_all_for_what_is_missing(tmp_path: Path) 
         ({ANYBODY: 5}, "BC", True),
     ],
 )
+@on_virtual_time
 async def test_read_under_folded_clocks_must_reach_the_owners_named(
-    lone: Lone, folded: dict[int, int], up: str, served: bool
+    folded: dict[int, int], up: str, served: bool
 ) -> None:
-    lone.peers.script |= {name: CoOwner() for name in (B, C) if name[0].upper() in up}
-    await lone.hold(KEY, Record(v(OLD), b"1", False))
-    answer = await carry_out(lone, Read(KEY, Context({}, folded)))
-    assert isinstance(answer, Value) == served
+    async with lone_owner(B, C) as lone:
+        lone.peers.script |= {name: CoOwner() for name in (B, C) if name[0].upper() in up}
+        await lone.hold(KEY, Record(v(OLD), b"1", False))
+        answer = await carry_out(lone, Read(KEY, Context({}, folded)))
+        assert isinstance(answer, Value) == served
 
 
 @pytest.mark.parametrize(("value", "refused"), [(None, True), (b"2", False)], ids=["delete", "put"])
-async def test_write_of_a_key_in_the_context(lone: Lone, value: bytes | None, refused: bool) -> None:
+@on_virtual_time
+async def test_write_of_a_key_in_the_context(value: bytes | None, refused: bool) -> None:
     """A delete says whether there was something; a put depends on nothing."""
-    await lone.hold(KEY, Record(v(OLD), b"1", False))
-    causality = Causality(lone.node.config, lone.store, lone.node.views, lone.node.pairs)
-    write = Write(KEY, v(NEW + 1), value, names(KEY, v(NEW)))
-    assert causality.is_met(write, None, ()) != refused
-    assert set(causality.whom_to_ask(write)) == ({B, C} if refused else set())
-    if refused:
-        assert await carry_out(lone, write) == Unsatisfied()
-        held = lone.store.get(partition_of(KEY), KEY)
-        assert held is not None and held.version == v(OLD)
+    async with lone_owner(B, C) as lone:
+        await lone.hold(KEY, Record(v(OLD), b"1", False))
+        causality = Causality(lone.node.config, lone.store, lone.node.views, lone.node.pairs)
+        write = Write(KEY, v(NEW + 1), value, names(KEY, v(NEW)))
+        assert causality.is_met(write, None, ()) != refused
+        assert set(causality.whom_to_ask(write)) == ({B, C} if refused else set())
+        if refused:
+            assert await carry_out(lone, write) == Unsatisfied()
+            held = lone.store.get(partition_of(KEY), KEY)
+            assert held is not None and held.version == v(OLD)
 
 
-async def test_write_keeps_its_context_and_readers_get_it(tmp_path: Path) -> None:
-    async with lone_owner(tmp_path) as lone:
+@on_virtual_time
+async def test_write_keeps_its_context_and_readers_get_it() -> None:
+    async with lone_owner() as lone:
         context = names(OTHER, v(5)).merge(names(KEY, v(4)))
         written = await carry_out(lone, Write(KEY, v(NEW), b"1", context))
         assert written == Wrote(False, names(OTHER, v(5))), "the only owner has it: it is everywhere"
@@ -153,35 +157,41 @@ async def test_write_keeps_its_context_and_readers_get_it(tmp_path: Path) -> Non
         assert held is not None and held.context == b""
 
 
-async def test_delete_of_a_deleted_key_depends_on_its_tombstone(lone: Lone) -> None:
-    await lone.hold(KEY, Record(v(OLD), None, False, encode(names(OTHER, v(5)))))
-    answer = await carry_out(lone, Write(KEY, v(NEW), None, EMPTY))
-    assert answer == Nothing(names(OTHER, v(5)).with_entry(hash_of(KEY), v(OLD), owner_id(A)))
+@on_virtual_time
+async def test_delete_of_a_deleted_key_depends_on_its_tombstone() -> None:
+    async with lone_owner(B, C) as lone:
+        await lone.hold(KEY, Record(v(OLD), None, False, encode(names(OTHER, v(5)))))
+        answer = await carry_out(lone, Write(KEY, v(NEW), None, EMPTY))
+        assert answer == Nothing(names(OTHER, v(5)).with_entry(hash_of(KEY), v(OLD), owner_id(A)))
 
 
 @pytest.mark.parametrize("takes", [True, False])
-async def test_write_adds_its_entry_only_if_somebody_was_left_out(tmp_path: Path, takes: bool) -> None:
-    async with lone_owner(tmp_path, B, runs=True) as lone:
+@on_virtual_time
+async def test_write_adds_its_entry_only_if_somebody_was_left_out(takes: bool) -> None:
+    async with lone_owner(B, runs=True) as lone:
         if takes:
             lone.peers.script[B] = CoOwner()
-        await lone.pass_time(1.0)
+        await asyncio.sleep(1.0)
         answer = await carry_out(lone, Write(KEY, v(NEW), b"1", EMPTY))
         left = EMPTY if takes else EMPTY.with_entry(hash_of(KEY), v(NEW), owner_id(A))
         assert answer == Wrote(False, left)
         assert await carry_out(lone, Read(KEY, EMPTY)) == Value(b"1", left)
 
 
-async def test_read_of_a_record_whose_context_is_garbage_still_served(lone: Lone) -> None:
-    await lone.hold(KEY, Record(v(OLD), b"1", False, b"\xc1garbage"))
-    answer = await carry_out(lone, Read(KEY, EMPTY))
-    assert answer == Value(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)))
+@on_virtual_time
+async def test_read_of_a_record_whose_context_is_garbage_still_served() -> None:
+    async with lone_owner(B, C) as lone:
+        await lone.hold(KEY, Record(v(OLD), b"1", False, b"\xc1garbage"))
+        answer = await carry_out(lone, Read(KEY, EMPTY))
+        assert answer == Value(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)))
 
 
-async def test_write_below_the_floor_must_be_stamped_anew(tmp_path: Path) -> None:
-    async with lone_owner(tmp_path) as lone:
-        floor = (1_000_000 + NEW) << 16
+@on_virtual_time
+async def test_write_below_the_floor_must_be_stamped_anew() -> None:
+    async with lone_owner() as lone:
+        floor = (lone.time.wall_ms() + 60_000) << 16
         await lone.store.submit(lambda batch: batch.raise_floor(floor))
-        answer = await carry_out(lone, Write(KEY, v(NEW), b"1", EMPTY))
+        answer = await carry_out(lone, Write(KEY, make_version(floor, 9), b"1", EMPTY))
         assert answer == Superseded(make_version(floor + 1, 0))
         outcome = await lone.node.replica.write(KEY, b"2", EMPTY)
         assert outcome.answer == Wrote(False, EMPTY)

@@ -15,7 +15,7 @@ from gossip.view import Address, host_of, port_of
 from node import links as node_links
 from node import peers
 from node.app import json_errors
-from node.clock import SystemTime
+from node.clock import Clocks, SystemTime
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.frames import Call, CallFrame, decode_replies, encode
@@ -218,7 +218,7 @@ async def test_peers_calls_of_one_turn_share_a_frame(network: Links) -> None:
         session.ws_connect(f"http://{network.b.address}{peers.PATH}?from=x:1&to={network.b.address}") as socket,
     ):
         calls = tuple(Call(number, STAMP, 1000, Read(b"%d" % number)) for number in range(100))
-        await socket.send_bytes(encode(CallFrame(0, calls, ())))
+        await socket.send_bytes(encode(CallFrame(Clocks(0, 0), calls, ())))
         replies = decode_replies(await socket.receive_bytes(timeout=PATIENT_S)).replies
         assert [(reply.id, reply.answer) for reply in replies] == [(n, Value(b"%d" % n)) for n in range(100)]
 

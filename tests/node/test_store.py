@@ -195,6 +195,15 @@ async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Pa
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
 
 
+async def test_store_floor_never_falls_and_is_remembered(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path)) as store:
+        assert store.floor() == 0
+        await store.submit(lambda batch: batch.raise_floor(9))
+        await store.submit(lambda batch: batch.raise_floor(4))
+    with closing(open_store(tmp_path)) as store:
+        assert store.floor() == 9
+
+
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:
     await store.change_donors(UNFENCED, Change([Row(1, "a:1", ALONE), Row(1, "b:1", ALONE), Row(2, "a:1", ALONE)]))
     await store.merge(UNFENCED, [], change=Change(remove=[(1, "a:1")]))

@@ -10,7 +10,7 @@ from node.wire import Push, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
-from tests.node.test_pairs import KEY, SOON_S, put
+from tests.node.test_acknowledging import KEY, SOON_S, put
 
 
 def replicated(key: bytes, clock: int = 5) -> tuple[tuple[bytes, bytes], ...]:
@@ -27,7 +27,7 @@ async def test_replicate_takes_what_is_newer_and_sends_it_no_further() -> None:
     await parts.keep((b"old", record(9)))
     async with parts.running():
         message = Replicate(replicated(KEY) + replicated(b"old"), relayed=False)
-        assert await parts.pairs.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
         await asyncio.sleep(SOON_S)
     assert (parts.held(KEY), parts.held(b"old")) == (record(5), record(9))
     assert [peer.sent for peer in others] == [[], []]
@@ -40,7 +40,7 @@ async def test_replicate_relayed_is_taken_once_the_third_one_has_it() -> None:
     third.is_free.clear()
     async with parts.running():
         taking = asyncio.ensure_future(
-            parts.pairs.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=True))
+            parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=True))
         )
         await asyncio.sleep(SOON_S)
         assert parts.held(KEY) == record(5) and not taking.done()
@@ -58,7 +58,7 @@ async def test_replicate_relayed_of_what_is_here_already_sees_to_it_all_the_same
     await parts.keep((KEY, record(5)))
     async with parts.running():
         message = Replicate(replicated(KEY), relayed=True)
-        assert await parts.pairs.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
     assert third.held[KEY] == record(5)
 
 
@@ -69,7 +69,7 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
     (others,) = (shard for shard in parts.views.ring.shards if A not in shard)
     mine, theirs = parts.key_of(*{A, B, C, D} - {*others}), parts.key_of(*others)
     message = Replicate(replicated(mine) + replicated(theirs), relayed)
-    assert await parts.pairs.replicate(B, parts.views.stamp, message) == Unable()
+    assert await parts.streams.replicate(B, parts.views.stamp, message) == Unable()
     assert parts.held(mine) is None and not parts.store.occupied
 
 
@@ -77,7 +77,7 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
 async def test_replicate_refuses_what_is_no_record() -> None:
     parts = await node_a(A, B, repl_factor=2)
     message = Replicate((*replicated(KEY), (b"x", b"short")), relayed=False)
-    assert await parts.pairs.replicate(B, parts.views.stamp, message) == Unable()
+    assert await parts.streams.replicate(B, parts.views.stamp, message) == Unable()
     assert not parts.store.occupied
 
 
@@ -86,7 +86,7 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
     parts = await node_a(A, B, repl_factor=2)
     before = parts.views.stamp
     await parts.views.adopt(successor(parts.views.current, A, B), B)
-    answer = await parts.pairs.replicate(B, before, Replicate(replicated(KEY), relayed=False))
+    answer = await parts.streams.replicate(B, before, Replicate(replicated(KEY), relayed=False))
     assert answer == ViewIs(parts.views.current.encoded)
     assert parts.held(KEY) is None
 
@@ -95,7 +95,7 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
 async def test_replicate_on_a_full_disk_is_not_confirmed() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.disk.full = True
-    assert await parts.pairs.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=False)) == Unable()
+    assert await parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=False)) == Unable()
 
 
 # Streams
@@ -174,6 +174,6 @@ async def test_replicate_takes_over_who_was_not_told() -> None:
     source, third = parts.co_owner(B), parts.co_owner(C)
     async with parts.running():
         message = Replicate(replicated(KEY), False, (B, A))
-        assert await parts.pairs.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
         await asyncio.sleep(SOON_S)
     assert (source.sent, third.held[KEY]) == ([], record(5))

@@ -192,9 +192,10 @@ async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
 @on_virtual_time
 async def test_compare_tells_empty_from_different_from_equal() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    empty, different, equal = keys = mine(parts, 3)
+    empty, different, equal, _nowhere = keys = mine(parts, 4)
     await parts.keep((different, record(5)), (equal, record(5)))
-    digests = bytes(16) + parts.store.stats(partition_of(equal)).digest.to_bytes(8)
+    same = parts.store.stats(partition_of(equal)).digest
+    digests = b"".join(digest.to_bytes(8) for digest in (7, 0, same, 0))
     answer = parts.sync.compare(B, Compare(pack(places(keys)), digests))
     assert answer == Differing(pack(places([empty])), pack(places([different])))
 
@@ -214,7 +215,7 @@ async def test_offer_wants_what_is_missing_or_older_here() -> None:
     parts = await node_a(A, B, repl_factor=2)
     older, same, newer, missing = keys = [b"older", b"same", b"newer", b"missing"]
     await parts.keep((older, record(4)), (same, record(5)), (newer, record(6)))
-    answer = parts.sync.offer(Offer(tuple((key, record(5).version) for key in keys)))
+    answer = parts.sync.offer(B, Offer(tuple((key, record(5).version) for key in keys)))
     assert isinstance(answer, Wanted) and [keys[index] for index in unpack(answer.indexes)] == [older, missing]
 
 

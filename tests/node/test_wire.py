@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import gossip.messages
 from gossip.view import Stamp
 from node import wire
+from node.clock import Clocks
 from node.context import Context, Sight
 from node.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.records import KEY_BYTES_MAX
@@ -24,6 +25,8 @@ COUNTS = st.integers(0, 2**63 - 1)
 ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
 STAMPS = st.builds(Stamp, COUNTS, st.integers(0, 2**64 - 1))
 HASHES = st.integers(0, 2**64 - 1)
+CLOCKS = Clocks(5, 6)
+CLOCK_PAIRS = st.builds(Clocks, COUNTS, st.integers(0, 2**47 - 1))
 SIGHTS = st.builds(Sight, st.binary(min_size=16, max_size=16), HASHES)
 CONTEXTS = st.builds(Context, st.dictionaries(HASHES, SIGHTS, max_size=4), st.dictionaries(HASHES, HASHES, max_size=4))
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -67,12 +70,12 @@ CASTS = st.builds(gossip.messages.Delta, STAMPS, RECORDS, st.just(()), st.lists(
 
 CALL_FRAMES = st.builds(
     CallFrame,
-    COUNTS,
+    CLOCK_PAIRS,
     st.lists(st.builds(Call, COUNTS, STAMPS, COUNTS, st.one_of(*map(any_of, REQUESTS)))).map(tuple),
     st.lists(CASTS, max_size=2).map(tuple),
 )
 REPLY_FRAMES = st.builds(
-    ReplyFrame, COUNTS, st.lists(st.builds(Reply, COUNTS, st.one_of(*map(any_of, ANSWERS)))).map(tuple)
+    ReplyFrame, CLOCK_PAIRS, st.lists(st.builds(Reply, COUNTS, st.one_of(*map(any_of, ANSWERS)))).map(tuple)
 )
 
 
@@ -81,7 +84,7 @@ REPLY_FRAMES = st.builds(
 @given(data=st.data())
 def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None:
     call = Call(1, Stamp(2, 3), 4, data.draw(any_of(message_type)))
-    frame = CallFrame(5, (call,), ())
+    frame = CallFrame(CLOCKS, (call,), ())
     assert decode_calls(encode(frame)) == frame
 
 
@@ -89,7 +92,7 @@ def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None
 @settings(max_examples=20)
 @given(data=st.data())
 def test_wire_answer_round_trip(message_type: Any, data: st.DataObject) -> None:
-    frame = ReplyFrame(5, (Reply(1, data.draw(any_of(message_type))),))
+    frame = ReplyFrame(CLOCKS, (Reply(1, data.draw(any_of(message_type))),))
     assert decode_replies(encode(frame)) == frame
 
 
@@ -131,16 +134,17 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
     [
         b"",
         b"\x91" * 5000,
-        encode(CallFrame(0, (), ())) + b"\0",
-        msgspec.msgpack.encode([0, [], [], 1]),
-        msgspec.msgpack.encode([-1, [], []]),
-        msgspec.msgpack.encode([2**64 - 1, [[1, [0, 0], 0, [99]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [1, b""]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [1, b"k" * (KEY_BYTES_MAX + 1)]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [2, b"k", b"short", None]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [3, None]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [38, [[b"k", b"short"]]]]], []]),
-        msgspec.msgpack.encode([0, [[1, [0, 0], 0, [42, [[b"", b"record"]], False]]], []]),
+        encode(CallFrame(CLOCKS, (), ())) + b"\0",
+        msgspec.msgpack.encode([[0, 0], [], [], 1]),
+        msgspec.msgpack.encode([[-1, 0], [], []]),
+        msgspec.msgpack.encode([[0, -1], [], []]),
+        msgspec.msgpack.encode([[2**64 - 1, 0], [[1, [0, 0], 0, [99]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [1, b""]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [1, b"k" * (KEY_BYTES_MAX + 1)]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [2, b"k", b"short", None]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [3, None]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [38, [[b"k", b"short"]]]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [42, [[b"", b"record"]], False]]], []]),
     ],
     ids=[
         "empty",
@@ -148,6 +152,7 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
         "longer",
         "more_fields",
         "negative",
+        "negative_wall",
         "no_tag",
         "no_key",
         "long_key",
@@ -164,6 +169,6 @@ def test_wire_near_miss_bad_frame(data: bytes) -> None:
 
 def test_wire_cast_with_an_address_that_is_none_is_refused() -> None:
     record = gossip.messages.Record("nowhere", 1, 0, 2, 0, 0)
-    frame = CallFrame(1, (), (gossip.messages.Delta(Stamp(0, 0), record, (), (), ()),))
+    frame = CallFrame(CLOCKS, (), (gossip.messages.Delta(Stamp(0, 0), record, (), (), ()),))
     with pytest.raises(BadFrame):
         decode_calls(encode(frame))

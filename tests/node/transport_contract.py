@@ -13,7 +13,7 @@ import pytest
 
 import gossip.messages
 from gossip.view import Address, Stamp
-from node.clock import HybridClock
+from node.clock import HybridClock, Memory
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.transport import Answering, Transport
 from node.wire import Answer, Read, Request, Value, Write, Wrote
@@ -23,8 +23,9 @@ from tests.node.fakes import HandTime
 STAMP = Stamp(3, 2**64 - 1)
 PATIENT_S = 10.0
 """For calls that are to be answered, however busy the machine."""
-SHORT_S = 0.2
-"""For calls that are not."""
+SHORT_S = 0.45
+"""For calls that are not: as long as a silence lasts."""
+HURRIED_S = 0.1
 VERSION = b"v" * 16
 
 
@@ -73,7 +74,7 @@ class Peer:
         self.address = address
         self.transport = transport
         self.handler = Echo()
-        self.clock = HybridClock(HandTime(), 1, 0, self._store_ceiling)
+        self.clock = HybridClock(HandTime(), 1, Memory(), self._remember)
         transport.attach(self.clock, self.handler)
 
     async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:
@@ -90,7 +91,7 @@ class Peer:
         assert answer is not None
         return answer
 
-    async def _store_ceiling(self, ceiling: int) -> None:
+    async def _remember(self, memory: Memory) -> None:
         pass
 
 
@@ -183,6 +184,11 @@ class TransportContract:
         await network.a.ask(network.b, b"k")
         assert network.a.clock.reading >= 5000
 
+    async def test_transport_each_side_hears_the_clock_of_the_other(self, network: Network) -> None:
+        await network.a.ask(network.b, b"k")
+        assert network.a.clock.offsets_ms == {network.b.address: 0}
+        assert network.b.clock.offsets_ms == {network.a.address: 0}
+
     async def test_transport_cast_heard(self, network: Network) -> None:
         await network.a.ask(network.b, b"k")
         network.a.transport.cast(network.b.address, delta(network.a))
@@ -220,6 +226,25 @@ class TransportContract:
         network.b.handler.go_on.clear()
         with pytest.raises(PeerLost):
             await network.a.ask(network.b, b"second", SHORT_S)
+
+    async def test_transport_call_without_time_left_is_refused_and_harms_no_other(self, network: Network) -> None:
+        """Its sender was late, which says nothing about the peer; and what it sent before must not go with it."""
+        other = await unanswered(network, b"other")
+        for left_s in (0.0, -0.5):
+            with pytest.raises(PeerRefused):
+                await network.a.ask(network.b, b"late", left_s)
+        network.b.handler.go_on.set()
+        assert await other == Value(b"other")
+        assert not network.a.transport.is_down(network.b.address)
+        assert network.b.handler.keys == [b"other"]
+
+    async def test_transport_call_given_less_than_a_silence_fails_alone(self, network: Network) -> None:
+        other = await unanswered(network, b"other")
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"hurried", HURRIED_S)
+        assert not network.a.transport.is_down(network.b.address)
+        network.b.handler.go_on.set()
+        assert await other == Value(b"other")
 
     async def test_transport_silent_peer_fails_all_calls(self, network: Network) -> None:
         await network.a.ask(network.b, b"first")

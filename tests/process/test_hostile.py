@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from gossip.view import Address, Stamp, host_of, port_of
+from node.clock import Clocks
 from node.frames import Call as WireCall
 from node.frames import CallFrame, encode
 from node.wire import Claim, CountKeys, Hello, Holding
@@ -46,11 +47,11 @@ async def test_process_hostile_requests_leave_nodes_well(processes: Processes, h
             b"\xc1" * 10_000,
             b"\xff" * 9_000_000,
             encode([2**64 - 1, [], []]),
-            encode(CallFrame(0, (WireCall(1, stamp, 2**62, Hello(b"no view")),), ())),
-            encode(CallFrame(0, (WireCall(1, stamp, 0, CountKeys(b"\xff\xff\xff")),), ())),
-            encode(CallFrame(0, (WireCall(1, stamp, 0, CountKeys(b"\xff\xff")),), ())),
-            encode(CallFrame(0, (WireCall(1, stamp, 0, Holding(b"\xff\xff")),), ())),
-            encode(CallFrame(0, (WireCall(1, stamp, 0, Claim()),) * 10, ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 2**62, Hello(b"no view")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, CountKeys(b"\xff\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, CountKeys(b"\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, Holding(b"\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, Claim()),) * 10, ())),
         ):
             await send_to_peer_port(a, frame)
         await load.goes_on(200)

@@ -9,12 +9,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View, decode_view
 from node.batch import Batch, Transaction
 from node.config import Config
 from node.errors import StorageFault
-from node.node import Node, identify
+from node.identity import identify
+from node.node import Node
 from node.store import Store
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
@@ -199,7 +202,8 @@ class Machine:
 
 
 class Cluster:
-    """`names` are the machines; the first `members` of them make up the first view, which all are told."""
+    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: what their
+    configuration has otherwise than that of production."""
 
     def __init__(
         self,
@@ -210,6 +214,7 @@ class Cluster:
         rates: Rates | None = None,
         skew_ms_max: int = 0,
         trace: Trace | None = None,
+        timing: Mapping[str, float] | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop(random.Random(self.rng.getrandbits(64)))
@@ -228,7 +233,10 @@ class Cluster:
         self.machines = {
             address: Machine(
                 self,
-                Config(address=address, view=view, data_dir=Path("/nowhere"), repl_factor=repl_factor),
+                replace(
+                    Config(address=address, view=view, data_dir=Path("/nowhere"), repl_factor=repl_factor),
+                    **(timing or {}),
+                ),
                 self.rng.randint(-skew_ms_max, skew_ms_max),
             )
             for address in addresses

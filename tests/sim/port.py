@@ -18,7 +18,7 @@ from gossip.view import Address, Stamp
 from node.clock import HybridClock
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
 from node.frames import Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.links import WANTED_S
+from node.links import SILENT_SHARE, WANTED_S
 from node.transport import Handler
 from node.wire import (
     Answer,
@@ -32,6 +32,8 @@ from tests.sim.trace import brief, name_of
 DIAL_S = 0.5
 """A connection that is not made within this is given up."""
 REDIAL_S = 0.1
+SILENCE_S = 0.45
+"""As in the configuration of production."""
 
 
 class Connection:
@@ -90,13 +92,15 @@ class Port:
         link.wanted_at = self._loop.now
         if link.down:
             raise PeerRefused(f"{to} is down")
+        if (budget_ms := int(timeout_s * 1000)) <= 0:
+            raise PeerRefused(f"no time is left to ask {to}")
         self._last_id += 1
         id_ = self._last_id
         answer: asyncio.Future[Answer] = self._loop.create_future()
         link.pending[id_] = answer
-        link.unsent.append(Call(id_, stamp, int(timeout_s * 1000), request))
+        link.unsent.append(Call(id_, stamp, budget_ms, request))
         self._flush(link)
-        timer = self._loop.call_later(timeout_s, self._expire, link, id_)
+        timer = self._loop.call_later(timeout_s, self._expire, link, id_, timeout_s)
         try:
             return await answer
         finally:
@@ -104,7 +108,7 @@ class Port:
             link.pending.pop(id_, None)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        data = encode(CallFrame(self.clock.reading, (), (message,)))
+        data = encode(CallFrame(self.clock.clocks, (), (message,)))
         told = self._network.trace and f"{name_of(self.address)} ~> {name_of(to)} {brief(message)}"
         self._network.cast(self.address, to, data, told)
 
@@ -149,7 +153,7 @@ class Port:
         elif connection.answerer is not None:
             calls, link.unsent = link.unsent, []
             for call in calls:
-                data = encode(CallFrame(self.clock.reading, (call,), ()))
+                data = encode(CallFrame(self.clock.clocks, (call,), ()))
                 self._network.ask(connection, data, call.id, call.request)
 
     def _dial(self, link: _Link) -> None:
@@ -184,7 +188,7 @@ class Port:
         if not connection.open:
             return
         frame = decode_replies(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(connection.to, frame.clocks)
         for reply in frame.replies:
             pending = connection.link.pending.get(reply.id)
             if pending is not None and not pending.done():
@@ -200,12 +204,16 @@ class Port:
             self._break(connection.link, PeerLost(f"{connection.to} closed the link"))
             self._flush(connection.link)
 
-    def _expire(self, link: _Link, id_: int) -> None:
-        if id_ in link.pending and not link.pending[id_].done():
+    def _expire(self, link: _Link, id_: int, waited_s: float) -> None:
+        if id_ not in link.pending or link.pending[id_].done():
+            return
+        if waited_s >= SILENT_SHARE * SILENCE_S:
             link.down = True
             self._refuse(link, f"{link.to} is silent")
             self._break(link, PeerLost(f"{link.to} is silent"))
             self._flush(link)
+        else:
+            link.pending[id_].set_exception(PeerLost(f"{link.to} has not answered in the time that was left"))
 
     def _refuse(self, link: _Link, why: str) -> None:
         """There is no connection to be had for what waits for one."""
@@ -239,7 +247,7 @@ class Port:
 
     def heard(self, sender: Address, data: bytes) -> None:
         frame = decode_calls(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(sender, frame.clocks)
         for cast in frame.casts:
             self.handler.hear(sender, cast)
 
@@ -250,7 +258,7 @@ class Port:
             self._network.reset(connection)
             return
         frame = decode_calls(data)
-        self.clock.observe(frame.clock)
+        self.clock.hear(connection.asker.address, frame.clocks)
         for call in frame.calls:
             try:
                 answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
@@ -271,5 +279,5 @@ class Port:
 
     def _reply(self, connection: Connection, id_: int, answer: Answer) -> None:
         if connection in self._served:
-            data = encode(ReplyFrame(self.clock.reading, (Reply(id_, answer),)))
+            data = encode(ReplyFrame(self.clock.clocks, (Reply(id_, answer),)))
             self._network.reply(connection, data, id_, answer)

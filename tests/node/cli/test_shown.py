@@ -13,7 +13,7 @@ def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
     shown = run("status").stdout
     assert "epoch 3 (00ff00ff00ff00ff), moving, no replication, as 10.0.0.1:80 sees it" in shown
     assert re.search(r"10\.0\.0\.1:80 +alive +1 +12,345 +epoch 3", shown)
-    assert re.search(r"\[fe80::1\]:80 +dead +outside +- +-", shown)
+    assert re.search(r"\[fe80::1\]:80 +dead, clock -3,600 s off +outside +- +-", shown)
     assert "\x1b" not in shown
 
 

@@ -27,7 +27,7 @@ def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.T
     """When the write would be acknowledged."""
 
     async def everywhere() -> float:
-        await parts.pairs.everywhere(keys or [KEY], earliest=earliest)
+        await parts.streams.everywhere(keys or [KEY], earliest=earliest)
         return parts.time.monotonic()
 
     return asyncio.create_task(everywhere())

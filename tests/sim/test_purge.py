@@ -1,0 +1,166 @@
+"""Deletions are forgotten in the end, and stay deletions all the same; copies at rest are compared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from gossip.view import Address
+from node.store import Store
+from node.wire import Value
+from ring.hashing import partition_of
+from tests.sim.cluster import Cluster, Machine
+from tests.sim.nemesis import change
+from tests.sim.peace import read
+
+GRACE_S = 60.0
+LONG_S = 1.5 * GRACE_S
+STEADY_S = 10.0
+"""For everything to be announced, and for a new view to settle."""
+KEY, OTHER = b"deleted", b"never touched again"
+
+
+class Story:
+    """A cluster that remembers deletions for a minute only."""
+
+    def __init__(self, size: int, repl_factor: int | None) -> None:
+        timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0}
+        self.cluster = Cluster(1, size, size, repl_factor=repl_factor, timing=timing)
+        self.machines = list(self.cluster.machines.values())
+
+    def run(self, story: Coroutine[Any, Any, None]) -> None:
+        self.cluster.loop.run(story)
+
+    async def start(self) -> None:
+        for machine in self.machines:
+            machine.start()
+        await asyncio.sleep(STEADY_S)
+
+    def owner(self, key: bytes) -> Machine:
+        node = self.machines[0].node
+        assert node is not None
+        return self.cluster.machines[node.views.ring.owners(partition_of(key))[0]]
+
+    async def put(self, key: bytes, value: bytes | None = b"1", via: Machine | None = None) -> None:
+        await (via or self.machines[0]).ask(lambda node: node.replica.write(key, value))
+
+    async def values(self, key: bytes) -> set[bytes | None]:
+        outcomes = [await machine.ask(lambda node: read(node, key)) for machine in self.machines if machine.runs]
+        return {outcome.answer.value for outcome in outcomes if isinstance(outcome.answer, Value)}
+
+    async def change(self, *nodes: Address) -> None:
+        await next(machine for machine in self.machines if machine.runs).ask(lambda node: change(node, nodes), 10.0)
+
+    def holders(self, key: bytes) -> list[Machine]:
+        """Those that have any record of it, be it a tombstone."""
+        return [machine for machine in self.machines if machine.disk.record(key) is not None]
+
+
+def test_tombstone_is_dropped_by_all_owners_after_the_grace_and_not_before() -> None:
+    story = Story(3, repl_factor=2)
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(OTHER)
+        await story.put(KEY)
+        await story.put(KEY, None)
+        await asyncio.sleep(0.8 * GRACE_S)
+        assert len(story.holders(KEY)) == 3
+        await asyncio.sleep(LONG_S)
+        assert story.holders(KEY) == [] and await story.values(KEY) == {None}
+        assert len(story.holders(OTHER)) == 3 and await story.values(OTHER) == {b"1"}
+        nodes = [machine.node for machine in story.machines if machine.node is not None]
+        assert len({node.digest for node in nodes}) == 1
+        for node in nodes:
+            node.check()
+
+    story.run(tell())
+
+
+def test_tombstone_is_kept_until_an_owner_that_is_down_has_it() -> None:
+    story = Story(2, repl_factor=2)
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(KEY)
+        down = story.machines[1]
+        down.crash()
+        await asyncio.sleep(STEADY_S)
+        await story.put(KEY, None)
+        await asyncio.sleep(3 * GRACE_S)
+        assert len(story.holders(KEY)) == 2 and await story.values(KEY) == {None}
+        down.start()
+        await asyncio.sleep(LONG_S)
+        assert story.holders(KEY) == [] and await story.values(KEY) == {None}
+
+    story.run(tell())
+
+
+async def come_home(story: Story, after_s: float) -> None:
+    """An owner that was removed while it was down comes back. In the meantime, one of its keys was written anew and
+    deleted elsewhere."""
+    await story.start()
+    away = story.owner(KEY)
+    await story.put(KEY, b"old")
+    key = next(key for key in (b"%b %d" % (OTHER, n) for n in range(100)) if story.owner(key) is away)
+    await story.put(key)
+    await asyncio.sleep(STEADY_S)
+    away.crash()
+    await asyncio.sleep(1.0)
+    await story.change(*(machine.address for machine in story.machines if machine is not away))
+    await story.put(KEY, b"new", next(machine for machine in story.machines if machine is not away))
+    await story.put(KEY, None, next(machine for machine in story.machines if machine is not away))
+    await asyncio.sleep(after_s)
+    away.start()
+    await asyncio.sleep(STEADY_S)
+    assert away.node is not None and away.node.sync.is_settled() and not away.node.sync.misplaced()
+    expected = {b"1"} if after_s < GRACE_S else {None}
+    assert await story.values(key) == expected
+
+
+@pytest.mark.parametrize("after_s", [0.5 * GRACE_S, 2 * GRACE_S], ids=["within the grace", "long after"])
+def test_removed_node_that_comes_home_brings_no_deleted_key_back(after_s: float) -> None:
+    """What nobody deleted, it brings home if it is back in time."""
+    story = Story(3, repl_factor=None)
+
+    async def tell() -> None:
+        await come_home(story, after_s)
+        assert await story.values(KEY) == {None}
+
+    story.run(tell())
+
+
+def test_ablation_who_doubts_nobody_lets_a_deleted_key_come_back() -> None:
+    story = Story(3, repl_factor=None)
+
+    async def tell() -> None:
+        with pytest.raises(AssertionError):
+            await come_home(story, 2 * GRACE_S)
+        assert await story.values(KEY) == {b"old"}
+
+    with patch.object(Store, "is_outdated", lambda *_: False):
+        story.run(tell())
+
+
+def test_copy_that_has_lost_a_record_at_rest_gets_it_back() -> None:
+    """As by a bad disk: no write, no restart and no cut gives reason to compare."""
+    story = Story(2, repl_factor=2)
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(KEY)
+        await asyncio.sleep(STEADY_S)
+        machine, node = story.machines[1], story.machines[1].node
+        assert node is not None
+        record = machine.disk.record(KEY)
+        assert record is not None
+        await node._store.drop(node.views.stamp, [(partition_of(KEY), KEY, record.version)])
+        await asyncio.sleep(3 * node.config.compare_every_s)
+        assert machine.disk.record(KEY) == record
+        assert await story.values(KEY) == {b"1"}
+
+    story.run(tell())
