@@ -15,7 +15,8 @@ from node.wire import Value
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.disk import SYNC_S
 from tests.sim.nemesis import change
-from tests.sim.registers import Onlooker, Register, Violation
+from tests.sim.onlooker import Onlooker
+from tests.sim.registers import Register, Violation
 
 CHANGE_S = 4.0
 """SPEC: a view change of so few keys, all nodes up, is over within this."""
@@ -43,6 +44,15 @@ class Peace:
         live = await self._check_keys()
         await self._settle()  # A change that waited for a promise to become void may have begun meanwhile.
         self._check_counts(live)
+
+    async def last(self, duration_s: float) -> None:
+        """Nothing happens for so long, and all is as it was, but for deletions that were forgotten. Raises
+        Violation."""
+        deleted = [key for key in self._registers if self._onlooker.newest(key) is not None]
+        await asyncio.sleep(duration_s)
+        self._healed_at = self._cluster.loop.now
+        self._check_counts(await self._check_keys())
+        self._seen["deletions forgotten"] += sum(self._onlooker.newest(key) is None for key in deleted)
 
     async def change_view(self) -> None:
         """One that nothing disturbs ends in time, with exact counts. Not tried while a promise to a coordinator that

@@ -23,6 +23,8 @@ SESSIONS_EVERY, SESSIONS_S = 10, 6.0
 """In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
 SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
+FORGETFUL_EVERY, GRACE_S = 4, 40.0
+"""In one seed of so many, deletions are remembered for this long, not a day; longer than anybody is away."""
 
 
 class Result(NamedTuple):
@@ -42,9 +44,13 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     began = time.process_time()
     in_sessions = seed % SESSIONS_EVERY == 0
     factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
-    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace)
+    is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
+    timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
+    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing)
     workload: Sessions | Workload = (
-        Sessions(cluster, SESSIONS_S) if in_sessions else Workload(cluster, KEYS, DURATION_S)
+        Sessions(cluster, SESSIONS_S)
+        if in_sessions
+        else Workload(cluster, KEYS, DURATION_S, GRACE_S if is_forgetful else None)
     )
     fault = None
     try:

@@ -11,8 +11,9 @@ from node.replica import Outcome
 from node.wire import Nothing, Value, Wrote
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
+from tests.sim.onlooker import Glance, Onlooker
 from tests.sim.peace import Peace, read
-from tests.sim.registers import Attempt, Glance, Onlooker, Register
+from tests.sim.registers import Attempt, Register
 from tests.sim.trace import brief, name_of
 
 CLIENTS = 10
@@ -25,18 +26,21 @@ RECENT_KEYS = 4
 """Half of the operations are about one of the keys written last: what was just written is what gets lost."""
 ROUNDS_MAX = 3
 """Of trouble and peace. A short one ends in the middle of the consequences of its faults; a long one piles them up."""
+LASTING = 1.5
+"""So many times the grace does a peace last in which deletions are to be forgotten."""
 
 
 class Workload:
-    """`seen` counts what happened, for the report."""
+    """`seen` counts what happened, for the report. `grace_s`: the cluster's, if peace shall last for longer than it."""
 
-    def __init__(self, cluster: Cluster, keys: int, duration_s: float) -> None:
+    def __init__(self, cluster: Cluster, keys: int, duration_s: float, grace_s: float | None = None) -> None:
         self.cluster = cluster
         self.rng = cluster.rng
         self.duration_s = duration_s
         self.registers = {f"k{number}".encode(): Register() for number in range(keys)}
         self.seen: Counter[str] = Counter()
-        self._onlooker = Onlooker(cluster, self.registers, self.seen)
+        self._peace_s = 0.0 if grace_s is None else LASTING * grace_s
+        self._onlooker = Onlooker(cluster, self.registers, self.seen, *(() if grace_s is None else (grace_s,)))
         self._peace = Peace(cluster, self.registers, self._onlooker, self.seen)
         self._written = 0
         self._recent: deque[bytes] = deque(maxlen=RECENT_KEYS)
@@ -50,6 +54,8 @@ class Workload:
         for _ in range(rounds):
             await self._make_trouble(self.duration_s / rounds)
             await self._peace.make()
+            if self._peace_s:
+                await self._peace.last(self._peace_s)
         await self._peace.change_view()
 
     async def _make_trouble(self, duration_s: float) -> None:

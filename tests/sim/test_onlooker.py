@@ -13,7 +13,8 @@ from node.records import Record, make_version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 from tests.sim.losses import has_caught_up, is_spared
-from tests.sim.registers import RECOVERY_S, Attempt, Onlooker, Register, Violation
+from tests.sim.onlooker import RECOVERY_S, Onlooker
+from tests.sim.registers import Attempt, Register, Violation
 
 KEY = b"k"
 A, B, C = "n1:1", "n2:1", "n3:1"
@@ -136,6 +137,24 @@ def test_onlooker_acknowledged_write_on_no_disk_is_a_violation() -> None:
         scene.write(b"2", NEW)
         with pytest.raises(Violation, match="on no disk"):
             scene.onlooker.glance(KEY, A)
+
+    scene.play(act)
+
+
+def test_onlooker_deletion_may_be_forgotten_after_the_grace_but_its_key_must_not_come_back() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B, C)
+        scene.write(None, NEW)
+        with pytest.raises(Violation, match="on no disk"):
+            scene.onlooker.glance(KEY, A)
+        scene.register.since -= 25 * 3600.0
+        for machine in scene.cluster.machines.values():
+            machine.disk.items.pop(partition_of(KEY).to_bytes(2) + KEY)
+        scene.read(A, None)
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"1")
 
     scene.play(act)
 
