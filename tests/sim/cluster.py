@@ -66,6 +66,8 @@ class Machine:
         self.host: Host | None = None
         self.troubled_at = -1e9
         """When a trouble of this machine last began or ended."""
+        self.stored_at: dict[bytes, float] = {}
+        """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
         self._config = config
         self._time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
@@ -79,10 +81,8 @@ class Machine:
         return self.node is not None and self.host is not None and not self.host.frozen
 
     def is_well(self, since_s: float) -> bool:
-        """Whether it has been free of trouble for so long."""
-        cut_off = any(self.address in pair for pair in self._cluster.network.cuts)
-        now = self._cluster.loop.now
-        return self.runs and not self.disk.ill and not cut_off and now - self.troubled_at > since_s
+        """Whether it has been free of trouble of its own for so long."""
+        return self.runs and not self.disk.ill and self._cluster.loop.now - self.troubled_at > since_s
 
     def start(self) -> None:
         assert self.host is None
@@ -105,6 +105,14 @@ class Machine:
             loop.call_later(0.001, _reject, client, "connection reset", context=loop.nobody)
         self._clients.clear()
         self.host = self.node = self._engine = None
+
+    def lose_disk(self) -> None:
+        """It comes back as a new one would, under the same address and environment."""
+        assert self.host is None
+        self._cluster.fault(f"the disk of {name_of(self.address)} is lost", self)
+        self.disk = Disk(self._cluster.rng)
+        self.stored_at.clear()
+        self._held = Stamp(0, 0)
 
     def freeze(self) -> None:
         assert self.host is not None
@@ -160,6 +168,7 @@ class Machine:
             return
         self.node = node
         self.troubled_at = self._cluster.loop.now
+        port.listen()
         try:
             await node.run()
         except Exception as error:
@@ -171,7 +180,9 @@ class Machine:
     def _committed(self, batch: Batch, changes: Mapping[bytes, bytes | None]) -> None:
         if (encoded := changes.get(_VIEW)) is not None:
             self._stored(decode_view(encoded))
-        self._cluster.loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(batch.stats)))
+        loop = self._cluster.loop
+        self.stored_at.update(dict.fromkeys(changes, loop.now))
+        loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(batch.stats)))
 
     def _stored(self, view: View) -> None:
         assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"
@@ -213,6 +224,9 @@ class Cluster:
         """Told of each view that a machine has just stored, before its node knows that it has."""
         self.eventful_at = 0.0
         """When something last went wrong, or right again, or a view was stored."""
+        self.clock_gap_s = 2 * skew_ms_max / 1000
+        self._parted_at: dict[frozenset[Address], float] = {}
+        """When a cut between two last began or ended."""
         self._graveyard: list[object] = []
         addresses = [f"n{number}:1" for number in range(1, size + 1)]
         view = tuple(addresses[:members])
@@ -249,19 +263,31 @@ class Cluster:
 
     def cut(self, one: Address, other: Address, both_ways: bool = True) -> None:
         way = "<>" if both_ways else "->"
-        self.fault(f"cut {name_of(one)} {way} {name_of(other)}", self.machines[one], self.machines[other])
+        self.fault(f"cut {name_of(one)} {way} {name_of(other)}")
+        self._parted_at[frozenset((one, other))] = self.loop.now
         self.network.cuts.add((one, other))
         if both_ways:
             self.network.cuts.add((other, one))
 
     def mend(self, one: Address, other: Address) -> None:
         self.network.cuts -= {(one, other), (other, one)}
-        self.fault(f"cut {name_of(one)} | {name_of(other)} ends", self.machines[one], self.machines[other])
+        self.fault(f"cut {name_of(one)} | {name_of(other)} ends")
+        self._parted_at[frozenset((one, other))] = self.loop.now
 
     def heal(self) -> None:
         """All cuts end."""
-        self.fault("the network heals")
-        self.network.cuts.clear()
+        for one, other in sorted(self.network.cuts):
+            self.mend(one, other)
+
+    def is_cut(self, since_s: float) -> bool:
+        """Whether there was a cut anywhere within so long."""
+        lately = any(self.loop.now - parted_at <= since_s for parted_at in self._parted_at.values())
+        return bool(self.network.cuts) or lately
+
+    def is_joined(self, one: Address, other: Address, since_s: float) -> bool:
+        """Whether nothing has come between two machines for so long."""
+        is_cut = {(one, other), (other, one)} & self.network.cuts
+        return not is_cut and self.loop.now - self._parted_at.get(frozenset((one, other)), -1e9) > since_s
 
 
 def _reject(client: asyncio.Future[Any], why: str) -> None:

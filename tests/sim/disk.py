@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from node.batch import Batch, Transaction
+from gossip.view import View, decode_view
+from node.batch import DONOR, SETTING, Batch, Transaction
 from node.errors import StorageFault
 from node.records import Record, decode_record
 from ring.hashing import partition_of
@@ -55,6 +56,13 @@ class Disk:
         """What an onlooker finds on it."""
         encoded = self.items.get(_place(key))
         return None if encoded is None else _decode(encoded)
+
+    def records(self) -> Iterator[tuple[bytes, Record]]:
+        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < DONOR and place[2:])
+
+    def view(self) -> View | None:
+        encoded = self.items.get(SETTING + b"view")
+        return None if encoded is None else decode_view(encoded)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []

@@ -1,5 +1,5 @@
-"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow or full, views that
-change; and coordinators that are struck at a chosen step of their change.
+"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full or lost, views
+and numbers of copies that change; and coordinators that are struck at a chosen step of their change.
 
 Faults come one after the other at random times and overlap. Every one counts itself in `seen` when it really happens,
 so that the report tells which seeds were worth their time.
@@ -20,10 +20,14 @@ from node.node import Node
 from node.wire import Adopt, AskStatus, Promise, Push, Request
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
+from tests.sim.losses import has_caught_up, is_spared, newest_view
 from tests.sim.trace import name_of, names_of, view_name
 
 PAUSE_S = 1.0
 """From one fault to the next, on average."""
+PAUSES_S = (0.2, 0.6, 1.5, 5.0) * 4 + (20.0,)
+"""How long a process is paused at most: shorter and longer than every time that the nodes or clients wait."""
+FACTOR_MAX = 3
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
@@ -82,16 +86,22 @@ class Snare:
 
 
 class Nemesis:
+    cut_s_max = 3.0
+
     def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
         self._cluster = cluster
         self._rng = cluster.rng
         self._seen = seen
         self._machines: Sequence[Machine] = list(cluster.machines.values())
         self._under_way = asyncio.TaskGroup()
+        self._emptied: list[Machine] = []
+        """Whose disks were lost, and may not hold again what they should."""
         self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._crash,
             self._freeze,
             self._cut,
+            self._isolate,
+            self._lose_disk,
             self._fill_disk,
             self._slow_disk,
             self._change_view,
@@ -133,7 +143,7 @@ class Nemesis:
             await self._thaw(machine)
 
     async def _thaw(self, machine: Machine) -> None:
-        await asyncio.sleep(self._rng.choice([0.2, 0.6, 1.5, 5.0]) * self._rng.random())
+        await asyncio.sleep(self._rng.choice(PAUSES_S) * self._rng.random())
         machine.thaw()
 
     # The network
@@ -143,8 +153,22 @@ class Nemesis:
         both_ways = self._rng.random() < 0.6
         self._seen["cuts" if both_ways else "one-way cuts"] += 1
         self._cluster.cut(one, other, both_ways)
-        await asyncio.sleep(self._rng.uniform(0.1, 3.0))
+        await asyncio.sleep(self._rng.uniform(0.1, self.cut_s_max))
         self._cluster.mend(one, other)
+
+    async def _isolate(self) -> None:
+        """Some cannot talk to the others, or not be heard by them."""
+        addresses = sorted(self._cluster.machines)
+        side = set(self._rng.sample(addresses, self._rng.randint(1, len(addresses) // 2)))
+        pairs = [(one, other) for one in addresses if one in side for other in addresses if other not in side]
+        both_ways = self._rng.random() < 0.7
+        self._seen["partitions" if both_ways else "one-way partitions"] += 1
+        turned = self._rng.random() < 0.5
+        for one, other in pairs:
+            self._cluster.cut(*((other, one) if turned else (one, other)), both_ways)
+        await asyncio.sleep(self._rng.uniform(0.1, self.cut_s_max))
+        for one, other in pairs:
+            self._cluster.mend(one, other)
 
     # Disks
 
@@ -156,6 +180,22 @@ class Nemesis:
         await asyncio.sleep(self._rng.uniform(0.05, 0.5))
         machine.disk.full = False
         self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
+
+    async def _lose_disk(self) -> None:
+        """Machines die with their disks, and come back with empty ones: one, or with three copies two. No more than
+        that until they hold all again that they should; and only while all that they had is on another owner's disk
+        as well: no more is promised."""
+        self._emptied = [machine for machine in self._emptied if not has_caught_up(self._cluster, machine)]
+        spare = (newest_view(self._cluster).repl_factor or 1) - 1 - len(self._emptied)
+        losses = min(spare, self._rng.randint(1, FACTOR_MAX - 1))
+        for machine in self._rng.sample(self._machines, len(self._machines)):
+            if losses > 0 and machine.runs and is_spared(self._cluster, machine):
+                losses -= 1
+                self._seen["lost disks"] += 1
+                machine.crash()
+                machine.lose_disk()
+                self._emptied.append(machine)
+                self._begin(self._restart, machine)
 
     async def _slow_disk(self) -> None:
         machine = self._rng.choice(self._machines)
@@ -177,10 +217,13 @@ class Nemesis:
 
     async def _change(self, machine: Machine) -> None:
         nodes = self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, len(self._machines)))
-        self._cluster.note(f"view change to {names_of(sorted(nodes))} asked of {name_of(machine.address)}")
+        factor = self._rng.randint(1, min(FACTOR_MAX, len(nodes))) if self._rng.random() < 0.4 else None
+        wanted = names_of(sorted(nodes)) + (f" with {factor} copies" if factor else "")
+        self._cluster.note(f"view change to {wanted} asked of {name_of(machine.address)}")
         try:
-            settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
+            settled = await machine.ask(lambda node: change(node, nodes, factor), CHANGE_S)
             self._seen["view changes"] += 1
+            self._seen["view changes with another number of copies"] += factor is not None
             view = view_name(settled.view.stamp)
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
         except (RequestFault, NoAnswer, StorageFault) as fault:
@@ -231,6 +274,6 @@ class Nemesis:
             self._cluster.network.watchers.remove(sent)
 
 
-async def change(node: Node, nodes: Sequence[Address]) -> Settled:
+async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
-    return await node.coordinator.settled(await node.coordinator.change(nodes, None))
+    return await node.coordinator.settled(await node.coordinator.change(nodes, factor))

@@ -82,6 +82,9 @@ class Port:
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self.clock, self.handler = clock, handler
+
+    def listen(self) -> None:
+        """Until then, whoever dials is refused: a process takes no connections before its node runs."""
         self._network.listen(self)
 
     async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:

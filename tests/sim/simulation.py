@@ -1,4 +1,4 @@
-"""One seed: a cluster of five machines, three of them in the first view, under the workload and its faults."""
+"""One seed: a cluster of five machines, four of them in the first view, under a workload and its faults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.sim.cluster import Cluster
+from tests.sim.sessions import Sessions
 from tests.sim.workload import Workload
 
 SIZE, MEMBERS, KEYS = 5, 4, 30
 FACTORS = (None, 2, 3)
 """One after the other, seed by seed."""
 DURATION_S = 20.0
-SKEW_MS_MAX = 20
+SESSIONS_EVERY, SESSIONS_S = 10, 6.0
+"""In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
+SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
+"""How far clocks are off; these too one after the other."""
+FORGETFUL_EVERY, GRACE_S = 4, 40.0
+"""In one seed of so many, deletions are remembered for this long, not a day; longer than anybody is away."""
 
 
 class Result(NamedTuple):
@@ -36,9 +42,16 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     gc.collect()  # The coroutines of an earlier cluster must not be finalized in the middle of this one.
     gc.disable()
     began = time.process_time()
-    factor = FACTORS[seed % len(FACTORS)]
-    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=SKEW_MS_MAX, trace=trace)
-    workload = Workload(cluster, KEYS, DURATION_S)
+    in_sessions = seed % SESSIONS_EVERY == 0
+    factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
+    is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
+    timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
+    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing)
+    workload: Sessions | Workload = (
+        Sessions(cluster, SESSIONS_S)
+        if in_sessions
+        else Workload(cluster, KEYS, DURATION_S, GRACE_S if is_forgetful else None)
+    )
     fault = None
     try:
         cluster.loop.run(workload.run())

@@ -53,7 +53,9 @@ class Ports:
 
     def _port(self, address: Address) -> Port:
         self._hosts.append(Host(self.loop, address))
-        return Port(self.network, address, self._hosts[-1])
+        port = Port(self.network, address, self._hosts[-1])
+        port.listen()
+        return port
 
 
 def host_of(peer: Peer) -> Host:

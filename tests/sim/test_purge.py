@@ -15,7 +15,7 @@ from node.wire import Value
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.nemesis import change
-from tests.sim.workload import read
+from tests.sim.peace import read
 
 GRACE_S = 60.0
 LONG_S = 1.5 * GRACE_S

@@ -1,0 +1,42 @@
+"""Which disks may be lost without breaking what the store promises: as many at once as there are copies, less one; and
+of the next only once the survivors have caught up."""
+
+from __future__ import annotations
+
+from gossip.view import View
+from node.views import ring_of
+from ring.hashing import partition_of
+from tests.sim.cluster import Cluster, Machine
+
+
+def newest_view(cluster: Cluster) -> View:
+    """On any disk."""
+    views = [view for machine in cluster.machines.values() if (view := machine.disk.view()) is not None]
+    return max(views, key=lambda view: view.stamp)
+
+
+def is_spared(cluster: Cluster, machine: Machine) -> bool:
+    """Whether each record on the disk of `machine` is on that of another of its owners too, in this version or a later
+    one. Not one of a former owner: that may be about to forget what it has brought."""
+    ring = ring_of(newest_view(cluster))
+    for key, record in machine.disk.records():
+        others = [cluster.machines[owner].disk for owner in ring.owners(partition_of(key)) if owner != machine.address]
+        held = [other for disk in others if (other := disk.record(key)) is not None]
+        if not any(other.version >= record.version for other in held):
+            return False
+    return True
+
+
+def has_caught_up(cluster: Cluster, machine: Machine) -> bool:
+    """Whether it holds the newest view, and of all that it owns the newest there is on any disk."""
+    view = newest_view(cluster)
+    if machine.node is None or machine.node.views.stamp != view.stamp or not machine.node.sync.is_settled():
+        return False
+    ring = ring_of(view)
+    for other in cluster.machines.values():
+        for key, record in other.disk.records():
+            held = machine.disk.record(key)
+            behind = held is None or held.version < record.version
+            if behind and machine.address in ring.owners(partition_of(key)):
+                return False
+    return True

@@ -1,0 +1,249 @@
+"""What an answer must be, and what excuses one that is not, as seen from outside, on all disks at once.
+
+Whatever is answered that a register does not allow is a violation, unless it can be excused: nobody who held the newest
+acknowledged version could be reached by the owner that answered.
+
+The order of writes is that of their versions. One that was acknowledged below an earlier one has lost, whatever its
+client was told; that is allowed only if clocks were apart and its owner could reach nobody who had the earlier one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import NamedTuple
+
+from gossip.view import Address, Stamp
+from node.clock import CEILING_SPAN
+from node.records import Record, Version
+from ring.hashing import partition_of
+from tests.sim.cluster import Cluster, NoAnswer
+from tests.sim.registers import Attempt, Register, Violation
+
+RECOVERY_S = 0.5
+"""How long after its last trouble a machine, or a link, may still be busy with the consequences: noticing, asking
+around, dialling again."""
+BACKLOG_S = 0.5
+"""A lease that was given before a backlog arrived counts for less than this."""
+CLOCK_AHEAD_S = (CEILING_SPAN >> 16) / 1000
+"""So far may the stamps of a node be ahead of its wall clock after a restart, and of whoever has heard them."""
+
+
+class Glance(NamedTuple):
+    """What an operation may find, as it begins."""
+
+    key: bytes
+    began: float
+    possible: frozenset[bytes | None]
+    tried: int
+    """The length of the history."""
+    version: Version | None
+    acknowledged: bytes | None
+    acknowledged_at: float
+    holders: frozenset[Address]
+    """Of the newest version acknowledged."""
+    views: dict[Address, Stamp]
+    deciders: frozenset[Address]
+    """Who may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
+
+
+class Onlooker:
+    """`seen` counts what was excused, and what could have been. A deletion may be forgotten after `grace_s`."""
+
+    def __init__(
+        self, cluster: Cluster, registers: dict[bytes, Register], seen: Counter[str], grace_s: float = 24 * 3600.0
+    ) -> None:
+        self._cluster = cluster
+        self._registers = registers
+        self._seen = seen
+        self._grace_s = grace_s
+
+    def glance(self, key: bytes, asked: Address) -> Glance:
+        """`asked`: the node that the client talks to. Raises Violation if what was acknowledged is nowhere any more."""
+        register, holders = self._registers[key], self._holders(key)
+        if register.version is not None and not holders and not self.is_forgotten(key):
+            raise Violation(f"{key!r}: {register.acknowledged!r} was acknowledged, and is on no disk")
+        node = self._cluster.machines[asked].node
+        return Glance(
+            key,
+            self._cluster.loop.now,
+            frozenset(register.possible),
+            len(register.history),
+            register.version,
+            register.acknowledged,
+            register.acknowledged_at,
+            holders,
+            {address: machine.node.views.stamp for address, machine in self._cluster.machines.items() if machine.node},
+            frozenset(() if node is None else (asked, *node.views.ring.owners(partition_of(key)))),
+        )
+
+    def is_forgotten(self, key: bytes) -> bool:
+        """Whether it was deleted so long ago that no trace need be left."""
+        register = self._registers[key]
+        age_s = self._cluster.loop.now - register.since
+        return register.acknowledged is None and age_s > self._grace_s - self._cluster.clock_gap_s
+
+    def stamper(self, address: Address) -> int:
+        """The store id in the versions that the node there makes."""
+        return int.from_bytes(self._cluster.machines[address].disk.items.get(b"\xffstore_id", b""))
+
+    def record(self, owner: Address, key: bytes) -> Record | None:
+        return self._cluster.machines[owner].disk.record(key)
+
+    def newest(self, key: bytes) -> Record | None:
+        records = (machine.disk.record(key) for machine in self._cluster.machines.values())
+        return max(filter(None, records), key=lambda record: record.version, default=None)
+
+    def is_somewhere(self, key: bytes, values: Collection[bytes | None]) -> bool:
+        """Whether the key has one of `values` on any disk."""
+        records = (machine.disk.record(key) for machine in self._cluster.machines.values())
+        return any(record is not None and record.value in values for record in records)
+
+    # Reads
+
+    def check_read(self, glance: Glance, owner: Address, value: bytes | None) -> None:
+        """Raises Violation unless `value` may be what `owner` answers."""
+        excused = self._is_excused(glance, owner)
+        self._seen["reads that could be excused"] += excused
+        register = self._registers[glance.key]
+        if value not in register.history:
+            raise Violation(f"{glance.key!r} read from {owner} is {value!r}, which nobody has written")
+        allowed = {*glance.possible, *register.history[glance.tried :]}
+        if value in allowed and not self._is_older(glance, owner, value):
+            return
+        if not excused:
+            raise Violation(f"{glance.key!r} read from {owner} is {value!r}; possible: {allowed!r}")
+        self._seen["reads excused"] += 1
+
+    def _is_older(self, glance: Glance, owner: Address, value: bytes | None) -> bool:
+        """Whether `value` was attempted, but under a version that an acknowledged one has passed."""
+        record = self.record(owner, glance.key)
+        if record is None or record.value != value or value == glance.acknowledged or glance.version is None:
+            return False
+        return record.version < glance.version
+
+    # Writes
+
+    def check_found(self, glance: Glance, owner: Address, attempt: Attempt, found: bool) -> bool:
+        """Whether what a write says it found, a live value or none, fits something that could be there. Raises
+        Violation if it had to."""
+        excused = self._is_excused(glance, owner, *glance.deciders)
+        self._seen["writes that could be excused"] += excused
+        there = self._registers[glance.key].besides(attempt)
+        fits = any((value is not None) == found for value in there)
+        if not fits and not excused:
+            raise Violation(f"{glance.key!r}: a write found {found} at {owner}, but there was one of {there!r}")
+        self._seen["writes excused"] += not fits
+        return fits
+
+    def version_of(self, owner: Address, attempt: Attempt, key: bytes, stamper: int) -> Version | None:
+        """Under which version `owner` has acknowledged it; None: it has been passed by another one since."""
+        record = self.record(owner, key)
+        if record is None or record.value != attempt.value:
+            return None
+        stamped_there = int.from_bytes(record.version[8:]) == stamper
+        return record.version if attempt.value is not None or stamped_there else None
+
+    def check_order(self, glance: Glance, owner: Address, version: Version | None) -> bool:
+        """Whether a write was acknowledged above the one before it. Raises Violation if it had to."""
+        if version is None or glance.version is None or version > glance.version:
+            return True
+        if not self._is_excused(glance, owner, *glance.deciders):
+            raise Violation(
+                f"{glance.key!r}: acknowledged by {owner} below the version of {glance.acknowledged!r}, held by "
+                f"{sorted(glance.holders)}"
+            )
+        apart_s = glance.began - glance.acknowledged_at
+        if apart_s > self._cluster.clock_gap_s + CLOCK_AHEAD_S:
+            raise Violation(
+                f"{glance.key!r}: acknowledged by {owner} below the version of {glance.acknowledged!r}, which is "
+                f"{apart_s:.3f} s older, with clocks {self._cluster.clock_gap_s} s apart"
+            )
+        self._seen["writes that lose against an earlier one"] += 1
+        return False
+
+    def check_copies(self, glance: Glance, owner: Address, version: Version | None) -> None:
+        """Raises Violation unless all owners that `owner` can reach have the write it has acknowledged on disk."""
+        node = self._cluster.machines[owner].node
+        if version is None or node is None or glance.views.get(owner) != node.views.stamp:
+            return
+        since_s = RECOVERY_S + self._cluster.loop.now - glance.began
+        for other in node.views.ring.owners(partition_of(glance.key)):
+            held = self.record(other, glance.key)
+            if (held is None or held.version < version) and self._reaches(owner, other, since_s):
+                raise Violation(f"{glance.key!r}: acknowledged by {owner}, but not on the disk of {other}")
+
+    # Requests that fail
+
+    def check_failure(self, glance: Glance, asked: Address, fault: Exception) -> None:
+        """Raises Violation if a node that was well all the time did not answer, or could not tell what a well owner
+        holds, while the others were well, killed or paused."""
+        machines = self._cluster.machines
+        since_s = RECOVERY_S + self._cluster.loop.now - glance.began
+        node = machines[asked].node
+        if node is None or not machines[asked].is_well(since_s):
+            return
+        if isinstance(fault, NoAnswer):
+            raise Violation(f"{glance.key!r}: no answer of {asked}, which is well: {fault}")
+        is_disturbed = any(machine.disk.ill for machine in machines.values()) or self._cluster.is_cut(since_s)
+        views = {glance.views.get(asked), *(machine.node.views.stamp for machine in machines.values() if machine.node)}
+        if is_disturbed or len(views) > 1:
+            return
+        for owner in node.views.ring.owners(partition_of(glance.key)):
+            if owner in glance.holders and machines[owner].is_well(since_s):
+                raise Violation(f"{glance.key!r}: {fault!r} of {asked}, while {owner} holds it and is well")
+
+    # Excuses
+
+    def _is_excused(self, glance: Glance, *owners: Address) -> bool:
+        """Whether one of `owners` could reach nobody who held what had been acknowledged, as things stood when the
+        operation began, or as they stand now: its holders are down, or were passed over when they were removed."""
+        since_s = RECOVERY_S + self._cluster.loop.now - glance.began
+        if not glance.holders and self.is_forgotten(glance.key):
+            return False
+        return any(
+            not any(
+                self._reaches(owner, holder, since_s) and not self._is_backlog(glance, owner, holder)
+                for holder in holders
+            )
+            for owner in set(owners)
+            for holders in (glance.holders, self._holders(glance.key))
+        )
+
+    def _holders(self, key: bytes) -> frozenset[Address]:
+        """Who has the newest version of those acknowledged, or a later one."""
+        register = self._registers[key]
+        records = {
+            address: record
+            for address, machine in self._cluster.machines.items()
+            if (record := machine.disk.record(key)) is not None
+        }
+        version = register.version
+        if version is None:
+            pending = {attempt.value for attempt in register.attempts} - {None}
+            version = max((record.version for record in records.values() if record.value not in pending), default=None)
+        return frozenset(
+            address for address, record in records.items() if version is not None and record.version >= version
+        )
+
+    def _reaches(self, owner: Address, holder: Address, since_s: float) -> bool:
+        """Whether `owner` could talk to `holder` all the time since then, and that one was free of trouble."""
+        if owner == holder:
+            return True
+        joined = self._cluster.machines[holder].is_well(since_s) and self._cluster.is_joined(owner, holder, since_s)
+        return joined and self._knows(owner, holder)
+
+    def _is_backlog(self, glance: Glance, owner: Address, holder: Address) -> bool:
+        """Whether `holder` got the write only lately, long after it was acknowledged by one that `owner` cannot reach:
+        the lease that it gave before still counts, and what it has to pass on may not have arrived. A weakness that the
+        design admits."""
+        register, place = self._registers[glance.key], partition_of(glance.key).to_bytes(2) + glance.key
+        stored_at = self._cluster.machines[holder].stored_at.get(place, 0.0)
+        source = register.acknowledged_by
+        is_fresh = stored_at > max(register.acknowledged_at, glance.began - BACKLOG_S)
+        return is_fresh and source is not None and not self._reaches(owner, source, RECOVERY_S + BACKLOG_S)
+
+    def _knows(self, owner: Address, holder: Address) -> bool:
+        """A node with an empty disk knows only those that its environment names, until somebody speaks to it."""
+        node = self._cluster.machines[owner].node
+        return node is None or node.views.current.epoch > 0 or holder in node.config.view

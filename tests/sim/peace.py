@@ -1,0 +1,154 @@
+"""What holds once all faults have ended: within the time that SPEC gives, with nobody asking for anything, one view,
+identical copies, every key the same through every node and as it should be, exact counts; and a view change that
+nothing disturbs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from node.errors import RequestFault, Unavailable
+from node.node import Node
+from node.replica import Outcome
+from node.views import NOBODY
+from node.wire import Value
+from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
+from tests.sim.disk import SYNC_S
+from tests.sim.nemesis import change
+from tests.sim.onlooker import Onlooker
+from tests.sim.registers import Register, Violation
+
+CHANGE_S = 4.0
+"""SPEC: a view change of so few keys, all nodes up, is over within this."""
+HEAL_S = 4.0
+"""SPEC: within this after a heal, plus the time to move what differs, everything is as it should be."""
+
+
+class Peace:
+    def __init__(
+        self, cluster: Cluster, registers: dict[bytes, Register], onlooker: Onlooker, seen: Counter[str]
+    ) -> None:
+        self._cluster = cluster
+        self._registers = registers
+        self._onlooker = onlooker
+        self._seen = seen
+        self._healed_at = 0.0
+
+    async def make(self) -> None:
+        """End all faults, and see that all is well. Clients must be silent. Raises Violation."""
+        heal(self._cluster)
+        self._seen["heals"] += 1
+        self._healed_at = self._cluster.loop.now
+        await self._settle()
+        await asyncio.sleep(CLIENT_S)  # What a paused node was still working on may happen yet.
+        live = await self._check_keys()
+        await self._settle()  # A change that waited for a promise to become void may have begun meanwhile.
+        self._check_counts(live)
+
+    async def last(self, duration_s: float) -> None:
+        """Nothing happens for so long, and all is as it was, but for deletions that were forgotten. Raises
+        Violation."""
+        deleted = [key for key in self._registers if self._onlooker.newest(key) is not None]
+        await asyncio.sleep(duration_s)
+        self._healed_at = self._cluster.loop.now
+        self._check_counts(await self._check_keys())
+        self._seen["deletions forgotten"] += sum(self._onlooker.newest(key) is None for key in deleted)
+
+    async def change_view(self) -> None:
+        """One that nothing disturbs ends in time, with exact counts. Not tried while a promise to a coordinator that
+        was killed is not void yet: it would be refused, or wait for that. Raises Violation."""
+        if any(node.views.promisee() != NOBODY for node in self._nodes()):
+            self._seen["view changes in peace put off by a promise"] += 1
+            return
+        rng, machines = self._cluster.rng, sorted(self._cluster.machines)
+        nodes = rng.sample(machines, rng.randint(1, len(machines)))
+        machine = self._cluster.machines[rng.choice(machines)]
+        try:
+            settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
+        except (RequestFault, NoAnswer) as fault:
+            raise Violation(f"a view change in peace failed: {fault!r}") from fault
+        if settled.view.nodes != set(nodes):
+            raise Violation(f"a view change to {nodes} led to {settled.view.nodes}")
+        counted = sum(settled.key_counts[shard[0]] for shard in settled.view.shards)
+        live = sum(register.acknowledged is not None for register in self._registers.values())
+        if counted != live:
+            raise Violation(f"a view change to {nodes} led to {counted} of {live} keys")
+
+    async def _settle(self) -> None:
+        began = self._cluster.loop.now
+        while not (self._is_settled() and self._copies_are_alike()):
+            if self._cluster.loop.now - began > HEAL_S:
+                raise Violation(f"not settled within {HEAL_S} s: {self._state()}")
+            await asyncio.sleep(0.05)
+
+    def _nodes(self) -> list[Node]:
+        return [machine.node for machine in self._cluster.machines.values() if machine.node is not None]
+
+    def _is_settled(self) -> bool:
+        nodes = self._nodes()
+        one_view = len({node.views.stamp for node in nodes}) == 1
+        return len(nodes) == len(self._cluster.machines) and one_view and all(node.sync.is_settled() for node in nodes)
+
+    def _copies_are_alike(self) -> bool:
+        nodes = {node.config.address: node for node in self._nodes()}
+        shards = self._nodes()[0].views.current.shards
+        return all(len({nodes[address].digest for address in shard}) == 1 for shard in shards)
+
+    def _state(self) -> str:
+        return "; ".join(
+            f"{node.config.address}: {node.views.stamp}, digest {node.digest:x}, handing {node.sync.handing()}, "
+            f"waiting {node.sync.waiting()}"
+            for node in self._nodes()
+        )
+
+    async def _check_keys(self) -> int:
+        """Returns how many exist."""
+        live = 0
+        for key, register in self._registers.items():
+            values = {await self._read(machine, key) for machine in self._cluster.machines.values()}
+            if len(values) > 1:
+                raise Violation(f"{key!r} reads differently: {values!r}")
+            if not values <= register.possible:
+                raise Violation(f"{key!r} is {values!r} in the end; possible: {register.possible!r}")
+            (value,) = values
+            newest = self._onlooker.newest(key)
+            if newest is not None and register.version is not None and newest.version < register.version:
+                raise Violation(f"{key!r} is {value!r} in the end, older than {register.acknowledged!r}")
+            register.settle(value, None if newest is None else newest.version, self._cluster.loop.now)
+            live += value is not None
+        return live
+
+    async def _read(self, machine: Machine, key: bytes) -> bytes | None:
+        while True:
+            try:
+                outcome = await machine.ask(lambda node: read(node, key))
+            except (Unavailable, NoAnswer) as fault:
+                if self._cluster.loop.now - self._healed_at > HEAL_S:
+                    raise Violation(f"{key!r} cannot be read through {machine.address}: {fault}") from fault
+                await asyncio.sleep(0.05)
+            else:
+                assert isinstance(outcome.answer, Value)
+                return outcome.answer.value
+
+    def _check_counts(self, live: int) -> None:
+        nodes = {node.config.address: node for node in self._nodes()}
+        counted = sum(nodes[shard[0]].key_count for shard in self._nodes()[0].views.current.shards)
+        if counted != live:
+            raise Violation(f"{counted} keys are counted, {live} can be read")
+        for node in self._nodes():
+            node.check()
+
+
+def heal(cluster: Cluster) -> None:
+    """All faults end, and who is down starts."""
+    cluster.heal()
+    for machine in cluster.machines.values():
+        machine.disk.full, machine.disk.sync_s = False, SYNC_S
+        machine.thaw()
+        if machine.host is None:
+            machine.start()
+
+
+async def read(node: Node, key: bytes) -> Outcome:
+    at_once = node.replica.read_here(key)
+    return await node.replica.read(key) if at_once is None else Outcome(at_once, None)

@@ -1,0 +1,243 @@
+"""The onlooker must notice what the store must not do, and excuse no more than it has to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from node.records import Record, make_version
+from ring.hashing import partition_of
+from tests.sim.cluster import Cluster
+from tests.sim.losses import has_caught_up, is_spared
+from tests.sim.onlooker import RECOVERY_S, Onlooker
+from tests.sim.registers import Attempt, Register, Violation
+
+KEY = b"k"
+A, B, C = "n1:1", "n2:1", "n3:1"
+OLD, NEW, LATER = (make_version(clock, 1) for clock in (1, 2, 3))
+
+
+class Scene:
+    """Three nodes, two copies of the one shard on A and B or three, at peace."""
+
+    def __init__(self, copies: int = 3) -> None:
+        self.cluster = Cluster(seed=1, size=3, members=copies, repl_factor=copies)
+        self.register = Register()
+        self.seen: Counter[str] = Counter()
+        self.onlooker = Onlooker(self.cluster, {KEY: self.register}, self.seen)
+
+    def play(self, act: Callable[[], None]) -> None:
+        async def live() -> None:
+            for machine in self.cluster.machines.values():
+                machine.start()
+            await asyncio.sleep(RECOVERY_S + 2.0)
+            act()
+
+        work: Coroutine[Any, Any, None] = live()
+        self.cluster.loop.run(work)
+
+    def lay(self, address: str, version: bytes, value: bytes | None) -> None:
+        """On the disk of `address`, unknown to its node."""
+        place = partition_of(KEY).to_bytes(2) + KEY
+        self.cluster.machines[address].disk.items[place] = Record(version, value, False).encode()
+
+    def write(self, value: bytes | None, version: bytes, *addresses: str) -> None:
+        """Acknowledged, and on these disks."""
+        for address in addresses:
+            self.lay(address, version, value)
+        self.register.history.append(value)
+        now = self.cluster.loop.now
+        self.register.acknowledge(Attempt(value, now), version, addresses[0] if addresses else A, now)
+
+    def read(self, owner: str, value: bytes | None) -> None:
+        self.onlooker.check_read(self.onlooker.glance(KEY, owner), owner, value)
+
+
+def test_onlooker_read_of_an_older_value_is_a_violation_while_its_owner_reaches_a_holder() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B, C)
+        scene.write(b"2", NEW, B, C)
+        scene.cluster.cut(A, B)
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"1")
+        scene.cluster.cut(A, C)
+        scene.read(A, b"1")
+        assert scene.seen["reads excused"] == 1
+
+    scene.play(act)
+
+
+def test_onlooker_backlog_that_has_just_reached_another_owner_is_excused_for_a_lease() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B, C)
+        scene.write(b"2", NEW, C)
+        scene.cluster.cut(A, C)
+        scene.lay(B, NEW, b"2")
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"1")
+        place = partition_of(KEY).to_bytes(2) + KEY
+        scene.register.acknowledged_at -= 1.0
+        scene.cluster.machines[B].stored_at[place] = scene.cluster.loop.now - 0.1
+        scene.read(A, b"1")
+
+    scene.play(act)
+
+
+def test_onlooker_trouble_of_the_owner_that_answers_excuses_nothing() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B)
+        scene.write(b"2", NEW, B)
+        scene.cluster.fault("A has just come back", scene.cluster.machines[A])
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"1")
+
+    scene.play(act)
+
+
+def test_onlooker_write_without_an_answer_must_not_come_back_once_it_was_passed() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.register.attempts.append(Attempt(b"lost", scene.cluster.loop.now))
+        scene.register.history.append(b"lost")
+        scene.lay(A, OLD, b"lost")
+        scene.read(A, b"lost")
+        scene.write(b"2", NEW, B)
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"lost")
+
+    scene.play(act)
+
+
+def test_onlooker_value_that_nobody_wrote_is_a_violation() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        with pytest.raises(Violation, match="nobody has written"):
+            scene.read(A, b"1")
+
+    scene.play(act)
+
+
+def test_onlooker_acknowledged_write_on_no_disk_is_a_violation() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A)
+        scene.write(b"2", NEW)
+        with pytest.raises(Violation, match="on no disk"):
+            scene.onlooker.glance(KEY, A)
+
+    scene.play(act)
+
+
+def test_onlooker_deletion_may_be_forgotten_after_the_grace_but_its_key_must_not_come_back() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B, C)
+        scene.write(None, NEW)
+        with pytest.raises(Violation, match="on no disk"):
+            scene.onlooker.glance(KEY, A)
+        scene.register.since -= 25 * 3600.0
+        for machine in scene.cluster.machines.values():
+            machine.disk.items.pop(partition_of(KEY).to_bytes(2) + KEY)
+        scene.read(A, None)
+        with pytest.raises(Violation, match="possible"):
+            scene.read(A, b"1")
+
+    scene.play(act)
+
+
+def test_onlooker_write_acknowledged_below_another_is_a_violation_unless_clocks_and_a_cut_are_to_blame() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"2", NEW, B, C)
+        glance = scene.onlooker.glance(KEY, A)
+        assert scene.onlooker.check_order(glance, A, LATER)
+        with pytest.raises(Violation, match="below the version"):
+            scene.onlooker.check_order(glance, A, OLD)
+        scene.cluster.cut(A, B)
+        scene.cluster.cut(A, C)
+        assert not scene.onlooker.check_order(glance, A, OLD)
+        scene.register.acknowledged_at -= 3600.0
+        with pytest.raises(Violation, match="clocks"):
+            scene.onlooker.check_order(scene.onlooker.glance(KEY, A), A, OLD)
+
+    scene.play(act)
+
+
+def test_onlooker_acknowledged_write_must_be_on_every_owner_that_can_be_reached() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B)
+        with pytest.raises(Violation, match="not on the disk of n3"):
+            scene.onlooker.check_copies(scene.onlooker.glance(KEY, A), A, OLD)
+        scene.cluster.cut(A, C, both_ways=False)
+        scene.onlooker.check_copies(scene.onlooker.glance(KEY, A), A, OLD)
+
+    scene.play(act)
+
+
+def test_disk_is_spared_only_while_another_owner_has_all_that_it_has() -> None:
+    scene = Scene(copies=2)
+    machines = scene.cluster.machines
+
+    def act() -> None:
+        assert is_spared(scene.cluster, machines[A])
+        scene.lay(A, NEW, b"2")
+        scene.lay(B, OLD, b"1")
+        scene.lay(C, NEW, b"2")
+        assert not is_spared(scene.cluster, machines[A])
+        assert is_spared(scene.cluster, machines[B])
+        scene.lay(B, NEW, b"2")
+        assert is_spared(scene.cluster, machines[A])
+
+    scene.play(act)
+
+
+def test_machine_has_caught_up_once_it_holds_all_that_it_owns() -> None:
+    scene = Scene(copies=2)
+    machines = scene.cluster.machines
+
+    def act() -> None:
+        assert has_caught_up(scene.cluster, machines[A])
+        scene.lay(B, NEW, b"2")
+        assert not has_caught_up(scene.cluster, machines[A])
+        assert has_caught_up(scene.cluster, machines[C])
+        scene.lay(A, NEW, b"2")
+        assert has_caught_up(scene.cluster, machines[A])
+
+    scene.play(act)
+
+
+def test_machine_that_lost_its_disk_gets_back_what_its_co_owner_has() -> None:
+    cluster = Cluster(seed=1, size=2, members=2, repl_factor=2)
+    one, other = cluster.machines.values()
+
+    async def live() -> None:
+        for machine in (one, other):
+            machine.start()
+        await asyncio.sleep(2.0)
+        await one.ask(lambda node: node.replica.write(KEY, b"1"))
+        stamper = one.disk.items[b"\xffstore_id"]
+        one.crash()
+        one.lose_disk()
+        one.start()
+        await asyncio.sleep(2.0)
+        assert one.disk.items[b"\xffstore_id"] != stamper
+        assert one.disk.record(KEY) == other.disk.record(KEY) is not None
+
+    cluster.loop.run(live())
