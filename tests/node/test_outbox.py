@@ -247,7 +247,7 @@ class Oracle:
             self.there[key] = max(version, self.there.get(key, 0))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, max_size=40))
 @example([("write", b"a"), ("start over",), ("write", b"b"), ("send", 3), ("confirm",), ("compared",)])
 def test_outbox_law_told_true_if_it_has_arrived_and_only_then(steps: list[tuple[Any, ...]]) -> None:
