@@ -25,12 +25,16 @@ class BadFrame(ValueError):
     """The bytes are not a frame of this protocol."""
 
 
+class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=0):
+    """Are you there? Answered with Taken by the link itself, at once, whatever else its node waits for."""
+
+
 class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     id: Unsigned
     stamp: Stamp
     budget_ms: Unsigned
     """How long the sender will wait."""
-    request: Request
+    request: Request | Ping
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from functools import partial
 from socket import SO_LINGER, SOL_SOCKET
 from typing import TypeVar
 
@@ -22,13 +23,14 @@ from gossip.view import Stamp
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
-from node.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Reply, decode_replies, encode
+from node.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, Reply, decode_replies, encode
 from node.limits import Deadlines
 from node.wire import (
     Answer,
     Fetched,
     Offer,
     Push,
+    Read,
     Replicate,
     Request,
     Value,
@@ -54,6 +56,8 @@ after."""
 SILENT_SHARE = 0.9
 """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since its
 own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it has."""
+PING_S = 0.1
+"""Between two pings on a link, while clients' requests wait on it."""
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -74,7 +78,8 @@ class Link:
         self._pending: dict[int, asyncio.Future[Answer]] = {}
         self._silences = Deadlines(self._pending, self._fall_silent)
         self._hurries = Deadlines(self._pending, self._run_out)
-        """Of calls that were given less time than a silence."""
+        """Of calls that say nothing about the peer if they are not answered in time."""
+        self._next_ping: asyncio.TimerHandle | None = None
         self._calls: list[Call] = []
         self._casts: list[gossip.messages.Message] = []
         self._queued = asyncio.Event()
@@ -91,18 +96,41 @@ class Link:
             raise PeerRefused(f"{self._url.authority} is too slow")
         if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
             raise PeerRefused(f"no time is left to ask {self._url.authority}")
-        self._last_id += 1
-        id_ = self._last_id
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._pending[id_] = answer
-        self._calls.append(Call(id_, stamp, budget_ms, request))
-        self._queued.set()
-        hurried = timeout_s < SILENT_SHARE * self._config.silence_s
+        id_, answer = self._queue(stamp, budget_ms, request)
+        is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
+        if is_attempt and self._next_ping is None:
+            self._ping()
+        hurried = is_attempt or timeout_s < SILENT_SHARE * self._config.silence_s
         (self._hurries if hurried else self._silences).set(id_, timeout_s)
         try:
             return await answer
         finally:
             del self._pending[id_]
+
+    def _queue(self, stamp: Stamp, budget_ms: int, request: Request | Ping) -> tuple[int, asyncio.Future[Answer]]:
+        self._last_id += 1
+        answer = self._pending[self._last_id] = self._loop.create_future()
+        self._calls.append(Call(self._last_id, stamp, budget_ms, request))
+        self._queued.set()
+        return self._last_id, answer
+
+    def _ping(self) -> None:
+        """An owner that is one of several may take longer than it is given, for it waits for another that is silent.
+        Whether it is silent itself is told by a ping: now, and again as long as anything is not answered."""
+        self._next_ping = self._loop.call_later(PING_S, self._ping_again)
+        id_, answer = self._queue(Stamp(0, 0), int(self._config.silence_s * 1000), Ping())
+        answer.add_done_callback(partial(self._pinged, id_))
+        self._silences.set(id_, self._config.silence_s)
+
+    def _ping_again(self) -> None:
+        self._next_ping = None
+        if self._pending and not self.down:
+            self._ping()
+
+    def _pinged(self, id_: int, answer: asyncio.Future[Answer]) -> None:
+        del self._pending[id_]
+        if not answer.cancelled():
+            answer.exception()  # That it is lost is known already.
 
     def cast(self, message: gossip.messages.Message) -> None:
         self._want()
@@ -133,6 +161,8 @@ class Link:
 
     async def close(self) -> None:
         self._task.cancel()
+        if self._next_ping is not None:
+            self._next_ping.cancel()
         await asyncio.wait([self._task])
         self._refuse("this node is stopping")
 

@@ -21,12 +21,13 @@ from gossip.view import Address, BadAddress, Stamp, parse_address
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import RequestFault, StorageFault
-from node.frames import FRAME_BYTES_MAX, BadFrame, Reply, ReplyFrame, decode_calls, encode
+from node.frames import FRAME_BYTES_MAX, BadFrame, Ping, Reply, ReplyFrame, decode_calls, encode
 from node.links import Link, reset_connection, take_frame
 from node.transport import Handler
 from node.wire import (
     Answer,
     Request,
+    Taken,
     Unable,
 )
 
@@ -193,6 +194,9 @@ class _Served:
             for call in frame.calls:
                 self._unanswered += 1
                 self._all_answered.clear()
+                if isinstance(call.request, Ping):
+                    self._reply(call.id, Taken())
+                    continue
                 try:
                     answer = self._handler.answer(self._sender, call.stamp, call.budget_ms / 1000, call.request)
                 except StorageFault as fault:

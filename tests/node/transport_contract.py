@@ -23,8 +23,10 @@ from tests.node.fakes import HandTime
 STAMP = Stamp(3, 2**64 - 1)
 PATIENT_S = 10.0
 """For calls that are to be answered, however busy the machine."""
-SHORT_S = 0.45
-"""For calls that are not: as long as a silence lasts."""
+SHORT_S = 0.7
+"""For calls that are not: longer than a silence lasts."""
+ATTEMPT_S = 0.6
+"""What an owner gets that is one of several."""
 HURRIED_S = 0.1
 VERSION = b"v" * 16
 
@@ -245,6 +247,22 @@ class TransportContract:
         assert not network.a.transport.is_down(network.b.address)
         network.b.handler.go_on.set()
         assert await other == Value(b"other")
+
+    async def test_transport_peer_that_waits_for_others_is_not_silent(self, network: Network) -> None:
+        """As an owner does whose co-owner is gone: nobody else must take it for gone too."""
+        other = await unanswered(network, b"other")
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"waits", ATTEMPT_S)
+        assert not network.a.transport.is_down(network.b.address)
+        network.b.handler.go_on.set()
+        assert await other == Value(b"other")
+
+    async def test_transport_attempt_at_a_silent_peer_shows_that_it_is_silent(self, network: Network) -> None:
+        await network.a.ask(network.b, b"first")
+        network.silence(network.b)
+        with pytest.raises(PeerLost):
+            await network.a.ask(network.b, b"second", ATTEMPT_S)
+        assert network.a.transport.is_down(network.b.address)
 
     async def test_transport_hurried_call_that_was_never_sent_is_not_sent_later(self, network: Network) -> None:
         network.silence(network.b)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossip.view import Address
+from node.frames import Ping
 from node.wire import Answer, Request
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.trace import Trace, brief, name_of
@@ -67,13 +68,13 @@ class Network:
     def accept(self, connection: Connection, answerer: Port) -> None:
         self._later(self._acceptance_arrives, connection, answerer)
 
-    def ask(self, connection: Connection, data: bytes, id_: int, request: Request) -> None:
+    def ask(self, connection: Connection, data: bytes, id_: int, request: Request | Ping) -> None:
         asker = connection.asker.address
         if not connection.asker.host.alive:
             return  # A watcher has killed it in the middle of its turn.
         told = self.trace and f"{name_of(asker)} -> {name_of(connection.to)} #{id_} {brief(request)}"
         self._later(self._call_arrives, connection, data, told)
-        if self.watchers:
+        if self.watchers and not isinstance(request, Ping):
             for watcher in list(self.watchers):
                 watcher(asker, connection.to, request)
 

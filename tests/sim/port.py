@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -17,13 +18,16 @@ import gossip.messages
 from gossip.view import Address, Stamp
 from node.clock import HybridClock
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
-from node.frames import Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.links import SILENT_SHARE, WANTED_S
+from node.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.links import PING_S, SILENT_SHARE, WANTED_S
 from node.transport import Handler
 from node.wire import (
     Answer,
+    Read,
     Request,
+    Taken,
     Unable,
+    Write,
 )
 from tests.sim.loop import Host
 from tests.sim.network import Network
@@ -32,7 +36,7 @@ from tests.sim.trace import brief, name_of
 DIAL_S = 0.5
 """A connection that is not made within this is given up."""
 REDIAL_S = 0.1
-SILENCE_S = 0.45
+SILENCE_S, ATTEMPT_S = 0.45, 0.6
 """As in the configuration of production."""
 
 
@@ -61,6 +65,8 @@ class _Link:
         self.pending: dict[int, asyncio.Future[Answer]] = {}
         self.unsent: list[Call] = []
         self.wanted_at = 0.0
+        self.is_pinged = False
+        """Whether a ping was sent a moment ago."""
 
 
 class Port:
@@ -94,18 +100,45 @@ class Port:
             raise PeerRefused(f"{to} is down")
         if (budget_ms := int(timeout_s * 1000)) <= 0:
             raise PeerRefused(f"no time is left to ask {to}")
-        self._last_id += 1
-        id_ = self._last_id
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        link.pending[id_] = answer
-        link.unsent.append(Call(id_, stamp, budget_ms, request))
+        is_attempt = isinstance(request, Read | Write) and timeout_s <= ATTEMPT_S
+        if is_attempt and not link.is_pinged:
+            self._ping(link)
+        id_, answer = self._queue(link, stamp, budget_ms, request)
         self._flush(link)
-        timer = self._loop.call_later(timeout_s, self._expire, link, id_, timeout_s)
+        waits_s = 0.0 if is_attempt else timeout_s
+        timer = self._loop.call_later(timeout_s, self._expire, link, id_, waits_s)
         try:
             return await answer
         finally:
             timer.cancel()
             link.pending.pop(id_, None)
+
+    def _queue(
+        self, link: _Link, stamp: Stamp, budget_ms: int, request: Request | Ping
+    ) -> tuple[int, asyncio.Future[Answer]]:
+        self._last_id += 1
+        answer = link.pending[self._last_id] = self._loop.create_future()
+        link.unsent.append(Call(self._last_id, stamp, budget_ms, request))
+        return self._last_id, answer
+
+    def _ping(self, link: _Link) -> None:
+        link.is_pinged = True
+        self._loop.call_later(PING_S, self._ping_again, link)
+        id_, answer = self._queue(link, Stamp(0, 0), int(SILENCE_S * 1000), Ping())
+        timer = self._loop.call_later(SILENCE_S, self._expire, link, id_, SILENCE_S)
+        answer.add_done_callback(partial(self._pinged, link, id_, timer))
+
+    def _ping_again(self, link: _Link) -> None:
+        link.is_pinged = False
+        if link.pending and not link.down:
+            self._ping(link)
+            self._flush(link)
+
+    def _pinged(self, link: _Link, id_: int, timer: asyncio.TimerHandle, answer: asyncio.Future[Answer]) -> None:
+        timer.cancel()
+        del link.pending[id_]
+        if not answer.cancelled():
+            answer.exception()
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         data = encode(CallFrame(self.clock.clocks, (), (message,)))
@@ -263,6 +296,9 @@ class Port:
         frame = decode_calls(data)
         self.clock.hear(connection.asker.address, frame.clocks)
         for call in frame.calls:
+            if isinstance(call.request, Ping):
+                self._reply(connection, call.id, Taken())
+                continue
             try:
                 answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
             except StorageFault:
