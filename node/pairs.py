@@ -44,6 +44,8 @@ class Pair:
         """Whether the co-owner has all that this node has, but for what is in the outbox."""
         self.store_id: int | None = None
         """The co-owner's, as last heard: an emptied disk is another store."""
+        self.has_nothing = False
+        """Whether it is at its first start too, and no key has come to it."""
         self.is_another = False
         """Whether it has become another store since the comparison under way began."""
         self.is_silent = False
@@ -59,13 +61,13 @@ class Pair:
         self.heard_at = float("-inf")
         """When the co-owner was first heard under this view: from then on it lets nobody answer alone under another."""
 
-    def note_store(self, store_id: int, now: float) -> None:
+    def note_store(self, store_id: int, has_nothing: bool, now: float) -> None:
         """The co-owner was heard. Whatever another store was brought, this one may lack."""
         if self.store_id is None:
             self.heard_at = now
         elif self.store_id != store_id:
             self.is_compared, self.is_another = False, True
-        self.store_id = store_id
+        self.store_id, self.has_nothing = store_id, has_nothing
 
 
 class Pairs:
@@ -83,7 +85,9 @@ class Pairs:
         self._config = config
         self._time = time
         self._store_id = identity.store_id
-        self._blank_until = time.monotonic() + BLANK_S if identity.incarnation == 1 else float("-inf")
+        self._is_new = identity.incarnation == 1
+        """Whether this is its first start, and no co-owner has brought it all that it may have lost."""
+        self._blank_until = time.monotonic() + BLANK_S if self._is_new else float("-inf")
         self._views = views
         self._gate = gate
         self._transport = transport
@@ -151,8 +155,13 @@ class Pairs:
 
     def is_blank(self) -> bool:
         """Whether this node has just started with an empty disk, and no co-owner has brought it all that it may have
-        lost: what is not here may exist nevertheless."""
+        lost: what is not here may exist nevertheless. Not where they all have nothing either."""
+        if self._pairs and all(pair.has_nothing for pair in self._pairs.values()):
+            self._blank_until = float("-inf")
         return bool(self._pairs) and self._time.monotonic() < self._blank_until
+
+    def _has_nothing(self) -> bool:
+        return self._is_new and not self._views.holds_keys()
 
     def _drop_leases(self) -> None:
         """At a standstill."""
@@ -171,20 +180,20 @@ class Pairs:
         if pair is None or self._is_stopping or not self._gate.is_open():
             return Unable()
         now = self._time.monotonic()
-        pair.note_store(beat.store_id, now)
+        pair.note_store(beat.store_id, beat.has_nothing, now)
         owed_since = pair.outbox.oldest_since()
         in_step = self._is_in_step(pair)
         everything = in_step and (owed_since is None or now - owed_since < self._config.owing_s)
         if everything:
             pair.granted_at = now
-        return Beaten(self._store_id, everything, in_step and not everything)
+        return Beaten(self._store_id, self._has_nothing(), everything, in_step and not everything)
 
     async def _beat(self, pair: Pair) -> None:
         while True:
             sent_at = self._time.monotonic()
             try:
                 answer = await self._transport.call(
-                    pair.peer, Beat(self._store_id), self._views.stamp, self._config.silence_s
+                    pair.peer, Beat(self._store_id, self._has_nothing()), self._views.stamp, self._config.silence_s
                 )
             except PeerFault:
                 answer = Unable()
@@ -193,10 +202,10 @@ class Pairs:
                 await self._views.take(answer.view, pair.peer)
             if isinstance(answer, Beaten):
                 pair.is_silent = False
-                pair.note_store(answer.store_id, self._time.monotonic())
+                pair.note_store(answer.store_id, answer.has_nothing, self._time.monotonic())
                 pair.leased_at = sent_at if answer.everything else float("-inf")
                 if answer.everything:
-                    self._blank_until = float("-inf")
+                    self._is_new, self._blank_until = False, float("-inf")
                 pair.is_owed = answer.owing
                 self._note_leases()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))

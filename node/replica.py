@@ -142,13 +142,14 @@ class Replica:
         may_be_stored = False
         while deadline > self._time.monotonic():
             stamp, owners = self._views.stamp, self.owners(key)
+            attempt_s = self._config.attempt_s if len(owners) > 1 else self._config.request_s
             refused = 0
             unsatisfied: Outcome | None = None
             for owner in owners:
                 if unsatisfied is not None and self._transport.is_down(owner):
                     continue  # It was just asked in vain.
                 try:
-                    answer = await self._attempt(owner, operation, stamp, deadline, is_last=owner == owners[-1])
+                    answer = await self._attempt(owner, operation, stamp, deadline, attempt_s)
                 except PeerRefused:
                     refused += 1
                     continue
@@ -180,18 +181,18 @@ class Replica:
                 return unsatisfied
             if refused == len(owners) and self._views.stamp == stamp:
                 raise Unavailable()
+            if self._views.stamp == stamp:
+                await asyncio.sleep(RETRY_S)
         raise Unavailable()
 
     def _outcome(self, answer: Answer, owner: Address) -> Outcome:
         return Outcome(answer, None if owner == self._config.address else owner)
 
     async def _attempt(
-        self, owner: Address, operation: Operation, stamp: Stamp, deadline: float, is_last: bool
+        self, owner: Address, operation: Operation, stamp: Stamp, deadline: float, attempt_s: float
     ) -> Answer:
         """Raises PeerRefused or PeerLost."""
         if owner == self._config.address:
             return await self._owner.carry_out(operation, deadline)
-        left = deadline - self._time.monotonic()
-        return await self._transport.call(
-            owner, operation, stamp, left if is_last else min(left, self._config.attempt_s)
-        )
+        timeout_s = min(attempt_s, deadline - self._time.monotonic())
+        return await self._transport.call(owner, operation, stamp, timeout_s)

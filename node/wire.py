@@ -256,15 +256,18 @@ class Wanted(_Message, frozen=True, tag=39):
 
 
 class Beat(_Message, frozen=True, tag=40):
-    """Do I have everything that you have? Answered with Beaten."""
+    """Do I have everything that you have? Answered with Beaten. Both tell whose store it is, and whether there has
+    never been anything in it."""
 
     store_id: Unsigned
+    has_nothing: bool
 
 
 class Beaten(_Message, frozen=True, tag=41):
-    """`store_id`: the answerer's. `owing`: not everything, but the rest is on its way."""
+    """`owing`: not everything, but the rest is on its way."""
 
     store_id: Unsigned
+    has_nothing: bool
     everything: bool
     owing: bool
 

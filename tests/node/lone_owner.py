@@ -34,7 +34,7 @@ class CoOwner:
             case Fetch(key):
                 return Fetched(self.records[key].encode() if key in self.records else None)
             case Beat():
-                return Beaten(7, True, False)
+                return Beaten(7, False, True, False)
             case Compare():
                 return Differing(b"", b"")
             case Replicate() | Push():

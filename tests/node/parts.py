@@ -196,6 +196,7 @@ class CoOwner:
     def __init__(self, *held: tuple[bytes, Record]) -> None:
         self.held = dict(held)
         self.everything = True
+        self.has_nothing = False
         self.delay_s = 0.0
         """Of its answers to heartbeats."""
         self.confirms = True
@@ -209,7 +210,7 @@ class CoOwner:
         match request:
             case Beat():
                 await asyncio.sleep(self.delay_s)
-                return Beaten(THEIR_ID, self.everything, False)
+                return Beaten(THEIR_ID, self.has_nothing, self.everything, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):

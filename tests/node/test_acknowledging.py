@@ -95,7 +95,7 @@ async def test_write_co_owner_that_is_down_is_left_out_400_ms_after_the_last_eve
     parts.compare(B)
     await asyncio.sleep(1.0)
     async with parts.running():
-        parts.pairs.grant(B, Beat(7))
+        parts.pairs.grant(B, Beat(7, False))
         granted_at = parts.time.monotonic()
         await put(parts)
         assert await acknowledged(parts) == pytest.approx(granted_at + 0.4, abs=SOON_S)
@@ -131,7 +131,7 @@ async def test_write_co_owner_that_falls_silent_is_left_out_in_time() -> None:
     parts.compare(B)
     async with parts.running():
         await asyncio.sleep(1.0)
-        parts.pairs.grant(B, Beat(7))
+        parts.pairs.grant(B, Beat(7, False))
         parts.peers.silent.add(B)
         began = parts.time.monotonic()
         await put(parts)

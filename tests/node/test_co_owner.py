@@ -88,6 +88,18 @@ async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken
 
 
 @on_virtual_time
+async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> None:
+    """They have told each other that they have nothing, then one falls silent."""
+    parts = await node_a(A, B, repl_factor=2, incarnation=1)
+    peer = parts.co_owner(B)
+    peer.everything, peer.has_nothing = False, True
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        parts.peers.silent.add(B)
+        assert await read(parts, b"k") == Value(None)
+
+
+@on_virtual_time
 async def test_read_at_the_first_start_a_co_owner_that_is_heard_tells_enough() -> None:
     parts = await node_a(A, B, C, repl_factor=3, incarnation=1)
     parts.co_owner(B)

@@ -13,7 +13,7 @@ from tests.node.fakes import successor
 from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
 
 EVERYTHING, OWING, NOT_YET = (
-    Beaten(STORE_ID, everything, owing) for everything, owing in ((True, False), (False, True), (False, False))
+    Beaten(STORE_ID, False, everything, owing) for everything, owing in ((True, False), (False, True), (False, False))
 )
 
 
@@ -43,7 +43,7 @@ async def test_lease_is_asked_for_again_and_again_by_the_store_id() -> None:
     async with parts.running():
         await asyncio.sleep(1.01)
         assert list(parts.pairs.unleased()) == []
-    assert parts.asked(Beat) == [(B, Beat(STORE_ID))] * 11
+    assert parts.asked(Beat) == [(B, Beat(STORE_ID, False))] * 11
 
 
 @on_virtual_time
@@ -122,7 +122,7 @@ async def test_heartbeat_answered_with_a_later_view_makes_it_be_adopted() -> Non
 
 
 def ask(parts: Parts, store_id: int = THEIR_ID) -> Answer:
-    return parts.pairs.grant(B, Beat(store_id))
+    return parts.pairs.grant(B, Beat(store_id, False))
 
 
 async def change(parts: Parts, key: bytes, clock: int = 5) -> None:
@@ -219,7 +219,7 @@ async def test_everything_is_not_said_under_a_new_view_before_another_comparison
 async def test_heartbeat_of_a_stranger_or_to_a_node_that_may_not_act_is_refused() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.compare(B)
-    assert parts.pairs.grant(C, Beat(THEIR_ID)) == Unable()
+    assert parts.pairs.grant(C, Beat(THEIR_ID, False)) == Unable()
     parts.gate.is_now_open = False
     assert ask(parts) == Unable()
     parts.gate.is_now_open = True
@@ -256,7 +256,7 @@ async def test_comparison_that_began_with_another_store_counts_for_nothing() -> 
         await asyncio.sleep(0.01)
         pair = parts.pairs.start_comparison(B)
         assert pair is not None
-        answer = Beaten(THEIR_ID, True, False)
+        answer = Beaten(THEIR_ID, False, True, False)
         await asyncio.sleep(parts.config.beat_s)
         parts.pairs.end_comparison(pair)
         assert parts.pairs.out_of_step() == [B]

@@ -10,6 +10,7 @@ from gossip.view import Address, Stamp
 from node.clock import LEAD_MS_MAX
 from node.errors import PeerLost, PeerRefused, Unavailable
 from node.records import Record, clock_of, make_version
+from node.replica import RETRY_S
 from node.transport import Answering
 from node.wire import (
     Answer,
@@ -243,6 +244,20 @@ async def test_owner_whose_answer_was_lost_is_asked_again_until_one_confirms() -
     parts.peers.script[second] = Scripted(Unable())
     assert (await parts.replica.write(key, None)).answer == Nothing()
     assert len(one.versions) == 2 and len(set(one.versions)) == 1
+
+
+@on_virtual_time
+async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_on_one_that_is_silent() -> None:
+    """It leaves the silent one out by then."""
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    one = parts.peers.script[first] = Scripted(MayBeStored(), Wrote(False))
+    parts.peers.silent.add(second)
+    began = parts.time.monotonic()
+    outcome = await parts.replica.write(key, b"1")
+    assert (outcome.answer, outcome.served_by) == (Wrote(False), first)
+    assert len(set(one.versions)) == 1
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + RETRY_S)
 
 
 def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:
