@@ -45,8 +45,9 @@ class Pair:
         """Whether it could be left out when it was last tried."""
         self.granted_at = granted_at
         """When this node last said "everything", or may have let another one say it."""
-        self.is_owed = False
-        """Whether the co-owner has something for this node in its outbox that should have been here by now."""
+        self.is_owed = True
+        """Whether the co-owner has something for this node in its outbox that should have been here by now. Nobody
+        knows until it has answered a heartbeat."""
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
 

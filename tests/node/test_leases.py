@@ -235,10 +235,14 @@ async def test_comparison_is_due_with_who_is_out_of_step_and_can_be_reached() ->
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
     assert sorted(parts.pairs.out_of_step()) == [B, C]
-    assert parts.pairs.to_compare() == [B]
-    parts.co_owner(C)
-    parts.compare(B)
-    assert parts.pairs.to_compare() == [C]
+    assert parts.pairs.to_compare() == [], "nobody has said yet what it is about to send"
+    async with parts.running(parts.pairs.run()):
+        await asyncio.sleep(0.01)
+        assert parts.pairs.to_compare() == [B]
+        parts.co_owner(C)
+        parts.compare(B)
+        await asyncio.sleep(parts.config.beat_s)
+        assert parts.pairs.to_compare() == [C]
 
 
 @on_virtual_time
