@@ -290,5 +290,4 @@ class Owner:
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
-        record = self._store.get(partition_of(key), key)
-        return Fetched(None if record is None else record.encode())
+        return Fetched(self._store.encoded(partition_of(key), key))

@@ -69,8 +69,12 @@ class Store:
     # Records
 
     def get(self, partition: int, key: bytes) -> Record | None:
-        encoded = self._engine.get(partition.to_bytes(2) + key)
+        encoded = self.encoded(partition, key)
         return None if encoded is None else decode_record(encoded)
+
+    def encoded(self, partition: int, key: bytes) -> bytes | None:
+        """The record as it stands on disk, and travels."""
+        return self._engine.get(partition.to_bytes(2) + key)
 
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of

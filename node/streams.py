@@ -114,8 +114,8 @@ class Streams:
         """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
         stream, which would stand still until then: two co-owners that relay to each other would wait for ever. False:
         it was left out itself."""
-        records = [(key, self._store.get(partition_of(key), key)) for key in keys]
-        request = Replicate(tuple((key, record.encode()) for key, record in records if record is not None), True, told)
+        records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
+        request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
         while self._pairs.are_of_this_view([pair]):
             try:
                 timeout_s = 2 * self._config.silence_s
@@ -151,9 +151,8 @@ class Streams:
         records: list[tuple[bytes, bytes]] = []
         position, room = 0, STREAM_BYTES_MAX
         for entry in pair.outbox.head(STREAM_KEYS_MAX):
-            record = self._store.get(partition_of(entry.key), entry.key)
-            if record is not None:
-                encoded = record.encode()
+            encoded = self._store.encoded(partition_of(entry.key), entry.key)
+            if encoded is not None:
                 room -= len(encoded)
                 if room < 0 and records:
                     break
