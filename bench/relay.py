@@ -1,14 +1,15 @@
 """Relays between nodes that count the bytes which pass, in a thread of their own.
 
 A relay listens at the address by which a node is known, and hands each connection on to where the node really listens.
-Where nobody does, it resets the connection.
+Where nobody does, it ends the connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from threading import Thread
 from typing import cast
@@ -94,14 +95,20 @@ class _Front(_Side):
 def relays(targets: Mapping[str, str]) -> Iterator[Count]:
     """While the block runs, each of the addresses that are the keys leads to its value."""
     count, loop = Count(), uvloop.new_event_loop()
-    for address, target in targets.items():
-        loop.run_until_complete(loop.create_server(partial(_Front, count, target), host_of(address), port_of(address)))
-    thread = Thread(target=loop.run_forever)
+    sockets = {
+        socket.create_server((host_of(address), port_of(address))): target for address, target in targets.items()
+    }
+
+    def run() -> None:
+        for bound, target in sockets.items():
+            loop.run_until_complete(loop.create_server(partial(_Front, count, target), sock=bound))
+        loop.run_forever()
+
+    thread = Thread(target=run)
     thread.start()
     try:
         yield count
     finally:
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
