@@ -199,6 +199,8 @@ class Owner:
             raise PeerLost("this node stood still")
         match outcome:
             case Written(replaced):
+                if self._pairs.is_alone():
+                    return Wrote(replaced, self._causality.after_write(write, True))
                 return await self._replicate(write, replaced, deadline, earliest)
             case Absent():
                 return self._nothing(partition, write)
@@ -214,8 +216,6 @@ class Owner:
         return Nothing(self._causality.after_seeing(write.context, write.key, tombstone, me))
 
     async def _replicate(self, write: Write, replaced: bool, deadline: float, earliest: float) -> Answer:
-        if self._pairs.is_alone():
-            return Wrote(replaced, self._causality.after_write(write, True))
         try:
             is_everywhere = await self._limits.within(
                 deadline - self._time.monotonic(), self._streams.everywhere([write.key], earliest=earliest)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
-from gossip.view import Address, Stamp
+from gossip.view import Address
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.context import Context, from_json
@@ -148,7 +148,12 @@ class Replica:
                 if unsatisfied is not None and self._transport.is_down(owner):
                     continue  # It was just asked in vain.
                 try:
-                    answer = await self._attempt(owner, operation, stamp, deadline, is_last=owner == owners[-1])
+                    if owner == self._config.address:
+                        answer = await self._owner.carry_out(operation, deadline)
+                    else:
+                        left = deadline - self._time.monotonic()
+                        limit_s = left if owner == owners[-1] else min(left, self._config.attempt_s)
+                        answer = await self._transport.call(owner, operation, stamp, limit_s)
                 except PeerRefused:
                     refused += 1
                     continue
@@ -184,14 +189,3 @@ class Replica:
 
     def _outcome(self, answer: Answer, owner: Address) -> Outcome:
         return Outcome(answer, None if owner == self._config.address else owner)
-
-    async def _attempt(
-        self, owner: Address, operation: Operation, stamp: Stamp, deadline: float, is_last: bool
-    ) -> Answer:
-        """Raises PeerRefused or PeerLost."""
-        if owner == self._config.address:
-            return await self._owner.carry_out(operation, deadline)
-        left = deadline - self._time.monotonic()
-        return await self._transport.call(
-            owner, operation, stamp, left if is_last else min(left, self._config.attempt_s)
-        )
