@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from zlib import crc32
+
+import msgspec
 
 from gossip.view import Address
 from node.clock import HybridClock, Time
@@ -47,7 +49,7 @@ RETRY_S = 0.02
 Operation: TypeAlias = Read | Write
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of a request: the owner's answer, and who gave it (None: this node). Unsatisfied: it was refused, for
     nobody can show that the answer would respect the context."""
 
@@ -115,7 +117,7 @@ class Replica:
         if isinstance(answer, Value | Wrote | Nothing) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
-        return outcome._replace(context=self._unstable(context))
+        return Outcome(answer, outcome.served_by, self._unstable(context))
 
     async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
