@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from bench.figures import Figure, Results, chart, machine, table
-from bench.measures import FULL, MEASURES, QUICK
+from bench.idle import idle
+from bench.measures import copies, handover, many_keys, speed
+from bench.recovery import catching_up
+from bench.scale import FULL, QUICK, Scale
 from bench.servers import ROOT, fdatasync_s
+
+MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
+    "speed": speed,
+    "copies": copies,
+    "many-keys": many_keys,
+    "handover": handover,
+    "catching-up": catching_up,
+    "idle": idle,
+}
 
 
 def main() -> None:

@@ -32,6 +32,9 @@ class Job(msgspec.Struct, frozen=True):
     connections: int
     warm_up_s: float
     duration_s: float
+    """At most."""
+    repeat: bool = True
+    """Whether to begin with the first key anew after the last one; else that is the end."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -78,20 +81,31 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent_at = perf_counter()
-        self._transport.write(next(self._run.requests))
+        request = next(self._run.requests, None)
+        if request is None:
+            self._run.end()
+            self._transport.close()
+        else:
+            self._transport.write(request)
 
 
 class Run:
     """What the connections share."""
 
     def __init__(self, job: Job) -> None:
-        self.requests = cycle([_request(job, key) for key in job.keys])
+        requests = [_request(job, key) for key in job.keys]
+        self.requests = cycle(requests) if job.repeat else iter(requests)
         self._begin = perf_counter() + job.warm_up_s
         self._end = self._begin + job.duration_s
         self._latencies = array("d")
         self._failed = 0
+        self._is_over = False
         self._open = job.connections
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self) -> None:
+        """There is nothing left to ask; what was asked is still answered."""
+        self._is_over = True
 
     def note(self, sent_at: float, status: bytes) -> bool:
         """Count an answer; whether to go on."""
@@ -105,7 +119,7 @@ class Run:
 
     def lost(self, error: Exception | None) -> None:
         self._open -= 1
-        if perf_counter() < self._end and not self.done.done():
+        if perf_counter() < self._end and not self._is_over and not self.done.done():
             self.done.set_exception(error or ConnectionError("the server closed a connection"))
         elif not self._open and not self.done.done():
             self.done.set_result(None)

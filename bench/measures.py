@@ -19,35 +19,19 @@ import msgspec
 
 from bench.figures import Figure
 from bench.load import Job, Result
+from bench.scale import MB, VALUE, Scale
 from bench.servers import ROOT, Server, fill, free_addresses, node_env, server
 from gossip.view import parse_nodes
 from ring.hashing import partition_of
 from ring.placement import first_placement
 from ring.ring import Ring
 
-MB = 1_000_000
 CONNECTIONS = 32
-VALUE = f'"{"v" * 98}"'
-"""100 bytes."""
 KEYS = 2_000
 """That the requests go round; enough that none is asked for twice at the same time."""
 GRACE_S = 10.0
 """For the load's process to start and to end."""
 KEY_COUNT = "/kvs/key-count"
-
-
-class Scale(NamedTuple):
-    """How long and how often."""
-
-    rounds: int
-    warm_up_s: float
-    duration_s: float
-    many_keys: int
-    moved_keys: int
-
-
-FULL = Scale(rounds=7, warm_up_s=0.5, duration_s=2.0, many_keys=1_000_000, moved_keys=300_000)
-QUICK = Scale(rounds=1, warm_up_s=0.2, duration_s=0.5, many_keys=20_000, moved_keys=10_000)
 
 
 class Lane(NamedTuple):
@@ -180,14 +164,6 @@ def handover(scale: Scale, directory: Path) -> Iterator[Figure]:
     if counted != {new: len(keys)}:
         raise RuntimeError(f"keys were lost on the way: {counted}")
     yield Figure("handing over", len(keys) / seconds, "keys/s", 30_000, False, f"{len(keys):,} keys to another node")
-
-
-MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
-    "speed": speed,
-    "copies": copies,
-    "many-keys": many_keys,
-    "handover": handover,
-}
 
 
 def _keys_of(owner: str, view: str) -> list[str]:

@@ -12,10 +12,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import uvloop
 
 from node.batch import Batch
@@ -49,6 +51,11 @@ class Server:
         )
 
     @property
+    def age_s(self) -> float:
+        """Since it was started."""
+        return time.monotonic() - self._started_at
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -57,8 +64,8 @@ class Server:
         url = f"http://{self.address}{path}"
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-                return time.monotonic() - self._started_at
-            if self._process.poll() is not None or time.monotonic() - self._started_at > START_S:
+                return self.age_s
+            if self._process.poll() is not None or self.age_s > START_S:
                 self._log.seek(0)
                 raise RuntimeError(f"{self.address} does not serve {path}: {self._log.read().decode()}")
             time.sleep(POLL_S)
@@ -94,6 +101,24 @@ def server(module: str, address: str, env: Mapping[str, str], ready: str | None 
         yield process
     finally:
         process.stop()
+
+
+def status_of(address: str) -> dict[str, Any]:
+    """What the node says of itself."""
+    with urllib.request.urlopen(f"http://{address}/kvs/status", timeout=2) as response:
+        answer: dict[str, Any] = msgspec.json.decode(response.read())
+    return answer
+
+
+def wait_until(is_so: Callable[[], bool], patience_s: float) -> None:
+    """Wait until that is so; while a node that is asked cannot be reached, it is not."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if is_so():
+                return
+        time.sleep(POLL_S)
+    raise RuntimeError(f"not within {patience_s:.0f} s")
 
 
 def node_env(view: str, data_dir: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -32,6 +32,7 @@ BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 BODY_S = 10.0
 """A body that has not arrived within this never will."""
 KEYS = "/kvs/keys/"
+NO_HEADERS: Mapping[str, str] = {}
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 ADDED = b'"message":"Added successfully","replaced":false'
@@ -58,7 +59,7 @@ _data_bodies = msgspec.json.Decoder(DataBody)
 _encode = msgspec.json.Encoder().encode
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """A key as it stands in the path."""
 
     raw: bytes
@@ -81,12 +82,12 @@ class Key(NamedTuple):
         return cls(raw, None if characters else "Malformed key")
 
 
-class HttpAnswer(NamedTuple):
+class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer, for whatever carries it: aiohttp, or `fastpath`."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = NO_HEADERS
     """Beside those that every answer has."""
 
     def for_aiohttp(self) -> web.Response:

@@ -40,6 +40,7 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 import lmdb
+import msgspec
 
 from node.batch import Batch, EngineFactory, Transaction
 from node.data_dir import MAP_BYTES_FIRST, DataDir
@@ -53,7 +54,7 @@ BATCH_S_MAX = 0.005
 _log = logging.getLogger(__name__)
 
 
-class _Job(NamedTuple):
+class _Job(msgspec.Struct, frozen=True):
     run: Callable[[Batch], Any]
     future: asyncio.Future[Any]
 

@@ -21,8 +21,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from time import time
-from typing import NamedTuple, cast
+from typing import cast
 
+import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, Key, render_error
@@ -49,7 +50,7 @@ _STATUS_LINES = {
 }
 
 
-class _Request(NamedTuple):
+class _Request(msgspec.Struct, frozen=True, gc=False):
     method: str
     path: str
     body: bytes

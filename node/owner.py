@@ -203,6 +203,8 @@ class Owner:
             raise PeerLost("this node stood still")
         match outcome:
             case Written(replaced):
+                if self._pairs.is_alone():
+                    return Wrote(replaced, self._causality.after_write(write, True))
                 return await self._replicate(write, replaced, deadline, earliest, sightings.is_silent)
             case Absent():
                 return self._nothing(partition, write)
@@ -221,8 +223,6 @@ class Owner:
         self, write: Write, replaced: bool, deadline: float, earliest: float, is_silent: bool
     ) -> Answer:
         """`is_silent`: an owner of old was passed over, and may still answer alone."""
-        if self._pairs.is_alone():
-            return Wrote(replaced, self._causality.after_write(write, True))
         try:
             is_everywhere = await self._limits.within(
                 deadline - self._time.monotonic(), self._everywhere(write.key, earliest, is_silent)

@@ -54,8 +54,9 @@ class Pair:
         """When this node last said "everything", or may have let another one say it."""
         self.has_no_room = False
         """Whether the co-owner's disk has refused what it was sent last."""
-        self.is_owed = False
-        """Whether the co-owner has something for this node in its outbox that should have been here by now."""
+        self.is_owed = True
+        """Whether the co-owner has something for this node in its outbox that should have been here by now. Nobody
+        knows until it has answered a heartbeat."""
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
         self.heard_at = float("-inf")
@@ -226,15 +227,11 @@ class Pairs:
             self._pairs[peer].is_compared = False
 
     def to_compare(self) -> list[Address]:
-        """Those of them with which it is time to compare. Not while one cannot be reached; nor before a beat has told
-        which store it is, lest the comparison be credited to another one; nor while it is about to send what this
-        node has missed, for then they would differ in all that."""
+        """Those of them with which it is time to compare. Not while one cannot be reached; nor before it has answered a
+        beat and told which store it is, lest the comparison be credited to another one; nor while it is about to send
+        what this node has missed, for then they would differ in all that."""
         return [
-            peer
-            for peer in self.out_of_step()
-            if not self._transport.is_down(peer)
-            and self._pairs[peer].store_id is not None
-            and not self._pairs[peer].is_owed
+            peer for peer in self.out_of_step() if not self._transport.is_down(peer) and not self._pairs[peer].is_owed
         ]
 
     def start_comparison(self, peer: Address) -> Pair | None:

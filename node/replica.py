@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from zlib import crc32
 
-from gossip.view import Address, Stamp
+import msgspec
+
+from gossip.view import Address
 from node.clock import HybridClock, Time
 from node.config import Config
 from node.context import Context, from_json
@@ -47,7 +49,7 @@ RETRY_S = 0.02
 Operation: TypeAlias = Read | Write
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of a request: the owner's answer, and who gave it (None: this node). Unsatisfied: it was refused, for
     nobody can show that the answer would respect the context."""
 
@@ -115,7 +117,7 @@ class Replica:
         if isinstance(answer, Value | Wrote | Nothing) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
-        return outcome._replace(context=self._unstable(context))
+        return Outcome(answer, outcome.served_by, self._unstable(context))
 
     async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
@@ -149,7 +151,11 @@ class Replica:
                 if unsatisfied is not None and self._transport.is_down(owner):
                     continue  # It was just asked in vain.
                 try:
-                    answer = await self._attempt(owner, operation, stamp, deadline, attempt_s)
+                    if owner == self._config.address:
+                        answer = await self._owner.carry_out(operation, deadline)
+                    else:
+                        timeout_s = min(attempt_s, deadline - self._time.monotonic())
+                        answer = await self._transport.call(owner, operation, stamp, timeout_s)
                 except PeerRefused:
                     refused += 1
                     continue
@@ -187,12 +193,3 @@ class Replica:
 
     def _outcome(self, answer: Answer, owner: Address) -> Outcome:
         return Outcome(answer, None if owner == self._config.address else owner)
-
-    async def _attempt(
-        self, owner: Address, operation: Operation, stamp: Stamp, deadline: float, attempt_s: float
-    ) -> Answer:
-        """Raises PeerRefused or PeerLost."""
-        if owner == self._config.address:
-            return await self._owner.carry_out(operation, deadline)
-        timeout_s = min(attempt_s, deadline - self._time.monotonic())
-        return await self._transport.call(owner, operation, stamp, timeout_s)

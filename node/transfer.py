@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from gossip.view import Address, Stamp
@@ -42,6 +43,9 @@ class _Target(NamedTuple):
     peer: Address
     empty: frozenset[int]
     different: frozenset[int]
+
+    def lacks(self, partition: int) -> bool:
+        return partition in self.empty or partition in self.different
 
 
 class _Batch(NamedTuple):
@@ -98,7 +102,9 @@ class Transfers:
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
 
     async def _stream(self, targets: Sequence[_Target], partitions: Iterable[int], stamp: Stamp, forget: bool) -> None:
-        for batch in self._batches(partitions):
+        lacked = [number for number in partitions if forget or any(target.lacks(number) for target in targets)]
+        alike = tuple(set(partitions) - set(lacked))
+        for batch in chain([_Batch((), alike)] if alike else [], self._batches(lacked)):
             async with self._turn if self._clients_served() else _NO_TURN:
                 began = self._time.monotonic()
                 for target in targets:

@@ -237,7 +237,7 @@ async def test_comparison_is_due_with_who_is_out_of_step_and_can_be_reached() ->
     parts.co_owner(B)
     assert sorted(parts.pairs.out_of_step()) == [B, C]
     async with parts.running():
-        assert parts.pairs.to_compare() == [], "nobody has told which store it is"
+        assert parts.pairs.to_compare() == [], "nobody has said yet which store it is, nor what it is about to send"
         await asyncio.sleep(0.01)
         assert parts.pairs.to_compare() == [B]
         parts.co_owner(C)

@@ -105,10 +105,13 @@ async def bring(parts: Parts, keys: Iterable[bytes], *peers: Address, forget: bo
 
 
 @on_virtual_time
-async def test_transfer_equal_partitions_send_nothing_but_their_end() -> None:
+async def test_transfer_equal_partitions_are_not_read_and_send_nothing_but_their_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     parts = await node_a(A, B, repl_factor=2)
     keys = await some(parts, 5, A, B)
     peer = taker(parts, B, equal=keys)
+    monkeypatch.setattr(parts.store, "scan", None)
     assert await bring(parts, keys, B)
     assert (peer.offered, peer.pushed) == ([], [])
     assert sorted(peer.finished) == list(map(partition_of, keys))
