@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker image check format bench bench-gossip lock clean
+.PHONY: help up test sim ablations test-docker chaos image check format bench bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -22,6 +22,9 @@ test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" g
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m docker $(ARGS)
+
+chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty", SECONDS=180, NODES=4, REPL_FACTOR=2
+	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
 
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one
 	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim

@@ -226,6 +226,8 @@ class Gossip:
 
     def _rumours(self, *about: Address) -> tuple[Rumour, ...]:
         """What to tell now: about these first (the reader may deny it, or gets to know them), then news."""
+        if self._members.all_well() and not self._news.has_rumours():
+            return ()  # As nearly always.
         first = (self._members.rumour(address) for address in about)
         candidates = dict.fromkeys(rumour for rumour in chain(first, self._news.rumours()) if rumour)
         rumours = fit(candidates, self._rumours_bytes_max)

@@ -61,6 +61,8 @@ class Membership(Mapping[Address, Member]):
     """All known nodes, this one included."""
 
     def __init__(self, own: Record, settings: Settings) -> None:
+        self.own = own
+        """What this node says about itself; it also stands among the records."""
         self._address = own.address
         self._settings = settings
         self._records: dict[Address, Record | None] = {own.address: own}
@@ -80,12 +82,6 @@ class Membership(Mapping[Address, Member]):
 
     def __contains__(self, address: object) -> bool:
         return address in self._records
-
-    @property
-    def own(self) -> Record:
-        record = self._records[self._address]
-        assert record is not None
-        return record
 
     def record(self, address: Address) -> Record | None:
         return self._records.get(address)
@@ -108,6 +104,10 @@ class Membership(Mapping[Address, Member]):
         doubt = self._doubts.get(address)
         return doubt.rumour if doubt else None
 
+    def all_well(self) -> bool:
+        """Whether there is no rumour at all."""
+        return not self._doubts
+
     def mentionable(self, address: Address) -> bool:
         """Whether others may be told of it: a known node, and not a dead stranger."""
         if address not in self._doubts:
@@ -119,13 +119,15 @@ class Membership(Mapping[Address, Member]):
     def update(self, settled_epoch: int, key_count: int, stable: int = 0, seen: int = 0) -> None:
         """Writes the own record anew, under the next version, if this changes it."""
         own = self.own
-        said = {"settled_epoch": settled_epoch, "key_count": key_count, "stable": stable, "seen": seen}
-        told = replace(own, **said)
+        told = replace(own, settled_epoch=settled_epoch, key_count=key_count, stable=stable, seen=seen)
         if told != own:
-            self._records[self._address] = replace(told, version=own.version + 1)
+            self._write(replace(told, version=own.version + 1))
 
     def _go_above(self, incarnation: int) -> None:
-        self._records[self._address] = replace(self.own, incarnation=incarnation + 1, version=0)
+        self._write(replace(self.own, incarnation=incarnation + 1, version=0))
+
+    def _write(self, own: Record) -> None:
+        self.own = self._records[self._address] = own
 
     # Merging what others say
 
@@ -262,6 +264,7 @@ class Membership(Mapping[Address, Member]):
         assert self._in_view <= self._records.keys(), "a member of the view is not known"
         assert self._strangers() <= self._settings.strangers_max, "more strangers than the bound"
         assert self._address not in self._doubts, "doubts itself"
+        assert self._records[self._address] == self.own, "says two things about itself"
         for address, record in self._records.items():
             assert record is None or record.address == address, f"record of {record} under {address}"
         for address, doubt in self._doubts.items():

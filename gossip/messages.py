@@ -113,6 +113,8 @@ Message: TypeAlias = Digest | Delta | PingReq | PingAck
 _Entry = TypeVar("_Entry", Record, Held, Rumour, Address)
 _ENTRY_BYTES_MIN = 4
 """The shortest address, and nothing beside it."""
+ENTRY_BYTES_MAX = 320
+"""A record with the longest address and the largest numbers, and the length of the list."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
 
@@ -138,7 +140,7 @@ def decode(data: bytes) -> Message:
 def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
     """The first of `entries`, as many as have `bytes_max` bytes together when encoded."""
     drawn = tuple(islice(entries, bytes_max // _ENTRY_BYTES_MIN))
-    if not drawn or len(_encoder.encode(drawn)) <= bytes_max:
+    if len(drawn) * ENTRY_BYTES_MAX <= bytes_max or len(_encoder.encode(drawn)) <= bytes_max:
         return drawn
     ends = accumulate(len(_encoder.encode(entry)) for entry in drawn)
     return drawn[: sum(1 for _ in takewhile(lambda end: end <= bytes_max, ends))]

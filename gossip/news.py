@@ -49,6 +49,9 @@ class News:
         """The nodes that changed lately, the latest first."""
         return reversed(self._changed_at)
 
+    def has_rumours(self) -> bool:
+        return bool(self._tellings)
+
     def rumours(self) -> list[Rumour]:
         """Those still to be told, the least told first."""
         return [telling.rumour for telling in sorted(self._tellings.values(), key=lambda telling: telling.times)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -15,6 +16,11 @@ from node.config import Config
 from node.errors import StartupFault
 from node.serving import serving
 
+GARBAGE_THRESHOLD = 10_000
+"""Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
+have so many objects in use that at Python's own 700 each turn of the loop had a collection: a tenth of the time of a
+durable write."""
+
 
 async def run(config: Config) -> None:
     """Run a node until SIGTERM or SIGINT. Raises StartupFault."""
@@ -22,6 +28,7 @@ async def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     async with serving(config) as node:
+        gc.freeze()  # What is here now stays.
         stop = asyncio.create_task(signalled.wait())
         await asyncio.wait([node.life, stop], return_when=asyncio.FIRST_COMPLETED)
         if node.life.done():
@@ -30,6 +37,7 @@ async def run(config: Config) -> None:
 
 
 def main() -> int:
+    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -53,7 +53,7 @@ class AntiEntropy:
 
     async def _differing(self, peer: Address) -> Mapping[int, int]:
         """The partitions that the co-owner holds otherwise, with the digest that each has here."""
-        partitions = self._views.ring.partitions_of(self._config.address)
+        partitions = sorted(self._views.ring.partitions_of(self._config.address))
         digests = [self._store.stats(partition).digest for partition in partitions]
         compare = Compare(pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.seen)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from node import peers
 from node.admin import AdminApi
 from node.api import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.errors import NotFound, RequestFault, TooLarge
-from node.fastpath import LINKS
+from node.lateness import LINKS, Lateness
 from node.node import Node
 
 log = logging.getLogger(__name__)
@@ -72,18 +71,19 @@ def _fault_of(error: web.HTTPException) -> RequestFault:
 
 class JsonProtocol(web.RequestHandler):
     """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
-    traceback in the log. A client whose bytes are late (see `fastpath`) is reset."""
+    traceback in the log. A client whose bytes are late is reset."""
 
-    def __init__(self, manager: web.Server, is_late: Callable[[], bool], **settings: Any) -> None:
+    def __init__(self, manager: web.Server, lateness: Lateness, **settings: Any) -> None:
         super().__init__(manager, **settings)
-        self._is_late = is_late
+        self._lateness = lateness
         self._is_link: bool | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._is_link is None:
             self._is_link = data.startswith(LINKS)
-        if not self._is_link and self._is_late() and self.transport is not None:
-            self.transport.abort()
+        transport = self.transport
+        if not self._is_link and transport is not None and self._lateness.is_late(data, transport):
+            transport.abort()
         else:
             super().data_received(data)
 

@@ -7,7 +7,7 @@ view fails with `Fenced`, and has written nothing.
 Layout, in one ordered key space (so that any engine with get, put, delete and scan will do):
     partition (2 bytes)             -> live (8) + records (8) + digest (8): beside its records, to share their page
     partition (2 bytes) + key       -> a record, see `records`
-    0xFE + partition (2) + address  -> kind (1): this donor may still hold keys of the partition
+    0xFE + address                  -> of which partitions this donor may still hold keys, see `donors`
     0xFF + name                     -> a setting of the node
 Must not import aiohttp or lmdb: the engine comes in from outside.
 """
@@ -22,7 +22,7 @@ import msgspec
 import xxhash
 
 from gossip.view import Address, Stamp, View
-from node.donors import Change, Kind
+from node.donors import NOTHING, Change, decode_share
 from node.errors import Fenced
 from node.records import Record, Version, decode_record, make_version
 
@@ -164,13 +164,14 @@ class Batch:
         self._fence = view.stamp
 
     def change_donors(self, change: Change) -> None:
-        for partition, donor, kind in change.put:
-            self._transaction.put(_donor_key(partition, donor), bytes((kind,)))
-        for partition, donor in change.cover:
-            if self._transaction.get(_donor_key(partition, donor)) is not None:
-                self._transaction.put(_donor_key(partition, donor), bytes((Kind.COVERED,)))
-        for partition, donor in change.remove:
-            self._transaction.delete(_donor_key(partition, donor))
+        for donor in change.donors():
+            key = DONOR + donor.encode()
+            encoded = self._transaction.get(key)
+            share = change.applied(donor, NOTHING if encoded is None else decode_share(encoded))
+            if share != NOTHING:
+                self._transaction.put(key, share.encode())
+            elif encoded is not None:
+                self._transaction.delete(key)
 
     def finish(self) -> None:
         """Write what was gathered; the last call before the commit."""
@@ -202,10 +203,6 @@ class _Settings(Protocol):
 def reading_in(source: _Settings, name: str) -> int:
     """A clock reading that is kept as a setting; 0 if it never was."""
     return int.from_bytes(source.setting(name) or b"")
-
-
-def _donor_key(partition: int, donor: Address) -> bytes:
-    return DONOR + partition.to_bytes(2) + donor.encode()
 
 
 def digest_of(key: bytes, record: Record) -> int:

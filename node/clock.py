@@ -75,8 +75,7 @@ class Time(Protocol):
 class SystemTime:
     """The time of the machine."""
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000

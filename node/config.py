@@ -120,13 +120,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def for_test(
         cls, address: Address, view: tuple[Address, ...], data_dir: Path, repl_factor: int | None = None
     ) -> Self:
-        """As in production, but quicker to notice that something is gone."""
+        """As in production, but quicker to notice that something is gone, and patient with a process that starves."""
         return cls(
             address=address,
             view=view,
             data_dir=data_dir,
             repl_factor=repl_factor,
             bind=host_of(address),
+            late_s=30.0,
             promise_s=2.0,
             settle_poll_s=0.01,
             redial_s=0.02,

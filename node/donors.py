@@ -4,17 +4,27 @@ An owner treats a donor as a peer that it has not synced with: it asks the donor
 until the donor has handed over. The list is durable, kept in the transaction that adopts a view and in those that
 complete a transfer: an owner that forgot a donor would answer 404 for a key that is on its way, and one that forgot
 that a donor has finished would wait for a dead node that has nothing left to say.
+
+A donor comes with thousands of partitions at once, and goes with them, so all that is done here is done to sets of
+them, see `ring.sets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from gossip.view import Address, View
 from ring.hashing import unpack
 from ring.ring import Ring
+from ring.sets import BYTES, bits_of
+
+_SHARE = struct.Struct(f">{BYTES}s{BYTES}s{BYTES}s")
+LISTS_KEPT = 64
+"""Lists of a view's donors whose sets are remembered."""
 
 
 class Kind(IntEnum):
@@ -28,96 +38,150 @@ class Kind(IntEnum):
     """One of those others has been heard."""
 
 
-class Row(NamedTuple):
-    partition: int
-    donor: Address
-    kind: Kind
+class Share(NamedTuple):
+    """The partitions of which one donor may still hold keys: a set for each kind; no two have one in common."""
+
+    alone: int = 0
+    copy: int = 0
+    covered: int = 0
+
+    @property
+    def partitions(self) -> int:
+        return self.alone | self.copy | self.covered
+
+    def kind_of(self, partition: int) -> Kind | None:
+        """None: it is no donor of this one."""
+        for kind, partitions in zip(Kind, self, strict=True):
+            if partitions >> partition & 1:
+                return kind
+        return None
+
+    def within(self, partitions: int) -> Share:
+        return Share(*(held & partitions for held in self))
+
+    def without(self, partitions: int) -> Share:
+        return self.within(~partitions)
+
+    def with_cover(self, partitions: int) -> Share:
+        """Copies of these are covered, as far as they are still there."""
+        return Share(self.alone, self.copy & ~partitions, self.covered | self.copy & partitions)
+
+    def joined(self, other: Share) -> Share:
+        """Of what is in both, the strictest kind holds."""
+        alone = self.alone | other.alone
+        copy = (self.copy | other.copy) & ~alone
+        return Share(alone, copy, (self.covered | other.covered) & ~alone & ~copy)
+
+    def replaced(self, other: Share) -> Share:
+        """Of what is in both, the kind that `other` says holds."""
+        left = self.without(other.partitions)
+        return Share(left.alone | other.alone, left.copy | other.copy, left.covered | other.covered)
+
+    def encode(self) -> bytes:
+        return _SHARE.pack(*(held.to_bytes(BYTES) for held in self))
+
+
+NOTHING = Share()
+
+
+def decode_share(encoded: bytes) -> Share:
+    return Share(*map(int.from_bytes, _SHARE.unpack(encoded)))
 
 
 class Change(NamedTuple):
-    """Of a list of donors, on disk and in memory alike."""
+    """Of a list of donors, on disk and in memory alike; in this order."""
 
-    put: Sequence[Row] = ()
-    cover: Sequence[tuple[int, Address]] = ()
-    """(partition, donor) of those that are covered now, as far as they are still there."""
-    remove: Sequence[tuple[int, Address]] = ()
+    remove: Mapping[Address, int] = {}
+    """They are donors of these partitions no more."""
+    cover: Mapping[Address, int] = {}
+    """Copies that are covered now."""
+    put: Mapping[Address, Share] = {}
+
+    def donors(self) -> set[Address]:
+        """Those that it concerns."""
+        return {*self.remove, *self.cover, *self.put}
+
+    def applied(self, donor: Address, share: Share) -> Share:
+        """What becomes of the share of `donor`."""
+        share = share.without(self.remove.get(donor, 0)).with_cover(self.cover.get(donor, 0))
+        return share.replaced(self.put.get(donor, NOTHING))
 
 
 NO_CHANGE = Change()
 NONE: Mapping[Address, Kind] = {}
 
 
-def rows_under(new: View, new_ring: Ring, old: View, old_ring: Ring, donors: Donors, me: Address) -> list[Row]:
+def shares_under(
+    new: View, new_ring: Ring, old: View, old_ring: Ring, donors: Donors, me: Address
+) -> dict[Address, Share]:
     """What an owner that held `old`, with `donors`, must wait for under `new`.
 
     Where `new` was built on `old`, its coordinator has named the donors, and one that is not in the view nor named any
     more is passed over: should it return, it announces itself. Otherwise the views between them are unknown, and so is
     where they sent keys: everybody is a donor until it has answered.
     """
-    owned = frozenset(new_ring.partitions_of(me))
+    owned = new_ring.bits_of(me)
     if new.base != old.stamp:
         everybody = (old.nodes | new.nodes | {address for address, *_ in new.donors}) - {me}
-        return [Row(partition, donor, Kind.ALONE) for partition in sorted(owned) for donor in sorted(everybody)]
-    owned_before = frozenset(old_ring.partitions_of(me))
-    kinds: dict[tuple[int, Address], Kind] = {}
-    for donor, alone, partitions in new.donors:
-        for partition in owned.intersection(unpack(partitions)) if donor != me else ():
-            copy = Kind.COVERED if partition in owned_before else Kind.COPY
-            kinds[partition, donor] = min(kinds.get((partition, donor), copy), Kind.ALONE if alone else copy)
-    for partition, donor, kind in donors.rows():
-        if partition in owned and donor in new.nodes and donor != me:
-            kinds[partition, donor] = min(kinds.get((partition, donor), kind), kind)
-    return [Row(partition, donor, kind) for (partition, donor), kind in sorted(kinds.items())]
+        return {donor: Share(owned) for donor in sorted(everybody)} if owned else {}
+    owned_before = old_ring.bits_of(me)
+    shares: dict[Address, Share] = {}
+    for donor, alone, packed in new.donors:
+        partitions = _bits_of(packed)
+        share = Share(partitions) if alone else Share(0, partitions & ~owned_before, partitions & owned_before)
+        shares[donor] = shares.get(donor, NOTHING).joined(share)
+    for donor, share in donors.shares.items():
+        if donor in new.nodes:
+            shares[donor] = shares.get(donor, NOTHING).joined(share)
+    mine = ((donor, share.within(owned)) for donor, share in sorted(shares.items()) if donor != me)
+    return {donor: share for donor, share in mine if share != NOTHING}
+
+
+@lru_cache(LISTS_KEPT)
+def _bits_of(packed: bytes) -> int:
+    return bits_of(unpack(packed))
 
 
 class Donors:
     """The list in memory. Who changes it has changed the disk first."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._pending: dict[int, Mapping[Address, Kind]] = {}
-        self._by_donor: dict[Address, list[int]] | None = None
-        """What `by_donor` last gave, until something changes."""
-        self.change(Change(put=tuple(rows)))
+    def __init__(self, shares: Mapping[Address, Share]) -> None:
+        self._shares = dict(shares)
+        self._by_partition: dict[int, Mapping[Address, Kind]] = {}
+        """What `of` has worked out, until something changes."""
+
+    @property
+    def shares(self) -> Mapping[Address, Share]:
+        """The share of each donor; a live mapping."""
+        return self._shares
 
     def of(self, partition: int) -> Mapping[Address, Kind]:
-        return self._pending.get(partition, NONE)
+        if not self._shares:
+            return NONE
+        known = self._by_partition.get(partition)
+        if known is None:
+            kinds = ((donor, share.kind_of(partition)) for donor, share in self._shares.items())
+            known = self._by_partition[partition] = {donor: kind for donor, kind in kinds if kind is not None}
+        return known
 
-    def rows(self) -> Iterator[Row]:
-        return (
-            Row(partition, donor, kind) for partition, donors in self._pending.items() for donor, kind in donors.items()
-        )
-
-    def by_donor(self) -> Mapping[Address, Sequence[int]]:
-        """The partitions that each donor may still hold keys of."""
-        if self._by_donor is None:
-            self._by_donor = {}
-            for partition, donor, _ in self.rows():
-                self._by_donor.setdefault(donor, []).append(partition)
-        return self._by_donor
-
-    def finish(self, donor: Address, partitions: Iterable[int], put: Sequence[Row] = ()) -> Change:
+    def finish(self, donor: Address, partitions: int) -> Change:
         """What changes when `donor` has been heard of these partitions to the end: it is no donor any more, and those
         that were copies of it need not be heard."""
-        finished = [partition for partition in partitions if donor in self.of(partition)]
-        cover = [
-            (partition, other)
-            for partition in finished
-            if self.of(partition)[donor] is Kind.COPY
-            for other, kind in self.of(partition).items()
-            if other != donor and kind is Kind.COPY
-        ]
-        return Change(put, cover, [(partition, donor) for partition in finished])
+        finished = self._shares.get(donor, NOTHING).within(partitions)
+        if finished == NOTHING:
+            return NO_CHANGE
+        covered = {
+            other: share.copy & finished.copy
+            for other, share in self._shares.items()
+            if other != donor and share.copy & finished.copy
+        }
+        return Change({donor: finished.partitions}, covered)
 
     def change(self, change: Change) -> None:
-        self._by_donor = None
-        for partition, donor, kind in change.put:
-            self._pending[partition] = {**self.of(partition), donor: kind}
-        for partition, donor in change.cover:
-            if donor in self.of(partition):
-                self._pending[partition] = {**self.of(partition), donor: Kind.COVERED}
-        for partition, donor in change.remove:
-            left = {other: kind for other, kind in self.of(partition).items() if other != donor}
-            if left:
-                self._pending[partition] = left
+        self._by_partition.clear()
+        for donor in sorted(change.donors()):
+            share = change.applied(donor, self._shares.get(donor, NOTHING))
+            if share == NOTHING:
+                self._shares.pop(donor, None)
             else:
-                self._pending.pop(partition, None)
+                self._shares[donor] = share

@@ -26,6 +26,7 @@ from typing import NamedTuple, cast
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, Key, render_error
+from node.lateness import LINKS, Lateness
 
 HEAD_BYTES_MAX = 4096
 """Of a request that is taken here; also bounds what is remembered of heads."""
@@ -34,9 +35,6 @@ HEADS_KEPT = 1024
 """A client sends the same headers with each request."""
 AHEAD_BYTES_MAX = 64 * 1024
 """What a client may send ahead of its answers before nothing more is read from it."""
-
-LINKS = b"GET /peer?"
-"""What begins like this is another node that dials."""
 
 _LINE = re.compile(rb"(GET|PUT|DELETE) (%b[A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
@@ -61,17 +59,17 @@ class _Request(NamedTuple):
 
 class FastPath:
     """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left.
-    `is_late` tells whether what arrives now may have been sent long ago."""
+    `lateness` tells what has been sent too long ago."""
 
     def __init__(
         self,
         api: DataApi,
-        is_late: Callable[[], bool],
+        lateness: Lateness,
         aiohttp_protocol: Callable[[], asyncio.Protocol],
         keepalive_s: float,
     ) -> None:
         self.api = api
-        self.is_late = is_late
+        self.lateness = lateness
         self.aiohttp_protocol = aiohttp_protocol
         self.keepalive_s = keepalive_s
         self.loop = asyncio.get_running_loop()
@@ -106,7 +104,8 @@ class _Connection(asyncio.Protocol):
         self._front = front
         self._ahead = b""
         """What has arrived and was not looked at yet."""
-        self._at_work = False
+        self._at_work: asyncio.Task[None] | None = None
+        """The request being worked on."""
         self._writable = True
         self._reading = True
         self._ending = False
@@ -129,7 +128,7 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
     def data_received(self, data: bytes) -> None:
-        if self._front.is_late() and not data.startswith(LINKS):
+        if not data.startswith(LINKS) and self._front.lateness.is_late(data, self._transport):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data
@@ -160,10 +159,8 @@ class _Connection(asyncio.Protocol):
             except Exception as error:
                 answer = render_error(request.method, request.path, error)
             if answer is None:
-                self._at_work = True
-                task = self._front.loop.create_task(self._work(request, key))
-                self._front.tasks.add(task)
-                task.add_done_callback(self._front.tasks.discard)
+                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._front.tasks.add(self._at_work)
             else:
                 self._write(answer)
         self._ahead = data[done:]
@@ -176,7 +173,9 @@ class _Connection(asyncio.Protocol):
             answer = await self._front.api.answer(request.method, key, request.body)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
-        self._at_work = False
+        assert self._at_work is not None
+        self._front.tasks.discard(self._at_work)
+        self._at_work = None
         self._write(answer)
         if self._ending:
             self._transport.close()

@@ -23,6 +23,7 @@ from node.clock import HybridClock, Time
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Reply, decode_replies, encode
+from node.limits import Deadlines
 from node.wire import (
     Answer,
     Fetched,
@@ -71,6 +72,9 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._silences = Deadlines(self._pending, self._fall_silent)
+        self._hurries = Deadlines(self._pending, self._run_out)
+        """Of calls that were given less time than a silence."""
         self._calls: list[Call] = []
         self._casts: list[gossip.messages.Message] = []
         self._queued = asyncio.Event()
@@ -93,12 +97,12 @@ class Link:
         self._pending[id_] = answer
         self._calls.append(Call(id_, stamp, budget_ms, request))
         self._queued.set()
-        timer = self._loop.call_later(timeout_s, self._expire, id_, timeout_s)
+        hurried = timeout_s < SILENT_SHARE * self._config.silence_s
+        (self._hurries if hurried else self._silences).set(id_, timeout_s)
         try:
             return await answer
         finally:
-            timer.cancel()
-            self._pending.pop(id_, None)
+            del self._pending[id_]
 
     def cast(self, message: gossip.messages.Message) -> None:
         self._want()
@@ -145,16 +149,19 @@ class Link:
         self._wanted_at = self._time.monotonic()
         self._wanted.set()
 
-    def _expire(self, id_: int, waited_s: float) -> None:
-        answer = self._pending.get(id_)
-        if answer is None or answer.done():  # It was lost in a reset, which says nothing about the peer.
-            return
-        if waited_s >= SILENT_SHARE * self._config.silence_s:
+    def _fall_silent(self, id_: int) -> None:
+        if not self._pending[id_].done():  # Else it was lost in a reset, which says nothing about the peer.
             self.down = True
             self._refuse(f"{self._url.authority} is silent")
             self.abort(PeerLost(f"{self._url.authority} is silent"))
-        else:
-            answer.set_exception(PeerLost(f"{self._url.authority} has not answered in the time that was left"))
+
+    def _run_out(self, id_: int) -> None:
+        if self._pending[id_].done():
+            return
+        unsent = [call for call in self._calls if call.id != id_]
+        is_sent, self._calls = len(unsent) == len(self._calls), unsent
+        fault = PeerLost if is_sent else PeerRefused
+        self._pending[id_].set_exception(fault(f"{self._url.authority} has not answered in the time left"))
 
     async def _run(self) -> None:
         while True:

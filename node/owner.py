@@ -23,6 +23,7 @@ from node.config import Config
 from node.donors import Kind
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
 from node.gate import Gate
+from node.limits import Limits
 from node.pairs import Pairs
 from node.records import Record, clock_of, decode_record
 from node.store import Absent, Newer, Store, Unsure, Written
@@ -62,6 +63,8 @@ class Sightings(NamedTuple):
     is_complete: bool
     """What is neither here nor in `newest` does not exist."""
     heard: Collection[Address] = ()
+    is_silent: bool = False
+    """An owner of old was passed over."""
     is_refused: bool = False
     """A node of the view answered, but could not tell: it must not be passed over like one that is silent."""
 
@@ -90,6 +93,7 @@ class Owner:
         self._streams = streams
         self._transport = transport
         self._causality = Causality(config, store, views, pairs)
+        self._limits = Limits()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
 
@@ -107,8 +111,7 @@ class Owner:
         if (
             self._config.address not in self._views.ring.owners(partition)
             or not self._gate.is_open()
-            or self._views.donors.of(partition)
-            or self._pairs.unleased()
+            or self._not_synced_with(partition)
         ):
             return None
         self.served_at = self._time.monotonic()
@@ -132,23 +135,28 @@ class Owner:
     async def carry_out(self, operation: Read | Write, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Raises PeerLost if this node stood
         still while it wrote: others may have taken its place and not have seen the write."""
-        if not await self._gate.opened(deadline) or self._time.monotonic() >= deadline:
+        if not self._gate.is_open() and not await self._gate.opened(deadline):
             return Unable()
         self.served_at = self._time.monotonic()
+        if self.served_at >= deadline:
+            return Unable()
         stamp, partition = self._views.stamp, partition_of(operation.key)
         if self._config.address not in self._views.ring.owners(partition):
             return ViewIs(self._views.current.encoded)
-        wanted = self._causality.whom_to_ask(operation)
-        asked = {*self._views.donors.of(partition), *self._pairs.unleased(), *wanted}
-        sightings = await self._ask(asked, partition, operation.key, stamp) if asked else NONE
-        unasked = {*self._views.donors.of(partition), *self._pairs.unleased()} - asked
-        if not self._gate.is_open() or self._views.stamp != stamp or unasked:
-            return await self.carry_out(operation, deadline)
-        if sightings.is_refused:
-            await asyncio.sleep(RETRY_S)
-            return await self.carry_out(operation, deadline)
+        asked = {*self._not_synced_with(partition), *self._causality.whom_to_ask(operation)}
+        sightings = NONE
+        if asked:
+            sightings = await self._ask(asked, partition, operation.key, stamp)
+            is_other_view = self._views.stamp != stamp
+            if not self._gate.is_open() or is_other_view or not asked.issuperset(self._not_synced_with(partition)):
+                return await self.carry_out(operation, deadline)
+            if sightings.is_refused:
+                await asyncio.sleep(RETRY_S)
+                return await self.carry_out(operation, deadline)
         if not self._causality.is_met(operation, sightings.newest, sightings.heard):
             return Unsatisfied()
+        if isinstance(operation, Write) and self._pairs.is_some_disk_full():
+            return Unable()
         if isinstance(operation, Read):
             return await self._read(stamp, partition, operation, sightings)
         earliest = self._time.monotonic() + self._config.lease_s if self._views.donors.of(partition) else 0.0
@@ -195,7 +203,7 @@ class Owner:
             raise PeerLost("this node stood still")
         match outcome:
             case Written(replaced):
-                return await self._replicate(write, replaced, deadline, earliest)
+                return await self._replicate(write, replaced, deadline, earliest, sightings.is_silent)
             case Absent():
                 return self._nothing(partition, write)
             case Newer(version):
@@ -209,12 +217,16 @@ class Owner:
         tombstone, me = self._store.get(partition, write.key), self._config.address
         return Nothing(self._causality.after_seeing(write.context, write.key, tombstone, me))
 
-    async def _replicate(self, write: Write, replaced: bool, deadline: float, earliest: float) -> Answer:
+    async def _replicate(
+        self, write: Write, replaced: bool, deadline: float, earliest: float, is_silent: bool
+    ) -> Answer:
+        """`is_silent`: an owner of old was passed over, and may still answer alone."""
         if self._pairs.is_alone():
             return Wrote(replaced, self._causality.after_write(write, True))
         try:
-            async with asyncio.timeout(deadline - self._time.monotonic()):
-                is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+            is_everywhere = await self._limits.within(
+                deadline - self._time.monotonic(), self._everywhere(write.key, earliest, is_silent)
+            )
         except (TimeoutError, StorageFault):
             return MayBeStored()
         except Fenced:
@@ -224,7 +236,19 @@ class Owner:
             raise PeerLost("this node stood still")
         return Wrote(replaced, self._causality.after_write(write, is_everywhere))
 
+    async def _everywhere(self, key: bytes, earliest: float, is_silent: bool) -> bool:
+        is_everywhere = await self._streams.everywhere([key], earliest=earliest)
+        if is_silent:
+            await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
+        return is_everywhere
+
     # What others hold
+
+    def _not_synced_with(self, partition: int) -> Collection[Address]:
+        """Who may hold what this node does not, so that it must ask them before it answers; none if it may answer
+        alone."""
+        donors, unleased = self._views.donors.of(partition), self._pairs.unleased()
+        return {*donors, *unleased} if donors or unleased else ()
 
     async def _ask(self, peers: Iterable[Address], partition: int, key: bytes, stamp: Stamp) -> Sightings:
         """Ask them all in parallel."""
@@ -245,7 +269,9 @@ class Owner:
             for peer, answer in zip(peers, answers, strict=True)
         )
         is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
-        return Sightings(newest, source, is_complete, heard, is_refused)
+        owners = self._views.ring.owners(partition)
+        is_silent = any(answer is None and peer not in owners for peer, answer in zip(peers, answers, strict=True))
+        return Sightings(newest, source, is_complete, heard, is_silent, is_refused)
 
     def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
         """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
@@ -289,5 +315,4 @@ class Owner:
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
-        record = self._store.get(partition_of(key), key)
-        return Fetched(None if record is None else record.encode(), self._store.seen)
+        return Fetched(self._store.encoded(partition_of(key), key), self._store.seen)

@@ -50,14 +50,20 @@ class Pair:
         """Whether it could be left out when it was last tried."""
         self.granted_at = granted_at
         """When this node last said "everything", or may have let another one say it."""
+        self.has_no_room = False
+        """Whether the co-owner's disk has refused what it was sent last."""
         self.is_owed = False
         """Whether the co-owner has something for this node in its outbox that should have been here by now."""
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
+        self.heard_at = float("-inf")
+        """When the co-owner was first heard under this view: from then on it lets nobody answer alone under another."""
 
-    def note_store(self, store_id: int) -> None:
-        """Whatever another store was brought, this one may lack."""
-        if self.store_id not in (None, store_id):
+    def note_store(self, store_id: int, now: float) -> None:
+        """The co-owner was heard. Whatever another store was brought, this one may lack."""
+        if self.store_id is None:
+            self.heard_at = now
+        elif self.store_id != store_id:
             self.is_compared, self.is_another = False, True
         self.store_id = store_id
 
@@ -82,8 +88,12 @@ class Pairs:
         self._gate = gate
         self._transport = transport
         self._pairs: dict[Address, Pair] = {}
+        self._since = float("-inf")
+        """When the view in force was adopted here."""
         self._changed = asyncio.Event()
         self._is_stopping = False
+        self._leased_until = float("-inf")
+        """When the first of the leases ends: what each read asks."""
         gate.listeners.append(self._drop_leases)
         views.listeners.append(self._change_view)
         self._change_view()
@@ -105,14 +115,17 @@ class Pairs:
     def stop(self) -> None:
         """Give up all leases, and give none any more: others will take this node's silence for its end."""
         self._is_stopping = True
+        self._note_leases()
 
     def _change_view(self) -> None:
         """What was promised under the view before holds for as long as it can count; all else begins anew."""
         before, now = self._pairs, self._time.monotonic()
+        self._since = now
         for pair in before.values():
             pair.outbox.give_up()
         peers = self._views.ring.co_owners(self._config.address)
         self._pairs = {peer: Pair(peer, granted_at=now) for peer in peers}
+        self._note_leases()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -131,7 +144,7 @@ class Pairs:
 
     def unleased(self) -> Collection[Address]:
         """The co-owners that must be asked before this node answers; none if it may answer alone."""
-        if not self._pairs:
+        if self._time.monotonic() < self._leased_until:
             return ()
         expired = self._time.monotonic() - self._config.lease_s
         return [peer for peer, pair in self._pairs.items() if pair.leased_at <= expired or self._is_stopping]
@@ -145,14 +158,20 @@ class Pairs:
         """At a standstill."""
         for pair in self._pairs.values():
             pair.leased_at = float("-inf")
+        self._note_leases()
+
+    def _note_leases(self) -> None:
+        """To be called after each change of a lease."""
+        first = min((pair.leased_at for pair in self._pairs.values()), default=float("inf"))
+        self._leased_until = float("-inf") if self._pairs and self._is_stopping else first + self._config.lease_s
 
     def grant(self, sender: Address, beat: Beat) -> Answer:
         """Answer a co-owner's heartbeat."""
         pair = self._pairs.get(sender)
         if pair is None or self._is_stopping or not self._gate.is_open():
             return Unable()
-        pair.note_store(beat.store_id)
         now = self._time.monotonic()
+        pair.note_store(beat.store_id, now)
         owed_since = pair.outbox.oldest_since()
         in_step = self._is_in_step(pair)
         everything = in_step and (owed_since is None or now - owed_since < self._config.owing_s)
@@ -174,11 +193,12 @@ class Pairs:
                 await self._views.take(answer.view, pair.peer)
             if isinstance(answer, Beaten):
                 pair.is_silent = False
-                pair.note_store(answer.store_id)
+                pair.note_store(answer.store_id, self._time.monotonic())
                 pair.leased_at = sent_at if answer.everything else float("-inf")
                 if answer.everything:
                     self._blank_until = float("-inf")
                 pair.is_owed = answer.owing
+                self._note_leases()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 
     # Comparisons, which `sync` makes
@@ -214,6 +234,7 @@ class Pairs:
         if pair is not None:
             pair.is_compared = False
             pair.outbox.start_over()
+            pair.has_no_room = False
             pair.is_another = False
         return pair
 
@@ -225,6 +246,11 @@ class Pairs:
 
     def _is_in_step(self, pair: Pair) -> bool:
         return pair.is_compared and not pair.outbox.has_overflowed
+
+    def old_leases_end(self) -> float:
+        """When the last lease ends that an owner under an earlier view may have of this node, or of a co-owner that was
+        heard under the view in force."""
+        return max([self._since, *(pair.heard_at for pair in self._pairs.values())]) + self._config.lease_s
 
     # Who may be left out
 
@@ -243,6 +269,10 @@ class Pairs:
     def may_be_left_out(self, pair: Pair) -> bool:
         """It is silent or gone, and no lease that it may have can count any more."""
         return self._transport.is_down(pair.peer) and self._time.monotonic() > pair.granted_at + self._config.lease_s
+
+    def is_some_disk_full(self) -> bool:
+        """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
+        return any(pair.has_no_room and not self.may_be_left_out(pair) for pair in self._pairs.values())
 
     # Who has what
 

@@ -9,6 +9,7 @@ down, and is not named again by the view after that. Should it return later stil
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from ring.hashing import pack
 from ring.placement import Placement, next_placement
 from ring.reshard import Move, moves, regions
 from ring.ring import Ring
+from ring.sets import partitions_in
 
 
 class Plan(NamedTuple):
@@ -26,8 +28,8 @@ class Plan(NamedTuple):
     old_ring: Ring
     ring: Ring
     repl_factor: int | None
-    donors: Mapping[tuple[Address, bool], Iterable[int]]
-    """The partitions of which each may hold keys, and whether some that nobody else has."""
+    donors: Mapping[tuple[Address, bool], int]
+    """The set of partitions of which each may hold keys, and whether some that nobody else has."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -42,7 +44,7 @@ class Plan(NamedTuple):
 
     def view(self, old: View, epoch: int, coordinator: Address) -> View:
         donors = tuple(
-            (address, alone, pack(sorted(partitions))) for (address, alone), partitions in sorted(self.donors.items())
+            (address, alone, pack(partitions_in(bits))) for (address, alone), bits in sorted(self.donors.items())
         )
         return View(
             old.lineage_of_successor,
@@ -62,14 +64,14 @@ def plan_change(
     """The next view's content. `answered`: where those who will hear of the new view stand."""
     placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
     old_ring, new_ring = ring_of(old), Ring(placement)
-    donors: dict[tuple[Address, bool], set[int]] = {}
+    donors: defaultdict[tuple[Address, bool], int] = defaultdict(int)
     for (sources, owners), partitions in regions(old_ring, new_ring).items():
         gains = not set(owners) <= set(sources)
         for source in sources:
             if gains or source not in owners:
-                donors.setdefault((source, False), set()).update(partitions)
+                donors[source, False] |= partitions
         for address in set().union(*(_awaited_by(source, answered) for source in sources)) - set(sources):
-            donors.setdefault((address, True), set()).update(partitions)
+            donors[address, True] |= partitions
     return Plan(placement, old_ring, new_ring, repl_factor, donors)
 
 

@@ -21,6 +21,7 @@ from node.clock import HybridClock, Time
 from node.config import Config
 from node.context import Context, from_json
 from node.errors import PeerLost, PeerRefused, Unavailable
+from node.limits import Limits
 from node.owner import Owner
 from node.transport import Transport
 from node.views import Views
@@ -75,6 +76,7 @@ class Replica:
         self._unstable = unstable
         self._transport = transport
         self._turn = crc32(config.address.encode())
+        self._limits = Limits()
 
     def owners(self, key: bytes) -> Sequence[Address]:
         """Who may serve `key` under the present view, in the order in which to try them: this node itself, then those
@@ -118,8 +120,7 @@ class Replica:
     async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
         try:
-            async with asyncio.timeout(self._config.answer_s):
-                return await work
+            return await self._limits.within(self._config.answer_s, work)
         except TimeoutError:
             raise Unavailable() from None
 

@@ -24,6 +24,7 @@ from node.disk import open_engine
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.fastpath import FastPath
 from node.identity import identify
+from node.lateness import Lateness
 from node.node import Node
 from node.peers import Peers
 from node.store import Store
@@ -64,15 +65,16 @@ async def serving(
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
         await runner.setup()
         assert runner.server is not None
+        lateness = Lateness(node.gate.is_recovering, config.late_s)
         protocol = partial(
             JsonProtocol,
             runner.server,
-            node.gate.is_recovering,
+            lateness,
             loop=loop,
             access_log=None,
             keepalive_timeout=KEEPALIVE_S,
         )
-        front = FastPath(data, node.gate.is_recovering, protocol, KEEPALIVE_S)
+        front = FastPath(data, lateness, protocol, KEEPALIVE_S)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from gossip.view import Address, Stamp, View, decode_view
 from node.batch import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, reading_in, stats_in
-from node.donors import NO_CHANGE, Change, Kind, Row
+from node.donors import NO_CHANGE, Change, Share, decode_share
 from node.records import Record, Version, clock_of, decode_record
 from ring.hashing import PARTITIONS
 
@@ -60,6 +60,8 @@ class Store:
         self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
+        self.revision = 0
+        """Rises with each change of what `stats` says."""
         self._engine = open_engine(Batch, self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
@@ -70,8 +72,12 @@ class Store:
     # Records
 
     def get(self, partition: int, key: bytes) -> Record | None:
-        encoded = self._engine.get(partition.to_bytes(2) + key)
+        encoded = self.encoded(partition, key)
         return None if encoded is None else decode_record(encoded)
+
+    def encoded(self, partition: int, key: bytes) -> bytes | None:
+        """The record as it stands on disk, and as it travels."""
+        return self._engine.get(partition.to_bytes(2) + key)
 
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of
@@ -163,10 +169,10 @@ class Store:
 
     # Donors
 
-    def donors(self) -> Iterator[Row]:
-        """Each donor that may still hold keys of a partition owned here."""
-        for key, kind in self._engine.scan(DONOR, SETTING, 2**30):
-            yield Row(int.from_bytes(key[1:3]), key[3:].decode(), Kind(kind[0]))
+    def donors(self) -> dict[Address, Share]:
+        """Each donor that may still hold keys of partitions owned here."""
+        found = self._engine.scan(DONOR, SETTING, 2**30)
+        return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
 
     def change_donors(self, fence: Stamp, change: Change) -> Awaitable[None]:
         def job(batch: Batch) -> None:
@@ -241,6 +247,9 @@ class Store:
             self.on_news(batch.news)
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
+        if not changed:
+            return
+        self.revision += 1
         for partition, stats in changed.items():
             self._stats[partition] = stats
         differing = {

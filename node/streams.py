@@ -24,7 +24,7 @@ from node.records import decode_record
 from node.store import Store
 from node.transport import Transport
 from node.views import Views
-from node.wire import Answer, Replicate, Taken, Unable, ViewIs
+from node.wire import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ class Streams:
 
     async def everywhere(self, keys: Sequence[bytes], but: Collection[Address] = (), earliest: float = 0.0) -> bool:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
-        done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile."""
+        done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile, StorageFault
+        if a co-owner's disk has refused them."""
         pairs = self._pairs.all(but)
         left_out: set[Address] = set()
         while keys and len(left_out) < len(pairs):
@@ -104,6 +105,8 @@ class Streams:
             if not self._pairs.may_be_left_out(pair):
                 if await pair.outbox.confirmation(position):
                     return True
+                if pair.has_no_room:
+                    raise StorageFault(f"the disk of {pair.peer} is full")
             elif (wait_s := earliest - self._time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             else:
@@ -114,8 +117,8 @@ class Streams:
         """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
         stream, which would stand still until then: two co-owners that relay to each other would wait for ever. False:
         it was left out itself."""
-        records = [(key, self._store.get(partition_of(key), key)) for key in keys]
-        request = Replicate(tuple((key, record.encode()) for key, record in records if record is not None), True, told)
+        records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
+        request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
         while self._pairs.are_of_this_view([pair]):
             try:
                 timeout_s = 2 * self._config.silence_s
@@ -125,6 +128,8 @@ class Streams:
                 answer = Unable()
             if isinstance(answer, Taken):
                 return True
+            if isinstance(answer, NoRoom):
+                raise StorageFault(f"the disk of {pair.peer} is full")
             if isinstance(answer, ViewIs):
                 await self._views.take(answer.view, pair.peer)
             if self._pairs.may_be_left_out(pair) and self._time.monotonic() >= earliest:
@@ -148,12 +153,13 @@ class Streams:
 
     async def _send(self, pair: Pair) -> bool:
         """Whether the head of the outbox has been confirmed."""
+        if self._transport.is_down(pair.peer):
+            return False  # What would be sent need not be read. The beats find out when it is back.
         records: list[tuple[bytes, bytes]] = []
         position, room = 0, STREAM_BYTES_MAX
         for entry in pair.outbox.head(STREAM_KEYS_MAX):
-            record = self._store.get(partition_of(entry.key), entry.key)
-            if record is not None:
-                encoded = record.encode()
+            encoded = self._store.encoded(partition_of(entry.key), entry.key)
+            if encoded is not None:
                 room -= len(encoded)
                 if room < 0 and records:
                     break
@@ -168,8 +174,11 @@ class Streams:
             return False
         if isinstance(answer, ViewIs):
             await self._views.take(answer.view, pair.peer)
+        pair.has_no_room = isinstance(answer, NoRoom)
         if isinstance(answer, Taken):
             pair.outbox.confirm(position)
+        elif isinstance(answer, NoRoom):
+            pair.outbox.give_up()
         return isinstance(answer, Taken)
 
     def _told(self, pair: Pair) -> tuple[Address, ...]:
@@ -201,6 +210,8 @@ class Streams:
                     await self.everywhere([key for _, key, _ in records], but={sender, *request.told})
         except Fenced:
             return ViewIs(self._views.current.encoded)
-        except (StorageFault, TimeoutError):
+        except StorageFault:
+            return NoRoom()
+        except TimeoutError:
             return Unable()
         return Taken()

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from gossip.view import Address, Stamp
 from node.config import Config
-from node.donors import Change, Kind, Row
+from node.donors import NO_CHANGE, NOTHING, Change, Share
 from node.errors import Fenced, PeerFault, StorageFault
 from node.pairs import Pairs
 from node.records import decode_record
@@ -49,6 +49,7 @@ from node.wire import (
 from ring.hashing import pack, partition_of, unpack
 from ring.placement import Shard
 from ring.ring import Ring
+from ring.sets import bits_of
 
 T = TypeVar("T")
 
@@ -103,8 +104,7 @@ class Sync:
     def _unheard(self, owner: Address) -> list[int]:
         """Of which of its partitions `owner` has not heard all that is here."""
         if owner in self._pairs.out_of_step():
-            mine = self._views.ring.partitions_of(self._config.address)
-            return sorted(self._store.occupied.intersection(mine))
+            return sorted(self._store.occupied & self._views.ring.partitions_of(self._config.address))
         return next((partitions for owners, partitions in self.misplaced().items() if owner in owners), [])
 
     def handing(self) -> tuple[Owed, ...]:
@@ -120,20 +120,20 @@ class Sync:
 
     def waiting(self) -> tuple[Owed, ...]:
         """What this node has yet to hear of, by donor; how many records it will be, only the donor knows."""
-        return tuple(Owed(donor, len(partitions), 0) for donor, partitions in self._views.donors.by_donor().items())
+        donors = self._views.donors.shares
+        return tuple(Owed(donor, share.partitions.bit_count(), 0) for donor, share in donors.items())
 
     def is_settled(self) -> bool:
         """Nothing to hand over, nobody to wait for but removed nodes that cannot be reached, and each co-owner that can
         be reached has what is here."""
         nodes = self._views.current.nodes
-        waits = any(donor in nodes or not self._transport.is_down(donor) for donor in self._views.donors.by_donor())
+        waits = any(donor in nodes or not self._transport.is_down(donor) for donor in self._views.donors.shares)
         behind = any(not self._transport.is_down(peer) for peer in self._pairs.out_of_step())
         return not self.misplaced() and not waits and not behind
 
     def check(self) -> None:
         """Raises AssertionError unless what is to be handed over is what is held and not owned."""
-        me, ring = self._config.address, self._views.ring
-        foreign = {partition for partition in self._store.occupied if me not in ring.owners(partition)}
+        foreign = self._store.occupied - self._views.ring.partitions_of(self._config.address)
         assert foreign == set().union(*self.misplaced().values()), "what is misplaced is not what is not owned"
 
     # The side that holds
@@ -151,12 +151,10 @@ class Sync:
                 for peer in self._pairs.to_compare():
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
-                await asyncio.gather(*map(self._claim, self._views.donors.by_donor()))
-                try:
-                    async with asyncio.timeout(self._config.handoff_retry_s):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+                await asyncio.gather(*map(self._claim, self._views.donors.shares))
+                retry = asyncio.get_running_loop().call_later(self._config.handoff_retry_s, self._wake.set)
+                await self._wake.wait()
+                retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
         """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""
@@ -205,19 +203,20 @@ class Sync:
 
     async def announced(self, donor: Address, stamp: Stamp, holding: Holding) -> Answer:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold."""
-        donors = self._views.donors
+        donors, me = self._views.donors, self._config.address
         try:
-            held = set(unpack(holding.partitions))
+            held = bits_of(unpack(holding.partitions))
         except ValueError:
             return self._malformed(donor)
-        if not self._owns(held):
+        if held & ~self._views.ring.bits_of(me):
             return self._malformed(donor)
         # A co-owner names all that it holds until the end of a comparison; of what it is a donor, the view has said.
-        new = set() if donor in self._views.ring.co_owners(self._config.address) else held
-        put = [Row(partition, donor, Kind.ALONE) for partition in sorted(new) if donor not in donors.of(partition)]
-        gone = [partition for partition in donors.by_donor().get(donor, ()) if partition not in held]
-        change = donors.finish(donor, gone, put)
-        if not (change.put or change.remove):
+        known = donors.shares.get(donor, NOTHING).partitions
+        new = 0 if donor in self._views.ring.co_owners(me) else held & ~known
+        change = donors.finish(donor, ~held)
+        if new:
+            change = change._replace(put={donor: Share(alone=new)})
+        if change == NO_CHANGE:
             return Taken()
         try:
             await self._change(stamp, self._store.change_donors(stamp, change), change)
@@ -229,7 +228,7 @@ class Sync:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
         try:
             records = [(partition_of(key), key, decode_record(record)) for key, record in push.records]
-            finished = unpack(push.finished)
+            finished = bits_of(unpack(push.finished))
         except ValueError:
             return self._malformed(sender)
         if not self._owns({partition for partition, *_ in records}):

@@ -28,13 +28,14 @@ from gossip.view import Address, BadView, Stamp, View, decode_view
 from node.batch import Batch
 from node.clock import Time
 from node.config import Config
-from node.donors import Change, Donors, rows_under
+from node.donors import Change, Donors, shares_under
 from node.errors import PeerLost, PeerRefused, StorageFault
 from node.store import Store
 from node.transport import Transport
 from node.wire import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
 from ring.placement import Placement, first_placement
 from ring.ring import Ring
+from ring.sets import ALL
 
 log = logging.getLogger(__name__)
 
@@ -174,14 +175,13 @@ class Views:
                 return None
             if view.epoch < promisee.epoch:
                 return Busy(*promisee)
-            rows = rows_under(view, ring, self.current, self.ring, self.donors, self._config.address)
-            gone = [(partition, donor) for partition, donor, _ in self.donors.rows()]
+            shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
+            change = Change(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
 
             def job(batch: Batch) -> None:
                 batch.enter(view)
                 batch.set("promise", msgspec.msgpack.encode(NOBODY))
-                batch.change_donors(Change(remove=gone))
-                batch.change_donors(Change(put=rows))
+                batch.change_donors(change)
 
             await self._store.submit(job)
             if view.epoch == 0:
@@ -189,7 +189,7 @@ class Views:
             self._promisee = NOBODY
             self.is_behind = False
             self.current, self.ring = view, ring
-            self.donors = Donors(rows)
+            self.donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.stamp, len(view.nodes), len(view.shards))
         for listener in self.listeners:
             listener()

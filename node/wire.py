@@ -278,6 +278,10 @@ class Replicate(_Message, frozen=True, tag=42):
     told: tuple[Address, ...] = ()
 
 
+class NoRoom(_Message, frozen=True, tag=43):
+    """Answers Replicate: the disk has refused it."""
+
+
 Request: TypeAlias = (
     Read
     | Write
@@ -317,4 +321,5 @@ Answer: TypeAlias = (
     | Differing
     | Wanted
     | Beaten
+    | NoRoom
 )

@@ -1,7 +1,7 @@
 """What a newer view moves: the partitions whose owners change, from whom to whom.
 
 Owns the comparison of two rings; what is done about it, and when it is over, is the node's business. Imports
-nothing of ours but `placement` and `ring`.
+nothing of ours but `placement`, `ring` and `sets`.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ring.placement import Shard
 from ring.ring import Ring
+from ring.sets import first_in, partitions_in
 
 
 class Move(NamedTuple):
@@ -23,12 +24,16 @@ class Move(NamedTuple):
     targets: Shard
 
 
-def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], list[int]]:
-    """All partitions, ascending, by their owners before and after: few pairs, where there are many partitions."""
-    by_shards: dict[tuple[int, int], list[int]] = {}
-    for partition, pair in enumerate(zip(old.table, new.table, strict=True)):
-        by_shards.setdefault(pair, []).append(partition)
-    return {(old.shards[source], new.shards[target]): partitions for (source, target), partitions in by_shards.items()}
+def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], int]:
+    """The sets of partitions, by their owners before and after: few pairs, where there are many partitions."""
+    found: dict[tuple[Shard, Shard], int] = {}
+    for source, held in zip(old.shards, old.bits, strict=True):
+        left = held
+        while left:
+            target = new.table[first_in(left)]
+            found[source, new.shards[target]] = left & new.bits[target]
+            left &= ~new.bits[target]
+    return found
 
 
 def moves(old: Ring, new: Ring) -> Iterator[Move]:
@@ -37,6 +42,6 @@ def moves(old: Ring, new: Ring) -> Iterator[Move]:
         Move(partition, before, tuple(owner for owner in after if owner not in before))
         for (before, after), partitions in regions(old, new).items()
         if set(before) != set(after)
-        for partition in partitions
+        for partition in partitions_in(partitions)
     )
     return iter(sorted(moving))

@@ -1,8 +1,9 @@
 """Who owns a partition: a placement, checked once and laid out for look-ups.
 
-Every replica of a shard owns its partitions: each holds all of their keys. Imports nothing of ours but `hashing` and
-`placement`. Immutable: a new view is a new Ring, so that no request sees half of each. What follows from a table alone
-is worked out once for all rings with that table: whoever proposes, judges or adopts a view makes a ring of it.
+Every replica of a shard owns its partitions: each holds all of their keys. Imports nothing of ours but `hashing`,
+`placement` and `sets`. Immutable: a new view is a new Ring, so that no request sees half of each. What follows from a
+table alone is worked out once for all rings with that table: whoever proposes, judges or adopts a view makes a ring of
+it.
 """
 
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from ring.hashing import PARTITIONS, unpack
 from ring.placement import Address, Placement, Shard
+from ring.sets import bits_of
 
 TABLES_KEPT = 8
 """Tables laid out that are remembered: the present one, and those of a change under way."""
@@ -18,14 +20,15 @@ TABLES_KEPT = 8
 class Ring:
     """The look-ups of one view. Raises ValueError for a placement that leaves a partition without an owner.
 
-    `shards` lists the replicas of each shard, `table` the index of the shard of each partition.
+    `shards` lists the replicas of each shard, `table` the index of the shard of each partition, `bits` the partitions
+    of each shard as a set, see `sets`.
     """
 
-    __slots__ = ("_partitions", "_shard_of", "shards", "table")
+    __slots__ = ("_partitions", "_shard_of", "bits", "shards", "table")
 
     def __init__(self, placement: Placement) -> None:
         self.shards = placement.shards
-        self.table, self._partitions = _lay_out(placement.table, len(placement.shards))
+        self.table, self._partitions, self.bits = _lay_out(placement.table, len(placement.shards))
         if not all(self.shards):
             raise ValueError("a shard has no replicas")
         self._shard_of = {address: shard for shard, nodes in enumerate(self.shards) for address in nodes}
@@ -49,17 +52,24 @@ class Ring:
         """The index of the node's shard; None outside the view."""
         return self._shard_of.get(address)
 
-    def partitions_of(self, address: Address) -> tuple[int, ...]:
-        """The partitions that the node owns, ascending; none outside the view."""
+    def partitions_of(self, address: Address) -> frozenset[int]:
+        """The partitions that the node owns; none outside the view."""
         shard = self._shard_of.get(address)
-        return () if shard is None else self._partitions[shard]
+        return frozenset() if shard is None else self._partitions[shard]
+
+    def bits_of(self, address: Address) -> int:
+        """The same, see `sets`."""
+        shard = self._shard_of.get(address)
+        return 0 if shard is None else self.bits[shard]
 
 
 class _Layout(NamedTuple):
     table: tuple[int, ...]
     """For each partition the index of its shard."""
-    partitions: tuple[tuple[int, ...], ...]
-    """For each shard its partitions, ascending."""
+    partitions: tuple[frozenset[int], ...]
+    """For each shard its partitions."""
+    bits: tuple[int, ...]
+    """The same, see `sets`."""
 
 
 @lru_cache(TABLES_KEPT)
@@ -73,4 +83,4 @@ def _lay_out(packed: bytes, shards: int) -> _Layout:
     partitions: list[list[int]] = [[] for _ in range(shards)]
     for partition, shard in enumerate(table):
         partitions[shard].append(partition)
-    return _Layout(table, tuple(map(tuple, partitions)))
+    return _Layout(table, tuple(map(frozenset, partitions)), tuple(map(bits_of, partitions)))

@@ -84,6 +84,27 @@ class Client:
         return ring["epoch"], ring["digest"], frozenset(node for shard in ring["shards"] for node in shard["replicas"])
 
 
+class Session:
+    """A client that passes its context on."""
+
+    def __init__(self, http: Client) -> None:
+        self._http = http
+        self.context: Any = {}
+
+    async def ask(self, node: Address, method: str, key: str, **fields: Any) -> Reply:
+        body = json.dumps(fields | {"causal-context": self.context}).encode()
+        reply = await self._http.ask(node, method, f"/kvs/keys/{key}", body)
+        if reply.status != 503:
+            self.context = reply.json["causal-context"]
+        return reply
+
+    async def put(self, node: Address, key: str, value: object) -> Reply:
+        return await self.ask(node, "PUT", key, value=value)
+
+    async def get(self, node: Address, key: str) -> Reply:
+        return await self.ask(node, "GET", key)
+
+
 @asynccontextmanager
 async def client() -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.cluster import Client, Cluster, Processes, client
+
+# How long an example takes says more of what else the machine does; what hangs is ended all the same.
+hypothesis.settings.register_profile("kvs", deadline=None)
+hypothesis.settings.load_profile("kvs")
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ class Containers:
     def __init__(self, http: Client) -> None:
         self._http = http
         self._started: dict[str, Spot] = {}
+        self._last_words: list[str] = []
+        """Of containers that were removed."""
 
     async def open(self) -> None:
         await docker("network", "create", f"--subnet={SUBNET}", "--label", LABEL, NETWORK)
@@ -121,10 +123,11 @@ class Containers:
 
         async def equal() -> bool:
             digests: dict[str, set[str]] = {}
-            for spot in spots:
-                status = (await self._http.ask(spot.published, "GET", "/kvs/status")).json
-                shard = next(node["shard-id"] for node in status["nodes"] if node["address"] == spot.address)
-                digests.setdefault(shard, set()).add(status["data-digest"])
+            replies = await at_once([self._http.ask(spot.published, "GET", "/kvs/status") for spot in spots])
+            for spot, reply in zip(spots, replies, strict=True):
+                nodes = reply.json["nodes"]
+                shard = next(node["shard-id"] for node in nodes if node["address"] == spot.address)
+                digests.setdefault(shard, set()).add(reply.json["data-digest"])
             return all(len(of_shard) == 1 for of_shard in digests.values())
 
         await eventually(equal, "the copies of each shard being alike")
@@ -142,15 +145,18 @@ class Containers:
     async def remove(self, *spots: Spot) -> None:
         """Containers only: named volumes stay, as with a user's `docker rm`."""
         for spot in spots:
+            self._last_words.append(await self._log(spot.name, 100))
             del self._started[spot.name]
         await docker("rm", "--force", "--volumes", *(spot.name for spot in spots))
 
-    async def close(self) -> None:
-        """Removes everything. The logs are printed, so that pytest shows them where a test failed."""
-        for name in self._started:
-            done = await run("docker", "logs", "--tail", "100", name)
-            print(f"--- {name}", done.out, *done.errors, sep="\n")
-        await clear_away()
+    async def tell(self, lines: int) -> None:
+        """Print the end of each log, those of removed containers first."""
+        logs = [await self._log(name, lines) for name in self._started]
+        print(*self._last_words, *logs, sep="\n")
+
+    async def _log(self, name: str, lines: int) -> str:
+        done = await run("docker", "logs", "--tail", str(lines), name)
+        return "\n".join([f"--- {name}", done.out, *done.errors])
 
 
 async def clear_away() -> None:
@@ -164,6 +170,16 @@ async def clear_away() -> None:
         names = await docker(kind, "ls", *listing, "--quiet", "--filter", ours)
         if names:
             await docker(kind, "rm", *removing, *names.split())
+
+
+async def unusable() -> str | None:
+    """Why docker is of no use to us, if it is not. What was left over from an earlier run is gone then."""
+    if (await run("docker", "image", "inspect", IMAGE)).status != 0:
+        return f"no docker daemon answers, or it has no image {IMAGE}: `make image`"
+    await clear_away()
+    if others := await taken():
+        return f"docker has {', '.join(others)} already, and not from these tests: remove them first"
+    return None
 
 
 async def taken() -> list[str]:

@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from tests.cluster import Client
-from tests.docker.clients import Clients
-from tests.docker.containers import NETWORK, SPOTS, Containers, Spot, docker
+from tests.docker.chaos import KINDS, one_after_the_other
+from tests.docker.containers import SPOTS, Containers, Spot
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
-Harm = Callable[[Containers, Clients, Spot], Awaitable[None]]
-REST = 400
-"""Operations from the return of one node to the harm of the next."""
 
-
-async def kill(containers: Containers, clients: Clients, spot: Spot) -> None:
-    await docker("kill", spot.name)
-    await clients.goes_on(600)  # Three seconds.
-    await docker("start", spot.name)
-
-
-def pause(seconds: float) -> Harm:
-    async def harm(containers: Containers, clients: Clients, spot: Spot) -> None:
-        await docker("pause", spot.name)
-        await asyncio.sleep(seconds)
-        await docker("unpause", spot.name)
-
-    return harm
-
-
-async def cut(containers: Containers, clients: Clients, spot: Spot) -> None:
-    clients.checks_reads = False
-    await docker("network", "disconnect", NETWORK, spot.name)
-    await clients.goes_on(400)
-    await docker("network", "connect", "--ip", spot.ip, NETWORK, spot.name)
-    await containers.alike(*SPOTS)
-    clients.checks_reads = True
-
-
-async def empty(containers: Containers, clients: Clients, spot: Spot) -> None:
-    await containers.remove(spot)
-    await clients.goes_on(200)
-    await containers.start(spot, view=SPOTS, repl_factor=2)
-    await containers.alike(*SPOTS)
-
-
-@pytest.mark.parametrize(
-    "harms",
-    [[kill], [pause(0.3), pause(0.6), pause(1.2), pause(5.0)], [cut], [empty]],
-    ids=["killed", "paused", "cut off", "emptied"],
-)
-async def test_replication_one_node_after_the_other(containers: Containers, http: Client, harms: list[Harm]) -> None:
-    await containers.start(*SPOTS, view=SPOTS, repl_factor=2)
-    await containers.serving(*SPOTS)
-    clients = Clients(http, SPOTS)
-    async with clients.running():
-        await clients.goes_on(REST)
-        for place, spot in enumerate(SPOTS):
-            await harms[place % len(harms)](containers, clients, spot)
-            await containers.listening(spot)
-            await clients.goes_on(REST)
-    assert clients.failures == []
-    await containers.alike(*SPOTS)
-    await clients.check_all()
+@pytest.mark.parametrize("kind", KINDS)
+async def test_replication_one_node_after_the_other(containers: Containers, http: Client, kind: str) -> None:
+    """For longer, and with figures: `make chaos`."""
+    outcome = await one_after_the_other(containers, http, kind, SPOTS, copies=2)
+    assert outcome.clients.failures == []
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from tests.cluster import Client, Reply, eventually
-from tests.docker.containers import NETWORK, NODE1, NODE2, PAIR, Containers, Spot, docker
+from gossip.view import Address
+from tests.cluster import Client, Reply, Session, eventually
+from tests.docker.containers import NETWORK, NODE1, NODE2, PAIR, Containers, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(90)]
 
@@ -16,30 +17,36 @@ ANSWER_S = 2.0
 """The contract's bound on every data request."""
 
 
-async def ask(http: Client, via: Spot, method: str, key: str, body: bytes | None = None) -> Reply:
-    began = time.monotonic()
-    reply = await http.ask(via.published, method, f"/kvs/keys/{key}", body)
-    assert time.monotonic() - began < ANSWER_S
-    return reply
+class Punctual(Client):
+    """A client to whom a late answer is none."""
+
+    def __init__(self, http: Client) -> None:
+        self._http = http
+
+    async def ask(self, node: Address, method: str, path: str, body: bytes | None = None) -> Reply:
+        began = time.monotonic()
+        reply = await self._http.ask(node, method, path, body)
+        assert time.monotonic() - began < ANSWER_S
+        return reply
 
 
 async def test_split_both_sides_take_writes_and_agree_after_the_heal(containers: Containers, http: Client) -> None:
     await containers.start_on_two_networks(*PAIR, view=PAIR, repl_factor=2)
     await containers.serving(*PAIR)
     await docker("network", "disconnect", NETWORK, NODE2.name)
-    replies = await asyncio.gather(
-        ask(http, NODE1, "PUT", "contested", b'{"value":1}'), ask(http, NODE2, "PUT", "contested", b'{"value":2}')
-    )
+    punctual = Punctual(http)
+    sides = tuple(zip(PAIR, (1, 2), strict=True))
+    replies = await asyncio.gather(*(punctual.put(spot.published, "contested", value) for spot, value in sides))
     assert [reply.status for reply in replies] == [201, 201]
-    assert [await http.key_count(spot.published) for spot in PAIR] == [1, 1]
-    for spot, value in ((NODE1, 1), (NODE2, 2)):
-        assert (await ask(http, spot, "GET", "contested")).json["value"] == value
-        assert (await ask(http, spot, "PUT", f"of {value}".replace(" ", "%20"), b'{"value":0}')).status == 201
-        assert (await ask(http, spot, "GET", "nothing")).status == 404
+    assert [await punctual.key_count(spot.published) for spot in PAIR] == [1, 1]
+    for spot, value in sides:
+        assert (await punctual.get(spot.published, "contested")).json["value"] == value
+        assert (await punctual.put(spot.published, f"of%20{value}", 0)).status == 201
+        assert (await punctual.get(spot.published, "nothing")).status == 404
 
     await docker("network", "connect", "--ip", NODE2.ip, NETWORK, NODE2.name)
     await containers.alike(*PAIR)
-    values = {(await ask(http, spot, "GET", "contested")).json["value"] for spot in PAIR}
+    values = {(await punctual.get(spot.published, "contested")).json["value"] for spot in PAIR}
     assert len(values) == 1 and values < {1, 2}
     assert [await http.key_count(spot.published) for spot in PAIR] == [3, 3]
 
@@ -50,7 +57,7 @@ async def test_split_keys_deleted_on_one_side_stay_deleted(containers: Container
     await docker("network", "disconnect", NETWORK, NODE2.name)
     gone = sorted(content)[::2]
     for key in gone:
-        assert (await ask(http, NODE1, "DELETE", key)).status == 200
+        assert (await Punctual(http).ask(NODE1.published, "DELETE", f"/kvs/keys/{key}")).status == 200
 
     await docker("network", "connect", "--ip", NODE2.ip, NETWORK, NODE2.name)
     await containers.alike(*PAIR)
@@ -60,3 +67,47 @@ async def test_split_keys_deleted_on_one_side_stay_deleted(containers: Container
         return statuses == {key: 404 if key in gone else 200 for key in content}
 
     await eventually(read, "the deletions being everywhere")
+
+
+async def test_split_nobody_reads_the_question_as_it_was_before_the_answer(
+    containers: Containers, http: Client
+) -> None:
+    """A context carries across the cut what its holder has seen; who has none is shown what there is."""
+    await containers.start_on_two_networks(*PAIR, view=PAIR, repl_factor=2)
+    await containers.serving(*PAIR)
+    one, two = (spot.published for spot in PAIR)
+    punctual = Punctual(http)
+    asker, answerer, reader, stranger = (Session(punctual) for _ in range(4))
+    assert (await asker.put(one, "a", "before")).status == 201
+    assert (await asker.put(two, "c", "aside")).status == 201
+    await docker("network", "disconnect", NETWORK, NODE2.name)
+
+    assert (await asker.put(one, "a", "question")).status == 200
+    assert (await answerer.get(one, "a")).json["value"] == "question"
+    assert (await answerer.put(two, "b", "answer")).status == 201
+    assert (await reader.get(two, "b")).json["value"] == "answer"
+    for method in ("GET", "DELETE"):
+        refused = await reader.ask(two, method, "a")
+        assert refused.status == 400
+        assert refused.json == {
+            "error": "Unable to satisfy request",
+            "message": f"Error in {method}",
+            "causal-context": reader.context,
+        }
+        assert reader.context
+    assert (await reader.get(two, "c")).json["value"] == "aside"
+    assert (await stranger.get(two, "a")).json["value"] == "before"
+    assert (await asker.put(two, "a", "question, again")).status == 200
+    assert (await reader.get(two, "a")).json["value"] == "question, again"
+
+    await docker("network", "connect", "--ip", NODE2.ip, NETWORK, NODE2.name)
+    await containers.alike(*PAIR)
+    for node in (one, two):
+        assert (await stranger.get(node, "a")).json["value"] == "question, again"
+
+    async def contexts_are_gone() -> bool:
+        for session in (asker, answerer, reader, stranger):
+            await session.get(one, "c")
+        return not (asker.context or answerer.context or reader.context or stranger.context)
+
+    await eventually(contexts_are_gone, "empty contexts")

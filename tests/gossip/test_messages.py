@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip.messages import (
+    ENTRY_BYTES_MAX,
     MESSAGE_BYTES_MAX,
     BadMessage,
     Delta,
@@ -20,7 +21,7 @@ from gossip.messages import (
     encode,
     fit,
 )
-from gossip.view import Stamp
+from gossip.view import Stamp, parse_address
 
 OWN = Record("10.10.0.4:13800", incarnation=3, version=7, store_id=2**64 - 1, settled_epoch=5, key_count=1000)
 OTHER = Record("[::1]:80", incarnation=1, version=0, store_id=0, settled_epoch=0, key_count=0)
@@ -121,3 +122,12 @@ def test_fit_takes_the_longest_prefix_within_the_bound(held: list[Held], bytes_m
     assert size(count) <= bytes_max
     # The length of the list itself (1 to 5 bytes) may count or not: senders leave room for it.
     assert count == len(held) or size(count + 1) > bytes_max
+
+
+@pytest.mark.parametrize("count", [1, 16, 100])
+def test_fit_needs_not_measure_few_entries(count: int) -> None:
+    label = "x" * 61
+    longest = parse_address(f"{label}.{label}.{label}.{'y' * 63}.{'z' * 3}:65535")
+    assert len(longest) == 259
+    entry = Record(longest, 2**62, *[2**64 - 1] * 5)
+    assert len(msgspec.msgpack.encode((entry,) * count)) <= count * ENTRY_BYTES_MAX

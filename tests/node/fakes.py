@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import gossip.messages
 from gossip.view import Address, Stamp, View
 from node.clock import HybridClock
 from node.disk import open_engine
+from node.donors import Kind, Share
 from node.errors import PeerLost, PeerRefused
 from node.store import Store
 from node.transport import Answering, Handler
 from node.wire import Answer, Request
 from ring.placement import Placement, next_placement
+from ring.sets import partitions_in
 
 MIB = 1024 * 1024
+
+
+class Row(NamedTuple):
+    """What a list of donors says, one partition at a time."""
+
+    partition: int
+    donor: Address
+    kind: Kind
+
+
+def shares_of(*rows: Row) -> dict[Address, Share]:
+    shares: dict[Address, Share] = {}
+    for partition, donor, kind in rows:
+        row = Share(*(1 << partition if kind is kind_ else 0 for kind_ in Kind))
+        shares[donor] = shares.get(donor, Share()).joined(row)
+    return shares
+
+
+def rows_of(shares: Mapping[Address, Share]) -> list[Row]:
+    """The reverse, in order."""
+    return sorted(
+        Row(partition, donor, kind)
+        for donor, share in shares.items()
+        for kind, held in zip(Kind, share, strict=True)
+        for partition in partitions_in(held)
+    )
 
 
 class HandTime:

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec
 from gossip.view import Address
 from node.clock import HybridClock, Memory
 from node.config import Config
-from node.donors import Change, Kind, Row
+from node.donors import Change, Kind
 from node.identity import Identity
 from node.owner import Owner
 from node.pairs import Pairs
@@ -27,9 +27,9 @@ from node.streams import Streams
 from node.sync import Sync
 from node.transfer import Transfers
 from node.views import Views
-from node.wire import Answer, Beat, Beaten, Fetch, Fetched, Replicate, Request, Taken, Unable
+from node.wire import Answer, Beat, Beaten, Fetch, Fetched, NoRoom, Replicate, Request, Taken, Unable
 from ring.hashing import partition_of
-from tests.node.fakes import HandTime, ScriptedPeers
+from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import VirtualLoop
 
@@ -155,11 +155,12 @@ class Parts:
         await self.store.merge(self.views.stamp, items, but=None)
 
     def wait_for(self, donor: Address, key: bytes, kind: Kind = Kind.ALONE) -> None:
-        self.views.donors.change(Change([Row(partition_of(key), donor, kind)]))
+        self.views.donors.change(Change(put=shares_of(Row(partition_of(key), donor, kind))))
 
     async def wait_durably(self, *rows: Row) -> None:
-        await self.store.change_donors(self.views.stamp, Change(rows))
-        self.views.donors.change(Change(rows))
+        change = Change(put=shares_of(*rows))
+        await self.store.change_donors(self.views.stamp, change)
+        self.views.donors.change(change)
 
     def co_owner(self, peer: Address, *held: tuple[bytes, Record]) -> CoOwner:
         """From now on, `peer` answers as one."""
@@ -198,6 +199,7 @@ class CoOwner:
         self.delay_s = 0.0
         """Of its answers to heartbeats."""
         self.confirms = True
+        self.has_room = True
         self.is_free = asyncio.Event()
         self.is_free.set()
         self.sent: list[Replicate] = []
@@ -214,6 +216,8 @@ class CoOwner:
                 self.sent.append(request)
                 await asyncio.sleep(NETWORK_S)
                 await self.is_free.wait()
+                if not self.has_room:
+                    return NoRoom()
                 if not self.confirms:
                     return Unable()
                 self.held |= {key: decode_record(encoded) for key, encoded in records}

@@ -123,6 +123,7 @@ async def test_admin_view_change_answers_with_the_counts_of_those_that_live(clus
     first, second = cluster.nodes[nodes[0]].views.current.shards[0]
     await put_words(Pair(http, cluster, nodes), 10)
     assert (await http.change_view(second, [first, second], repl_factor=2)).status == 200
+    await heard_by_co_owners(cluster)
     await cluster.stop(first)
     await put_words(Pair(http, cluster, [second, second]), 20)
     reply = await http.change_view(second, [first, second], repl_factor=2)

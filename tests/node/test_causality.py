@@ -3,7 +3,6 @@ well."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from gossip.view import Address
 from node.errors import PeerRefused
 from node.transport import Transport
 from ring.hashing import partition_of
-from tests.cluster import Client, Cluster, Reply, eventually, fresh_addresses
+from tests.cluster import Client, Cluster, Session, eventually, fresh_addresses
 
 UNABLE = {"error": "Unable to satisfy request", "message": "Error in GET"}
 
@@ -58,27 +57,6 @@ class Net:
     def heal(self) -> None:
         for cutting in self.cuts.values():
             cutting.unreachable = set()
-
-
-class Session:
-    """A client that passes its context on."""
-
-    def __init__(self, http: Client) -> None:
-        self._http = http
-        self.context: Any = {}
-
-    async def ask(self, node: Address, method: str, key: str, **fields: Any) -> Reply:
-        body = json.dumps(fields | {"causal-context": self.context}).encode()
-        reply = await self._http.ask(node, method, f"/kvs/keys/{key}", body)
-        if reply.status != 503:
-            self.context = reply.json["causal-context"]
-        return reply
-
-    async def put(self, node: Address, key: str, value: object) -> Reply:
-        return await self.ask(node, "PUT", key, value=value)
-
-    async def get(self, node: Address, key: str) -> Reply:
-        return await self.ask(node, "GET", key)
 
 
 async def in_step(cluster: Cluster) -> None:

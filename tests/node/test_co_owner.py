@@ -225,3 +225,33 @@ async def test_owner_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
     parts.disk.full = True
     assert await write(parts, b"k") == Unable()
     assert await read(parts, b"k") == Value(b"1")
+
+
+@on_virtual_time
+async def test_write_whose_co_owner_has_no_room_is_given_up_at_once_and_later_ones_are_not_begun() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    peer.has_room = False
+    async with parts.running():
+        await asyncio.sleep(0.2)
+        began = parts.time.monotonic()
+        assert await write(parts, b"first") == MayBeStored()
+        assert await write(parts, b"second") == Unable()
+        assert parts.time.monotonic() - began < 0.1
+        assert parts.held(b"first") is not None and parts.held(b"second") is None
+        assert await read(parts, b"second") == Value(None)
+        peer.has_room = True
+        await asyncio.sleep(0.1)
+        assert await write(parts, b"third") == Wrote(False)
+    assert set(peer.held) == {b"first", b"third"}
+
+
+@on_virtual_time
+async def test_write_co_owner_without_room_that_goes_down_is_left_out() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).has_room = False
+    async with parts.running():
+        assert await write(parts, b"first") == MayBeStored()
+        del parts.peers.script[B]
+        await asyncio.sleep(1.0)
+        assert await write(parts, b"second") == Wrote(False)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import lmdb
 import pytest
 
-from node.batch import Batch, Engine
+from node.batch import Batch, Engine, Transaction
 from node.data_dir import DataDir
 from node.disk import LmdbEngine, open_engine
 from node.errors import BadDataDir, StorageFault
@@ -296,6 +296,30 @@ async def test_engine_batch_that_cannot_be_finished_fails_and_the_next_one_goes_
             await engine.submit(put(b"k", b"v"))
         bad = False
         await engine.submit(put(b"k", b"v"))
+
+
+async def test_engine_queue_is_halved_with_those_just_committed(tmp_path: Path) -> None:
+    """So that the disk works for some while the loop works for the others."""
+    sizes: list[int] = []
+    late: list[asyncio.Future[None]] = []
+
+    class CountingBatch(PlainBatch):
+        def __init__(self, transaction: Transaction) -> None:
+            super().__init__(transaction)
+            sizes.append(0)
+
+    def count(batch: Batch) -> None:
+        sizes[-1] += 1
+
+    def bring_more(batch: Batch) -> None:
+        count(batch)
+        late.extend(asyncio.ensure_future(engine.submit(count)) for _ in range(8))
+
+    factory = open_engine(tmp_path, asyncio.get_running_loop(), MAP_BYTES, clock=lambda: 0.0)
+    with closing(factory(CountingBatch, lambda _batch: None)) as engine:
+        await asyncio.gather(engine.submit(count), engine.submit(bring_more))
+        await asyncio.gather(*late)
+    assert sizes == [2, 5, 3]
 
 
 # The end

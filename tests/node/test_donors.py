@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.view import Address, View
-from node.donors import NONE, Change, Donors, Kind, Row, rows_under
+from node.donors import NO_CHANGE, NONE, Change, Donors, Kind, Share, decode_share, shares_under
 from node.views import ring_of
 from ring.hashing import PARTITIONS, pack
-from tests.node.fakes import successor
+from ring.sets import ALL, bits_of
+from tests.node.fakes import Row, rows_of, shares_of, successor
 from tests.node.test_views import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
@@ -26,31 +29,31 @@ def naming(view: View, *donors: tuple[Address, bool, Iterable[int]]) -> View:
 
 
 def under(new: View, old: View = OLD, donors: Sequence[Row] = (), me: Address = A) -> list[Row]:
-    return rows_under(new, ring_of(new), old, ring_of(old), Donors(donors), me)
+    return rows_of(shares_under(new, ring_of(new), old, ring_of(old), Donors(shares_of(*donors)), me))
 
 
 # What comes with a view
 
 
-def test_rows_under_only_the_named_donors_of_owned_partitions() -> None:
+def test_shares_under_only_the_named_donors_of_owned_partitions() -> None:
     new = successor(OLD, A)
-    lost = ring_of(OLD).partitions_of(B)
+    lost = sorted(ring_of(OLD).partitions_of(B))
     assert under(naming(new, (B, False, lost))) == [Row(partition, B, COPY) for partition in lost]
     assert under(naming(successor(OLD, A, B), (B, False, lost))) == []
 
 
-def test_rows_under_named_as_having_what_nobody_else_has_alone() -> None:
+def test_shares_under_named_as_having_what_nobody_else_has_alone() -> None:
     new = successor(OLD, A)
-    lost = ring_of(OLD).partitions_of(B)
+    lost = sorted(ring_of(OLD).partitions_of(B))
     assert under(naming(new, (B, False, lost), (B, True, lost[1:]))) == [
         Row(partition, B, COPY if partition == lost[0] else ALONE) for partition in lost
     ]
 
 
-def test_rows_under_what_was_owned_before_covered() -> None:
+def test_shares_under_what_was_owned_before_covered() -> None:
     """It has all that its former co-owner acknowledged, and asks it all the same: it may still be at work."""
     new = successor(SHARD, A, C)
-    mine = ring_of(new).partitions_of(A)
+    mine = sorted(ring_of(new).partitions_of(A))
     before = set(ring_of(SHARD).partitions_of(A))
     assert before & set(mine) and set(mine) - before
     found = under(naming(new, (B, False, mine), (D, False, mine)), SHARD)
@@ -59,13 +62,13 @@ def test_rows_under_what_was_owned_before_covered() -> None:
     ]
 
 
-def test_rows_under_owned_before_but_alone_is_not_covered() -> None:
+def test_shares_under_owned_before_but_alone_is_not_covered() -> None:
     new = successor(SHARD, A, C)
-    mine = ring_of(SHARD).partitions_of(A)[:3]
+    mine = sorted(ring_of(SHARD).partitions_of(A))[:3]
     assert under(naming(new, (B, True, mine)), SHARD) == [Row(partition, B, ALONE) for partition in mine]
 
 
-def test_rows_under_never_names_the_node_itself() -> None:
+def test_shares_under_never_names_the_node_itself() -> None:
     new = successor(OLD, A)
     assert under(naming(new, (A, False, range(PARTITIONS)), (A, True, range(PARTITIONS)))) == []
 
@@ -73,16 +76,16 @@ def test_rows_under_never_names_the_node_itself() -> None:
 # What is kept of those before
 
 
-def test_rows_under_keeps_whom_it_still_waited_for() -> None:
+def test_shares_under_keeps_whom_it_still_waited_for() -> None:
     new = successor(OLD, A, C)
-    first, second, third = ring_of(new).partitions_of(A)[:3]
+    first, second, third = sorted(ring_of(new).partitions_of(A))[:3]
     kept = [Row(first, C, ALONE), Row(second, C, COPY), Row(third, C, COVERED)]
     assert under(new, donors=kept) == kept
 
 
-def test_rows_under_kept_and_named_the_strictest_kind_holds() -> None:
+def test_shares_under_kept_and_named_the_strictest_kind_holds() -> None:
     new = successor(OLD, A, C)
-    mine = ring_of(new).partitions_of(A)[:3]
+    mine = sorted(ring_of(new).partitions_of(A))[:3]
     waited = [Row(partition, C, kind) for partition, kind in zip(mine, Kind, strict=True)]
     assert under(naming(new, (C, False, mine)), donors=waited) == [
         Row(mine[0], C, ALONE),
@@ -92,27 +95,27 @@ def test_rows_under_kept_and_named_the_strictest_kind_holds() -> None:
     assert under(naming(new, (C, True, mine)), donors=waited) == [Row(partition, C, ALONE) for partition in mine]
 
 
-def test_rows_under_passes_over_a_donor_that_left_and_is_not_named() -> None:
+def test_shares_under_passes_over_a_donor_that_left_and_is_not_named() -> None:
     new = successor(OLD, A, C)
-    mine = ring_of(new).partitions_of(A)[0]
+    mine = min(ring_of(new).partitions_of(A))
     assert under(new, donors=[Row(mine, B, ALONE)]) == []
     assert under(naming(new, (B, True, [mine])), donors=[Row(mine, B, COPY)]) == [Row(mine, B, ALONE)]
 
 
-def test_rows_under_forgets_partitions_that_it_lost() -> None:
+def test_shares_under_forgets_partitions_that_it_lost() -> None:
     new = successor(OLD, A, C)
     lost = set(ring_of(OLD).partitions_of(A)) - set(ring_of(new).partitions_of(A))
     assert under(new, donors=[Row(partition, C, ALONE) for partition in lost]) == []
 
 
-def test_rows_under_view_built_on_an_unknown_one_everybody_is_a_donor_alone() -> None:
+def test_shares_under_view_built_on_an_unknown_one_everybody_is_a_donor_alone() -> None:
     rival = successor(OLD, B, C)
     new = naming(successor(rival, A, C), (D, False, [0]))
-    mine = ring_of(new).partitions_of(A)
+    mine = sorted(ring_of(new).partitions_of(A))
     assert under(new) == [Row(partition, donor, ALONE) for partition in mine for donor in (B, C, D)]
 
 
-def test_rows_under_alone_in_the_world_nobody_is_a_donor() -> None:
+def test_shares_under_alone_in_the_world_nobody_is_a_donor() -> None:
     alone = environment(A)
     assert under(successor(successor(alone, A), A), old=alone) == []
 
@@ -120,55 +123,96 @@ def test_rows_under_alone_in_the_world_nobody_is_a_donor() -> None:
 # The list
 
 
+def listing(*rows: Row) -> Donors:
+    return Donors(shares_of(*rows))
+
+
 def test_donors_a_partition_ends_with_its_last_donor() -> None:
-    donors = Donors([Row(1, A, ALONE), Row(1, B, COPY), Row(2, B, COVERED)])
-    donors.change(Change(remove=[(1, A), (1, A)]))
+    donors = listing(Row(1, A, ALONE), Row(1, B, COPY), Row(2, B, COVERED))
+    donors.change(Change({A: 1 << 1}))
+    donors.change(Change({A: 1 << 1}))
     assert [donors.of(partition) for partition in (1, 2, 3)] == [{B: COPY}, {B: COVERED}, NONE]
-    donors.change(Change(remove=[(1, B)]))
-    assert donors.by_donor() == {B: [2]}
-    assert sorted(donors.rows()) == [(2, B, COVERED)]
+    donors.change(Change({B: 1 << 1}))
+    assert rows_of(donors.shares) == [Row(2, B, COVERED)]
+    donors.change(Change({B: ALL}))
+    assert donors.shares == {} and donors.of(2) is NONE
 
 
-def test_donors_by_donor_follows_each_change() -> None:
-    donors = Donors([Row(1, A, ALONE)])
-    assert donors.by_donor() == {A: [1]}
-    donors.change(Change([Row(PARTITIONS - 1, B, ALONE)], remove=[(1, A)]))
-    assert donors.by_donor() == {B: [PARTITIONS - 1]}
+def test_donors_of_follows_each_change() -> None:
+    donors, last = listing(Row(1, A, ALONE)), PARTITIONS - 1
+    assert (donors.of(1), donors.of(last)) == ({A: ALONE}, {})
+    donors.change(Change({A: 1 << 1}, put=shares_of(Row(last, B, ALONE))))
+    assert (donors.of(1), donors.of(last)) == ({}, {B: ALONE})
+
+
+def test_donors_removed_and_put_in_one_change_are_there() -> None:
+    donors = listing(Row(1, A, COPY), Row(2, A, COPY), Row(2, B, COPY))
+    donors.change(Change({A: ALL, B: ALL}, put=shares_of(Row(2, A, COVERED))))
+    assert rows_of(donors.shares) == [Row(2, A, COVERED)]
 
 
 def test_donors_put_again_takes_the_later_kind() -> None:
-    donors = Donors([Row(1, A, COVERED)])
-    donors.change(Change([Row(1, A, ALONE)]))
-    assert donors.of(1) == {A: ALONE}
+    donors = listing(Row(1, A, COVERED), Row(2, A, COPY))
+    donors.change(Change(put=shares_of(Row(1, A, ALONE))))
+    assert rows_of(donors.shares) == [Row(1, A, ALONE), Row(2, A, COPY)]
 
 
 def test_donors_finish_covers_the_other_copies_of_what_was_heard() -> None:
-    donors = Donors([Row(1, A, COPY), Row(1, B, COPY), Row(1, C, ALONE), Row(2, A, COPY), Row(2, B, COPY)])
-    donors.change(donors.finish(A, [1, 3]))
-    assert sorted(donors.rows()) == [(1, B, COVERED), (1, C, ALONE), (2, A, COPY), (2, B, COPY)]
+    donors = listing(Row(1, A, COPY), Row(1, B, COPY), Row(1, C, ALONE), Row(2, A, COPY), Row(2, B, COPY))
+    donors.change(donors.finish(A, 1 << 1 | 1 << 3))
+    assert rows_of(donors.shares) == [Row(1, B, COVERED), Row(1, C, ALONE), Row(2, A, COPY), Row(2, B, COPY)]
 
 
 def test_donors_finish_of_one_that_was_no_copy_covers_nobody() -> None:
     for kind in (ALONE, COVERED):
-        donors = Donors([Row(1, A, kind), Row(1, B, COPY)])
-        donors.change(donors.finish(A, [1]))
-        assert sorted(donors.rows()) == [(1, B, COPY)]
+        donors = listing(Row(1, A, kind), Row(1, B, COPY))
+        donors.change(donors.finish(A, 1 << 1))
+        assert rows_of(donors.shares) == [Row(1, B, COPY)]
 
 
 def test_donors_finish_covers_a_copy_only_as_far_as_it_is_still_there() -> None:
     """Both finish at the same time: each change was made while the other one was not yet on disk."""
-    donors = Donors([Row(1, A, COPY), Row(1, B, COPY)])
-    first, second = donors.finish(A, [1]), donors.finish(B, [1])
+    donors = listing(Row(1, A, COPY), Row(1, B, COPY))
+    first, second = donors.finish(A, 1 << 1), donors.finish(B, 1 << 1)
     donors.change(first)
     donors.change(second)
-    assert list(donors.rows()) == [] and donors.of(1) == NONE
+    assert donors.shares == {} and donors.of(1) == NONE
+
+
+def test_donors_cover_leaves_what_has_become_more_than_a_copy() -> None:
+    """It has announced itself anew since somebody else was heard as its copy."""
+    donors = listing(Row(1, A, COPY), Row(1, B, COPY))
+    late = donors.finish(A, 1 << 1)
+    donors.change(Change({B: 1 << 1}, put=shares_of(Row(1, B, ALONE))))
+    donors.change(late)
+    assert rows_of(donors.shares) == [Row(1, B, ALONE)]
 
 
 def test_donors_finish_of_a_stranger_changes_nothing() -> None:
-    assert Donors([Row(1, A, COPY)]).finish(B, [1, 2]) == Change((), [], [])
+    assert listing(Row(1, A, COPY)).finish(B, 1 << 1 | 1 << 2) == NO_CHANGE
 
 
-def test_donors_finish_puts_what_the_donor_holds_besides() -> None:
-    donors = Donors([Row(1, A, COPY)])
-    donors.change(donors.finish(A, [1], [Row(2, A, ALONE)]))
-    assert list(donors.rows()) == [(2, A, ALONE)]
+# One share
+
+partitions = st.sets(st.sampled_from([0, 1, 2, 8, 100, PARTITIONS - 1]))
+listings = st.dictionaries(st.sampled_from([0, 1, 2, 8, 100, PARTITIONS - 1]), st.sampled_from(Kind))
+
+
+def share(kinds: Mapping[int, Kind]) -> Share:
+    return shares_of(*(Row(partition, A, kind) for partition, kind in kinds.items())).get(A, Share())
+
+
+@given(listings, listings, partitions)
+def test_share_is_a_dict_of_kinds(one: dict[int, Kind], other: dict[int, Kind], some: set[int]) -> None:
+    bits = bits_of(some)
+    assert {p: share(one).kind_of(p) for p in one} == one
+    assert share(one).kind_of(5) is None
+    assert share(one).partitions == bits_of(one)
+    assert share(one).within(bits) == share({p: kind for p, kind in one.items() if p in some})
+    assert share(one).without(bits) == share({p: kind for p, kind in one.items() if p not in some})
+    covered = {p: COVERED if kind is COPY and p in some else kind for p, kind in one.items()}
+    assert share(one).with_cover(bits) == share(covered)
+    assert share(one).replaced(share(other)) == share(one | other)
+    strictest = {p: min(one.get(p, COVERED), other.get(p, COVERED)) for p in one | other}
+    assert share(one).joined(share(other)) == share(strictest)
+    assert decode_share(share(one).encode()) == share(one)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from node.api import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
 from node.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
+from node.lateness import Lateness
 from tests.cluster import eventually
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -100,7 +101,7 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, lambda: False, runner.server, keepalive_s)  # type: ignore[arg-type]
+    front = FastPath(api, Lateness(lambda: False, 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
     listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gossip.view import Address
 from node.config import Config
-from node.donors import Change, Kind, Row
+from node.donors import Change, Share
 from node.gate import HELLOS_MAX, Gate
 from node.views import Views
 from node.wire import Answer, Hello, Request, ViewIs
@@ -124,7 +124,7 @@ async def test_gate_large_view_asks_some_and_every_donor(tmp_path: Path) -> None
     others = [f"n{number}:1" for number in range(100)]
     async with running_gate(tmp_path, A, *others) as bench:
         await bench.views.adopt(successor(bench.views.current, A, *others), B)
-        bench.views.donors.change(Change([Row(5, C, Kind.ALONE)]))
+        bench.views.donors.change(Change(put={C: Share(alone=1 << 5)}))
         assert await open_gate(bench)
         asked = {to for to, _ in bench.peers.asked}
         assert C in asked

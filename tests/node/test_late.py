@@ -1,14 +1,17 @@
-"""What clients had sent before a node stood still is not executed after it: their connections are reset instead."""
+"""What clients have sent too long ago is not executed: their connections are reset instead."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from functools import partial
 
 import pytest
 
 from gossip.view import host_of, port_of
 from node.errors import Unavailable
+from node.lateness import Lateness
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
 
@@ -84,3 +87,51 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
         await node.replica.write(b"late", b"1")
     reply = await eventually(partial(http.get, address, "late"))
     assert reply.status == 404
+
+
+WAITS_S = 0.2
+
+
+def kept_from_running(seconds: float) -> None:
+    """Nothing of this process runs meanwhile; the kernel does."""
+    time.sleep(seconds)
+
+
+class Door(asyncio.Protocol):
+    """Notes whether what a client has sent is late."""
+
+    def __init__(self, lateness: Lateness) -> None:
+        self.lateness = lateness
+        self.found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.found.set_result(self.lateness.is_late(data, self.transport))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
+@pytest.mark.parametrize(
+    ("request_", "late_s", "late"),
+    [
+        (SHORT_WAY, 0.1, True),
+        (b"DELETE /kvs/keys/late HTTP/1.1\r\n", 0.1, True),
+        (b"GET /kvs/keys/late HTTP/1.1\r\n", 0.1, False),
+        (SHORT_WAY, 1000.0, False),
+    ],
+    ids=["put", "delete", "a read is never late", "in time"],
+)
+async def test_late_is_what_waited_for_long_to_be_read_though_nothing_stood_still(
+    request_: bytes, late_s: float, late: bool
+) -> None:
+    door = Door(Lateness(lambda: False, late_s))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: door, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(request_)
+    kept_from_running(WAITS_S)
+    async with asyncio.timeout(5):
+        assert await door.found == late
+    writer.close()
+    server.close()

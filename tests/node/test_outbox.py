@@ -258,7 +258,7 @@ class Oracle:
             self.there[key] = max(version, self.there.get(key, 0))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, max_size=40))
 @example([("write", b"a"), ("start over",), ("write", b"b"), ("send", 3), ("confirm",), ("compared",)])
 @example([("write", b"a"), ("send", 1), ("write", b"a"), ("start over",), ("compared",), ("confirm",)])

@@ -14,11 +14,12 @@ import xxhash
 from gossip.view import Stamp, View
 from node.batch import News, Stats
 from node.disk import open_engine
-from node.donors import Change, Kind, Row
+from node.donors import Change, Kind
 from node.errors import Fenced
 from node.records import Record, Version, clock_of, decode_record, make_version
 from node.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from ring.hashing import PARTITIONS
+from tests.node.fakes import Row, rows_of, shares_of
 
 ALONE = Kind.ALONE
 UNFENCED = Stamp(-1, 0)
@@ -156,16 +157,18 @@ async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
 def jobs(store: Store, fence: Stamp) -> dict[str, Callable[[], Any]]:
     return {
         "write": lambda: store.write(fence, 0, b"k", v(9), b"9"),
-        "merge": lambda: store.merge(fence, [(0, b"k", live(9))], change=Change(remove=[(0, "a:1")])),
+        "merge": lambda: store.merge(fence, [(0, b"k", live(9))], change=Change({"a:1": 1 << 0})),
         "drop": lambda: store.drop(fence, [(0, b"k", v(1))]),
-        "change_donors": lambda: store.change_donors(fence, Change([Row(1, "b:1", Kind.ALONE)], remove=[(0, "a:1")])),
+        "change_donors": lambda: store.change_donors(
+            fence, Change({"a:1": 1 << 0}, put=shares_of(Row(1, "b:1", ALONE)))
+        ),
     }
 
 
 @pytest.mark.parametrize("name", list(jobs(None, UNFENCED)))  # type: ignore[arg-type]
 async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Store, name: str) -> None:
     await store.write(UNFENCED, 0, b"k", v(1), b"1")
-    await store.change_donors(UNFENCED, Change([Row(0, "a:1", Kind.COPY)]))
+    await store.change_donors(UNFENCED, Change(put=shares_of(Row(0, "a:1", Kind.COPY))))
     entered = store.submit(lambda batch: batch.enter(VIEW))
     late = jobs(store, UNFENCED)[name]()  # queued while the view is not yet on the disk
     await entered
@@ -173,7 +176,7 @@ async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Stor
         with pytest.raises(Fenced, match="0/"):
             await attempt
     assert store.get(0, b"k") == live(1)
-    assert list(store.donors()) == [(0, "a:1", Kind.COPY)]
+    assert rows_of(store.donors()) == [(0, "a:1", Kind.COPY)]
     await jobs(store, VIEW.stamp)[name]()
 
 
@@ -184,12 +187,12 @@ async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Pa
         await store.set("id", b"me")
         await store.submit(lambda batch: batch.enter(VIEW))
         await store.write(VIEW.stamp, 3, b"k", v(1), b"1")
-        await store.change_donors(VIEW.stamp, Change(donors))
+        await store.change_donors(VIEW.stamp, Change(put=shares_of(*donors)))
         stats = store.stats(3)
     with closing(open_store(tmp_path)) as store:
         assert (store.view(), store.setting("id")) == (VIEW, b"me")
         assert store.stats(3) == stats == Stats(1, 1, xxhash.xxh3_64_intdigest(b"k" + v(1)))
-        assert list(store.donors()) == donors
+        assert rows_of(store.donors()) == donors
         assert await store.submit(lambda batch: batch.setting("id")) == b"me"
         with pytest.raises(Fenced):
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
@@ -205,15 +208,16 @@ async def test_store_floor_never_falls_and_is_remembered(tmp_path: Path) -> None
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:
-    await store.change_donors(UNFENCED, Change([Row(1, "a:1", ALONE), Row(1, "b:1", ALONE), Row(2, "a:1", ALONE)]))
-    await store.merge(UNFENCED, [], change=Change(remove=[(1, "a:1")]))
-    assert list(store.donors()) == [(1, "b:1", ALONE), (2, "a:1", ALONE)]
+    rows = Row(1, "a:1", ALONE), Row(1, "b:1", ALONE), Row(2, "a:1", ALONE)
+    await store.change_donors(UNFENCED, Change(put=shares_of(*rows)))
+    await store.merge(UNFENCED, [], change=Change({"a:1": 1 << 1}))
+    assert rows_of(store.donors()) == [(1, "b:1", ALONE), (2, "a:1", ALONE)]
 
 
 async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
-    await store.change_donors(UNFENCED, Change([Row(1, "a:1", Kind.COPY)]))
-    await store.change_donors(UNFENCED, Change(cover=[(1, "a:1"), (2, "a:1"), (1, "b:1")]))
-    assert list(store.donors()) == [(1, "a:1", Kind.COVERED)]
+    await store.change_donors(UNFENCED, Change(put=shares_of(Row(1, "a:1", Kind.COPY))))
+    await store.change_donors(UNFENCED, Change(cover={"a:1": 1 << 1 | 1 << 2, "b:1": 1 << 1}))
+    assert rows_of(store.donors()) == [(1, "a:1", Kind.COVERED)]
 
 
 # What co-owners have yet to hear

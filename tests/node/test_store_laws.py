@@ -93,7 +93,7 @@ def contents(store: Store) -> Held:
     return {(place, key): decode_record(encoded) for place in (0, 1) for key, encoded in store.scan(place, None, 10**6)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=st.lists(STEPS, max_size=15), together=st.booleans())
 def test_store_agrees_with_a_dictionary_and_a_recount(steps: list[tuple[Any, ...]], together: bool) -> None:
     """`together`: the jobs share transactions, so that each must see what the ones before it wrote."""
@@ -123,7 +123,7 @@ def test_store_agrees_with_a_dictionary_and_a_recount(steps: list[tuple[Any, ...
     on_a_store(test)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(first=ITEMS, second=ITEMS)
 def test_store_merge_is_idempotent_and_commutative(
     first: list[tuple[int, bytes, Record]], second: list[tuple[int, bytes, Record]]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.wire import Push, Replicate, Taken, Unable, ViewIs
+from node.wire import NoRoom, Push, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
@@ -95,7 +95,7 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
 async def test_replicate_on_a_full_disk_is_not_confirmed() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.disk.full = True
-    assert await parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=False)) == Unable()
+    assert await parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=False)) == NoRoom()
 
 
 # Streams

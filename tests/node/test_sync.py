@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.donors import Kind, Row
+from node.donors import Kind
 from node.errors import StorageFault
 from node.records import Record
 from node.wire import Answer, Claim, Compare, Differing, Holding, Offer, Push, Request, Taken, Unable, ViewIs, Wanted
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
-from tests.node.fakes import successor
+from tests.node.fakes import Row, rows_of, successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
@@ -50,8 +50,8 @@ async def announce(parts: Parts, donor: Address, keys: Iterable[bytes]) -> Answe
 
 def rows(parts: Parts) -> list[Row]:
     """In memory; and on disk, what is the same."""
-    found = sorted(parts.views.donors.rows())
-    assert found == sorted(parts.store.donors())
+    found = rows_of(parts.views.donors.shares)
+    assert found == rows_of(parts.store.donors())
     return found
 
 

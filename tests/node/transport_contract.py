@@ -246,6 +246,14 @@ class TransportContract:
         network.b.handler.go_on.set()
         assert await other == Value(b"other")
 
+    async def test_transport_hurried_call_that_was_never_sent_is_not_sent_later(self, network: Network) -> None:
+        network.silence(network.b)
+        with pytest.raises(PeerFault):
+            await network.a.ask(network.b, b"hurried", HURRIED_S)
+        await network.restore(network.b)
+        await network.a.ask_until_answered(network.b, b"later")
+        assert b"hurried" not in network.b.handler.keys
+
     async def test_transport_silent_peer_fails_all_calls(self, network: Network) -> None:
         await network.a.ask(network.b, b"first")
         network.silence(network.b)

@@ -53,14 +53,14 @@ def test_ring_node_outside_the_view() -> None:
     ring = Ring(first_placement("abc", None))
     assert ring.shard_of("z") is None
     assert ring.co_owners("z") == ()
-    assert ring.partitions_of("z") == ()
+    assert ring.partitions_of("z") == frozenset()
 
 
 def test_ring_shard_without_partitions() -> None:
     """More shards than partitions."""
     ring = Ring(first_placement([f"n{number:04}:1" for number in range(PARTITIONS + 1)], None))
     assert ring.shard_of("n4096:1") == PARTITIONS
-    assert ring.partitions_of("n4096:1") == ()
+    assert ring.partitions_of("n4096:1") == frozenset()
 
 
 @pytest.mark.parametrize(

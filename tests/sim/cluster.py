@@ -182,7 +182,7 @@ class Machine:
             self._stored(decode_view(encoded))
         loop = self._cluster.loop
         self.stored_at.update(dict.fromkeys(changes, loop.now))
-        loop.call_later(CHECK_AFTER_S, self._check, self.host, tuple(batch.stats), context=loop.nobody)
+        loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(batch.stats)))
 
     def _stored(self, view: View) -> None:
         assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"

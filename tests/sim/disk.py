@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
@@ -27,6 +28,15 @@ SLOW_SYNC_S = 0.3
 """The longest commit of a slow disk: behind another one, it can make its node seem silent."""
 
 
+@cache
+def _place(key: bytes) -> bytes:
+    """Where the record of a key stands. Clients have few keys, and ask an onlooker before each operation."""
+    return partition_of(key).to_bytes(2) + key
+
+
+_decode = lru_cache(256)(decode_record)
+
+
 class Disk:
     """What outlives the process. `sync_s` bounds the time of a commit."""
 
@@ -36,8 +46,7 @@ class Disk:
         self.full = False
         self.items: dict[bytes, bytes] = {}
         self._order: list[bytes] = []
-        self._unordered: list[bytes] = []
-        """Keys not in `_order` yet, in which some may have gone meanwhile."""
+        """The keys of `items`, ascending."""
 
     @property
     def ill(self) -> bool:
@@ -45,39 +54,40 @@ class Disk:
 
     def record(self, key: bytes) -> Record | None:
         """What an onlooker finds on it."""
-        encoded = self.items.get(partition_of(key).to_bytes(2) + key)
-        return None if encoded is None else decode_record(encoded)
+        encoded = self.items.get(_place(key))
+        return None if encoded is None else _decode(encoded)
 
     def records(self) -> Iterator[tuple[bytes, Record]]:
-        return ((place[2:], decode_record(data)) for place, data in self.items.items() if place < DONOR and place[2:])
+        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < DONOR and place[2:])
 
     def view(self) -> View | None:
         encoded = self.items.get(SETTING + b"view")
         return None if encoded is None else decode_view(encoded)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        if self._unordered or len(self._order) != len(self.items):
-            merged = dict.fromkeys([*self._order, *self._unordered])
-            self._order = sorted(key for key in merged if key in self.items)
-            self._unordered.clear()
         found: list[tuple[bytes, bytes]] = []
-        order = self._order
-        for index in range(bisect_left(order, start), bisect_left(order, stop)):
-            item = (order[index], self.items[order[index]])
-            bytes_max -= len(item[0]) + len(item[1])
+        order, items = self._order, self.items
+        for index in range(bisect_left(order, start), len(order)):
+            key = order[index]
+            if key >= stop:
+                break
+            value = items[key]
+            bytes_max -= len(key) + len(value)
             if bytes_max < 0 and found:
                 break
-            found.append(item)
+            found.append((key, value))
         return found
 
     def apply(self, changes: Mapping[bytes, bytes | None]) -> None:
+        order, items = self._order, self.items
         for key, value in changes.items():
             if value is None:
-                self.items.pop(key, None)
+                if items.pop(key, None) is not None:
+                    del order[bisect_left(order, key)]
             else:
-                if key not in self.items:
-                    self._unordered.append(key)
-                self.items[key] = value
+                if key not in items:
+                    insort(order, key)
+                items[key] = value
 
 
 class _Job(NamedTuple):
@@ -95,11 +105,11 @@ class _Overlay:
     """A transaction: the disk as the batch sees it."""
 
     def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+        self._items = disk.items
         self.changes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
-        return self.changes[key] if key in self.changes else self._disk.items.get(key)
+        return self.changes[key] if key in self.changes else self._items.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
         self.changes[key] = value
@@ -165,7 +175,7 @@ class SimEngine:
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         overlay = _Overlay(self._disk)
         batch = self._begin(overlay)
-        commit = _Commit(batch, overlay.changes, [(job, *_run(job, batch)) for job in jobs])
+        commit = _Commit(batch, overlay.changes, [_outcome(job, batch) for job in jobs])
         batch.finish()
         if self._disk.full:
             _resolve([(job, None, error or StorageFault("disk full")) for job, _, error in commit.outcomes])
@@ -188,11 +198,11 @@ class SimEngine:
             self._run_batch()
 
 
-def _run(job: _Job, batch: Batch) -> tuple[Any, Exception | None]:
+def _outcome(job: _Job, batch: Batch) -> tuple[_Job, Any, Exception | None]:
     try:
-        return job.run(batch), None
+        return job, job.run(batch), None
     except Exception as error:
-        return None, error
+        return job, None, error
 
 
 def _resolve(outcomes: list[tuple[_Job, Any, Exception | None]]) -> None:

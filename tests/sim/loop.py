@@ -17,6 +17,7 @@ import contextvars
 import itertools
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -84,11 +85,12 @@ class _Handle(msgspec.Struct):
 class _Task(asyncio.Task[Any]):
     """Hashed by the order of creation: asyncio keeps tasks in sets, whose order would else differ from run to run."""
 
-    def __init__(self, work: Coroutine[Any, Any, Any], loop: VirtualLoop, **more: Any) -> None:
+    def __init__(
+        self, work: Coroutine[Any, Any, Any], loop: VirtualLoop, name: str, context: contextvars.Context | None
+    ) -> None:
         self.serial = next(loop.serials)
-        context: contextvars.Context | None = more.get("context")
         self.host = _host.get() if context is None else context.get(_host)
-        super().__init__(work, loop=loop, **more)
+        super().__init__(work, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self.serial
@@ -106,6 +108,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.serials = itertools.count()
         self.nobody = contextvars.Context()
         """For what belongs to no host, though a host may be what sets it off."""
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self._random = rng.random
         self._soon: list[_Handle] = []
         self._timers: list[tuple[float, int, _Handle]] = []
@@ -148,8 +151,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heappush(self._timers, (when, next(self.serials), handle))
         return handle  # type: ignore[return-value]
 
-    def create_task(self, coro: Coroutine[Any, Any, T], **more: Any) -> asyncio.Task[T]:  # type: ignore[override]
-        return _Task(coro, self, **more)
+    get_debug = staticmethod(False.__bool__)
+    """Asked for each future that is made: so it is answered without a frame."""
+
+    def post(self, delay: float, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """`call_later` for what belongs to no host, and is never cancelled."""
+        heappush(self._timers, (self.now + delay, next(self.serials), _Handle(callback, args, self.nobody)))
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str = "", context: contextvars.Context | None = None
+    ) -> asyncio.Task[T]:
+        return _Task(coro, self, name, context)
 
     def _run_once(self) -> None:
         """Turns until somebody stops the loop: in each, all that is ready, in an order of the seed's choosing. Raises
@@ -170,23 +182,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if len(turn) > 1:
                 self._shuffle(turn)
             for handle in turn:
-                if not handle.dropped:
-                    self._run(handle)
+                if handle.dropped:
+                    continue
+                context = handle.context
+                host = context.get(_host)
+                if host is None or host.runs:
+                    try:
+                        context.run(handle.callback, *handle.args)
+                    except Exception as error:
+                        self.failures.append(error)
+                elif host.alive:
+                    host.held.append(handle)
 
     def _shuffle(self, turn: list[_Handle]) -> None:
         for last in range(len(turn) - 1, 0, -1):
             chosen = int(self._random() * (last + 1))
             turn[chosen], turn[last] = turn[last], turn[chosen]
-
-    def _run(self, handle: _Handle) -> None:
-        host = handle.context.get(_host)
-        if host is None or host.runs:
-            try:
-                handle.context.run(handle.callback, *handle.args)
-            except Exception as error:
-                self.failures.append(error)
-        elif host.alive:
-            host.held.append(handle)
 
     def _write_to_self(self) -> None:
         """There is no other thread that would have to be heard."""

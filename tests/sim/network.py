@@ -73,8 +73,9 @@ class Network:
             return  # A watcher has killed it in the middle of its turn.
         told = self.trace and f"{name_of(asker)} -> {name_of(connection.to)} #{id_} {brief(request)}"
         self._later(self._call_arrives, connection, data, told)
-        for watcher in list(self.watchers):
-            watcher(asker, connection.to, request)
+        if self.watchers:
+            for watcher in list(self.watchers):
+                watcher(asker, connection.to, request)
 
     def reply(self, connection: Connection, data: bytes, id_: int, answer: Answer) -> None:
         told = self.trace and f"{name_of(connection.to)} => {name_of(connection.asker.address)} #{id_} {brief(answer)}"
@@ -112,7 +113,7 @@ class Network:
     def _call_arrives(self, connection: Connection, data: bytes, told: str | None) -> None:
         asker, answerer = connection.asker, connection.answerer
         assert answerer is not None
-        if (asker.address, connection.to) in self.cuts:
+        if self.cuts and (asker.address, connection.to) in self.cuts:
             self._repeat(connection, self._call_arrives, connection, data, told)
             return
         if self.trace and told:
@@ -124,7 +125,7 @@ class Network:
 
     def _reply_arrives(self, connection: Connection, data: bytes, told: str | None) -> None:
         asker = connection.asker
-        if (connection.to, asker.address) in self.cuts:
+        if self.cuts and (connection.to, asker.address) in self.cuts:
             self._repeat(connection, self._reply_arrives, connection, data, told)
         elif asker.host.alive:
             if self.trace and told:
@@ -149,11 +150,11 @@ class Network:
         delay = self.random() * self.rates.delay_s
         if self.random() < self.rates.slow:
             delay *= 100
-        self.loop.call_at(self.loop.now + delay, arrive, *what, context=self.loop.nobody)
+        self.loop.post(delay, arrive, what)
 
     def _repeat(self, connection: Connection, arrive: Callable[..., None], *what: object) -> None:
         if connection.open:
-            self.loop.call_later(REPEAT_S * (0.5 + self.random()), arrive, *what, context=self.loop.nobody)
+            self.loop.post(REPEAT_S * (0.5 + self.random()), arrive, what)
 
     def _hand(self, host: Host, act: Callable[..., None], *what: object) -> None:
         """As `host`: at once if it runs; when it runs again if it is frozen."""

@@ -213,7 +213,10 @@ class Port:
             self._break(link, PeerLost(f"{link.to} is silent"))
             self._flush(link)
         else:
-            link.pending[id_].set_exception(PeerLost(f"{link.to} has not answered in the time that was left"))
+            unsent = [call for call in link.unsent if call.id != id_]
+            is_sent, link.unsent = len(unsent) == len(link.unsent), unsent
+            fault = PeerLost if is_sent else PeerRefused
+            link.pending[id_].set_exception(fault(f"{link.to} has not answered in the time left"))
 
     def _refuse(self, link: _Link, why: str) -> None:
         """There is no connection to be had for what waits for one."""

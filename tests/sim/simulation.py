@@ -65,6 +65,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
 def quieten() -> None:
     """Killed processes leave coroutines behind, whose end is of no interest; nor is what nodes log of faults that were
     injected."""
+    gc.freeze()  # What was imported stays, and need not be looked through before each seed.
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
     warnings.simplefilter("ignore", RuntimeWarning)

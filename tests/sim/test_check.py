@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from node.batch import Stats
-from node.donors import Change, Kind, Row
+from node.donors import Change, Share
 from node.node import Node
 from ring.hashing import partition_of
 from ring.placement import first_placement
@@ -28,7 +28,7 @@ def hide_partition(node: Node) -> None:
 
 
 def invent_donor(node: Node) -> None:
-    node.views.donors.change(Change([Row(PARTITION, "x:1", Kind.ALONE)]))
+    node.views.donors.change(Change(put={"x:1": Share(alone=1 << PARTITION)}))
 
 
 def take_another_ring(node: Node) -> None:

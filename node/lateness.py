@@ -1,0 +1,51 @@
+"""How late is what a client has sent? What is so late that its sender may have given up on it is not executed.
+
+A client that gets no answer within 2 s does the same elsewhere, and others write after it; executed then, the first
+attempt would be stamped last, and win. So its connection is reset. There are two ways to notice, and both are asked at
+the doors, before anything is looked at:
+
+- After a long standstill of the process, until it has asked around, whatever arrives may be old; see `gate`.
+- Where the kernel tells (Linux), by when it received the bytes of a write: on a machine that is short of processors,
+  they may wait for long though the process never stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+
+LINKS = b"GET /peer?"
+"""What begins like this is another node that dials: links have a rule of their own."""
+_WRITES = (b"PUT /kvs/keys/", b"DELETE /kvs/keys/")
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+_LAST_DATA_RECEIVED = struct.Struct("=52xI")
+"""`tcpi_last_data_recv`, in ms, within `struct tcp_info` of linux/tcp.h."""
+
+
+class Lateness:
+    """`is_recovering` tells whether the process stood still for long, and has not asked around yet."""
+
+    def __init__(self, is_recovering: Callable[[], bool], late_s: float) -> None:
+        self._is_recovering = is_recovering
+        self._late_s = late_s
+
+    def is_late(self, data: bytes, transport: asyncio.BaseTransport) -> bool:
+        """Whether `data`, which has just been read from `transport`, is too old to be executed."""
+        if data.startswith(_WRITES) and _age_s(transport) > self._late_s:
+            return True
+        return self._is_recovering()
+
+
+def _age_s(transport: asyncio.BaseTransport) -> float:
+    """How long ago the kernel received what came last; 0 where it does not tell."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if _TCP_INFO is None or connection is None:
+        return 0.0
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAST_DATA_RECEIVED.size)
+        age_ms: int = _LAST_DATA_RECEIVED.unpack(info)[0]
+    except (OSError, struct.error):
+        return 0.0
+    return age_ms / 1000

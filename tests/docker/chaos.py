@@ -1,0 +1,114 @@
+"""What is done to the containers of a store at work, one after the other, and what its clients see of it.
+
+The tests go through each kind of harm once; `make chaos` (`python -m tests.docker`) goes on for as long as is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from tests.cluster import Client
+from tests.docker.clients import RATE_PER_S, Clients
+from tests.docker.containers import NETWORK, Containers, Spot, docker, inspect
+
+REST = 2 * RATE_PER_S
+"""Operations from the return of one node to the harm of the next."""
+
+
+class Scene(NamedTuple):
+    containers: Containers
+    clients: Clients
+    spots: Sequence[Spot]
+    copies: int
+
+
+Harm = Callable[[Scene, Spot], Awaitable[None]]
+"""Does it to one node, and undoes it."""
+
+
+async def kill(scene: Scene, spot: Spot) -> None:
+    await docker("kill", spot.name)
+    await scene.clients.goes_on(3 * RATE_PER_S)
+    await docker("start", spot.name)
+
+
+async def stop(scene: Scene, spot: Spot) -> None:
+    await docker("stop", spot.name)
+    assert (await inspect(spot.name))["State"]["ExitCode"] == 0, f"{spot.name} did not end by itself"
+    await scene.clients.goes_on(RATE_PER_S)
+    await docker("start", spot.name)
+
+
+def pause(seconds: float) -> Harm:
+    async def harm(scene: Scene, spot: Spot) -> None:
+        await docker("pause", spot.name)
+        await asyncio.sleep(seconds)
+        await docker("unpause", spot.name)
+
+    return harm
+
+
+async def cut(scene: Scene, spot: Spot) -> None:
+    scene.clients.checks_reads = False
+    await docker("network", "disconnect", NETWORK, spot.name)
+    await scene.clients.goes_on(2 * RATE_PER_S)
+    await docker("network", "connect", "--ip", spot.ip, NETWORK, spot.name)
+
+
+async def empty(scene: Scene, spot: Spot) -> None:
+    await scene.containers.remove(spot)
+    await scene.clients.goes_on(RATE_PER_S)
+    await scene.containers.start(spot, view=scene.spots, repl_factor=scene.copies)
+
+
+KINDS: dict[str, list[Harm]] = {
+    "kill": [kill],
+    "stop": [stop],
+    "pause": [pause(0.3), pause(0.6), pause(1.2), pause(5.0)],
+    "cut": [cut],
+    "empty": [empty],
+}
+
+
+class Outcome(NamedTuple):
+    clients: Clients
+    harms: int
+    alike_s: list[float]
+    """From the return of each node until the copies of each shard were alike, under load; then without any."""
+
+
+async def one_after_the_other(
+    containers: Containers, http: Client, kind: str, spots: Sequence[Spot], copies: int, seconds: float = 0
+) -> Outcome:
+    """Harm each node once, and on for so long, each time waiting until it has caught up; then look at every key."""
+    await containers.start(*spots, view=spots, repl_factor=copies)
+    await containers.serving(*spots)
+    clients = Clients(http, spots)
+    scene = Scene(containers, clients, spots, copies)
+    now = asyncio.get_running_loop().time
+    alike_s: list[float] = []
+
+    async def until_alike() -> None:
+        began = now()
+        await containers.alike(*spots)
+        alike_s.append(now() - began)
+
+    async def recovers(spot: Spot) -> None:
+        await containers.listening(spot)
+        await until_alike()
+        clients.checks_reads = True
+
+    harms = 0
+    async with clients.running():
+        await clients.goes_on(REST)
+        end = now() + seconds
+        while harms < len(spots) or now() < end:
+            turn, place = divmod(harms, len(spots))
+            await KINDS[kind][(turn + place) % len(KINDS[kind])](scene, spots[place])
+            await asyncio.gather(recovers(spots[place]), clients.goes_on(REST))
+            harms += 1
+    await until_alike()
+    await clients.check_all()
+    return Outcome(clients, harms, alike_s)

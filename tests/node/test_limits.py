@@ -1,0 +1,118 @@
+"""Limits of time: each wait ends at its own, and whoever else wants a task to end is heard."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from node.limits import Deadlines, Limits
+from tests.node.parts import on_virtual_time
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def fail() -> None:
+    raise KeyError
+
+
+async def endure(seconds: float) -> str:
+    """What an end is not let near, for once."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        return "endured"
+    return "rested"
+
+
+@on_virtual_time
+async def test_deadlines_expire_what_still_waits_each_at_its_time() -> None:
+    waiting = {1, 2, 3, 4}
+    expired: dict[int, float] = {}
+
+    def expire(number: int) -> None:
+        waiting.remove(number)
+        expired[number] = now()
+
+    deadlines = Deadlines(waiting, expire)
+    for number, delay_s in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 2.5)):
+        deadlines.set(number, delay_s)
+    await asyncio.sleep(0.5)
+    waiting.remove(3)
+    await asyncio.sleep(3.0)
+    assert expired == {2: 1.0, 4: 2.5, 1: 3.0}
+
+
+@on_virtual_time
+async def test_deadlines_keep_nothing_of_what_waits_no_more() -> None:
+    waiting: set[int] = set()
+    deadlines = Deadlines(waiting, waiting.remove)
+    for number in range(1000):
+        waiting.add(number)
+        deadlines.set(number, 1.0)
+        waiting.remove(number)
+    assert len(deadlines._due) == 1
+
+
+@on_virtual_time
+async def test_within_in_time_gives_the_outcome() -> None:
+    limits = Limits()
+    assert await limits.within(1.0, asyncio.sleep(0.5, "done")) == "done"
+    with pytest.raises(KeyError):
+        await limits.within(1.0, fail())
+    await asyncio.sleep(2.0)
+    assert now() == 2.5
+
+
+@pytest.mark.parametrize("limit_s", [1.0, 0.0, -1.0])
+def test_within_too_late_is_cancelled(limit_s: float) -> None:
+    @on_virtual_time
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await Limits().within(limit_s, asyncio.sleep(5.0))
+        assert now() == max(0.0, limit_s)
+        await asyncio.sleep(10.0)
+
+    run()
+
+
+@on_virtual_time
+async def test_within_one_limit_inside_another() -> None:
+    limits = Limits()
+    with pytest.raises(TimeoutError):
+        await limits.within(1.0, limits.within(2.0, asyncio.sleep(5.0)))
+    assert now() == 1.0
+    with pytest.raises(TimeoutError):
+        await limits.within(2.0, limits.within(1.0, asyncio.sleep(5.0)))
+    assert now() == 2.0
+
+
+@on_virtual_time
+async def test_within_who_cancels_the_task_is_heard() -> None:
+    task = asyncio.ensure_future(Limits().within(1.0, asyncio.sleep(5.0)))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@on_virtual_time
+async def test_within_who_cancels_the_task_at_the_limit_is_heard() -> None:
+    limits = Limits()
+    task = asyncio.ensure_future(limits.within(1.0, asyncio.sleep(5.0)))
+    await asyncio.sleep(0.5)
+    (number,) = limits._tasks
+    limits._cancel(number)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@on_virtual_time
+async def test_within_work_that_does_not_let_itself_be_cancelled_leaves_the_task_as_it_was() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    assert await Limits().within(1.0, endure(5.0)) == "endured"
+    assert not task.cancelling()

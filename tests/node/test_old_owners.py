@@ -1,0 +1,43 @@
+"""Owners under an earlier view: nothing is acknowledged that they might contradict, and none is taken for silent that
+is merely slow."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gossip.view import Stamp
+from node.donors import Kind
+from node.wire import Fetch, Unable, Wrote
+from tests.node.lone_owner import A, B, C, lone_owner
+from tests.node.parts import node_a, on_virtual_time
+from tests.node.test_owner import write
+
+KEY = b"k"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+@on_virtual_time
+async def test_write_past_a_silent_earlier_owner_waits_for_the_end_of_the_leases_that_it_may_have(silent: bool) -> None:
+    """It may have one of B until B takes the new view, which B shows when it is heard."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.wait_for(C, KEY, Kind.COPY)
+    parts.peers.silent.add(C) if silent else parts.co_owner(C)
+    async with parts.running():
+        writing = asyncio.create_task(write(parts, KEY))
+        await asyncio.sleep(0.4)
+        parts.co_owner(B)
+        heard_at = parts.time.monotonic() + parts.config.beat_s
+        assert await writing == Wrote(False)
+    waited = parts.time.monotonic() > heard_at + 0.5 * parts.config.lease_s
+    assert waited == silent
+
+
+@on_virtual_time
+async def test_call_under_a_later_view_that_takes_long_to_store_is_answered_in_time() -> None:
+    async with lone_owner(B) as lone:
+        asked = asyncio.ensure_future(lone.node.answer(B, Stamp(5, 5), 0.45, Fetch(KEY)))  # type: ignore[arg-type]
+        lone.peers.silent.add(B)
+        await asyncio.sleep(0.4)
+        assert asked.done() and asked.result() == Unable()
