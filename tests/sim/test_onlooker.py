@@ -202,9 +202,9 @@ def test_onlooker_well_node_must_answer_in_time_and_tell_what_a_well_owner_holds
         with pytest.raises(Violation, match="to answer"):
             scene.onlooker.check_time(glance._replace(began=glance.began - 2.1), C)
         with pytest.raises(Violation, match="while n1:1 holds it"):
-            scene.onlooker.check_failure(glance, C, Unavailable())
+            scene.onlooker.check_failure(glance, C, Unavailable(), is_write=False)
         scene.cluster.cut(A, B)
-        scene.onlooker.check_failure(glance, C, Unavailable())
+        scene.onlooker.check_failure(glance, C, Unavailable(), is_write=False)
         scene.cluster.fault("C was paused", scene.cluster.machines[C])
         scene.onlooker.check_time(glance._replace(began=glance.began - 2.1), C)
 

@@ -88,7 +88,7 @@ class Workload:
             self.seen["reads without answer"] += 1
             self._tell(client, f"gets {key.decode()}", machine, fault)
             self._onlooker.check_time(glance, machine.address)
-            self._onlooker.check_failure(glance, machine.address, fault)
+            self._onlooker.check_failure(glance, machine.address, fault, is_write=False)
             return
         self._tell(client, f"gets {key.decode()}", machine, outcome)
         assert isinstance(outcome.answer, Value)
@@ -121,7 +121,7 @@ class Workload:
             self.seen["writes without answer"] += 1
             self._tell(client, what, machine, fault)
             self._onlooker.check_time(glance, machine.address)
-            self._onlooker.check_failure(glance, machine.address, fault)
+            self._onlooker.check_failure(glance, machine.address, fault, is_write=True)
             return
         self.seen["writes"] += 1
         self._tell(client, what, machine, outcome)
