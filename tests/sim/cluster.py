@@ -64,8 +64,8 @@ class Machine:
         self.disk = Disk(cluster.rng)
         self.node: Node | None = None
         self.host: Host | None = None
-        self.troubled_at = -1e9
-        """When a trouble of this machine last began or ended."""
+        self.troubled_at = self.disk_troubled_at = -1e9
+        """When a trouble of this machine last began or ended, and when one of its disk last ended."""
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
@@ -83,6 +83,10 @@ class Machine:
     def is_well(self, since_s: float) -> bool:
         """Whether it has been free of trouble of its own for so long."""
         return self.runs and not self.disk.ill and self._cluster.loop.now - self.troubled_at > since_s
+
+    def was_ill(self, since_s: float) -> bool:
+        """Whether its disk was slow or full within so long."""
+        return self.disk.ill or self._cluster.loop.now - self.disk_troubled_at <= since_s
 
     def start(self) -> None:
         assert self.host is None

@@ -178,7 +178,7 @@ class Nemesis:
         self._cluster.fault(f"the disk of {name_of(machine.address)} is full", machine)
         machine.disk.full = True
         await asyncio.sleep(self._rng.uniform(0.05, 0.5))
-        machine.disk.full = False
+        machine.disk.full, machine.disk_troubled_at = False, self._cluster.loop.now
         self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
 
     async def _lose_disk(self) -> None:
@@ -207,7 +207,7 @@ class Nemesis:
             self._seen["crashes with much to be written"] += 1
             machine.crash()
             self._begin(self._restart, machine)
-        machine.disk.sync_s = SYNC_S
+        machine.disk.sync_s, machine.disk_troubled_at = SYNC_S, self._cluster.loop.now
         self._cluster.fault(f"the disk of {name_of(machine.address)} is quick again", machine)
 
     # Views

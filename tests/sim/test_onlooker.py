@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from node.errors import Unavailable
 from node.records import Record, make_version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
@@ -34,7 +35,7 @@ class Scene:
         async def live() -> None:
             for machine in self.cluster.machines.values():
                 machine.start()
-            await asyncio.sleep(RECOVERY_S + 2.0)
+            await asyncio.sleep(RECOVERY_S + 5.0)
             act()
 
         work: Coroutine[Any, Any, None] = live()
@@ -187,6 +188,25 @@ def test_onlooker_acknowledged_write_must_be_on_every_owner_that_can_be_reached(
             scene.onlooker.check_copies(scene.onlooker.glance(KEY, A), A, OLD)
         scene.cluster.cut(A, C, both_ways=False)
         scene.onlooker.check_copies(scene.onlooker.glance(KEY, A), A, OLD)
+
+    scene.play(act)
+
+
+def test_onlooker_well_node_must_answer_in_time_and_tell_what_a_well_owner_holds() -> None:
+    scene = Scene()
+
+    def act() -> None:
+        scene.write(b"1", OLD, A, B)
+        glance = scene.onlooker.glance(KEY, C)
+        scene.onlooker.check_time(glance, C)
+        with pytest.raises(Violation, match="to answer"):
+            scene.onlooker.check_time(glance._replace(began=glance.began - 2.1), C)
+        with pytest.raises(Violation, match="while n1:1 holds it"):
+            scene.onlooker.check_failure(glance, C, Unavailable(), is_write=False)
+        scene.cluster.cut(A, B)
+        scene.onlooker.check_failure(glance, C, Unavailable(), is_write=False)
+        scene.cluster.fault("C was paused", scene.cluster.machines[C])
+        scene.onlooker.check_time(glance._replace(began=glance.began - 2.1), C)
 
     scene.play(act)
 

@@ -87,11 +87,13 @@ class Workload:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["reads without answer"] += 1
             self._tell(client, f"gets {key.decode()}", machine, fault)
-            self._onlooker.check_failure(glance, machine.address, fault)
+            self._onlooker.check_time(glance, machine.address)
+            self._onlooker.check_failure(glance, machine.address, fault, is_write=False)
             return
         self._tell(client, f"gets {key.decode()}", machine, outcome)
         assert isinstance(outcome.answer, Value)
         self.seen["reads"] += 1
+        self._onlooker.check_time(glance, machine.address)
         self._onlooker.check_read(glance, outcome.served_by or machine.address, outcome.answer.value)
 
     async def _write(self, client: str, machine: Machine, key: bytes) -> None:
@@ -118,10 +120,12 @@ class Workload:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["writes without answer"] += 1
             self._tell(client, what, machine, fault)
-            self._onlooker.check_failure(glance, machine.address, fault)
+            self._onlooker.check_time(glance, machine.address)
+            self._onlooker.check_failure(glance, machine.address, fault, is_write=True)
             return
         self.seen["writes"] += 1
         self._tell(client, what, machine, outcome)
+        self._onlooker.check_time(glance, machine.address)
         self._judge(register, attempt, glance, outcome, outcome.served_by or machine.address, stamper)
 
     def _judge(
