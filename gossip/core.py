@@ -67,9 +67,11 @@ class Gossip:
         for address in added:
             self._news.note(address, None, self._now)  # No rumour is believed of a node before it is known.
 
-    def update(self, settled_epoch: int, key_count: int, stable: int = 0, seen: int = 0) -> None:
+    def update(
+        self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
+    ) -> None:
         """What a node says about itself; a no-op if nothing of it has changed."""
-        self._members.update(settled_epoch, key_count, stable, seen)
+        self._members.update(settled_epoch, key_count, settled_digest, stable, forgettable)
 
     def heard(self, address: Address) -> None:
         """A node was heard elsewhere, say by a reply on its link: it is alive. Anything but a known address

@@ -116,10 +116,19 @@ class Membership(Mapping[Address, Member]):
 
     # What this node says about itself
 
-    def update(self, settled_epoch: int, key_count: int, stable: int = 0, seen: int = 0) -> None:
+    def update(
+        self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
+    ) -> None:
         """Writes the own record anew, under the next version, if this changes it."""
         own = self.own
-        told = replace(own, settled_epoch=settled_epoch, key_count=key_count, stable=stable, seen=seen)
+        told = replace(
+            own,
+            settled_epoch=settled_epoch,
+            key_count=key_count,
+            settled_digest=settled_digest,
+            stable=stable,
+            forgettable=forgettable,
+        )
         if told != own:
             self._write(replace(told, version=own.version + 1))
 

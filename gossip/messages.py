@@ -56,10 +56,12 @@ class Record(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
     """The newest view epoch for which the node has nothing left to hand over and nothing left to take."""
     key_count: Count
     """Live keys that the node owns."""
+    settled_digest: Count = 0
+    """Of the view that the node holds, if it has settled that; 0 if not. What follows is said under this view."""
     stable: Count = 0
     """All that the node took as an owner up to this clock reading is on all owners; 0: it cannot say."""
-    seen: Count = 0
-    """All that anybody took up to this clock reading was on all owners when the node last looked."""
+    forgettable: Count = 0
+    """Deletions up to this clock reading may be forgotten as far as this node is concerned; 0: none."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -113,7 +115,7 @@ Message: TypeAlias = Digest | Delta | PingReq | PingAck
 _Entry = TypeVar("_Entry", Record, Held, Rumour, Address)
 _ENTRY_BYTES_MIN = 4
 """The shortest address, and nothing beside it."""
-ENTRY_BYTES_MAX = 320
+ENTRY_BYTES_MAX = 360
 """A record with the longest address and the largest numbers, and the length of the list."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -121,6 +121,9 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     donors: tuple[tuple[Address, bool, bytes], ...]
     """Ascending: earlier owners that may still hold keys; whether of what no other one has; of which partitions
     (ascending, 16 bits each)."""
+    spare_until_ms: int = 0
+    """Until this time, in ms since 1970, no deletion is forgotten: a node was removed that may come home. 0 at epoch
+    0."""
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -166,6 +169,7 @@ def check_view(view: View) -> None:
         (view.epoch == 0) == (view.base is None) == (view.lineage == 0) == (not view.coordinator),
         "half an epoch-0 view",
     )
+    _demand(0 <= view.spare_until_ms < 2**63 and (view.epoch > 0 or view.spare_until_ms == 0), "spares nobody")
     _demand(view.base is None or view.base.epoch < view.epoch, "built on a later view")
     _demand(view.repl_factor is None or view.repl_factor >= 1, "replication factor below 1")
     _demand(bool(addresses) and all(view.shards), "a shard without replicas")

@@ -3,8 +3,8 @@
 Streams and comparisons keep co-owners in step as long as this program makes no mistake and disks keep what they were
 given. This is for when they do not: a difference would else stay for ever, and each owner would answer from its own
 copy. Co-owners that are in step compare the digests of their partitions. A write on its way makes a difference too, so
-only one that is *seen twice*, with the same digest here, counts: in between nothing has arrived that could have made
-the two alike. Then they are in step no more, and compare what they hold, as after a start; see `sync`.
+only one that is *seen twice*, with the same digest here, counts: in between nothing has arrived here that
+could have made the two alike. Then they are in step no more, and compare what they hold, as after a start; see `sync`.
 
 Who lacks something finds the difference but cannot mend it; who has it finds it too.
 """
@@ -61,8 +61,8 @@ class AntiEntropy:
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}
-        if not isinstance(answer, Differing):
-            return {}
+        if not isinstance(answer, Differing) or answer.swept != self._store.swept:
+            return {}  # They differ in deletions that one of the two has forgotten already.
         here = dict(zip(partitions, digests, strict=True))
         try:
             return {partition: here[partition] for partition in (*unpack(answer.different), *unpack(answer.empty))}

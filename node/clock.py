@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -91,6 +91,8 @@ class HybridClock:
         self._store_id = store_id
         self._memory = memory
         self._remember = remember
+        self._submitted = memory.ceiling
+        """The highest ceiling that was ever to be remembered."""
         self._reading = memory.ceiling
         self._fastest_ms = time.wall_ms() + memory.lead_ms - self._monotonic_ms()
         """What the fastest wall clock showed when the monotonic one was at 0."""
@@ -129,6 +131,10 @@ class HybridClock:
             log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
         self.offsets_ms[peer] = offset_ms
 
+    def forget_all_but(self, peers: Container[str]) -> None:
+        """Of others, it is not kept any more what their clocks show."""
+        self.offsets_ms = {peer: offset for peer, offset in self.offsets_ms.items() if peer in peers}
+
     def observe(self, reading: int) -> None:
         """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
         if reading <= self._reading:
@@ -156,7 +162,8 @@ class HybridClock:
             await self._keep(self._memory.ceiling)
 
     async def _keep(self, ceiling: int) -> None:
-        memory = Memory(ceiling, self._lead_ms())
+        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later one has both.
+        memory = Memory(self._submitted, min(self._lead_ms(), LEAD_MS_MAX))
         await self._remember(memory)
         self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
 

@@ -83,11 +83,13 @@ class Settled(NamedTuple):
 
 
 class _Again(Exception):
-    """Something has changed since this attempt began: begin anew from what is now known."""
+    """Something has changed since this attempt began: begin anew from what is now known. Its text, if it has one, is
+    for whoever asked, should it last."""
 
 
 class Coordinator:
-    """`answer_here` is this node's own handler: it takes part in its own changes like any other node."""
+    """`answer_here` is this node's own handler: it takes part in its own changes like any other node. `now_ms`: the
+    time by the fastest clock it knows."""
 
     def __init__(
         self,
@@ -96,12 +98,14 @@ class Coordinator:
         views: Views,
         transport: Transport,
         answer_here: Callable[[Request], Awaitable[Answer]],
+        now_ms: Callable[[], int],
     ) -> None:
         self._config = config
         self._time = time
         self._views = views
         self._transport = transport
         self._answer_here = answer_here
+        self._now_ms = now_ms
         self._preparing: dict[Target, asyncio.Task[Change]] = {}
 
     async def close(self) -> None:
@@ -170,13 +174,14 @@ class Coordinator:
         return Target(frozenset(nodes), self._views.current.repl_factor if repl_factor is None else repl_factor)
 
     async def _prepare(self, target: Target) -> Change:
-        deadline = self._time.monotonic() + self._config.prepare_s
+        deadline, why = self._time.monotonic() + self._config.prepare_s, ""
         while self._time.monotonic() < deadline:
             try:
                 return await self._attempt(target)
-            except _Again:
+            except _Again as again:
+                why = str(again)
                 await asyncio.sleep(self._config.settle_poll_s)
-        raise Conflict(UNDER_WAY)
+        raise Conflict(why or UNDER_WAY)
 
     async def _attempt(self, target: Target) -> Change:
         """One try at bringing `target` in force. Raises _Again if it was built on sand."""
@@ -189,7 +194,7 @@ class Coordinator:
         await self._learn_newest(old, statuses)
         if target.is_met_by(old):
             return Change(old, nodes - foreign)
-        await self._let_come_home(old, {node: statuses[node] for node in (target.nodes - old.nodes) & statuses.keys()})
+        await self._let_come_home(old, target, statuses)
         self._demand_reachable(target.nodes, statuses)
         self._demand_nothing_moves(old, statuses)
 
@@ -210,7 +215,7 @@ class Coordinator:
                 self._demand_native(target, foreign)
                 self._demand_promises(target, replies)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
-            view = plan.view(old, epoch, self._config.address)
+            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
             if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
                 raise _Again
             adopted = True
@@ -232,16 +237,25 @@ class Coordinator:
         if self._views.current is not old:
             raise _Again
 
-    async def _let_come_home(self, old: View, newcomers: Mapping[Address, Status]) -> None:
-        """A node that was removed brings home what it holds before it is taken in again: nobody would doubt an owner's
-        records. Raises _Again if one has yet to."""
+    def _spare_until_ms(self, old: View, target: Target) -> int:
+        """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
+        grace_ms = int(self._config.tombstone_grace_s * 1000)
+        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + grace_ms
+
+    async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
+        """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
+        take it: nobody would doubt an owner's records. Raises _Again if one has yet to."""
         returning = {
             node: status
-            for node, status in newcomers.items()
-            if status.handing or (old.epoch and status.view != old.stamp and status.key_count)
+            for node, status in statuses.items()
+            if node in target.nodes - old.nodes
+            and (
+                any(owed.address in statuses for owed in status.handing)
+                or (old.epoch and status.view != old.stamp and status.holds_records)
+            )
         }
         if returning and not await self._foreign(returning):
-            raise _Again
+            raise _Again(f"{', '.join(sorted(returning))}: has yet to hand over what it holds from an earlier view")
 
     def _demand_reachable(self, nodes: Iterable[Address], statuses: Mapping[Address, Status]) -> None:
         unreachable = sorted(set(nodes) - statuses.keys())

@@ -23,8 +23,8 @@ class Deadlines:
         self._waiting = waiting
         self._expire = expire
         self._due: list[tuple[float, int]] = []
-        """A heap of (loop's time, number), of hardly more than those that wait: the others are dropped once they are
-        first."""
+        """A heap of (loop's time, number). Those that wait no more are dropped once they are first: while the first one
+        waits, as many may gather as are set within its time."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
 

@@ -100,13 +100,13 @@ class Node:
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self.transport)
         self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.pairs = Pairs(config, time, identity, self.views, self.gate, transport)
+        self.pairs = Pairs(config, time, identity, store, self.views, self.gate, transport)
         self.streams = Streams(config, time, store, self.views, self.pairs, transport)
         self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
         transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
         self.sync = Sync(config, store, self.views, self.pairs, self.streams, transport, transfers)
         self.antientropy = AntiEntropy(config, store, self.views, self.pairs, transport)
-        self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here)
+        self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here, self.clock.now_ms)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
             config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
@@ -114,10 +114,11 @@ class Node:
         self.stability = Stability(
             config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
         )
-        self.purge = Purge(config, self.clock, store, self.views, self.gossip, self.stability)
+        self.purge = Purge(config, time, store, self.views, self.gossip, self.stability)
         self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
+        self._keeping: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
         self.views.listeners.append(self._gossip_view)
 
@@ -185,6 +186,7 @@ class Node:
         return self._answer_reconciled(sender, stamp, budget_s, request)
 
     async def _answer_reconciled(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answer:
+        until = self._time.monotonic() + budget_s
         try:
             async with asyncio.timeout(RECONCILE_SHARE * budget_s):
                 refusal = await self.views.reconcile(sender, stamp)
@@ -192,7 +194,7 @@ class Node:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
         if refusal is not None:
             return refusal
-        answer = self._act(sender, stamp, budget_s, request)
+        answer = self._act(sender, stamp, until - self._time.monotonic(), request)
         return await answer if inspect.isawaitable(answer) else answer
 
     async def _answer_here(self, request: Request) -> Answer:
@@ -262,6 +264,7 @@ class Node:
             self.sync.handing(),
             self.sync.waiting(),
             self.sync.is_settled(),
+            bool(self._store.occupied),
         )
 
     # Gossip
@@ -271,11 +274,14 @@ class Node:
 
     def _start_round(self) -> None:
         view = self.views.current
-        settled_epoch = view.epoch if self.sync.is_settled() else max(0, view.epoch - 1)
-        self.gossip.update(settled_epoch, self.key_count, self.stability.announced(), self._store.seen)
+        if self.sync.is_settled():
+            told = self.stability.announced(), self.purge.forgettable()
+            self.gossip.update(view.epoch, self.key_count, view.stamp.digest, *told)
+        else:
+            self.gossip.update(max(0, view.epoch - 1), self.key_count)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
-        if self.clock.has_new_lead:
-            self._tasks.create_task(self._keep_lead())
+        if self.clock.has_new_lead and self._keeping is None:
+            self._keeping = self._tasks.create_task(self._keep_lead())
 
     def _do(self, output: Output) -> None:
         for to, message in output.sends:
@@ -288,6 +294,7 @@ class Node:
     def _gossip_view(self) -> None:
         view: View = self.views.current
         self.gossip.set_view(view.stamp, view.nodes)
+        self.clock.forget_all_but(self.gossip.members)
 
     # What is remembered
 
@@ -299,6 +306,7 @@ class Node:
             await self.clock.keep_lead()
         except StorageFault as fault:
             log.error("cannot store by how much another clock leads: %s", fault)
+        self._keeping = None
 
     async def _store_incarnation(self, incarnation: int) -> None:
         """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""

@@ -203,7 +203,7 @@ class Owner:
             raise PeerLost("this node stood still")
         match outcome:
             case Written(replaced):
-                if self._pairs.is_alone():
+                if self._pairs.is_alone() and not sightings.is_silent:
                     return Wrote(replaced, self._causality.after_write(write, True))
                 return await self._replicate(write, replaced, deadline, earliest, sightings.is_silent)
             case Absent():
@@ -263,15 +263,17 @@ class Owner:
                     continue
                 if newest is None or record.version > newest.version:
                     newest, source = record, peer
-        heard = [peer for peer, answer in zip(peers, answers, strict=True) if isinstance(answer, Fetched)]
+        heard = {peer for peer, answer in zip(peers, answers, strict=True) if _tells(answer)}
         is_refused = any(
             answer is not None and not isinstance(answer, Fetched) and peer in self._views.current.nodes
             for peer, answer in zip(peers, answers, strict=True)
         )
-        is_complete = self._is_complete(partition, dict(zip(peers, answers, strict=True)))
+        if self._pairs.is_blank():  # A co-owner that cannot tell either will soon: one of them has nothing, or all.
+            is_refused |= any(isinstance(answer, Fetched) and not _tells(answer) for answer in answers)
+        silent = {peer for peer, answer in zip(peers, answers, strict=True) if answer is None}
+        is_complete = self._is_complete(partition, heard, silent)
         owners = self._views.ring.owners(partition)
-        is_silent = any(answer is None and peer not in owners for peer, answer in zip(peers, answers, strict=True))
-        return Sightings(newest, source, is_complete, heard, is_silent, is_refused)
+        return Sightings(newest, source, is_complete, heard, not silent.issubset(owners), is_refused)
 
     def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
         """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
@@ -279,17 +281,16 @@ class Owner:
             return not record.live and clock_of(record.version) <= self._store.purged
         return self._store.is_outdated(record.version, seen)
 
-    def _is_complete(self, partition: int, answers: dict[Address, Answer | None]) -> bool:
+    def _is_complete(self, partition: int, heard: Collection[Address], silent: Collection[Address]) -> bool:
         """Whether everybody has been heard without whom a key cannot be said not to exist. Of owners of old that were
         copies of each other, one will do. Whoever is outside the view may be passed over: it was removed, and who
         removes a node that is down gives up what only it had."""
         donors = self._views.donors.of(partition)
-        if self._pairs.is_blank() and not any(isinstance(answer, Fetched) for answer in answers.values()):
+        if self._pairs.is_blank() and not heard:
             return False
-        heard = {peer for peer, answer in answers.items() if isinstance(answer, Fetched)}
-        a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in heard & donors.keys())
+        a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
         for donor, kind in donors.items():
-            silent_outside = answers.get(donor) is None and donor not in self._views.current.nodes
+            silent_outside = donor in silent and donor not in self._views.current.nodes
             if donor in heard or silent_outside or kind is Kind.COVERED:
                 continue
             if kind is Kind.ALONE or not a_copy_was_heard:
@@ -315,4 +316,9 @@ class Owner:
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
-        return Fetched(self._store.encoded(partition_of(key), key), self._store.seen)
+        return Fetched(self._store.encoded(partition_of(key), key), self._store.seen, self._pairs.may_lack())
+
+
+def _tells(answer: Answer | None) -> bool:
+    """Whether a peer has told all that it holds of a key, be it nothing."""
+    return isinstance(answer, Fetched) and (answer.record is not None or not answer.may_lack)

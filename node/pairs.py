@@ -15,19 +15,23 @@ told "everything". The comparison itself is the business of `sync`, what goes fr
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any
 
 from gossip.view import Address
 from node.clock import Time
 from node.config import Config
-from node.errors import PeerFault
+from node.errors import PeerFault, StorageFault
 from node.gate import Gate
-from node.identity import Identity
+from node.identity import Identity, note_filled
 from node.outbox import Outbox
+from node.store import Store
 from node.transport import Transport
 from node.views import Views
 from node.wire import Answer, Beat, Beaten, Unable, ViewIs
+
+log = logging.getLogger(__name__)
 
 BLANK_S = 3.0
 """A node that starts with an empty disk waits for so long for a co-owner that is merely slow, until it takes what
@@ -50,6 +54,8 @@ class Pair:
         """Whether it has become another store since the comparison under way began."""
         self.is_silent = False
         """Whether it could be left out when it was last tried."""
+        self.left_out_upto = 0
+        """Up to this position of the outbox, something was acknowledged without it."""
         self.granted_at = granted_at
         """When this node last said "everything", or may have let another one say it."""
         self.has_no_room = False
@@ -79,6 +85,7 @@ class Pairs:
         config: Config,
         time: Time,
         identity: Identity,
+        store: Store,
         views: Views,
         gate: Gate,
         transport: Transport,
@@ -86,9 +93,9 @@ class Pairs:
         self._config = config
         self._time = time
         self._store_id = identity.store_id
-        self._is_new = identity.incarnation == 1
-        """Whether this is its first start, and no co-owner has brought it all that it may have lost."""
-        self._blank_until = time.monotonic() + BLANK_S if self._is_new else float("-inf")
+        self._is_unfilled = identity.is_unfilled
+        self._blank_until = time.monotonic() + BLANK_S if self._is_unfilled else float("-inf")
+        self._store = store
         self._views = views
         self._gate = gate
         self._transport = transport
@@ -161,8 +168,20 @@ class Pairs:
             self._blank_until = float("-inf")
         return bool(self._pairs) and self._time.monotonic() < self._blank_until
 
+    def may_lack(self) -> bool:
+        """Whether others must not take this node's word for what does not exist: it lost its disk, or is new, and has
+        not got everything from a co-owner that has it all, nor from all of them."""
+        return self._is_unfilled and any(not pair.has_nothing for pair in self._pairs.values())
+
     def _has_nothing(self) -> bool:
-        return self._is_new and not self._views.holds_keys()
+        return self._is_unfilled and not self._views.holds_keys()
+
+    async def _note_filled(self) -> None:
+        self._is_unfilled, self._blank_until = False, float("-inf")
+        try:
+            await note_filled(self._store)
+        except StorageFault as fault:
+            log.error("cannot store that this node has all that its co-owners had: %s", fault)
 
     def _drop_leases(self) -> None:
         """At a standstill."""
@@ -182,12 +201,11 @@ class Pairs:
             return Unable()
         now = self._time.monotonic()
         pair.note_store(beat.store_id, beat.has_nothing, now)
-        owed_since = pair.outbox.oldest_since()
         in_step = self._is_in_step(pair)
-        everything = in_step and (owed_since is None or now - owed_since < self._config.owing_s)
+        everything = in_step and not self._owes(pair)
         if everything:
             pair.granted_at = now
-        return Beaten(self._store_id, self._has_nothing(), everything, in_step and not everything)
+        return Beaten(self._store_id, self._has_nothing(), self.may_lack(), everything, in_step and not everything)
 
     async def _beat(self, pair: Pair) -> None:
         while True:
@@ -205,10 +223,10 @@ class Pairs:
                 pair.is_silent = False
                 pair.note_store(answer.store_id, answer.has_nothing, self._time.monotonic())
                 pair.leased_at = sent_at if answer.everything else float("-inf")
-                if answer.everything:
-                    self._is_new, self._blank_until = False, float("-inf")
                 pair.is_owed = answer.owing
                 self._note_leases()
+                if self._is_unfilled and answer.everything and (not answer.may_lack or not self.unleased()):
+                    await self._note_filled()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 
     # Comparisons, which `sync` makes
@@ -272,6 +290,11 @@ class Pairs:
             for other in self._pairs.values():
                 other.is_compared = other.is_compared and other is pair
 
+    def leave_out(self, pair: Pair) -> None:
+        """What is in its outbox now may be acknowledged without it: until it has that, it is not told for a moment that
+        it has everything."""
+        pair.left_out_upto = pair.outbox.position
+
     def may_be_left_out(self, pair: Pair) -> bool:
         """It is silent or gone, and no lease that it may have can count any more."""
         return self._transport.is_down(pair.peer) and self._time.monotonic() > pair.granted_at + self._config.lease_s
@@ -284,9 +307,14 @@ class Pairs:
 
     def is_well(self, pair: Pair) -> bool:
         """Whether the co-owner has all that is here, but for what is on its way."""
+        return self._is_in_step(pair) and not self._owes(pair) and not self._transport.is_down(pair.peer)
+
+    def _owes(self, pair: Pair) -> bool:
+        """Whether the co-owner has yet to confirm what was acknowledged without it, or what it has had long enough."""
         owed_since = pair.outbox.oldest_since()
-        owes = owed_since is not None and self._time.monotonic() - owed_since >= self._config.owing_s
-        return self._is_in_step(pair) and not owes and not self._transport.is_down(pair.peer)
+        return owed_since is not None and (
+            not pair.outbox.is_past(pair.left_out_upto) or self._time.monotonic() - owed_since >= self._config.owing_s
+        )
 
     def is_everywhere(self, key: bytes) -> bool:
         """Whether every co-owner is known to have what is held of `key`. Of several, one may have sent it here that has

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
             partitions.setdefault(move.sources[0], []).append(move.partition)
         return partitions
 
-    def view(self, old: View, epoch: int, coordinator: Address) -> View:
+    def view(self, old: View, epoch: int, coordinator: Address, spare_until_ms: int) -> View:
         donors = tuple(
             (address, alone, pack(partitions_in(bits))) for (address, alone), bits in sorted(self.donors.items())
         )
@@ -55,6 +55,7 @@ class Plan(NamedTuple):
             self.placement.shards,
             self.placement.table,
             donors,
+            spare_until_ms,
         )
 
 

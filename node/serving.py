@@ -59,7 +59,7 @@ async def serving(
         try:
             node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
             await node.start()
-        except StorageFault as fault:
+        except (BadDataDir, StorageFault) as fault:
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(node.replica, config.address)
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)

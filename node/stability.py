@@ -163,7 +163,7 @@ class Stability:
             return self.announced()
         member = self._gossip.members.get(owner)
         record = None if member is None else member.record
-        return 0 if record is None or record.settled_epoch != self._views.current.epoch else record.stable
+        return 0 if record is None or record.settled_digest != self._views.stamp.digest else record.stable
 
     def _addresses(self) -> Mapping[int, Address]:
         ring = self._views.ring

@@ -62,6 +62,9 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
         """Rises with each change of what `stats` says."""
+        self.swept = 0
+        """No tombstones up to this clock are left here; `node.purge` keeps it. Copies that have swept to different ends
+        differ in nothing else."""
         self._engine = open_engine(Batch, self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
@@ -209,8 +212,8 @@ class Store:
         return self._purged
 
     def is_outdated(self, version: Version, seen: int) -> bool:
-        """Whether a record that is not held here may be one of a key whose deletion is forgotten: to be judged only of
-        what comes from outside the view, where nobody has seen more than `seen`."""
+        """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be
+        judged only of what comes from outside the view, of a node that has seen no more than `seen`."""
         return seen < self._purged and clock_of(version) <= self._purged
 
     def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:

@@ -110,6 +110,7 @@ class Streams:
             elif (wait_s := earliest - self._time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             else:
+                self._pairs.leave_out(pair)
                 return False
         return False
 
@@ -133,6 +134,7 @@ class Streams:
             if isinstance(answer, ViewIs):
                 await self._views.take(answer.view, pair.peer)
             if self._pairs.may_be_left_out(pair) and self._time.monotonic() >= earliest:
+                self._pairs.leave_out(pair)
                 return False
             await asyncio.sleep(RETRY_S)
         return False

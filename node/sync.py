@@ -180,8 +180,10 @@ class Sync:
         if pair is not None and await self._transfers.bring([peer], self._unheard(peer), stamp, forget=False):
             self._pairs.end_comparison(pair)
 
-    def claim(self, owner: Address) -> Holding:
+    def claim(self, owner: Address) -> Answer:
         """Answer an owner: of which of its partitions are there records here that it has not heard of?"""
+        if self._pairs.may_lack():
+            return Unable()
         return Holding(pack(self._unheard(owner)))
 
     # The side that takes
@@ -268,7 +270,7 @@ class Sync:
             stats = self._store.stats(partition)
             if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
                 (different if stats.records or is_doubted else empty).append(partition)
-        return Differing(pack(empty), pack(different))
+        return Differing(pack(empty), pack(different), self._store.swept)
 
     def offer(self, sender: Address, offer: Offer) -> Answer:
         wanted: list[int] = []

@@ -103,8 +103,13 @@ class Views:
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view = self.current
-            await self._store.submit(lambda batch: batch.enter(view))
+            view, now = self.current, self._time.wall_ms() << 16
+
+            def job(batch: Batch) -> None:
+                batch.enter(view)
+                batch.raise_seen(now)
+
+            await self._store.submit(job)
 
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)
@@ -177,8 +182,11 @@ class Views:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
             change = Change(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
+            now = self._time.wall_ms() << 16
 
             def job(batch: Batch) -> None:
+                if not self._store.occupied and not batch.stats:
+                    batch.raise_seen(now)  # Who holds nothing has missed nothing; see `purge`.
                 batch.enter(view)
                 batch.set("promise", msgspec.msgpack.encode(NOBODY))
                 batch.change_donors(change)

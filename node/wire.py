@@ -173,6 +173,8 @@ class Status(_Message, frozen=True, tag=21):
     handing: tuple[Owed, ...]
     waiting: tuple[Owed, ...]
     settled: bool
+    holds_records: bool
+    """Of any partition, be they deletions only."""
 
 
 class CountKeys(_Message, frozen=True, tag=22):
@@ -195,10 +197,11 @@ class Fetch(_Message, frozen=True, tag=30):
 
 
 class Fetched(_Message, frozen=True, tag=31):
-    """`seen`: see `node.purge`; of Compare and Offer too."""
+    """`seen`: see `node.purge`; of Compare and Offer too. `may_lack`: that there is no record says nothing."""
 
     record: bytes | None
     seen: Unsigned = 0
+    may_lack: bool = False
 
 
 class Claim(_Message, frozen=True, tag=32):
@@ -237,6 +240,8 @@ class Differing(_Message, frozen=True, tag=37):
 
     empty: Partitions
     different: Partitions
+    swept: Unsigned = 0
+    """See `node.purge`."""
 
 
 class Offer(_Message, frozen=True, tag=38):
@@ -264,10 +269,12 @@ class Beat(_Message, frozen=True, tag=40):
 
 
 class Beaten(_Message, frozen=True, tag=41):
-    """`owing`: not everything, but the rest is on its way."""
+    """`may_lack`: what the answerer has may not be all that there is. `owing`: not everything, but the rest is on its
+    way."""
 
     store_id: Unsigned
     has_nothing: bool
+    may_lack: bool
     everything: bool
     owing: bool
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gossip.view import Address
 from node.config import Config
-from node.identity import identify
+from node.identity import identify, note_filled
 from node.node import Node
 from node.records import Record
 from node.store import Store
@@ -34,7 +34,7 @@ class CoOwner:
             case Fetch(key):
                 return Fetched(self.records[key].encode() if key in self.records else None)
             case Beat():
-                return Beaten(7, False, True, False)
+                return Beaten(7, False, False, True, False)
             case Compare():
                 return Differing(b"", b"")
             case Replicate() | Push():
@@ -65,7 +65,8 @@ async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = Fa
     time, peers, rng = LoopTime(), ScriptedPeers(), random.Random(1)
     config = Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1)
     with closing(store_on(disk or Disk(rng))) as store:
-        await identify(store, rng)  # It has been here before: what it does not hold, it has not lost.
+        await identify(store, rng)
+        await note_filled(store)  # It has been here before: what it does not hold, it has not lost.
         node = Node(config, time, rng, store, await identify(store, rng), peers)
         await node.start()
         async with running(node.run() if runs else node.gate.run()):

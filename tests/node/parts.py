@@ -105,7 +105,7 @@ class HandGate:
 class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
-    def __init__(self, *view: Address, repl_factor: int | None = None, incarnation: int = 2) -> None:
+    def __init__(self, *view: Address, repl_factor: int | None = None, is_unfilled: bool = False) -> None:
         self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
         self.time = LoopTime()
         self.peers = ScriptedPeers()
@@ -114,7 +114,8 @@ class Parts:
         self.store = store_on(self.disk)
         self.views = Views(self.config, self.store, self.time, self.peers)
         gate: Any = self.gate
-        self.pairs = Pairs(self.config, self.time, Identity(STORE_ID, incarnation), self.views, gate, self.peers)
+        who = Identity(STORE_ID, 1, is_unfilled)
+        self.pairs = Pairs(self.config, self.time, who, self.store, self.views, gate, self.peers)
         self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
         self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
         self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
@@ -179,8 +180,8 @@ class Parts:
         return running(*works or [self.pairs.run(), self.streams.run()])
 
 
-async def node_a(*view: Address, repl_factor: int | None = None, incarnation: int = 2) -> Parts:
-    parts = Parts(*view, repl_factor=repl_factor, incarnation=incarnation)
+async def node_a(*view: Address, repl_factor: int | None = None, is_unfilled: bool = False) -> Parts:
+    parts = Parts(*view, repl_factor=repl_factor, is_unfilled=is_unfilled)
     await parts.views.start()
     return parts
 
@@ -210,7 +211,7 @@ class CoOwner:
         match request:
             case Beat():
                 await asyncio.sleep(self.delay_s)
-                return Beaten(THEIR_ID, self.has_nothing, self.everything, False)
+                return Beaten(THEIR_ID, self.has_nothing, self.has_nothing, self.everything, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):

@@ -161,6 +161,26 @@ async def test_clock_lead_is_kept_before_anything_is_stamped_with_it() -> None:
     assert disk.written == 1
 
 
+async def test_clock_lead_kept_while_a_stamp_is_given_does_not_take_the_ceiling_back() -> None:
+    disk, time = Disk(), WallTime(5000)
+    clock = clock_on(disk, time)
+    await clock.stamp()
+    hear(clock, 60_000)
+    version, _ = await asyncio.gather(clock.stamp(), clock.keep_lead())
+    assert clock_of(version) < disk.memory.ceiling
+    time.now_ms = 1000
+    assert await clock_on(disk, time).stamp() > version
+
+
+async def test_clock_own_wall_that_was_days_ahead_is_forgotten_with_a_restart() -> None:
+    disk, time = Disk(), WallTime(5 * LEAD_MS_MAX)
+    clock = clock_on(disk, time)
+    await clock.stamp()
+    time.now_ms = LEAD_MS_MAX
+    await clock.keep_lead()
+    assert disk.memory.lead_ms == LEAD_MS_MAX
+
+
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
     """Else each key that is written by two at once would push all clocks on, for good."""
     clock = clock_on(Disk(), WallTime(5000))

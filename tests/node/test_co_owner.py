@@ -77,7 +77,7 @@ async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() ->
 @on_virtual_time
 async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken_for_nothing() -> None:
     """The disk may be a new one, and the co-owner merely slow."""
-    parts = await node_a(A, B, repl_factor=2, incarnation=1)
+    parts = await node_a(A, B, repl_factor=2, is_unfilled=True)
     parts.peers.silent.add(B)
     assert await read(parts, b"k") == Unable()
     assert await write(parts, b"k") == Unable()
@@ -90,7 +90,7 @@ async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken
 @on_virtual_time
 async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> None:
     """They have told each other that they have nothing, then one falls silent."""
-    parts = await node_a(A, B, repl_factor=2, incarnation=1)
+    parts = await node_a(A, B, repl_factor=2, is_unfilled=True)
     peer = parts.co_owner(B)
     peer.everything, peer.has_nothing = False, True
     async with parts.running():
@@ -101,7 +101,7 @@ async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> N
 
 @on_virtual_time
 async def test_read_at_the_first_start_a_co_owner_that_is_heard_tells_enough() -> None:
-    parts = await node_a(A, B, C, repl_factor=3, incarnation=1)
+    parts = await node_a(A, B, C, repl_factor=3, is_unfilled=True)
     parts.co_owner(B)
     parts.peers.silent.add(C)
     assert await read(parts, b"k") == Value(None)

@@ -13,7 +13,8 @@ from tests.node.fakes import successor
 from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
 
 EVERYTHING, OWING, NOT_YET = (
-    Beaten(STORE_ID, False, everything, owing) for everything, owing in ((True, False), (False, True), (False, False))
+    Beaten(STORE_ID, False, False, everything, owing)
+    for everything, owing in ((True, False), (False, True), (False, False))
 )
 
 
@@ -228,6 +229,21 @@ async def test_heartbeat_of_a_stranger_or_to_a_node_that_may_not_act_is_refused(
     assert ask(parts) == Unable()
 
 
+@on_virtual_time
+async def test_everything_is_not_said_for_a_moment_after_a_write_was_acknowledged_without_the_co_owner() -> None:
+    """It was paused, and is back within the time that it would have had to confirm."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    await asyncio.sleep(1.0)
+    async with parts.running():
+        await change(parts, b"k")
+        assert await parts.streams.everywhere([b"k"]) is False
+        assert ask(parts) == OWING
+        parts.co_owner(B)
+        await asyncio.sleep(0.2)
+        assert ask(parts) == EVERYTHING
+
+
 # Whom to compare with
 
 
@@ -256,7 +272,7 @@ async def test_comparison_that_began_with_another_store_counts_for_nothing() -> 
         await asyncio.sleep(0.01)
         pair = parts.pairs.start_comparison(B)
         assert pair is not None
-        answer = Beaten(THEIR_ID, False, True, False)
+        answer = Beaten(THEIR_ID, False, False, True, False)
         await asyncio.sleep(parts.config.beat_s)
         parts.pairs.end_comparison(pair)
         assert parts.pairs.out_of_step() == [B]

@@ -10,7 +10,7 @@ from gossip.view import Stamp
 from node.coordinator import Coordinator
 from node.wire import Adopt, Answer, AskStatus, Owed, Promise, Promised, Release, Request, Status, Unable, ViewIs
 from tests.node.fakes import successor
-from tests.node.parts import A, B, Parts, node_a, on_virtual_time
+from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 
 EARLIER = Stamp(1, 5)
 
@@ -28,7 +28,8 @@ class Newcomer:
     def __call__(self, request: Request) -> Answer:
         match request:
             case AskStatus():
-                status = Status(self.view, 0, "", self.keys, self.handing, (), not self.handing)
+                holds = bool(self.keys or self.handing)
+                status = Status(self.view, 0, "", self.keys, self.handing, (), not self.handing, holds)
                 self.handing = ()  # It has brought home what it holds by the time that it is asked again.
                 return status
             case Adopt(view):
@@ -49,14 +50,14 @@ async def coordinator(parts: Parts) -> Coordinator:
     async def answer_here(request: Request) -> Answer:
         match request:
             case AskStatus():
-                return Status(parts.views.stamp, 0, "", 0, (), (), True)
+                return Status(parts.views.stamp, 0, "", 0, (), (), True, False)
             case Promise():
                 return await parts.views.promise(request)
             case Release(epoch, who):
                 await parts.views.release(epoch, who)
         return ViewIs(parts.views.current.encoded)
 
-    return Coordinator(parts.config, parts.time, parts.views, parts.peers, answer_here)
+    return Coordinator(parts.config, parts.time, parts.views, parts.peers, answer_here, parts.time.wall_ms)
 
 
 def holds_keys(parts: Parts) -> Newcomer:
@@ -90,3 +91,25 @@ async def test_newcomer_comes_home_before_it_is_taken_in(
     await change([A, B], None)
     assert b.told == told
     assert parts.views.current.nodes == {A, B}
+
+
+@on_virtual_time
+async def test_newcomer_that_finds_nobody_to_take_what_it_holds_is_taken_in_with_it() -> None:
+    """It is to replace the very node that it holds something for, and that is dead."""
+    parts = await node_a(A)
+    change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
+    b = parts.peers.script[B] = Newcomer(parts, parts.views.stamp, 0, (Owed(C, 1, 7),))
+    await change([A, B], None)
+    assert b.told[-1] == "the view in force"
+    assert parts.views.current.nodes == {A, B}
+
+
+@pytest.mark.parametrize(("nodes", "spared"), [([A, B], False), ([B], True)], ids=["grows", "loses a node"])
+@on_virtual_time
+async def test_view_that_loses_a_node_spares_deletions_for_the_grace(nodes: list[str], spared: bool) -> None:
+    parts = await node_a(A)
+    change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
+    parts.peers.script[B] = is_empty(parts)
+    await change(nodes, None)
+    until_ms = parts.time.wall_ms() + 1000 * parts.config.tombstone_grace_s
+    assert parts.views.current.spare_until_ms == (pytest.approx(until_ms, abs=5000) if spared else 0)

@@ -9,7 +9,8 @@ import pytest
 
 from gossip.view import Stamp
 from node.donors import Kind
-from node.wire import Fetch, Unable, Wrote
+from node.wire import Fetch, Read, Unable, Value, ViewIs, Wrote
+from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
 from tests.node.parts import node_a, on_virtual_time
 from tests.node.test_owner import write
@@ -41,3 +42,40 @@ async def test_call_under_a_later_view_that_takes_long_to_store_is_answered_in_t
         lone.peers.silent.add(B)
         await asyncio.sleep(0.4)
         assert asked.done() and asked.result() == Unable()
+
+
+@on_virtual_time
+async def test_write_of_an_owner_left_alone_waits_for_the_end_of_the_lease_that_it_gave_itself() -> None:
+    """Its link to the earlier owner is down, but not the one back."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.peers.silent.add(B)
+    parts.peers.found_silent.add(B)
+    await parts.views.adopt(successor(parts.views.current, A), C)
+    parts.wait_for(B, KEY, Kind.COPY)
+    adopted_at = parts.time.monotonic()
+    async with parts.running():
+        assert await write(parts, KEY) == Wrote(False)
+    assert parts.time.monotonic() >= adopted_at + parts.config.lease_s
+
+
+@on_virtual_time
+async def test_call_under_a_later_view_gets_what_is_left_of_its_time_once_that_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budgets_s: list[float] = []
+
+    def serve(operation: object, budget_s: float) -> Value:
+        budgets_s.append(budget_s)
+        return Value(None)
+
+    async with lone_owner(B) as lone:
+        view = successor(lone.node.views.current, A, B)
+
+        async def fetched(request: object) -> ViewIs:
+            await asyncio.sleep(0.25)
+            return ViewIs(view.encoded)
+
+        lone.peers.script[B] = fetched
+        monkeypatch.setattr(lone.node.owner, "serve", serve)
+        assert await lone.node.answer(B, view.stamp, 0.6, Read(KEY)) == Value(None)  # type: ignore[misc]
+    assert budgets_s == [pytest.approx(0.35, abs=0.02)]

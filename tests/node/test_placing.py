@@ -21,7 +21,7 @@ SHARDS = environment(A, B, C, D, repl_factor=2)
 
 
 def status(*waiting: Address) -> Status:
-    return Status(Stamp(0, 0), 0, "", 0, (), tuple(Owed(address, 1, 0) for address in waiting), not waiting)
+    return Status(Stamp(0, 0), 0, "", 0, (), tuple(Owed(address, 1, 0) for address in waiting), not waiting, False)
 
 
 def donated(plan: Plan, donor: Address, alone: bool = False) -> set[int]:
@@ -30,7 +30,7 @@ def donated(plan: Plan, donor: Address, alone: bool = False) -> set[int]:
 
 def test_plan_growth_donors_are_the_owners_that_lose_partitions() -> None:
     plan = plan_change(OLD, [A, B, C], None, {A: status(), B: status(), C: status()})
-    view = plan.view(OLD, 1, A)
+    view = plan.view(OLD, 1, A, 0)
     check_view(view)
     gained = ring_of(view).partitions_of(C)
     donated = {(address, alone): unpack(partitions) for address, alone, partitions in view.donors}
@@ -40,7 +40,7 @@ def test_plan_growth_donors_are_the_owners_that_lose_partitions() -> None:
 
 
 def test_plan_is_built_on_the_old_view() -> None:
-    view = plan_change(OLD, [A], 1, {A: status(), B: status()}).view(OLD, 5, B)
+    view = plan_change(OLD, [A], 1, {A: status(), B: status()}).view(OLD, 5, B, 0)
     assert (view.epoch, view.base, view.lineage, view.coordinator, view.repl_factor) == (
         5,
         OLD.stamp,
@@ -52,7 +52,7 @@ def test_plan_is_built_on_the_old_view() -> None:
 
 def test_plan_removed_node_that_was_silent_is_asked_all_the_same() -> None:
     """It may be at work again before the view is in force, and must not serve on what its successor overwrites."""
-    view = plan_change(OLD, [A, C], None, {A: status(), C: status()}).view(OLD, 1, A)
+    view = plan_change(OLD, [A, C], None, {A: status(), C: status()}).view(OLD, 1, A, 0)
     assert B in {address for address, *_ in view.donors}
 
 
@@ -94,7 +94,7 @@ def test_plan_newcomer_to_a_shard_hears_those_who_were_there() -> None:
     everything = set(range(PARTITIONS))
     assert plan.ring.shards == ((A, B, C),)
     assert (donated(plan, A), donated(plan, B), donated(plan, C)) == (everything, everything, set())
-    check_view(plan.view(old, 1, A))
+    check_view(plan.view(old, 1, A, 0))
 
 
 def test_plan_copy_that_leaves_a_shard_is_a_donor_to_those_that_stay() -> None:

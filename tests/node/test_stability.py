@@ -28,9 +28,10 @@ def v(clock: int) -> Version:
     return make_version(START + clock, 9)
 
 
-def heard(lone: Lone, address: str, stable: int, settled_epoch: int = 0, incarnation: int = 1) -> None:
-    """Let the node hear by gossip what `address` announces."""
-    record = Member(address, incarnation, 0, 5, settled_epoch, 0, stable)
+def heard(lone: Lone, address: str, stable: int, settles_it: bool = True) -> None:
+    """Let the node hear by gossip what `address` announces, under this view or another one."""
+    digest = lone.node.views.stamp.digest if settles_it else 7
+    record = Member(address, 1, 0, 5, 0, 0, digest, stable)
     lone.node.hear(address, Delta(lone.node.views.stamp, record, (), (), ()))
 
 
@@ -141,19 +142,19 @@ async def test_announced_nothing_under_a_new_view_until_it_is_settled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("b", "epoch", "left"),
-    [(5, 0, False), (9, 0, False), (4, 0, True), (None, 0, True), (5, 1, True)],
+    ("b", "settles_it", "left"),
+    [(5, True, False), (9, True, False), (4, True, True), (None, True, True), (5, False, True)],
     ids=["stable", "beyond", "not yet", "never heard of", "of another view"],
 )
 @on_virtual_time
-async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, epoch: int, left: bool) -> None:
+async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, settles_it: bool, left: bool) -> None:
     async with lone_owner(B, runs=True) as lone:
         lone.peers.script[B] = CoOwner()
         lone.node.clock.observe(START + 100)
         await asyncio.sleep(3.0)
         assert lone.node.stability.announced() >= START + 100
         if b is not None:
-            heard(lone, B, START + b, epoch)
+            heard(lone, B, START + b, settles_it)
         for context in (
             Context({hash_of(KEY): Sight(v(5), owner_id(B))}),
             Context({}, {owner_id(A): START + 5}),

@@ -14,6 +14,8 @@ FOUND = {
     100058: "deadlines overdue after a pause marked peers as down right after the reset: nobody was asked",
     100265: "a coordinator whose own disk was full left the promises that others had just given it, for 10 s",
     200001: "a node alone in its view, replaced while it was paused, asked nobody and served on",
+    106: "an owner back from a pause within 100 ms of a write acknowledged without it was told that it has everything",
+    429: "what copies with emptied disks brought home was taken for deleted long ago, for they had seen nothing yet",
     401: "an owner paused while promises were collected served on under the old view, unknown to its successor",
 }
 """Seeds that failed, and what they found. They are kept although their course changes with the code."""
