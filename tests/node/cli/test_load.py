@@ -41,7 +41,7 @@ def test_load_takes_an_object_or_lines(run: Kvs, store: FakeStore, tmp_path: Pat
         name = str(path)
     result = run("load", name, stdin=text)
     assert result.exit_code == 0, result.stderr
-    assert re.match(r"Stored 3 entries in \d+\.\d s \(\d+ keys/s\)\n\Z", result.stderr)
+    assert re.match(r"Stored 3 entries in \d+\.\d s \([\d,]+ keys/s\)\n\Z", result.stderr)
     assert {key.decode(): json.loads(value) for key, value in store.values.items()} == ENTRIES
 
 
