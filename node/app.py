@@ -12,7 +12,7 @@ from node import peers
 from node.admin import AdminApi
 from node.api import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.errors import NotFound, RequestFault, TooLarge
-from node.lateness import LINKS, Lateness
+from node.lateness import LINKS, Lateness, socket_of
 from node.node import Node
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class JsonProtocol(web.RequestHandler):
         if self._is_link is None:
             self._is_link = data.startswith(LINKS)
         transport = self.transport
-        if not self._is_link and transport is not None and self._lateness.is_late(data, transport):
+        if not self._is_link and transport is not None and self._lateness.is_late(data, socket_of(transport)):
             transport.abort()
         else:
             super().data_received(data)

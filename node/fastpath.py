@@ -27,7 +27,7 @@ import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, Key, render_error
-from node.lateness import LINKS, Lateness
+from node.lateness import LINKS, Lateness, socket_of
 
 HEAD_BYTES_MAX = 4096
 """Of a request that is taken here; also bounds what is remembered of heads."""
@@ -114,6 +114,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._socket = socket_of(transport)
         self.active_at = self._front.loop.time()
         self._front.connections.add(self)
 
@@ -129,7 +130,7 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
     def data_received(self, data: bytes) -> None:
-        if not data.startswith(LINKS) and self._front.lateness.is_late(data, self._transport):
+        if not data.startswith(LINKS) and self._front.lateness.is_late(data, self._socket):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data

@@ -31,16 +31,21 @@ class Lateness:
         self._is_recovering = is_recovering
         self._late_s = late_s
 
-    def is_late(self, data: bytes, transport: asyncio.BaseTransport) -> bool:
-        """Whether `data`, which has just been read from `transport`, is too old to be executed."""
-        if data.startswith(_WRITES) and _age_s(transport) > self._late_s:
+    def is_late(self, data: bytes, connection: socket.socket | None) -> bool:
+        """Whether `data`, which has just been read from `connection`, is too old to be executed."""
+        if data.startswith(_WRITES) and _age_s(connection) > self._late_s:
             return True
         return self._is_recovering()
 
 
-def _age_s(transport: asyncio.BaseTransport) -> float:
-    """How long ago the kernel received what came last; 0 where it does not tell."""
+def socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:
+    """To be asked for once: it takes longer than to ask the socket itself."""
     connection: socket.socket | None = transport.get_extra_info("socket")
+    return connection
+
+
+def _age_s(connection: socket.socket | None) -> float:
+    """How long ago the kernel received what came last; 0 where it does not tell."""
     if _TCP_INFO is None or connection is None:
         return 0.0
     try:

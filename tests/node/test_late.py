@@ -11,7 +11,7 @@ import pytest
 
 from gossip.view import host_of, port_of
 from node.errors import Unavailable
-from node.lateness import Lateness
+from node.lateness import Lateness, socket_of
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
 
@@ -108,7 +108,7 @@ class Door(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.found.set_result(self.lateness.is_late(data, self.transport))
+        self.found.set_result(self.lateness.is_late(data, socket_of(self.transport)))
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
