@@ -94,7 +94,7 @@ class HybridClock:
         self._submitted = memory.ceiling
         """The highest ceiling that was ever to be remembered."""
         self._reading = memory.ceiling
-        self._fastest_ms = time.wall_ms() + memory.lead_ms - self._monotonic_ms()
+        self._fastest_ms = time.wall_ms() + memory.lead_ms - int(time.monotonic() * 1000)
         """What the fastest wall clock showed when the monotonic one was at 0."""
         self._beyond = 0
         """The last stamp given above a version that is too far ahead."""
@@ -118,15 +118,18 @@ class HybridClock:
 
     def now_ms(self) -> int:
         """The time by the fastest wall clock that was ever heard, this node's own included."""
-        self._follow(self._time.wall_ms())
-        return self._monotonic_ms() + self._fastest_ms
+        monotonic_ms = int(self._time.monotonic() * 1000)
+        ahead_ms = self._time.wall_ms() - monotonic_ms
+        if ahead_ms > self._fastest_ms:
+            self._fastest_ms = ahead_ms
+        return monotonic_ms + self._fastest_ms
 
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`."""
         self.observe(clocks.reading)
         offset_ms = clocks.wall_ms - self._time.wall_ms()
         if 0 < offset_ms <= LEAD_MS_MAX:
-            self._follow(clocks.wall_ms)
+            self._fastest_ms = max(self._fastest_ms, clocks.wall_ms - int(self._time.monotonic() * 1000))
         if (abs(offset_ms) >= OFF_MS) != (abs(self.offsets_ms.get(peer, 0)) >= OFF_MS):
             log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
         self.offsets_ms[peer] = offset_ms
@@ -169,12 +172,6 @@ class HybridClock:
 
     def _lead_ms(self) -> int:
         return self.now_ms() - self._time.wall_ms()
-
-    def _follow(self, wall_ms: int) -> None:
-        self._fastest_ms = max(self._fastest_ms, wall_ms - self._monotonic_ms())
-
-    def _monotonic_ms(self) -> int:
-        return int(self._time.monotonic() * 1000)
 
     async def stamp_above(self, version: Version, lead_ms: int) -> Version:
         """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it
