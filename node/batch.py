@@ -15,7 +15,7 @@ Must not import aiohttp or lmdb: the engine comes in from outside.
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -84,8 +84,10 @@ class News(NamedTuple):
 class Batch:
     """The jobs of one transaction see the store through this."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, stored: Sequence[Stats]) -> None:
+        """`stored`: the figures of each partition as they were last committed, which spares a look at the disk."""
         self._transaction = transaction
+        self._stored = stored
         self._fence: Stamp | None = None
         self._floor: Version | None = None
         self._purged: int | None = None
@@ -179,7 +181,7 @@ class Batch:
             self._transaction.put(partition.to_bytes(2), _STATS.pack(*stats))
 
     def _count(self, partition: int, key: bytes, gone: Record | None, come: Record | None) -> None:
-        live, records, digest = self.stats.get(partition) or stats_in(self._transaction, partition)
+        live, records, digest = self.stats.get(partition) or self._stored[partition]
         if gone is not None:
             live, records, digest = live - gone.live, records - 1, digest ^ digest_of(key, gone)
         if come is not None:

@@ -120,8 +120,7 @@ class HybridClock:
         """The time by the fastest wall clock that was ever heard, this node's own included."""
         monotonic_ms = int(self._time.monotonic() * 1000)
         ahead_ms = self._time.wall_ms() - monotonic_ms
-        if ahead_ms > self._fastest_ms:
-            self._fastest_ms = ahead_ms
+        self._fastest_ms = max(self._fastest_ms, ahead_ms)
         return monotonic_ms + self._fastest_ms
 
     def hear(self, peer: str, clocks: Clocks) -> None:

@@ -301,10 +301,7 @@ class Pairs:
 
     def is_some_disk_full(self) -> bool:
         """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
-        for pair in self._pairs.values():  # Each write asks this.
-            if pair.has_no_room and not self.may_be_left_out(pair):
-                return True
-        return False
+        return any(pair.has_no_room and not self.may_be_left_out(pair) for pair in self._pairs.values())
 
     # Who has what
 

@@ -65,7 +65,7 @@ class Store:
         self.swept = 0
         """No tombstones up to this clock are left here; `node.purge` keeps it. Copies that have swept to different ends
         differ in nothing else."""
-        self._engine = open_engine(Batch, self._committed)
+        self._engine = open_engine(lambda transaction: Batch(transaction, self._stats), self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
 

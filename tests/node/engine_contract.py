@@ -24,7 +24,7 @@ class PlainBatch(Batch):
     """Jobs of these tests write keys as they are."""
 
     def __init__(self, transaction: Transaction) -> None:
-        super().__init__(transaction)
+        super().__init__(transaction, ())
         self.transaction = transaction
         self.finished = 0
 
