@@ -20,10 +20,6 @@ GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
 have so many objects in use that at Python's own 700 each turn of the loop had a collection: a tenth of the time of a
 durable write."""
-SWITCH_INTERVAL_S = 0.0001
-"""How long the thread that commits has to wait for the interpreter, when a commit is on disk, until the loop is asked
-to let go of it. At Python's own 5 ms it waits until the loop does so by itself, and the disk has nothing to do
-meanwhile: with 32 clients that write, 3 to 8% fewer durable writes."""
 
 
 async def run(config: Config) -> None:
@@ -41,7 +37,6 @@ async def run(config: Config) -> None:
 
 
 def main() -> int:
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:

@@ -4,7 +4,8 @@ Jobs run in the event loop's thread, where reads are made too; the finished writ
 the committer thread, which needs no GIL while the disk works. Jobs do not run in the committer because
 py-lmdb gives up the GIL in each get and put, and beside a busy loop waits for it each time: a get took 140 us
 instead of 1.2. With jobs in the thread, 256 connections that wrote got 3,500 durable writes a second instead
-of 6,000, and reads beside writes had twice the latency at the 99th percentile.
+of 6,000, and reads beside writes had twice the latency at the 99th percentile. A shorter switch interval
+(0.5 and 0.1 ms) gives an owner that is asked directly up to 5% more, and takes 10% from one behind a forwarder.
 
 What queues during a commit is the next batch, but no more than half of all who wait for this commit or the
 next. Clients that ask anew once they are answered were else soon all in one batch, and disk and loop waited
