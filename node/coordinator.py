@@ -191,7 +191,7 @@ class Coordinator:
         foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
         self._demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
-        await self._learn_newest(old, statuses)
+        await self._learn_newest(old, target, statuses)
         if target.is_met_by(old):
             return Change(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
@@ -213,6 +213,7 @@ class Coordinator:
                 promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
                 foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
                 self._demand_native(target, foreign)
+                await self._demand_old_view(old, target, replies)
                 self._demand_promises(target, replies)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
             view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
@@ -225,12 +226,15 @@ class Coordinator:
         await asyncio.gather(*map(self._push, promised))
         return Change(view, nodes - foreign)
 
-    async def _learn_newest(self, old: View, statuses: Mapping[Address, Status]) -> None:
-        """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's."""
+    async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
+        """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's;
+        Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.stamp]
         if statuses[newest].view.epoch and statuses[newest].view > old.stamp:
             await self._views.greet(newest)
+            if not statuses[newest].settled and not target.is_met_by(self._views.current):
+                raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
             await asyncio.gather(*map(self._views.greet, others))
             raise _Again
@@ -279,6 +283,14 @@ class Coordinator:
                 gets_on = node in old.nodes
             if gets_on:
                 raise Conflict(UNDER_WAY) if old.epoch else _Again
+
+    async def _demand_old_view(self, old: View, target: Target, replies: Mapping[Address, Answer | None]) -> None:
+        """Raises Conflict if one has taken the view of another change since it was asked where it stands."""
+        for node, answer in replies.items():
+            if isinstance(answer, ViewIs):
+                await self._views.take(answer.view, node)
+        if self._views.current is not old and not target.is_met_by(self._views.current):
+            raise Conflict(UNDER_WAY)
 
     def _demand_promises(self, target: Target, replies: Mapping[Address, Answer | None]) -> None:
         """Raises Conflict, Unavailable or _Again unless all have promised. A node that fell silent in between may be
