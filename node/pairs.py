@@ -46,6 +46,8 @@ class Pair:
         self.outbox = Outbox()
         self.is_compared = False
         """Whether the co-owner has all that this node has, but for what is in the outbox."""
+        self.is_comparing = False
+        """Whether this node is bringing it what it may lack."""
         self.store_id: int | None = None
         """The co-owner's, as last heard: an emptied disk is another store."""
         self.has_nothing = False
@@ -205,7 +207,8 @@ class Pairs:
         everything = in_step and not self._owes(pair)
         if everything:
             pair.granted_at = now
-        return Beaten(self._store_id, self._has_nothing(), self.may_lack(), everything, in_step and not everything)
+        owing = not everything if in_step else self._lists_first(pair)
+        return Beaten(self._store_id, self._has_nothing(), self.may_lack(), everything, owing)
 
     async def _beat(self, pair: Pair) -> None:
         while True:
@@ -256,17 +259,25 @@ class Pairs:
         """What changes from here on is for the stream."""
         pair = self._pairs.get(peer)
         if pair is not None:
-            pair.is_compared = False
+            pair.is_compared, pair.is_comparing = False, True
             pair.outbox.start_over()
             pair.has_no_room = False
             pair.is_another = False
         return pair
 
-    def end_comparison(self, pair: Pair) -> None:
-        """The co-owner has all that was here when it started; unless it was another one then."""
-        if not pair.outbox.has_overflowed and not pair.is_another:
+    def end_comparison(self, pair: Pair, has_arrived: bool) -> None:
+        """`has_arrived`: the co-owner has all that was here when it started; unless it was another one then."""
+        pair.is_comparing = False
+        if has_arrived and not pair.outbox.has_overflowed and not pair.is_another:
             pair.is_compared = True
             pair.outbox.compared()
+
+    def _lists_first(self, pair: Pair) -> bool:
+        """Whether this node is about to bring the co-owner what it may lack. Of two that list what they hold to each
+        other, one should wait: what it has got by then, it need not list. The one that has forgotten what the other
+        lacks has most to bring; if both have, the one with the lower address is first."""
+        both_would = pair.is_owed and pair.peer < self._config.address
+        return pair.is_comparing or (pair.outbox.has_overflowed and not both_would)
 
     def _is_in_step(self, pair: Pair) -> bool:
         return pair.is_compared and not pair.outbox.has_overflowed

@@ -177,8 +177,9 @@ class Sync:
 
     async def _bring_up_to_date(self, peer: Address) -> None:
         stamp, pair = self._views.stamp, self._pairs.start_comparison(peer)
-        if pair is not None and await self._transfers.bring([peer], self._unheard(peer), stamp, forget=False):
-            self._pairs.end_comparison(pair)
+        if pair is not None:
+            has_arrived = await self._transfers.bring([peer], self._unheard(peer), stamp, forget=False)
+            self._pairs.end_comparison(pair, has_arrived)
 
     def claim(self, owner: Address) -> Answer:
         """Answer an owner: of which of its partitions are there records here that it has not heard of?"""

@@ -173,7 +173,7 @@ class Parts:
         for peer in peers:
             pair = self.pairs.start_comparison(peer)
             assert pair is not None
-            self.pairs.end_comparison(pair)
+            self.pairs.end_comparison(pair, has_arrived=True)
 
     def running(self, *works: Coroutine[Any, Any, None]) -> AbstractAsyncContextManager[None]:
         """Meanwhile, `works` run; by default heartbeats and streams."""

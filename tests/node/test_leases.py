@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from unittest.mock import patch
 
+import pytest
+
+from gossip.view import Address
 from node import outbox
 from node.config import Config
 from node.wire import Answer, Beat, Beaten, Unable, ViewIs
@@ -16,6 +19,7 @@ EVERYTHING, OWING, NOT_YET = (
     Beaten(STORE_ID, False, False, everything, owing)
     for everything, owing in ((True, False), (False, True), (False, False))
 )
+BEFORE_A = "10.10.0.1:13800"
 
 
 # The end that asks
@@ -135,8 +139,10 @@ async def test_everything_is_not_said_before_the_comparison() -> None:
     parts = await node_a(A, B, repl_factor=2)
     assert ask(parts) == NOT_YET
     pair = parts.pairs.start_comparison(B)
-    assert pair is not None and ask(parts) == NOT_YET
-    parts.pairs.end_comparison(pair)
+    assert pair is not None and ask(parts) == OWING
+    parts.pairs.end_comparison(pair, has_arrived=False)
+    assert ask(parts) == NOT_YET
+    parts.compare(B)
     assert ask(parts) == EVERYTHING
 
 
@@ -176,8 +182,8 @@ async def test_everything_is_not_said_to_a_store_that_came_in_the_middle_of_the_
     parts = await node_a(A, B, repl_factor=2)
     assert ask(parts) == NOT_YET
     pair = parts.pairs.start_comparison(B)
-    assert pair is not None and ask(parts, THEIR_ID + 1) == NOT_YET
-    parts.pairs.end_comparison(pair)
+    assert pair is not None and ask(parts, THEIR_ID + 1) == OWING
+    parts.pairs.end_comparison(pair, has_arrived=True)
     assert ask(parts, THEIR_ID + 1) == NOT_YET
     parts.compare(B)
     assert ask(parts, THEIR_ID + 1) == EVERYTHING
@@ -190,7 +196,7 @@ async def test_everything_is_not_said_after_an_overflow() -> None:
     with patch.object(outbox, "ENTRIES_MAX", 2):
         for key in (b"a", b"b", b"c"):
             await change(parts, key)
-    assert ask(parts) == NOT_YET
+    assert ask(parts) == OWING
     assert parts.pairs.out_of_step() == [B]
 
 
@@ -202,8 +208,8 @@ async def test_everything_is_not_said_after_an_overflow_in_the_middle_of_the_com
     with patch.object(outbox, "ENTRIES_MAX", 2):
         for key in (b"a", b"b", b"c"):
             await change(parts, key)
-    parts.pairs.end_comparison(pair)
-    assert ask(parts) == NOT_YET
+    parts.pairs.end_comparison(pair, has_arrived=True)
+    assert ask(parts) == OWING
 
 
 @on_virtual_time
@@ -212,7 +218,7 @@ async def test_everything_is_not_said_under_a_new_view_before_another_comparison
     old = parts.pairs.start_comparison(B)
     await parts.views.adopt(successor(parts.views.current, A, B), B)
     assert old is not None
-    parts.pairs.end_comparison(old)
+    parts.pairs.end_comparison(old, has_arrived=True)
     assert ask(parts) == NOT_YET
 
 
@@ -274,7 +280,7 @@ async def test_comparison_that_began_with_another_store_counts_for_nothing() -> 
         assert pair is not None
         answer = Beaten(THEIR_ID, False, False, True, False)
         await asyncio.sleep(parts.config.beat_s)
-        parts.pairs.end_comparison(pair)
+        parts.pairs.end_comparison(pair, has_arrived=True)
         assert parts.pairs.out_of_step() == [B]
 
 
@@ -289,6 +295,35 @@ async def test_comparison_waits_for_what_the_co_owner_is_about_to_send() -> None
         answer = EVERYTHING
         await asyncio.sleep(0.1)
         assert parts.pairs.to_compare() == [B]
+
+
+@on_virtual_time
+async def test_comparison_waits_for_that_of_a_co_owner_that_has_forgotten_what_this_node_missed() -> None:
+    """What is listed to one that has just got it is listed in vain."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    with patch.object(outbox, "ENTRIES_MAX", 1):
+        await change(parts, b"k")
+        await change(parts, b"l")
+    assert ask(parts) == OWING
+    pair = parts.pairs.start_comparison(B)
+    assert pair is not None and ask(parts) == OWING
+    parts.pairs.end_comparison(pair, has_arrived=False)
+    assert ask(parts) == NOT_YET, "who cannot bring what it has keeps nobody else from it"
+
+
+@pytest.mark.parametrize(("peer", "said"), [(B, OWING), (BEFORE_A, NOT_YET)], ids=["A", "the other"])
+@on_virtual_time
+async def test_comparison_where_both_have_forgotten_the_lower_address_goes_first(peer: Address, said: Beaten) -> None:
+    parts = await node_a(A, peer, repl_factor=2)
+    parts.compare(peer)
+    parts.peers.script[peer] = lambda _: OWING
+    with patch.object(outbox, "ENTRIES_MAX", 1):
+        await change(parts, b"k")
+        await change(parts, b"l")
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert parts.pairs.grant(peer, Beat(THEIR_ID, False)) == said
 
 
 def test_leases_outlast_several_heartbeats_and_end_before_a_write_is_given_up() -> None:
