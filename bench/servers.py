@@ -147,7 +147,7 @@ def fill(data_dir: Path, keys: list[str], value: str) -> None:
 
                 def job(batch: Batch, chunk: list[tuple[int, bytes]] = chunk) -> None:
                     for partition, key in chunk:
-                        batch.put(partition, key, Record(make_version(1, 1), value.encode(), False), None)
+                        batch.put(partition, key, Record(make_version(1, 1), value.encode(), False).encode(), None)
 
                 await store.submit(job)
         finally:

@@ -24,7 +24,7 @@ import xxhash
 from gossip.view import Address, Stamp, View
 from node.donors import NOTHING, Change, decode_share
 from node.errors import Fenced
-from node.records import Record, Version, decode_record, make_version
+from node.records import Version, is_live, make_version, version_of
 
 T = TypeVar("T")
 
@@ -139,16 +139,16 @@ class Batch:
             self.set("seen", clock.to_bytes(8))
             self.has_new_horizon = True
 
-    def get(self, partition: int, key: bytes) -> Record | None:
-        encoded = self._transaction.get(partition.to_bytes(2) + key)
-        return None if encoded is None else decode_record(encoded)
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """The encoded record."""
+        return self._transaction.get(partition.to_bytes(2) + key)
 
-    def put(self, partition: int, key: bytes, record: Record, held: Record | None) -> None:
+    def put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None) -> None:
         """`held`: what `get` says is there; nobody puts or deletes without having looked."""
-        self._transaction.put(partition.to_bytes(2) + key, record.encode())
-        self._count(partition, key, held, record)
+        self._transaction.put(partition.to_bytes(2) + key, encoded)
+        self._count(partition, key, held, encoded)
 
-    def delete(self, partition: int, key: bytes, held: Record) -> None:
+    def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
         self._transaction.delete(partition.to_bytes(2) + key)
         self._count(partition, key, held, None)
@@ -180,12 +180,12 @@ class Batch:
         for partition, stats in self.stats.items():
             self._transaction.put(partition.to_bytes(2), _STATS.pack(*stats))
 
-    def _count(self, partition: int, key: bytes, gone: Record | None, come: Record | None) -> None:
+    def _count(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         live, records, digest = self.stats.get(partition) or self._stored[partition]
         if gone is not None:
-            live, records, digest = live - gone.live, records - 1, digest ^ digest_of(key, gone)
+            live, records, digest = live - is_live(gone), records - 1, digest ^ digest_of(key, version_of(gone))
         if come is not None:
-            live, records, digest = live + come.live, records + 1, digest ^ digest_of(key, come)
+            live, records, digest = live + is_live(come), records + 1, digest ^ digest_of(key, version_of(come))
         self.stats[partition] = Stats(live, records, digest)
 
 
@@ -207,8 +207,8 @@ def reading_in(source: _Settings, name: str) -> int:
     return int.from_bytes(source.setting(name) or b"")
 
 
-def digest_of(key: bytes, record: Record) -> int:
-    return xxhash.xxh3_64_intdigest(key + record.version)
+def digest_of(key: bytes, version: Version) -> int:
+    return xxhash.xxh3_64_intdigest(key + version)
 
 
 def _decode_stamp(encoded: bytes | None) -> Stamp:

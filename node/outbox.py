@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 ENTRIES_MAX = 100_000
@@ -117,14 +116,13 @@ class Outbox:
             future.set_result(True)
         else:
             self._waiting.setdefault(position, []).append(future)
-            future.add_done_callback(partial(self._leave, position))
         return future
 
-    def _leave(self, position: int, future: asyncio.Future[bool]) -> None:
-        """Who waited has its answer, or has given up."""
-        waiting = self._waiting.get(position)
-        if waiting is not None and future.cancelled():
-            waiting.remove(future)
+    def withdraw(self, position: int, confirmation: asyncio.Future[bool]) -> None:
+        """Who waited for it has given up."""
+        waiting = self._waiting.get(position, [])
+        if confirmation in waiting:
+            waiting.remove(confirmation)
             if not waiting:
                 del self._waiting[position]
 

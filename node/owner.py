@@ -170,7 +170,7 @@ class Owner:
             return self._value(read, held, self._config.address)
         holder = sightings.source
         with suppress(Fenced, StorageFault):  # That it is kept is for later readers; this one has it.
-            await self._store.merge(stamp, [(partition, read.key, seen)], but={sightings.source})
+            await self._store.merge(stamp, [(partition, read.key, seen.encode())], but={sightings.source})
             holder = self._config.address
         return self._value(read, seen, holder)
 

@@ -54,16 +54,21 @@ class Record(NamedTuple):
         return b"%b%c%b%b%b" % (self.version, flags + _CONTEXT, length, self.context, self.value or b"")
 
 
-def decode_record(encoded: bytes) -> Record:
-    """Raises ValueError if `encoded` is no record; from our own disk that cannot be."""
+def checked(encoded: bytes) -> bytes:
+    """`encoded`. Raises ValueError if that is no record."""
     if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT:
         raise ValueError("not a record")
-    flags, context, start = encoded[16], b"", 17
+    if encoded[16] & _CONTEXT and not 19 < _value_start(encoded) <= len(encoded):
+        raise ValueError("not a record: its context is cut off")
+    return encoded
+
+
+def decode_record(encoded: bytes) -> Record:
+    """Raises ValueError if `encoded` is no record; from our own disk that cannot be."""
+    flags, context, start = checked(encoded)[16], b"", 17
     if flags & _CONTEXT:
-        start = 19 + int.from_bytes(encoded[17:19])
+        start = _value_start(encoded)
         context = encoded[19:start]
-        if not context or len(encoded) < start:
-            raise ValueError("not a record: its context is cut off")
     return Record(encoded[:16], None if flags & _TOMBSTONE else encoded[start:], bool(flags & _REPLACED), context)
 
 
@@ -74,3 +79,13 @@ def is_live(encoded: bytes) -> bool:
 
 def version_of(encoded: bytes) -> Version:
     return encoded[:16]
+
+
+def has_replaced(encoded: bytes) -> bool:
+    """See `Record.replaced`."""
+    return bool(encoded[16] & _REPLACED)
+
+
+def _value_start(encoded: bytes) -> int:
+    """Where the value begins, behind a context."""
+    return 19 + int.from_bytes(encoded[17:19])

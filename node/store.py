@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from gossip.view import Address, Stamp, View, decode_view
 from node.batch import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, reading_in, stats_in
 from node.donors import NO_CHANGE, Change, Share, decode_share
-from node.records import Record, Version, clock_of, decode_record
+from node.records import Record, Version, clock_of, decode_record, has_replaced, is_live, version_of
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
@@ -111,21 +111,22 @@ class Store:
         def job(batch: Batch) -> WriteOutcome:
             batch.demand(fence)
             held = batch.get(partition, key)
-            if seen is not None and (held is None or seen.version > held.version):
-                batch.put(partition, key, seen, held)
+            if seen is not None and (held is None or seen.version > version_of(held)):
+                encoded = seen.encode()
+                batch.put(partition, key, encoded, held)
                 batch.news.append(News(key, ()))
-                held = seen
-            if held is not None and held.version == version:
-                return Written(held.replaced)
+                held = encoded
+            if held is not None and version_of(held) == version:
+                return Written(has_replaced(held))
             if held is None and not sure:
                 return Unsure()
-            live = held is not None and held.live
+            live = held is not None and is_live(held)
             if value is None and not live:
                 return Absent()
-            newest = batch.floor if held is None else max(batch.floor, held.version)
+            newest = batch.floor if held is None else max(batch.floor, version_of(held))
             if newest > version:
                 return Newer(newest)
-            batch.put(partition, key, Record(version, value, live, context), held)
+            batch.put(partition, key, Record(version, value, live, context).encode(), held)
             batch.news.append(News(key, ()))
             return Written(live)
 
@@ -134,22 +135,22 @@ class Store:
     def merge(
         self,
         fence: Stamp,
-        records: Sequence[tuple[int, bytes, Record]],
+        records: Sequence[tuple[int, bytes, bytes]],
         but: Collection[Address] | None = (),
         change: Change = NO_CHANGE,
     ) -> Awaitable[list[bytes]]:
-        """Take, of (partition, key, record), what is newer than what is held and no deletion to be forgotten; the keys
-        of those. `but`: the co-owners that need not be told; None: all. `change`: of the donors."""
+        """Take, of (partition, key, encoded record), what is newer than what is held and no deletion to be forgotten;
+        the keys of those. `but`: the co-owners that need not be told; None: all. `change`: of the donors."""
 
         def job(batch: Batch) -> list[bytes]:
             batch.demand(fence)
             taken: list[bytes] = []
-            for partition, key, record in records:
-                if not record.live and clock_of(record.version) <= batch.purged:
+            for partition, key, encoded in records:
+                if not is_live(encoded) and clock_of(encoded) <= batch.purged:
                     continue
                 held = batch.get(partition, key)
-                if held is None or held.version < record.version:
-                    batch.put(partition, key, record, held)
+                if held is None or version_of(held) < version_of(encoded):
+                    batch.put(partition, key, encoded, held)
                     taken.append(key)
                     if but is not None:
                         batch.news.append(News(key, but))
@@ -165,7 +166,7 @@ class Store:
             batch.demand(fence)
             for partition, key, version in versions:
                 held = batch.get(partition, key)
-                if held is not None and held.version == version:
+                if held is not None and version_of(held) == version:
                     batch.delete(partition, key, held)
 
         return self._engine.submit(job)
@@ -228,7 +229,7 @@ class Store:
                 after = found[-1][0]
                 for key, encoded in found:
                     record = decode_record(encoded)
-                    live, digest, keys = live + record.live, digest ^ digest_of(key, record), keys + 1
+                    live, digest, keys = live + record.live, digest ^ digest_of(key, record.version), keys + 1
             counted, stored = Stats(live, keys, digest), stats_in(self._engine, partition)
             assert counted == stored == self._stats[partition], f"{partition}: {counted}, {stored} on disk"
             assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, yet it is not so listed"

@@ -20,7 +20,7 @@ from node.clock import Time
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.pairs import Pair, Pairs
-from node.records import decode_record
+from node.records import checked
 from node.store import Store
 from node.transport import Transport
 from node.views import Views
@@ -70,19 +70,18 @@ class Streams:
         if a co-owner's disk has refused them."""
         pairs = self._pairs.all(but)
         left_out: set[Address] = set()
-        while keys and len(left_out) < len(pairs):
+        for pair, position in [(pair, self._position(pair, keys)) for pair in pairs if keys]:
+            if not await self._has_confirmed(pair, position, earliest):
+                left_out.add(pair.peer)
+        are_told = not left_out
+        while not are_told and len(left_out) < len(pairs):
             others = [pair for pair in pairs if pair.peer not in left_out]
-            if left_out:  # The others must know, lest they go on telling those that they have everything.
-                told = (self._config.address, *but, *(pair.peer for pair in others))
-                have = await asyncio.gather(*(self._relay(pair, keys, told, earliest) for pair in others))
-            else:
-                awaited = [(pair, self._position(pair, keys)) for pair in others]
-                have = [await self._has_confirmed(pair, position, earliest) for pair, position in awaited]
-            if not self._pairs.are_of_this_view(pairs):
-                raise Fenced(str(self._views.stamp))
-            if all(have):
-                break
+            told = (self._config.address, *but, *(pair.peer for pair in others))
+            have = await asyncio.gather(*(self._relay(pair, keys, told, earliest) for pair in others))
             left_out |= {pair.peer for pair, has in zip(others, have, strict=True) if not has}
+            are_told = all(have)  # Who was not must hear of it, lest it go on telling them that they have everything.
+        if not self._pairs.are_of_this_view(pairs):
+            raise Fenced(str(self._views.stamp))
         return not left_out
 
     def _position(self, pair: Pair, keys: Sequence[bytes]) -> int:
@@ -103,7 +102,13 @@ class Streams:
         """False: it was left out."""
         while self._pairs.are_of_this_view([pair]):
             if not self._pairs.may_be_left_out(pair):
-                if await pair.outbox.confirmation(position):
+                confirmation = pair.outbox.confirmation(position)
+                try:
+                    has_it = await confirmation
+                except asyncio.CancelledError:
+                    pair.outbox.withdraw(position, confirmation)
+                    raise
+                if has_it:
                     return True
                 if pair.has_no_room:
                     raise StorageFault(f"the disk of {pair.peer} is full")
@@ -195,7 +200,7 @@ class Streams:
     async def replicate(self, sender: Address, stamp: Stamp, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
         try:
-            records = [(partition_of(key), key, decode_record(record)) for key, record in request.records]
+            records = [(partition_of(key), key, checked(record)) for key, record in request.records]
         except ValueError as error:
             log.error("%s sent what cannot be read: %s", sender, error)
             return Unable()

@@ -25,7 +25,7 @@ from node.config import Config
 from node.donors import NO_CHANGE, NOTHING, Change, Share
 from node.errors import Fenced, PeerFault, StorageFault
 from node.pairs import Pairs
-from node.records import decode_record
+from node.records import checked
 from node.store import Store
 from node.streams import Streams
 from node.transfer import Transfers
@@ -230,7 +230,7 @@ class Sync:
     async def push(self, sender: Address, stamp: Stamp, push: Push) -> Answer:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
         try:
-            records = [(partition_of(key), key, decode_record(record)) for key, record in push.records]
+            records = [(partition_of(key), key, checked(record)) for key, record in push.records]
             finished = bits_of(unpack(push.finished))
         except ValueError:
             return self._malformed(sender)

@@ -52,7 +52,7 @@ class Lone(NamedTuple):
         return self.time.monotonic() + 1.0
 
     async def hold(self, key: bytes, record: Record) -> None:
-        await self.store.merge(self.node.views.stamp, [(partition_of(key), key, record)])
+        await self.store.merge(self.node.views.stamp, [(partition_of(key), key, record.encode())])
 
     def fetched_from(self) -> list[Address]:
         return [to for to, request in self.peers.asked if isinstance(request, Fetch)]

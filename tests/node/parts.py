@@ -152,7 +152,7 @@ class Parts:
 
     async def keep(self, *records: tuple[bytes, Record]) -> None:
         """Put records on the disk, of which no co-owner is told."""
-        items = [(partition_of(key), key, record) for key, record in records]
+        items = [(partition_of(key), key, record.encode()) for key, record in records]
         await self.store.merge(self.views.stamp, items, but=None)
 
     def wait_for(self, donor: Address, key: bytes, kind: Kind = Kind.ALONE) -> None:

@@ -131,7 +131,7 @@ def ask(parts: Parts, store_id: int = THEIR_ID) -> Answer:
 
 
 async def change(parts: Parts, key: bytes, clock: int = 5) -> None:
-    await parts.store.merge(parts.views.stamp, [(partition_of(key), key, record(clock))])
+    await parts.store.merge(parts.views.stamp, [(partition_of(key), key, record(clock).encode())])
 
 
 @on_virtual_time

@@ -136,8 +136,12 @@ async def test_outbox_give_up_tells_all_who_wait_and_keeps_the_entries() -> None
 @on_virtual_time
 async def test_outbox_waiter_that_went_away_is_no_fault() -> None:
     outbox = filled(b"a")
-    outbox.confirmation(1).cancel()
+    gone, left = outbox.confirmation(1), outbox.confirmation(1)
+    gone.cancel()
+    outbox.withdraw(1, gone)
     outbox.confirm(1)
+    outbox.withdraw(1, left)
+    assert result(left) is True
 
 
 # Overflow and comparisons

@@ -129,7 +129,7 @@ async def test_store_write(
     after: Record | None,
 ) -> None:
     if held is not None:
-        await store.merge(UNFENCED, [(7, b"k", held)])
+        await store.merge(UNFENCED, [(7, b"k", held.encode())])
     for _ in range(2):  # doing it twice is doing it once
         assert await store.write(UNFENCED, 7, b"k", v(5), value, seen, sure) == outcome
         assert store.get(7, b"k") == after
@@ -144,7 +144,7 @@ async def test_store_same_key_in_two_partitions_is_two_keys(store: Store) -> Non
 
 async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
     keys = [b"a", b"a\0", b"b", b"c" * 200]
-    await store.merge(UNFENCED, [(PARTITIONS - 1, key, live(1)) for key in keys])
+    await store.merge(UNFENCED, [(PARTITIONS - 1, key, live(1).encode()) for key in keys])
     found: list[bytes] = []
     while page := store.scan(PARTITIONS - 1, found[-1] if found else None, 1):
         found += [key for key, _ in page]
@@ -157,7 +157,7 @@ async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
 def jobs(store: Store, fence: Stamp) -> dict[str, Callable[[], Any]]:
     return {
         "write": lambda: store.write(fence, 0, b"k", v(9), b"9"),
-        "merge": lambda: store.merge(fence, [(0, b"k", live(9))], change=Change({"a:1": 1 << 0})),
+        "merge": lambda: store.merge(fence, [(0, b"k", live(9).encode())], change=Change({"a:1": 1 << 0})),
         "drop": lambda: store.drop(fence, [(0, b"k", v(1))]),
         "change_donors": lambda: store.change_donors(
             fence, Change({"a:1": 1 << 0}, put=shares_of(Row(1, "b:1", ALONE)))
@@ -228,18 +228,18 @@ async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> No
     store.on_news = lambda changed: news.extend((key, but, store.get(7, key)) for key, but in changed)
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"b", v(5), b"1", seen=live(6))
-    await store.merge(UNFENCED, [(7, b"c", live(3))], {"b:1"})
+    await store.merge(UNFENCED, [(7, b"c", live(3).encode())], {"b:1"})
     assert news == [(b"a", (), live(5)), (b"b", (), live(6)), (b"c", {"b:1"}, live(3))]
 
 
 async def test_store_news_of_what_changed_nothing_none(store: Store) -> None:
     """A repetition, a refusal, a miss, an older version; and what all co-owners have been told by somebody else."""
-    await store.merge(UNFENCED, [(7, b"a", live(5))])
+    await store.merge(UNFENCED, [(7, b"a", live(5).encode())])
     news: list[News] = []
     store.on_news = news.extend
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"a", v(4), b"1")
     await store.write(UNFENCED, 7, b"b", v(4), None)
-    assert await store.merge(UNFENCED, [(7, b"a", live(5)), (7, b"a", live(4))]) == []
-    assert await store.merge(UNFENCED, [(7, b"d", live(5))], None) == [b"d"]
+    assert await store.merge(UNFENCED, [(7, b"a", live(5).encode()), (7, b"a", live(4).encode())]) == []
+    assert await store.merge(UNFENCED, [(7, b"d", live(5).encode())], None) == [b"d"]
     assert news == []

@@ -106,7 +106,7 @@ async def test_stream_whatever_is_merged_goes_to_all_but_its_source() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     peers = {B: parts.co_owner(B), C: parts.co_owner(C)}
     async with parts.running():
-        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5))], but={B})
+        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5).encode())], but={B})
         assert await parts.sync.push(C, parts.views.stamp, Push(replicated(b"pushed"), b"")) == Taken()
         assert await parts.sync.push(D, parts.views.stamp, Push(replicated(b"donated"), b"")) == Taken()
         await asyncio.sleep(SOON_S)
@@ -161,7 +161,7 @@ async def test_stream_names_who_was_told_while_a_third_one_was_not() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
     async with parts.running():
-        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5))])
+        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5).encode())])
         await asyncio.sleep(SOON_S)
     streamed = [request for to, request in parts.peers.asked if to == B and isinstance(request, Replicate)]
     assert streamed and {(request.relayed, request.told) for request in streamed} == {(False, (A, B))}
