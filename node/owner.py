@@ -128,13 +128,16 @@ class Owner:
 
     async def _serve(self, operation: Read | Write, deadline: float) -> Answer:
         try:
-            return await self.carry_out(operation, deadline)
+            return await self._limits.within(deadline - self._time.monotonic(), self.carry_out(operation, deadline))
+        except TimeoutError:
+            return MayBeStored() if isinstance(operation, Write) else Unable()
         except PeerLost:
             return MayBeStored()  # Nobody will hear it: at a standstill, all links were closed.
 
     async def carry_out(self, operation: Read | Write, deadline: float) -> Answer:
-        """ViewIs: the view has changed, this node may not be the owner any more. Raises PeerLost if this node stood
-        still while it wrote: others may have taken its place and not have seen the write."""
+        """ViewIs: the view has changed, this node may not be the owner any more. Nothing is begun after `deadline`, but
+        what was begun may hang for as long as a disk or a peer does: the caller sets it a limit. Raises PeerLost if
+        this node stood still while it wrote: others may have taken its place and not have seen the write."""
         if not self._gate.is_open() and not await self._gate.opened(deadline):
             return Unable()
         self.served_at = self._time.monotonic()
@@ -224,10 +227,10 @@ class Owner:
     ) -> Answer:
         """`is_silent`: an owner of old was passed over, and may still answer alone."""
         try:
-            is_everywhere = await self._limits.within(
-                deadline - self._time.monotonic(), self._everywhere(write.key, earliest, is_silent)
-            )
-        except (TimeoutError, StorageFault):
+            is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+            if is_silent:
+                await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
+        except StorageFault:
             return MayBeStored()
         except Fenced:
             again = await self.carry_out(write, deadline) if self._time.monotonic() < deadline else None
@@ -235,12 +238,6 @@ class Owner:
         if not self._gate.is_open():
             raise PeerLost("this node stood still")
         return Wrote(replaced, self._causality.after_write(write, is_everywhere))
-
-    async def _everywhere(self, key: bytes, earliest: float, is_silent: bool) -> bool:
-        is_everywhere = await self._streams.everywhere([key], earliest=earliest)
-        if is_silent:
-            await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
-        return is_everywhere
 
     # What others hold
 

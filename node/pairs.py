@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from gossip.view import Address
@@ -147,8 +147,8 @@ class Pairs:
         """Those of the view in force, with other co-owners than these."""
         return [pair for peer, pair in self._pairs.items() if peer not in but]
 
-    def are_of_this_view(self, pairs: Iterable[Pair]) -> bool:
-        return all(self._pairs.get(pair.peer) is pair for pair in pairs)
+    def is_of_this_view(self, pair: Pair) -> bool:
+        return self._pairs.get(pair.peer) is pair
 
     def is_alone(self) -> bool:
         """Whether this node has no co-owners."""
@@ -312,7 +312,8 @@ class Pairs:
 
     def is_some_disk_full(self) -> bool:
         """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
-        return any(pair.has_no_room and not self.may_be_left_out(pair) for pair in self._pairs.values())
+        full = [pair for pair in self._pairs.values() if pair.has_no_room]
+        return not all(map(self.may_be_left_out, full))
 
     # Who has what
 

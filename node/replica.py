@@ -87,7 +87,9 @@ class Replica:
         if len(owners) == 1:
             return owners
         first = owners.index(me) if me in owners and self._owner.is_ready() else self._turn % len(owners)
-        return sorted(owners[first:] + owners[:first], key=lambda owner: owner != me and self._transport.is_down(owner))
+        turns = owners[first:] + owners[:first]
+        down = [owner for owner in turns if owner != me and self._transport.is_down(owner)]
+        return [*(owner for owner in turns if owner not in down), *down] if down else turns
 
     def read_here(self, key: bytes) -> Value | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""

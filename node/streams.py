@@ -80,7 +80,7 @@ class Streams:
             have = await asyncio.gather(*(self._relay(pair, keys, told, earliest) for pair in others))
             left_out |= {pair.peer for pair, has in zip(others, have, strict=True) if not has}
             are_told = all(have)  # Who was not must hear of it, lest it go on telling them that they have everything.
-        if not self._pairs.are_of_this_view(pairs):
+        if not all(map(self._pairs.is_of_this_view, pairs)):
             raise Fenced(str(self._views.stamp))
         return not left_out
 
@@ -95,12 +95,12 @@ class Streams:
         pairs = [pair for pair in self._pairs.all(but) if len(pair.outbox)]
         for pair, position in [(pair, pair.outbox.position) for pair in pairs]:
             await self._has_confirmed(pair, position, 0.0)
-        if not self._pairs.are_of_this_view(pairs):
+        if not all(map(self._pairs.is_of_this_view, pairs)):
             raise Fenced(str(self._views.stamp))
 
     async def _has_confirmed(self, pair: Pair, position: int, earliest: float) -> bool:
         """False: it was left out."""
-        while self._pairs.are_of_this_view([pair]):
+        while self._pairs.is_of_this_view(pair):
             if not self._pairs.may_be_left_out(pair):
                 confirmation = pair.outbox.confirmation(position)
                 try:
@@ -125,7 +125,7 @@ class Streams:
         it was left out itself."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
-        while self._pairs.are_of_this_view([pair]):
+        while self._pairs.is_of_this_view(pair):
             try:
                 timeout_s = 2 * self._config.silence_s
                 answer = await self._transport.call(pair.peer, request, self._views.stamp, timeout_s)

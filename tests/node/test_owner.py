@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from gossip.view import Address
 from node.donors import Kind
+from node.owner import REPLY_S
 from node.records import Record, make_version
 from node.wire import (
     Answer,
@@ -49,7 +51,9 @@ async def read(parts: Parts, key: bytes) -> Answer:
 
 
 async def write(parts: Parts, key: bytes, value: bytes | None = b"1", version: bytes = V5) -> Answer:
-    return await parts.owner.carry_out(Write(key, version, value), parts.deadline)
+    """Within the time that a request has."""
+    answer = parts.owner.serve(Write(key, version, value), parts.config.request_s + REPLY_S)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 # A partition with donors
