@@ -49,6 +49,10 @@ class TooLarge(RequestFault):
     status = 413
 
 
+class UnknownEncoding(RequestFault):
+    status = 415
+
+
 class Conflict(RequestFault):
     """Another view change is under way, or a node belongs to another cluster."""
 

@@ -72,6 +72,7 @@ async def serving(
             lateness,
             loop=loop,
             access_log=None,
+            auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
         )
         front = FastPath(data, lateness, protocol, KEEPALIVE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from enum import Enum
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from gossip.view import Address
 from tests.cluster import Cluster, client, fresh_addresses
 from tests.node.pair import A_VALUE, Pair, fault, with_context
 from tests.node.raw_http import ask_raw
@@ -148,10 +150,27 @@ async def test_api_body_no_json_object_malformed(pair: Pair, body: bytes, method
         assert reply.headers["Content-Type"] == "application/json"
 
 
-async def test_api_body_of_wrong_encoding_malformed(pair: Pair) -> None:
-    head = b"PUT /kvs/keys/apple HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 11\r\n\r\n"
-    status, headers, body = await ask_raw(pair.nodes[0], head + A_VALUE)
-    assert (status, headers["content-type"], body) == (400, "application/json", fault("Malformed body", "PUT"))
+async def put_encoded(node: Address, encoding: bytes, data: bytes) -> tuple[int, dict[str, str], bytes]:
+    head = b"PUT /kvs/keys/packed HTTP/1.1\r\nHost: x\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+    return await ask_raw(node, head % (encoding, len(data)) + data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [A_VALUE, gzip.compress(A_VALUE), gzip.compress(b"[" * 10_000_000)],
+    ids=["not packed", "packed", "of some kilobytes that would unpack to ten megabytes"],
+)
+async def test_api_packed_body_not_supported(pair: Pair, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    for asked in pair.nodes:
+        status, headers, body = await put_encoded(asked, b"gzip", data)
+        refused = fault("Content-Encoding is not supported", "PUT")
+        assert (status, headers["content-type"], body) == (415, "application/json", refused)
+    assert "Traceback" not in caplog.text
+
+
+async def test_api_body_that_says_it_is_not_packed_is_taken(pair: Pair) -> None:
+    status, _, body = await put_encoded(pair.nodes[0], b"identity", A_VALUE)
+    assert (status, body) == (201, ADDED)
 
 
 async def test_api_body_absent_or_empty_same(pair: Pair) -> None:
