@@ -63,8 +63,8 @@ class Pair:
         self.has_no_room = False
         """Whether the co-owner's disk has refused what it was sent last."""
         self.is_owed = True
-        """Whether the co-owner has something for this node in its outbox that should have been here by now. Nobody
-        knows until it has answered a heartbeat."""
+        """Whether the co-owner is about to bring this node what it lacks: it has something in its outbox that should
+        have been here by now, or has to compare, or does. Nobody knows until it has answered a heartbeat."""
         self.leased_at = float("-inf")
         """When this node sent the last question that was answered "everything"."""
         self.heard_at = float("-inf")
@@ -207,7 +207,7 @@ class Pairs:
         everything = in_step and not self._owes(pair)
         if everything:
             pair.granted_at = now
-        owing = not everything if in_step else self._lists_first(pair)
+        owing = not everything if in_step else pair.is_comparing or pair.outbox.has_overflowed
         return Beaten(self._store_id, self._has_nothing(), self.may_lack(), everything, owing)
 
     async def _beat(self, pair: Pair) -> None:
@@ -249,10 +249,16 @@ class Pairs:
 
     def to_compare(self) -> list[Address]:
         """Those of them with which it is time to compare. Not while one cannot be reached; nor before it has answered a
-        beat and told which store it is, lest the comparison be credited to another one; nor while it is about to send
-        what this node has missed, for then they would differ in all that."""
+        beat and told which store it is, lest the comparison be credited to another one. Nor while it is about to bring
+        this node what it lacks: what both have by then need not be listed. But if it has missed more than the outbox
+        remembers, no write is acknowledged until the comparison has begun, so then at once."""
+        peers = [(peer, self._pairs[peer]) for peer in self.out_of_step()]
         return [
-            peer for peer in self.out_of_step() if not self._transport.is_down(peer) and not self._pairs[peer].is_owed
+            peer
+            for peer, pair in peers
+            if not self._transport.is_down(peer)
+            and pair.store_id is not None
+            and (pair.outbox.has_overflowed or not pair.is_owed)
         ]
 
     def start_comparison(self, peer: Address) -> Pair | None:
@@ -271,13 +277,6 @@ class Pairs:
         if has_arrived and not pair.outbox.has_overflowed and not pair.is_another:
             pair.is_compared = True
             pair.outbox.compared()
-
-    def _lists_first(self, pair: Pair) -> bool:
-        """Whether this node is about to bring the co-owner what it may lack. Of two that list what they hold to each
-        other, one should wait: what it has got by then, it need not list. The one that has forgotten what the other
-        lacks has most to bring; if both have, the one with the lower address is first."""
-        both_would = pair.is_owed and pair.peer < self._config.address
-        return pair.is_comparing or (pair.outbox.has_overflowed and not both_would)
 
     def _is_in_step(self, pair: Pair) -> bool:
         return pair.is_compared and not pair.outbox.has_overflowed
