@@ -107,8 +107,8 @@ class LmdbEngine:
         self._closed = False
         self._transactions: SimpleQueue[lmdb.Transaction[bytes] | None] = SimpleQueue()
         self._taken = Lock()
+        """Held but for the moment in which the committer has just taken a transaction."""
         self._taken.acquire()
-        """Released with each transaction that the committer has taken."""
         self._committed_or_not: SimpleQueue[lmdb.Error | None] = SimpleQueue()
         self._committer = Thread(target=self._commit_all, name="committer", daemon=True)
         self._committer.start()

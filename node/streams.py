@@ -68,9 +68,11 @@ class Streams:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
         done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile, StorageFault
         if a co-owner's disk has refused them."""
+        if not keys:
+            return True
         pairs = self._pairs.all(but)
         left_out: set[Address] = set()
-        for pair, position in [(pair, self._position(pair, keys)) for pair in pairs if keys]:
+        for pair, position in [(pair, self._position(pair, keys)) for pair in pairs]:
             if not await self._has_confirmed(pair, position, earliest):
                 left_out.add(pair.peer)
         are_told = not left_out
