@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from node.batch import Batch
-from node.disk import open_engine
-from node.records import Record, make_version
-from node.store import Store
+from node.storage.lmdb_engine import open_engine
+from node.storage.store import Store
+from node.storage.transaction import Batch
+from node.values.record import Record, make_version
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent

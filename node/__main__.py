@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
+from node.api.server import serving
 from node.config import Config
 from node.errors import StartupFault
-from node.serving import serving
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time

@@ -21,26 +21,9 @@ from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View
-from node.antientropy import AntiEntropy
-from node.clock import HybridClock, Memory, Time
 from node.config import Config
-from node.coordinator import Coordinator
-from node.donors import NOTHING
 from node.errors import StorageFault
-from node.gate import Gate
-from node.identity import Identity
-from node.owner import Owner
-from node.pairs import Pairs
-from node.purge import Purge
-from node.replica import Replica
-from node.stability import Stability
-from node.store import Store
-from node.streams import Streams
-from node.sync import Sync
-from node.transfer import Transfers
-from node.transport import Answering, Transport
-from node.views import Views
-from node.wire import (
+from node.net.messages import (
     Adopt,
     Answer,
     AskStatus,
@@ -65,6 +48,23 @@ from node.wire import (
     ViewIs,
     Write,
 )
+from node.net.transport import Answering, Transport
+from node.operations.owner import Owner
+from node.operations.router import Replica
+from node.repair.antientropy import AntiEntropy
+from node.repair.handoff import Sync
+from node.repair.transfer import Transfers
+from node.replication.heartbeats import Pairs
+from node.replication.streams import Streams
+from node.retention.stability import Stability
+from node.retention.tombstones import Purge
+from node.storage.identity import Identity
+from node.storage.store import Store
+from node.timing.clock import HybridClock, Memory, Time
+from node.values.donors import NOTHING
+from node.views.coordinator import Coordinator
+from node.views.holder import Views
+from node.views.readiness import Gate
 from ring.hashing import pack, unpack
 from ring.ring import Ring
 

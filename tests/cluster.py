@@ -24,9 +24,9 @@ from yarl import URL
 
 from gossip.settings import Settings
 from gossip.view import Address, host_of, port_of
+from node.api.server import serving
 from node.config import Config
 from node.node import Node
-from node.serving import serving
 from tests.commands import Done, run
 from tests.steady import SteadyTime
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from node.clock import SystemTime
+from node.timing.clock import SystemTime
 
 LOOK_S = 0.05
 """The loop waits no longer without a look at the clock, so that waiting is no standstill."""

@@ -1,4 +1,4 @@
-"""What every engine must do: the contract of node.store.Engine as one suite, for the real engine and the
+"""What every engine must do: the contract of node.storage.transaction.Engine as one suite, for the real engine and the
 simulated one alike.
 
 Inherit `EngineContract` in a test module and give the fixture `storage`: a function that opens an engine on
@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
-from node.batch import Batch, Engine, EngineFactory, Transaction
+from node.storage.transaction import Batch, Engine, EngineFactory, Transaction
 
 Storage: TypeAlias = Callable[[], EngineFactory]
 

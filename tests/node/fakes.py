@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import gossip.messages
 from gossip.view import Address, Stamp, View
-from node.clock import HybridClock
-from node.disk import open_engine
-from node.donors import Kind, Share
 from node.errors import PeerLost, PeerRefused
-from node.store import Store
-from node.transport import Answering, Handler
-from node.wire import Answer, Request
+from node.net.messages import Answer, Request
+from node.net.transport import Answering, Handler
+from node.storage.lmdb_engine import open_engine
+from node.storage.store import Store
+from node.timing.clock import HybridClock
+from node.values.donors import Kind, Share
 from ring.placement import Placement, next_placement
 from ring.sets import partitions_in
 

@@ -10,11 +10,24 @@ from typing import NamedTuple
 
 from gossip.view import Address
 from node.config import Config
-from node.identity import identify, note_filled
+from node.net.messages import (
+    Answer,
+    Beat,
+    Beaten,
+    Compare,
+    Differing,
+    Fetch,
+    Fetched,
+    Push,
+    Replicate,
+    Request,
+    Taken,
+    Unable,
+)
 from node.node import Node
-from node.records import Record
-from node.store import Store
-from node.wire import Answer, Beat, Beaten, Compare, Differing, Fetch, Fetched, Push, Replicate, Request, Taken, Unable
+from node.storage.identity import identify, note_filled
+from node.storage.store import Store
+from node.values.record import Record
 from ring.hashing import partition_of
 from tests.node.fakes import ScriptedPeers
 from tests.node.parts import LoopTime, running, store_on

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from gossip.view import Address
-from node.clock import HybridClock, Memory
 from node.config import Config
-from node.donors import Change, Kind
-from node.identity import Identity
-from node.owner import Owner
-from node.pairs import Pairs
-from node.records import Record, decode_record, make_version
-from node.replica import Replica
-from node.store import Store
-from node.streams import Streams
-from node.sync import Sync
-from node.transfer import Transfers
-from node.views import Views
-from node.wire import Answer, Beat, Beaten, Fetch, Fetched, NoRoom, Replicate, Request, Taken, Unable
+from node.net.messages import Answer, Beat, Beaten, Fetch, Fetched, NoRoom, Replicate, Request, Taken, Unable
+from node.operations.owner import Owner
+from node.operations.router import Replica
+from node.repair.handoff import Sync
+from node.repair.transfer import Transfers
+from node.replication.heartbeats import Pairs
+from node.replication.streams import Streams
+from node.storage.identity import Identity
+from node.storage.store import Store
+from node.timing.clock import HybridClock, Memory
+from node.values.donors import Change, Kind
+from node.values.record import Record, decode_record, make_version
+from node.views.holder import Views
 from ring.hashing import partition_of
 from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
 from tests.sim.disk import Disk, SimEngine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from node.antientropy import AntiEntropy
-from node.wire import Compare, Differing, Request, Unable
+from node.net.messages import Compare, Differing, Request, Unable
+from node.repair.antientropy import AntiEntropy
 from ring.hashing import pack, partition_of
 from tests.node.parts import A, B, Parts, node_a, on_virtual_time, record
 

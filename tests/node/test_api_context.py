@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from gossip.view import Address
-from node.clock import LEAD_MS_MAX, SystemTime
-from node.context import Context, owner_id, to_json
 from node.node import Node
+from node.timing.clock import LEAD_MS_MAX, SystemTime
+from node.values.context import Context, owner_id, to_json
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from node.errors import PeerRefused
-from node.transport import Transport
+from node.net.transport import Transport
 from ring.hashing import partition_of
 from tests.cluster import Client, Cluster, Session, eventually, fresh_addresses
 

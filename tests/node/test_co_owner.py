@@ -6,9 +6,7 @@ import asyncio
 
 import pytest
 
-from node.pairs import BLANK_S
-from node.records import Record
-from node.wire import (
+from node.net.messages import (
     Fetch,
     MayBeStored,
     Nothing,
@@ -18,6 +16,8 @@ from node.wire import (
     ViewIs,
     Wrote,
 )
+from node.replication.heartbeats import BLANK_S
+from node.values.record import Record
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
 from tests.node.test_owner import V5, read, write

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.clock import CLOCK_MAX
-from node.context import (
+from node.timing.clock import CLOCK_MAX
+from node.values.context import (
     ANYBODY,
     EMPTY,
     ENTRIES_MAX,
@@ -24,7 +24,7 @@ from node.context import (
     owner_id,
     to_json,
 )
-from node.records import Record, Version, clock_of, decode_record, make_version
+from node.values.record import Record, Version, clock_of, decode_record, make_version
 
 HASHES = st.integers(0, 2**64 - 1) | st.integers(0, 5)
 CLOCKS = st.integers(1, CLOCK_MAX - 1) | st.integers(1, 20)

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from gossip.view import Address
-from node.sync import Sync
+from node.repair.handoff import Sync
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 
 

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 import lmdb
 import pytest
 
-from node.batch import Batch, Engine, Transaction
-from node.data_dir import DataDir
-from node.disk import LmdbEngine, open_engine
 from node.errors import BadDataDir, StorageFault
+from node.storage.data_dir import DataDir
+from node.storage.lmdb_engine import LmdbEngine, open_engine
+from node.storage.transaction import Batch, Engine, Transaction
 from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20
@@ -229,7 +229,7 @@ def full_disk() -> Iterator[Callable[[bool], None]]:
 async def test_engine_full_disk_fails_writes_keeps_reads_and_recovers(
     tmp_path: Path, full_disk: Callable[[bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "node.disk")
+    caplog.set_level(logging.INFO, "node.storage.lmdb_engine")
     with closing(open_in(tmp_path)) as engine:
         await engine.submit(put(b"k", b"old"))
         full_disk(True)
@@ -350,7 +350,7 @@ def test_engine_closes_after_its_loop_and_commits_what_was_queued(tmp_path: Path
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from node.disk import open_engine
+from node.storage.lmdb_engine import open_engine
 from tests.node.engine_contract import PlainBatch, put
 
 async def write():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.view import Address, View
-from node.donors import NO_CHANGE, NONE, Change, Donors, Kind, Share, decode_share, shares_under
-from node.views import ring_of
+from node.values.donors import NO_CHANGE, NONE, Change, Donors, Kind, Share, decode_share, shares_under
+from node.views.holder import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
 from tests.node.fakes import Row, rows_of, shares_of, successor

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from node.api import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
-from node.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
-from node.lateness import Lateness
+from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
+from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
+from node.api.staleness import Lateness
 from tests.cluster import eventually
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from gossip.view import Address
 from node.config import Config
-from node.donors import Change, Share
-from node.gate import HELLOS_MAX, Gate
-from node.views import Views
-from node.wire import Answer, Hello, Request, ViewIs
+from node.net.messages import Answer, Hello, Request, ViewIs
+from node.values.donors import Change, Share
+from node.views.holder import Views
+from node.views.readiness import HELLOS_MAX, Gate
 from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
 from tests.node.test_views import environment
 

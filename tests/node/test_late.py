@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from gossip.view import host_of, port_of
+from node.api.staleness import Lateness, socket_of
 from node.errors import Unavailable
-from node.lateness import Lateness, socket_of
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from unittest.mock import patch
 
-from node import outbox
 from node.config import Config
-from node.wire import Answer, Beat, Beaten, Unable, ViewIs
+from node.net.messages import Answer, Beat, Beaten, Unable, ViewIs
+from node.replication import outbox
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.limits import Deadlines, Limits
+from node.timing.deadlines import Deadlines, Limits
 from tests.node.parts import on_virtual_time
 
 

@@ -7,8 +7,20 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gossip.view import Stamp
-from node.coordinator import Coordinator
-from node.wire import Adopt, Answer, AskStatus, Owed, Promise, Promised, Release, Request, Status, Unable, ViewIs
+from node.net.messages import (
+    Adopt,
+    Answer,
+    AskStatus,
+    Owed,
+    Promise,
+    Promised,
+    Release,
+    Request,
+    Status,
+    Unable,
+    ViewIs,
+)
+from node.views.coordinator import Coordinator
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 

@@ -8,8 +8,8 @@ import asyncio
 import pytest
 
 from gossip.view import Stamp
-from node.donors import Kind
-from node.wire import Fetch, Read, Unable, Value, ViewIs, Wrote
+from node.net.messages import Fetch, Read, Unable, Value, ViewIs, Wrote
+from node.values.donors import Kind
 from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
 from tests.node.parts import node_a, on_virtual_time

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node import outbox as module
-from node.outbox import Outbox
+from node.replication import outbox as module
+from node.replication.outbox import Outbox
 from tests.node.parts import on_virtual_time
 
 

@@ -8,10 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gossip.view import Address
-from node.donors import Kind
-from node.owner import REPLY_S
-from node.records import Record, make_version
-from node.wire import (
+from node.net.messages import (
     Answer,
     Fetch,
     Fetched,
@@ -27,6 +24,9 @@ from node.wire import (
     Write,
     Wrote,
 )
+from node.operations.owner import REPLY_S
+from node.values.donors import Kind
+from node.values.record import Record, make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 

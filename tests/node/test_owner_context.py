@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from node.causality import Causality
-from node.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
-from node.records import Record, Version, make_version
-from node.wire import Nothing, Read, Superseded, Unsatisfied, Value, Write, Wrote
+from node.net.messages import Nothing, Read, Superseded, Unsatisfied, Value, Write, Wrote
+from node.operations.causality import Causality
+from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
+from node.values.record import Record, Version, make_version
 from ring.hashing import hash_of, partition_of
 from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
 from tests.node.parts import on_virtual_time

@@ -12,20 +12,20 @@ import pytest
 from aiohttp import web
 
 from gossip.view import Address, host_of, port_of
-from node import links as node_links
-from node import peers
-from node.app import json_errors
-from node.clock import Clocks, SystemTime
+from node.api.app import json_errors
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
-from node.frames import Call, CallFrame, decode_replies, encode
-from node.links import take_frame
-from node.peers import Peers
-from node.wire import (
+from node.net import dialer as node_links
+from node.net import pool as peers
+from node.net.dialer import take_frame
+from node.net.frames import Call, CallFrame, decode_replies, encode
+from node.net.messages import (
     Push,
     Read,
     Value,
 )
+from node.net.pool import Peers
+from node.timing.clock import Clocks, SystemTime
 from tests.cluster import fresh_addresses
 from tests.node.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
 

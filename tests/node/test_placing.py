@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import structs
 
 from gossip.view import Address, Stamp, check_view
-from node.placing import Plan, plan_change
-from node.views import ring_of
-from node.wire import Owed, Status
+from node.net.messages import Owed, Status
+from node.views.holder import ring_of
+from node.views.plan import Plan, plan_change
 from ring.hashing import PARTITIONS, unpack
 from ring.sets import ALL, partitions_in
 from tests.node.test_views import environment

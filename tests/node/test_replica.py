@@ -7,12 +7,8 @@ import asyncio
 import pytest
 
 from gossip.view import Address, Stamp
-from node.clock import LEAD_MS_MAX
 from node.errors import PeerLost, PeerRefused, Unavailable
-from node.records import Record, clock_of, make_version
-from node.replica import RETRY_S
-from node.transport import Answering
-from node.wire import (
+from node.net.messages import (
     Answer,
     Fetch,
     Fetched,
@@ -29,6 +25,10 @@ from node.wire import (
     Write,
     Wrote,
 )
+from node.net.transport import Answering
+from node.operations.router import RETRY_S
+from node.timing.clock import LEAD_MS_MAX
+from node.values.record import Record, clock_of, make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 

@@ -12,12 +12,12 @@ import pytest
 import xxhash
 
 from gossip.view import Stamp, View
-from node.batch import News, Stats
-from node.disk import open_engine
-from node.donors import Change, Kind
 from node.errors import Fenced
-from node.records import Record, Version, clock_of, decode_record, make_version
-from node.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.lmdb_engine import open_engine
+from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.transaction import News, Stats
+from node.values.donors import Change, Kind
+from node.values.record import Record, Version, clock_of, decode_record, make_version
 from ring.hashing import PARTITIONS
 from tests.node.fakes import Row, rows_of, shares_of
 

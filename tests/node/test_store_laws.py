@@ -13,9 +13,9 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.batch import Stats
-from node.records import Record, Version, decode_record, make_version
-from node.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.transaction import Stats
+from node.values.record import Record, Version, decode_record, make_version
 from tests.node.test_store import UNFENCED, open_store
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.wire import NoRoom, Push, Replicate, Taken, Unable, ViewIs
+from node.net.messages import NoRoom, Push, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record

@@ -8,10 +8,23 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.donors import Kind
 from node.errors import StorageFault
-from node.records import Record
-from node.wire import Answer, Claim, Compare, Differing, Holding, Offer, Push, Request, Taken, Unable, ViewIs, Wanted
+from node.net.messages import (
+    Answer,
+    Claim,
+    Compare,
+    Differing,
+    Holding,
+    Offer,
+    Push,
+    Request,
+    Taken,
+    Unable,
+    ViewIs,
+    Wanted,
+)
+from node.values.donors import Kind
+from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
 from tests.node.fakes import Row, rows_of, successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record

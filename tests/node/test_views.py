@@ -11,12 +11,12 @@ import pytest
 
 from gossip.view import Address, Stamp, View
 from node.config import Config
-from node.donors import Kind
 from node.errors import Fenced, StorageFault
-from node.records import make_version
-from node.store import Store
-from node.views import Verdict, Views, environment_view
-from node.wire import Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
+from node.net.messages import Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
+from node.storage.store import Store
+from node.values.donors import Kind
+from node.values.record import make_version
+from node.views.holder import Verdict, Views, environment_view
 from ring.hashing import PARTITIONS, partition_of
 from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import gossip.messages
 from gossip.view import Stamp
-from node import wire
-from node.clock import Clocks
-from node.context import Context, Sight
-from node.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.records import KEY_BYTES_MAX
+from node.net import messages as wire
+from node.net.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.timing.clock import Clocks
+from node.values.context import Context, Sight
+from node.values.record import KEY_BYTES_MAX
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)

@@ -13,10 +13,10 @@ import pytest
 
 import gossip.messages
 from gossip.view import Address, Stamp
-from node.clock import HybridClock, Memory
 from node.errors import PeerFault, PeerLost, PeerRefused
-from node.transport import Answering, Transport
-from node.wire import Answer, Read, Request, Value, Write, Wrote
+from node.net.messages import Answer, Read, Request, Value, Write, Wrote
+from node.net.transport import Answering, Transport
+from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
 from tests.node.fakes import HandTime
 

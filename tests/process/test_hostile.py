@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 
 from gossip.view import Address, Stamp, host_of, port_of
-from node.clock import Clocks
-from node.frames import Call as WireCall
-from node.frames import CallFrame, encode
-from node.wire import Claim, CountKeys, Hello, Holding
+from node.net.frames import Call as WireCall
+from node.net.frames import CallFrame, encode
+from node.net.messages import Claim, CountKeys, Hello, Holding
+from node.timing.clock import Clocks
 from tests.cluster import Client, Processes, fresh_addresses
 from tests.process.views import counts_of
 from tests.process.workload import Load

@@ -11,13 +11,13 @@ from typing import Any
 from unittest.mock import patch
 
 from gossip.view import Address, Stamp
+from node.net.messages import Answer, Beat, Read, Request, Superseded, Write, Wrote
+from node.net.transport import Answering
 from node.node import Node
-from node.owner import Owner
-from node.pairs import Pairs
-from node.records import version_of
-from node.transfer import Transfers
-from node.transport import Answering
-from node.wire import Answer, Beat, Read, Request, Superseded, Write, Wrote
+from node.operations.owner import Owner
+from node.repair.transfer import Transfers
+from node.replication.heartbeats import Pairs
+from node.values.record import version_of
 from ring.hashing import partition_of
 from tests.sim.disk import SimEngine
 from tests.sim.simulation import quieten, simulate

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from gossip.settings import Settings
 from gossip.view import Address, Stamp, View, decode_view
-from node.batch import Batch, Transaction
 from node.config import Config
 from node.errors import StorageFault
-from node.identity import identify
 from node.node import Node
-from node.store import Store
+from node.storage.identity import identify
+from node.storage.store import Store
+from node.storage.transaction import Batch, Transaction
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates

@@ -1,4 +1,4 @@
-"""A simulated disk under the real store: `node.store.Engine` on a sorted dict, whose commits take virtual time.
+"""A simulated disk under the real store: `node.storage.store.Engine` on a sorted dict, whose commits take virtual time.
 
 What was committed survives a crash of its host; what was under way when it crashed is there or not, by chance, but
 whole; what had not begun is gone. A disk can be slow, and full.
@@ -14,9 +14,9 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
-from node.batch import DONOR, SETTING, Batch, Transaction
 from node.errors import StorageFault
-from node.records import Record, decode_record
+from node.storage.transaction import DONOR, SETTING, Batch, Transaction
+from node.values.record import Record, decode_record
 from ring.hashing import partition_of
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ of the next only once the survivors have caught up."""
 from __future__ import annotations
 
 from gossip.view import View
-from node.views import ring_of
+from node.views.holder import ring_of
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
 

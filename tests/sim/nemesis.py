@@ -14,10 +14,10 @@ from enum import Enum
 from typing import Any
 
 from gossip.view import Address, View
-from node.coordinator import Settled
 from node.errors import Conflict, RequestFault, StorageFault
+from node.net.messages import Adopt, AskStatus, Promise, Push, Request
 from node.node import Node
-from node.wire import Adopt, AskStatus, Promise, Push, Request
+from node.views.coordinator import Settled
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import has_caught_up, is_spared, newest_view

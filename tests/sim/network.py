@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossip.view import Address
-from node.frames import Ping
-from node.wire import Answer, Request
+from node.net.frames import Ping
+from node.net.messages import Answer, Request
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.trace import Trace, brief, name_of
 

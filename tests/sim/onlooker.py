@@ -14,8 +14,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from gossip.view import Address, Stamp
-from node.clock import CEILING_SPAN
-from node.records import Record, Version
+from node.timing.clock import CEILING_SPAN
+from node.values.record import Record, Version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 from tests.sim.registers import Attempt, Register, Violation

@@ -8,10 +8,10 @@ import asyncio
 from collections import Counter
 
 from node.errors import RequestFault, Unavailable
+from node.net.messages import Value
 from node.node import Node
-from node.replica import Outcome
-from node.views import NOBODY
-from node.wire import Value
+from node.operations.router import Outcome
+from node.views.holder import NOBODY
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.disk import SYNC_S
 from tests.sim.nemesis import change

@@ -1,5 +1,5 @@
-"""One process's end of the simulated network: a `node.transport.Transport`, after the model of `node.links` and
-`node.peers`.
+"""One process's end of the simulated network: a `node.net.transport.Transport`, after the model of `node.net.dialer`
+and `node.net.pool`.
 
 Every message goes through the real encoder and decoder. A call that is not answered in time breaks its link, a peer
 that could not be reached is passed over until a new attempt succeeds or it dials itself, and a reset loses what was
@@ -16,12 +16,10 @@ import msgspec
 
 import gossip.messages
 from gossip.view import Address, Stamp
-from node.clock import HybridClock
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
-from node.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.links import PING_S, SILENT_SHARE, WANTED_S
-from node.transport import Handler
-from node.wire import (
+from node.net.dialer import PING_S, SILENT_SHARE, WANTED_S
+from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.net.messages import (
     Answer,
     Read,
     Request,
@@ -29,6 +27,8 @@ from node.wire import (
     Unable,
     Write,
 )
+from node.net.transport import Handler
+from node.timing.clock import HybridClock
 from tests.sim.loop import Host
 from tests.sim.network import Network
 from tests.sim.trace import brief, name_of

@@ -14,11 +14,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from gossip.view import Address
-from node.context import EMPTY, to_json
 from node.errors import StorageFault, Unavailable
+from node.net.messages import Unsatisfied, Value
 from node.node import Node
-from node.replica import Outcome
-from node.wire import Unsatisfied, Value
+from node.operations.router import Outcome
+from node.values.context import EMPTY, to_json
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
 from tests.sim.peace import heal

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from node.batch import Stats
-from node.donors import Change, Share
 from node.node import Node
+from node.storage.transaction import Stats
+from node.values.donors import Change, Share
 from ring.hashing import partition_of
 from ring.placement import first_placement
 from ring.ring import Ring

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from node.errors import PeerLost
-from node.wire import Value
+from node.net.messages import Value
 from tests.node.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import REPEAT_S, Network, Rates

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from node.errors import Unavailable
-from node.records import Record, make_version
+from node.values.record import Record, make_version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 from tests.sim.losses import has_caught_up, is_spared

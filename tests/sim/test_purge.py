@@ -12,8 +12,8 @@ import pytest
 
 from gossip.view import Address
 from node.errors import Unavailable
-from node.store import Store
-from node.wire import Read, Unable, Value
+from node.net.messages import Read, Unable, Value
+from node.storage.store import Store
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.nemesis import change

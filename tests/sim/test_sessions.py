@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from node.causality import Causality
-from node.context import EMPTY
-from node.pairs import Pairs
-from node.wire import Wrote
+from node.net.messages import Wrote
+from node.operations.causality import Causality
+from node.replication.heartbeats import Pairs
+from node.values.context import EMPTY
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
 from tests.sim.simulation import quieten

@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from gossip.view import Address, Stamp, decode_view, host_of
-from node.records import decode_record
-from node.wire import CountKeys, Holding, Push, Status
+from node.net.messages import CountKeys, Holding, Push, Status
+from node.values.record import decode_record
 
 Trace: TypeAlias = Callable[[str], None]
 """Takes what happened now."""

@@ -7,8 +7,8 @@ from collections import Counter, deque
 
 from gossip.view import Address
 from node.errors import StorageFault, Unavailable
-from node.replica import Outcome
-from node.wire import Nothing, Value, Wrote
+from node.net.messages import Nothing, Value, Wrote
+from node.operations.router import Outcome
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
 from tests.sim.onlooker import Glance, Onlooker

@@ -1,0 +1,235 @@
+"""The store as its clients see it: a typed method for each request, over HTTP, to an endpoint that answers.
+
+Owns which endpoint is asked, how long it is waited for, and what a silent one means. A request is repeated at
+the next endpoint if it cannot have been executed, or if executing it twice is executing it once. A DELETE is
+neither once it has been sent: its repetition would answer "not found" for the very key that it deleted. Every
+fault leaves here as one of the two below.
+
+Must import nothing of the node but the shapes: this side of HTTP knows the node by its contract alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import yarl
+
+from kvs.responses import (
+    Accepted,
+    Changed,
+    ErrorBody,
+    Got,
+    Nothing,
+    Plan,
+    Progress,
+    Put,
+    RingMap,
+    Shard,
+    ShardIds,
+    Shards,
+    Status,
+)
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 1.0
+DATA_TIMEOUT_S = 2.5
+"""The store answers these requests within 2 s, whatever is down; the rest is for the way."""
+ADMIN_TIMEOUT_S = 10.0
+"""For what a node may have to ask all others for."""
+POLL_INTERVAL_S = 0.2
+SHARDS_AT_ONCE = 16
+"""Counts asked for at the same time: quick for 200 shards, and no burst."""
+
+
+class ClientFault(Exception):
+    """The request brought no result; the message is one line for people."""
+
+
+class Unreachable(ClientFault):
+    """No endpoint answered, or none that did could reach what it needed."""
+
+    def __init__(self, reasons: dict[str, str], *, in_doubt: bool = False) -> None:
+        told = ", ".join(f"{endpoint} ({reason})" for endpoint, reason in reasons.items())
+        super().__init__(f"no node could answer: {told}" + ("; it may have happened all the same" if in_doubt else ""))
+
+
+class Refused(ClientFault):
+    """The store answered, and said no."""
+
+    def __init__(self, status: int, error: str, unreachable: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{error}: {', '.join(unreachable)}" if unreachable else error)
+        self.status = status
+
+
+class _Failed(Exception):
+    """One endpoint brought no result. `sent`: the request may have been executed there."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class Client:
+    """To be used as an async context manager. Every method raises Unreachable or Refused."""
+
+    def __init__(self, endpoints: Iterable[str], *, data_timeout_s: float = DATA_TIMEOUT_S) -> None:
+        self._endpoints = tuple(endpoints)
+        self._data_timeout_s = data_timeout_s
+        self._failed: set[str] = set()
+        """Endpoints that brought nothing the last time: asked after the others."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), headers={"Content-Type": "application/json"}
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, key: str) -> bytes:
+        """The value as it was sent, a JSON text."""
+        return bytes((await self._ask(Got, "GET", _path_of(key), timeout_s=self._data_timeout_s)).value)
+
+    async def put(self, key: str, value: bytes, *, start: int = 0) -> bool:
+        """Whether it replaced a value. `value` is a JSON text; `start` spreads a load over the endpoints."""
+        path, body, timeout_s = _path_of(key), b'{"value":' + value + b"}", self._data_timeout_s
+        return (await self._ask(Put, "PUT", path, body, timeout_s=timeout_s, start=start)).replaced
+
+    async def delete(self, key: str) -> None:
+        path, timeout_s = _path_of(key), self._data_timeout_s
+        await self._ask(Nothing, "DELETE", path, timeout_s=timeout_s, repeatable=False)
+
+    async def status(self) -> Status:
+        return await self._ask(Status, "GET", "/kvs/status")
+
+    async def ring(self) -> RingMap:
+        return await self._ask(RingMap, "GET", "/kvs/ring")
+
+    async def shards(self) -> Shards:
+        ids = (await self._ask(ShardIds, "GET", "/kvs/shards")).shards
+        shards: list[Shard] = []
+        for first in range(0, len(ids), SHARDS_AT_ONCE):
+            batch = (
+                self._ask(Shard, "GET", f"/kvs/shards/{quote(id, safe='')}")
+                for id in ids[first : first + SHARDS_AT_ONCE]
+            )
+            shards += await asyncio.gather(*batch)
+        return Shards(tuple(shards))
+
+    async def progress(self) -> Progress:
+        return await self._ask(Progress, "GET", "/kvs/view-change")
+
+    async def plan(self, nodes: Iterable[str], repl_factor: int | None) -> Plan:
+        """What `change_view` would move. Refused wherever that would be."""
+        path, body = "/kvs/view-change?dry-run=true", _view_body(nodes, repl_factor)
+        return await self._ask(Plan, "PUT", path, body)
+
+    async def start_view_change(self, nodes: Iterable[str], repl_factor: int | None) -> Accepted:
+        path, body = "/kvs/view-change?wait=false", _view_body(nodes, repl_factor)
+        return await self._ask(Accepted, "PUT", path, body)
+
+    async def change_view(
+        self, nodes: Iterable[str], repl_factor: int | None, on_progress: Callable[[Progress], None]
+    ) -> Changed:
+        """Returns when every key is where the new view wants it, however long that takes."""
+        watcher = asyncio.create_task(self._watch(on_progress))
+        try:
+            body = _view_body(nodes, repl_factor)
+            return await self._ask(Changed, "PUT", "/kvs/view-change", body, timeout_s=None)
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])
+
+    async def _watch(self, on_progress: Callable[[Progress], None]) -> None:
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            try:
+                on_progress(await self.progress())
+            except ClientFault:
+                continue  # The change itself says what is wrong; this only shows how far it is.
+
+    async def _ask(
+        self,
+        answer: type[T],
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        timeout_s: float | None = ADMIN_TIMEOUT_S,
+        repeatable: bool = True,
+        start: int = 0,
+    ) -> T:
+        reasons: dict[str, str] = {}
+        for endpoint in self._in_turn(start):
+            try:
+                result = await self._ask_one(endpoint, answer, method, path, body, timeout_s)
+            except _Failed as failure:
+                self._failed.add(endpoint)
+                reasons[endpoint] = str(failure)
+                if failure.sent and not repeatable:
+                    raise Unreachable(reasons, in_doubt=True) from None
+            else:
+                self._failed.discard(endpoint)
+                return result
+        raise Unreachable(reasons)
+
+    def _in_turn(self, start: int) -> list[str]:
+        start %= len(self._endpoints)
+        turn = (*self._endpoints[start:], *self._endpoints[:start])
+        return sorted(turn, key=self._failed.__contains__) if self._failed else list(turn)
+
+    async def _ask_one(
+        self,
+        endpoint: str,
+        answer: type[T],
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float | None,
+    ) -> T:
+        # Encoded: else yarl would decode the key, and take `..` out of the path.
+        url = yarl.URL(f"http://{endpoint}{path}", encoded=True)
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._session.request(
+                method, url, data=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                status, content = response.status, await response.read()
+        except aiohttp.ClientConnectorError as error:
+            reason = os.strerror(error.errno).lower() if error.errno else "no connection"
+            raise _Failed(reason, sent=False) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise _Failed(f"no connection within {CONNECT_TIMEOUT_S} s", sent=False) from None
+        except TimeoutError:
+            raise _Failed(f"no answer within {timeout_s} s", sent=True) from None
+        except (aiohttp.ClientError, OSError):
+            raise _Failed("the connection broke", sent=True) from None
+        try:
+            if status < 300:
+                return msgspec.json.decode(content, type=answer)
+            refusal = msgspec.json.decode(content, type=ErrorBody)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _Failed(f"its answer, of status {status}, is not that of a store", sent=True) from None
+        if status >= 500 and not refusal.unreachable:  # This node cannot; another one may.
+            raise _Failed(refusal.error, sent=True)
+        raise Refused(status, refusal.error, refusal.unreachable)
+
+
+def _path_of(key: str) -> str:
+    return f"/kvs/keys/{quote(key, safe='')}"
+
+
+def _view_body(nodes: Iterable[str], repl_factor: int | None) -> bytes:
+    factor = {} if repl_factor is None else {"repl-factor": repl_factor}
+    return msgspec.json.encode({"view": ",".join(nodes), **factor})

@@ -1,0 +1,208 @@
+"""What people see of the store: tables on stdout, bars on stderr, and colours, where there is a terminal.
+
+Owns wording and layout, and decides nothing. What it shows came from a network: everything is printed as
+plain text, never as markup, or an address such as [fe80::1]:80 would vanish as a style. Must not import the
+node but for the client's side of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import singledispatch
+from typing import Literal, TypeAlias
+
+import msgspec
+from rich import box
+from rich.console import Console, Group
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from kvs import responses as shapes
+from kvs.load import Source, Tally
+
+Shown: TypeAlias = Group | Table | Text
+
+WIDTH_OF_A_PIPE = 10_000
+"""Whoever reads a table from a pipe wants its lines whole."""
+NONE = "-"
+CLOCK_OFF_MS = 60_000
+"""A clock that is this far off is worth a word."""
+STYLES = {
+    "alive": "green",
+    "suspect": "yellow",
+    "dead": "red",
+    "moving": "yellow",
+    "preparing": "yellow",
+    "settled": "green",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not made.is_terminal:
+        made.width = WIDTH_OF_A_PIPE
+    return made
+
+
+@singledispatch
+def shown(answer: msgspec.Struct) -> Shown:
+    """The table for an answer."""
+    raise TypeError(f"no table for {type(answer).__name__}")
+
+
+@shown.register
+def _status(answer: shapes.Status) -> Shown:
+    table = _table("NODE", "STATE", "SHARD", "#KEYS", "SETTLED")
+    for node in answer.nodes:
+        late = node.settled_epoch is not None and node.settled_epoch < answer.epoch
+        epoch = NONE if node.settled_epoch is None else f"epoch {node.settled_epoch}"
+        settled = Text(epoch, "yellow" if late else "")
+        shard = (node.shard_id or "in view") if node.member else "outside"
+        table.add_row(
+            node.address, Text.assemble(_state(node.state), _clock(node)), shard, _number(node.key_count), settled
+        )
+    view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", _state(answer.state))
+    copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
+    return Group(Text.assemble(view, f", {copies}, as {answer.address} sees it\n"), table)
+
+
+@shown.register
+def _ring(answer: shapes.RingMap) -> Shown:
+    table = _table("SHARD", "#PARTITIONS", "#SHARE", "#RANGES", "REPLICAS")
+    for shard in answer.shards:
+        ranges = sum(shard_id == shard.shard_id for _, _, shard_id in answer.ranges)
+        share = f"{shard.partitions / answer.partitions:.1%}"
+        replicas = ", ".join(shard.replicas)
+        table.add_row(shard.shard_id, _number(shard.partitions), share, _number(ranges), replicas)
+    shards = _counted(len(answer.shards), "shard")
+    return Group(Text(f"epoch {answer.epoch}, {answer.partitions:,} partitions on {shards}\n"), table)
+
+
+@shown.register
+def _place(answer: shapes.Place) -> Shown:
+    table = _table("KEY", "#PARTITION", "SHARD", "REPLICAS")
+    table.add_row(repr(answer.key), str(answer.partition), answer.shard_id, ", ".join(answer.replicas))
+    return table
+
+
+@shown.register
+def _shards(answer: shapes.Shards) -> Shown:
+    table = _table("SHARD", "#KEYS", "REPLICAS")
+    for shard in answer.shards:
+        table.add_row(shard.shard_id, _number(shard.key_count), ", ".join(shard.replicas))
+    return table
+
+
+@shown.register
+def _changed(answer: shapes.Changed) -> Shown:
+    plain = any(count.address for count in answer.shards)
+    table = _table("NODE", "#KEYS") if plain else _table("SHARD", "#KEYS", "REPLICAS")
+    for count in answer.shards:
+        cells = (count.address,) if plain else (count.shard_id,)
+        table.add_row(*cells, _number(count.key_count), *(() if plain else (", ".join(count.replicas),)))
+    return table
+
+
+@shown.register
+def _plan(answer: shapes.Plan) -> Shown:
+    moves = _table("FROM", "TO", "#PARTITIONS", "#KEYS")
+    for move in answer.moves:
+        moves.add_row(move.source, move.target, _number(move.partitions), _number(move.keys))
+    after = _table("SHARD", "#PARTITIONS", "REPLICAS")
+    for shard in answer.shards:
+        after.add_row(shard.shard_id, _number(shard.partitions), ", ".join(shard.replicas))
+    if not answer.moves:
+        return Group(Text("Nothing would move. The shards:\n"), after)
+    head = f"{_counted(answer.partitions, 'partition')} with {_counted(answer.keys, 'key')} would move:\n"
+    return Group(Text(head), moves, Text("\nThe shards after that:\n"), after)
+
+
+@shown.register
+def _progress(answer: shapes.Progress) -> Shown:
+    coordinator = f", coordinated by {answer.coordinator}" if answer.coordinator else ""
+    head = Text.assemble(f"epoch {answer.epoch}: ", _state(answer.state), coordinator)
+    if answer.state == "settled":
+        return head
+    table = _table("NODE", "#PARTITIONS TO HAND OVER", "#KEYS")
+    for node in answer.nodes:
+        table.add_row(node.address, _number(node.partitions), _number(node.keys))
+    return Group(head, Text(), table)
+
+
+@contextmanager
+def change_bar() -> Iterator[Callable[[shapes.Progress], None]]:
+    """A bar for a view change; the function it gives is to be told how far that is."""
+    what = TextColumn("{task.description}", markup=False)
+    with _bar(what, BarColumn(), TextColumn("{task.fields[told]}", markup=False), TimeElapsedColumn()) as bar:
+        task = bar.add_task("preparing", total=None, told="")
+        most = 0
+
+        def report(answer: shapes.Progress) -> None:
+            nonlocal most
+            most = max(most, answer.keys)
+            silent = [node.address for node in answer.nodes if node.partitions is None]
+            waits = f", waiting for {', '.join(silent)}" if silent and answer.state != "settled" else ""
+            done, to_go = most - answer.keys, _counted(answer.partitions, "partition")
+            told = f"{done:,} of {_counted(most, 'key')}, {to_go} to go" if most else ""
+            bar.update(task, description=answer.state + waits, total=most or None, completed=done, told=told)
+
+        yield report
+
+
+@contextmanager
+def load_bar(source: Source) -> Iterator[Callable[[Tally], None]]:
+    """A bar for a load; the function it gives is to be told what became of the entries."""
+    count = TextColumn("{task.fields[told]}", markup=False)
+    with _bar(TextColumn("loading"), BarColumn(), TaskProgressColumn(), count, TimeElapsedColumn()) as bar:
+        task = bar.add_task("", total=None, told="")
+
+        def report(tally: Tally) -> None:
+            failed = f", {tally.failed:,} failed" if tally.failed else ""
+            told = _counted(tally.stored, "key") + failed
+            bar.update(task, total=source.size, completed=source.done, told=told)
+
+        yield report
+
+
+def summary(tally: Tally, seconds: float) -> str:
+    stored = "1 entry" if tally.stored == 1 else f"{tally.stored:,} entries"
+    lines = [f"Stored {stored} in {seconds:.1f} s ({tally.stored / seconds:,.0f} keys/s)"]
+    if tally.failed:
+        lines.append(f"Failed: {tally.failed:,}" + (", first:" if tally.failed > len(tally.failures) else ""))
+    lines += (f"  {failure.entry}: {failure.error}" for failure in tally.failures)
+    if tally.gave_up:
+        lines.append("Gave up after too many entries that no node would take; the rest was not tried.")
+    return "\n".join(lines)
+
+
+def _bar(*columns: TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColumn) -> Progress:
+    screen = console(stderr=True)
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+
+
+def _table(*heads: str) -> Table:
+    """Columns of numbers have a `#` before their head."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for head in heads:
+        justify: Literal["left", "right"] = "right" if head.startswith("#") else "left"
+        table.add_column(head.lstrip("#"), justify=justify, overflow="fold")
+    return table
+
+
+def _number(number: int | None) -> str:
+    return NONE if number is None else f"{number:,}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _clock(node: shapes.NodeStatus) -> Text:
+    offset_ms = node.clock_offset_ms or 0
+    return Text("" if abs(offset_ms) < CLOCK_OFF_MS else f", clock {offset_ms / 1000:+,.0f} s off", "yellow")
+
+
+def _state(state: str) -> Text:
+    return Text(state, STYLES.get(state, ""))

@@ -1,0 +1,262 @@
+"""The HTTP interface for administration: counts, shards, view changes, and where everything stands. It decides nothing.
+
+Two forms: the *plain* one, an entry per address, while no replication factor was ever given; the *replicated* one, an
+entry per shard, from then on. Which one is a property of the view, so all nodes answer alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from itertools import groupby
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from gossip.view import Address, BadAddress, View, parse_nodes
+from node.api.data import JSON_HEADERS, read_body
+from node.errors import NotFound, PeerFault, RequestFault
+from node.net.messages import AskStatus, Status
+from node.node import Node
+from node.views.coordinator import Settled
+from ring.hashing import PARTITIONS
+from ring.placement import Shard
+
+COUNT_S = 1.0
+"""How long a replica may take to say how many keys it has, until the last gossiped figure is used instead."""
+
+CLIENT_CHECK_S = 1.0
+"""How often a request that waits for a change of view is looked at: is its client still there?"""
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ViewChangeBody(msgspec.Struct, frozen=True, rename="kebab"):
+    view: Any = msgspec.UNSET
+    repl_factor: Any = msgspec.UNSET
+
+
+_view_change_bodies = msgspec.json.Decoder(ViewChangeBody)
+
+
+class AdminApi:
+    """The handlers under `/kvs/` but for the keys."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._address = node.config.address
+
+    async def key_count(self, _: web.Request) -> web.Response:
+        answer: dict[str, Any] = {"message": "Key count retrieved successfully", "key-count": self._node.key_count}
+        view, shard = self._node.views.current, self._node.views.ring.shard_of(self._address)
+        if not view.plain and shard is not None:
+            answer["shard-id"] = _id(shard)
+        return _reply(answer)
+
+    async def shards(self, _: web.Request) -> web.Response:
+        ids = [_id(shard) for shard in range(len(self._node.views.current.shards))]
+        return _reply({"message": "Shard membership retrieved successfully", "shards": ids})
+
+    async def shard(self, request: web.Request) -> web.Response:
+        shards = {_id(shard): replicas for shard, replicas in enumerate(self._node.views.current.shards)}
+        shard_id = request.match_info["id"]
+        if shard_id not in shards:
+            raise NotFound("Shard does not exist")
+        replicas = shards[shard_id]
+        return _reply(
+            {
+                "message": "Shard information retrieved successfully",
+                "shard-id": shard_id,
+                "key-count": await self._key_count_of(replicas),
+                "replicas": replicas,
+            }
+        )
+
+    async def status(self, _: web.Request) -> web.Response:
+        view, ring = self._node.views.current, self._node.views.ring
+        nodes = []
+        for address in sorted(view.nodes | self._node.gossip.members.keys()):
+            member = self._node.gossip.members.get(address)
+            record = member.record if member else None
+            shard = ring.shard_of(address)
+            nodes.append(
+                {
+                    "address": address,
+                    "state": member.state if member else "unknown",
+                    "member": address in view.nodes,
+                    "shard-id": None if shard is None else _id(shard),
+                    "key-count": record.key_count if record else None,
+                    "settled-epoch": record.settled_epoch if record else None,
+                    "clock-offset-ms": self._node.clock.offsets_ms.get(address),
+                }
+            )
+        return _reply(
+            {"message": "Status retrieved successfully", "address": self._address}
+            | _view_fields(view)
+            | {"data-digest": f"{self._node.digest:016x}"}
+            | {"state": "settled" if self._node.sync.is_settled() else "moving", "nodes": nodes}
+        )
+
+    async def ring(self, _: web.Request) -> web.Response:
+        view, ring = self._node.views.current, self._node.views.ring
+        ranges = []
+        for shard, partitions in groupby(range(PARTITIONS), key=lambda partition: ring.table[partition]):
+            first, *rest = partitions
+            ranges.append((first, rest[-1] if rest else first, _id(shard)))
+        shards = [
+            {"shard-id": _id(shard), "replicas": replicas, "partitions": ring.table.count(shard)}
+            for shard, replicas in enumerate(view.shards)
+        ]
+        return _reply(
+            {"message": "Ring retrieved successfully"}
+            | _view_fields(view)
+            | {"partitions": PARTITIONS, "shards": shards, "ranges": ranges}
+        )
+
+    async def view_change_progress(self, _: web.Request) -> web.Response:
+        view, coordinator = self._node.views.current, self._node.coordinator
+        statuses = await coordinator.progress()
+        if any(status and status.promised for status in statuses.values()):
+            state = "preparing"
+        else:
+            settled = all(status and status.view == view.stamp and status.settled for status in statuses.values())
+            state = "settled" if settled else "moving"
+        nodes = [{"address": address} | _left(status) for address, status in statuses.items()]
+        return _reply(
+            {
+                "message": "View change retrieved successfully",
+                "epoch": view.epoch,
+                "coordinator": view.coordinator or None,
+                "state": state,
+                "nodes": nodes,
+            }
+        )
+
+    async def view_change(self, request: web.Request) -> web.Response:
+        body = await read_body(request, _view_change_bodies, ViewChangeBody())
+        nodes, repl_factor = _target(body)
+        if request.query.get("dry-run") == "true":
+            return await self._dry_run(nodes, repl_factor)
+        change = await self._node.coordinator.change(nodes, repl_factor)
+        if request.query.get("wait") == "false":
+            return _reply({"message": "View change accepted", "epoch": change.view.epoch}, 202)
+        settled = await _while_client_waits(request, self._node.coordinator.settled(change))
+        shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
+        return _reply({"message": "View change successful", "shards": shards})
+
+    async def _dry_run(self, nodes: tuple[Address, ...], repl_factor: int | None) -> web.Response:
+        plan, counts = await self._node.coordinator.plan(nodes, repl_factor)
+        moves: dict[tuple[Address, Address], list[int]] = {}
+        for move in plan.moves:
+            for target in move.targets:
+                moves.setdefault((move.sources[0], target), []).append(move.partition)
+        table = plan.ring.table
+        return _reply(
+            {
+                "message": "View change planned",
+                "partitions": len(plan.moves),
+                "keys": sum(counts.values()),
+                "moves": [
+                    {
+                        "from": source,
+                        "to": target,
+                        "partitions": len(partitions),
+                        "keys": sum(counts.get(partition, 0) for partition in partitions),
+                    }
+                    for (source, target), partitions in moves.items()
+                ],
+                "shards": [
+                    {"shard-id": _id(shard), "replicas": replicas, "partitions": table.count(shard)}
+                    for shard, replicas in enumerate(plan.ring.shards)
+                ],
+            }
+        )
+
+    def _plain(self, nodes: tuple[Address, ...], settled: Settled) -> list[dict[str, Any]]:
+        return [{"address": node, "key-count": self._count(node, settled.key_counts)} for node in nodes]
+
+    def _replicated(self, settled: Settled) -> list[dict[str, Any]]:
+        return [
+            {"shard-id": _id(shard), "key-count": self._count_of_shard(replicas, settled), "replicas": replicas}
+            for shard, replicas in enumerate(settled.view.shards)
+        ]
+
+    def _count_of_shard(self, replicas: Shard, settled: Settled) -> int:
+        """Of any replica that could be reached: they are alike."""
+        reached = (replica for replica in replicas if replica in settled.key_counts)
+        return self._count(next(reached, replicas[0]), settled.key_counts)
+
+    def _count(self, node: Address, counts: Mapping[Address, int]) -> int:
+        return counts[node] if node in counts else self._gossiped_count(node)
+
+    async def _key_count_of(self, replicas: Shard) -> int:
+        """This node's own, if it is one of them; else all are asked, for one may be silent."""
+        if self._address in replicas:
+            return self._node.key_count
+        answers = await asyncio.gather(*map(self._ask_key_count, replicas))
+        return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
+
+    async def _ask_key_count(self, node: Address) -> int | None:
+        try:
+            async with asyncio.timeout(COUNT_S):
+                answer = await self._node.transport.call(node, AskStatus(), self._node.views.stamp, COUNT_S)
+        except (PeerFault, TimeoutError):
+            return None
+        return answer.key_count if isinstance(answer, Status) else None
+
+    def _gossiped_count(self, node: Address) -> int:
+        member = self._node.gossip.members.get(node)
+        return member.record.key_count if member and member.record else 0
+
+
+async def _while_client_waits(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; but a client that has gone away ends it, for its answer would reach nobody."""
+    task = asyncio.create_task(work)
+    try:
+        while not task.done() and request.transport is not None:
+            await asyncio.wait([task], timeout=CLIENT_CHECK_S)
+    finally:
+        task.cancel()
+    return await task
+
+
+def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
+    """The nodes, in the order given, and the factor. Raises RequestFault."""
+    if body.view is msgspec.UNSET:
+        raise RequestFault("View is missing")
+    if not isinstance(body.view, str):
+        raise RequestFault("Malformed view: not a text")
+    try:
+        nodes = parse_nodes(body.view)
+    except BadAddress as error:
+        raise RequestFault(f"Malformed view: {error}") from None
+    factor = body.repl_factor
+    if factor is msgspec.UNSET:
+        return nodes, None
+    if not isinstance(factor, int) or isinstance(factor, bool) or not 1 <= factor <= len(nodes):
+        raise RequestFault(f"Malformed repl-factor: not a whole number from 1 to {len(nodes)}, the number of nodes")
+    return nodes, factor
+
+
+def _view_fields(view: View) -> dict[str, Any]:
+    return {"epoch": view.epoch, "digest": f"{view.stamp.digest:016x}", "repl-factor": view.repl_factor}
+
+
+def _left(status: Status | None) -> dict[str, int | None]:
+    if status is None:
+        return {"partitions": None, "keys": None}
+    return {
+        "partitions": sum(owed.partitions for owed in status.handing),
+        "keys": sum(owed.records for owed in status.handing),
+    }
+
+
+def _id(shard: int) -> str:
+    return str(shard + 1)
+
+
+def _reply(answer: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(status=status, body=_encode(answer), headers=JSON_HEADERS)

@@ -1,0 +1,107 @@
+"""The aiohttp application: routes, JSON errors, and a way to end in order."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from node.api.admin import AdminApi
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
+from node.api.staleness import LINKS, Lateness, socket_of
+from node.errors import NotFound, RequestFault, TooLarge
+from node.net import pool as peers
+from node.node import Node
+
+log = logging.getLogger(__name__)
+
+
+class MethodNotAllowed(RequestFault):
+    status = 405
+
+
+def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
+    """Everything that one TCP port answers: clients, operators and other nodes."""
+    app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
+    admin = AdminApi(node)
+    keys = KEYS + r"{key:[\s\S]*}"
+    app.router.add_get(keys, data.handle, allow_head=False)
+    app.router.add_put(keys, data.handle)
+    app.router.add_delete(keys, data.handle)
+    app.router.add_get("/kvs/key-count", admin.key_count, allow_head=False)
+    app.router.add_get("/kvs/shards", admin.shards, allow_head=False)
+    app.router.add_get("/kvs/shards/{id}", admin.shard, allow_head=False)
+    app.router.add_get("/kvs/status", admin.status, allow_head=False)
+    app.router.add_get("/kvs/ring", admin.ring, allow_head=False)
+    app.router.add_get("/kvs/view-change", admin.view_change_progress, allow_head=False)
+    app.router.add_put("/kvs/view-change", admin.view_change)
+    app.router.add_get(peers.PATH, links.serve, allow_head=False)
+    app.on_shutdown.append(lambda _: links.drain())
+    return app
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one place where faults, ours and aiohttp's, become answers."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return render_fault(request.method, _fault_of(error)).for_aiohttp()
+    except Exception as error:
+        return render_error(request.method, request.path, error).for_aiohttp()
+
+
+def _fault_of(error: web.HTTPException) -> RequestFault:
+    """What aiohttp found wrong with a request, in our words."""
+    match error:
+        case web.HTTPMethodNotAllowed():
+            fault: RequestFault = MethodNotAllowed("Method not allowed")
+            fault.headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
+        case web.HTTPRequestEntityTooLarge():
+            fault = TooLarge("Value is too large")
+        case web.HTTPNotFound():
+            fault = NotFound("Not found")
+        case _:
+            fault = RequestFault(error.reason)
+            fault.status = error.status
+    return fault
+
+
+class JsonProtocol(web.RequestHandler):
+    """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
+    traceback in the log. A client whose bytes are late is reset."""
+
+    def __init__(self, manager: web.Server, lateness: Lateness, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._lateness = lateness
+        self._is_link: bool | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_link is None:
+            self._is_link = data.startswith(LINKS)
+        transport = self.transport
+        if not self._is_link and transport is not None and self._lateness.is_late(data, socket_of(transport)):
+            transport.abort()
+        else:
+            super().data_received(data)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):  # An `Expect` that cannot be met.
+            resp = render_fault(request.method, _fault_of(resp)).for_aiohttp()
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= 500 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        log.debug("no HTTP from %s: %s", request.remote, message)
+        fault = RequestFault("Malformed request")
+        fault.status = status
+        response = render_fault(request.method, fault).for_aiohttp()
+        response.force_close()
+        return response

@@ -1,0 +1,259 @@
+"""The HTTP interface for data: parse, call, render. It decides nothing.
+
+Bodies are put together from the texts of the contract, so that a value travels as the bytes in which it was sent:
+numbers keep their digits. A key is taken from the raw path and decoded once; decoded twice, as routers do it, two keys
+would be one.
+
+A request may carry a causal context; then, and only then, each of its answers but 503 carries one too. One that this
+store did not make gets none back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from aiohttp import web
+
+from gossip.view import Address
+from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
+from node.net.messages import Nothing, Unsatisfied, Value, Wrote
+from node.operations.router import Outcome, Replica
+from node.values.context import EMPTY, BadContext, Context, to_json
+
+KEY_CHARACTERS_MAX = 50
+VALUE_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
+"""A value, and beside it a context and some blanks."""
+BODY_S = 10.0
+"""A body that has not arrived within this never will."""
+KEYS = "/kvs/keys/"
+NO_HEADERS: Mapping[str, str] = {}
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+ADDED = b'"message":"Added successfully","replaced":false'
+UPDATED = b'"message":"Updated successfully","replaced":true'
+RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
+DELETED = b'"doesExist":true,"message":"Deleted successfully"'
+MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
+UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
+
+
+class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    causal_context: Any = msgspec.UNSET
+
+    @property
+    def has_context(self) -> bool:
+        return self.causal_context is not msgspec.UNSET
+
+
+NO_BODY = DataBody()
+
+_log = logging.getLogger(__name__)
+_data_bodies = msgspec.json.Decoder(DataBody)
+_encode = msgspec.json.Encoder().encode
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    """A key as it stands in the path."""
+
+    raw: bytes
+    fault: str | None
+    """Why it cannot be a key."""
+
+    @classmethod
+    def from_path(cls, raw_path: str) -> Key:
+        """Raises NotFound if the path is that of another resource."""
+        encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # proxies send whole URLs
+        if "/" in encoded:
+            raise NotFound("Not found")
+        raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
+        try:
+            characters = len(raw) if raw.isascii() else len(raw.decode())
+        except UnicodeDecodeError:
+            return cls(raw, "Malformed key")
+        if characters > KEY_CHARACTERS_MAX:
+            return cls(raw, "Key is too long")
+        return cls(raw, None if characters else "Malformed key")
+
+
+class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
+    """An answer, for whatever carries it: aiohttp, or `fastpath`."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
+    """Beside those that every answer has."""
+
+    def for_aiohttp(self) -> web.Response:
+        return web.Response(status=self.status, body=self.body, headers={**JSON_HEADERS, **self.headers})
+
+
+class DataApi:
+    """What is answered to requests for `KEYS`. `address`: this node's own."""
+
+    def __init__(self, replica: Replica, address: Address) -> None:
+        self._replica = replica
+        self._address = address
+        self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """The handler of aiohttp's routes."""
+        key, data = Key.from_path(request.raw_path), await read_data(request)
+        answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
+        return answer.for_aiohttp()
+
+    def answer_here(self, method: str, key: Key, data: bytes) -> HttpAnswer | None:
+        """What takes no waiting, nor a look at the body; None for all else, which is for `answer`. The hot path."""
+        if method != "GET" or data or key.fault is not None:
+            return None
+        value = self._replica.read_here(key.raw)
+        return None if value is None else _found(value, None, None)
+
+    async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
+        """The answer to GET, PUT or DELETE with the body `data`; a fault is rendered with what the context demands."""
+        body = NO_BODY
+        try:
+            body = decode_body(data, _data_bodies, NO_BODY)
+            return await self._methods[method](key, body)
+        except Unavailable as fault:
+            return render_fault(method, fault)
+        except RequestFault as fault:
+            return render_fault(method, fault, **self._context_of(key, body, fault))
+
+    async def _get(self, key: Key, body: DataBody) -> HttpAnswer:
+        if key.fault == "Key is too long":
+            return _reply(404, MISSING % b"GET", None, self._context(body))
+        self._demand_valid(key)
+        outcome = await self._replica.read(key.raw, self._context(body))
+        if isinstance(outcome.answer, Unsatisfied):
+            return _reply(400, UNSATISFIED % b"GET", outcome.served_by, outcome.context)
+        assert isinstance(outcome.answer, Value)
+        return _found(outcome.answer, outcome.served_by, outcome.context)
+
+    async def _put(self, key: Key, body: DataBody) -> HttpAnswer:
+        if isinstance(body.value, msgspec.UnsetType):
+            raise RequestFault("Value is missing")
+        self._demand_valid(key)
+        context = self._context(body)
+        value = bytes(body.value)
+        if len(value) > VALUE_BYTES_MAX:
+            raise TooLarge("Value is too large")
+        outcome = await self._replica.write(key.raw, value, context)
+        assert isinstance(outcome.answer, Wrote)
+        if outcome.answer.replaced:
+            return _reply(200, UPDATED, outcome.served_by, outcome.context)
+        return _reply(201, ADDED, outcome.served_by, outcome.context)
+
+    async def _delete(self, key: Key, body: DataBody) -> HttpAnswer:
+        if key.fault == "Key is too long":
+            return _reply(404, MISSING % b"DELETE", None, self._context(body))
+        self._demand_valid(key)
+        outcome = await self._replica.write(key.raw, None, self._context(body))
+        return _deleted(outcome)
+
+    def _demand_valid(self, key: Key) -> None:
+        if key.fault is not None:
+            raise RequestFault(key.fault)
+
+    def _context(self, body: DataBody) -> Context | None:
+        """What the request's context demands; None if it has none. Raises RequestFault."""
+        if not body.has_context:
+            return None
+        try:
+            return self._replica.take_context(body.causal_context)
+        except BadContext:
+            raise RequestFault("Malformed causal context") from None
+
+    def _context_of(self, key: Key, body: DataBody, fault: RequestFault) -> dict[str, Any]:
+        """With a context, a refused key or value of another shard names the node that it belongs to."""
+        if not body.has_context or fault.error == "Malformed causal context":
+            return {}
+        try:
+            context = self._context(body)
+        except RequestFault:
+            context = EMPTY  # It covers nothing, whatever else is wrong.
+        owners = self._replica.owners(key.raw)
+        foreign = fault.status == 400 and self._address not in owners
+        return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
+
+
+async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
+    """The JSON object in the body, `absent` if there is no body. Raises RequestFault."""
+    return decode_body(await read_data(request), decoder, absent)
+
+
+async def read_data(request: web.Request) -> bytes:
+    """The body, empty if there is none. Raises RequestFault. One that is compressed is refused: a megabyte may unpack
+    to a gigabyte, for which the whole loop would stand still."""
+    if not request.body_exists:
+        return b""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnknownEncoding("Content-Encoding is not supported")
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise RequestFault("The body did not arrive in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge("Value is too large") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise RequestFault("Malformed body") from None
+
+
+def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
+    """The JSON object in `data`, `absent` if that is empty. Raises RequestFault."""
+    if not data:
+        return absent
+    try:
+        if not data.isascii():
+            data.decode()
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RequestFault("Malformed JSON") from None
+
+
+def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
+    """The answer that tells of a fault: its text, its details, and what else the request is owed."""
+    body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
+    return HttpAnswer(fault.status, _encode(body), fault.headers)
+
+
+def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
+    """The answer to a request that ended in `error`: the caller's fault, the disk's, or a mistake of ours, then
+    logged."""
+    if isinstance(error, RequestFault):
+        return render_fault(method, error)
+    if isinstance(error, StorageFault):
+        _log.error("%s %s: %s", method, path, error)
+        return render_fault(method, Unavailable())
+    _log.error("%s %s failed", method, path, exc_info=error)
+    return render_fault(method, InternalFault("Internal error"))
+
+
+def _found(value: Value, served_by: Address | None, context: Context | None) -> HttpAnswer:
+    if value.value is None:
+        return _reply(404, MISSING % b"GET", served_by, context)
+    return _reply(200, RETRIEVED + value.value, served_by, context)
+
+
+def _deleted(outcome: Outcome) -> HttpAnswer:
+    match outcome.answer:
+        case Unsatisfied():
+            return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
+        case Nothing():
+            return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
+    return _reply(200, DELETED, outcome.served_by, outcome.context)
+
+
+def _reply(status: int, fields: bytes, served_by: Address | None, context: Context | None) -> HttpAnswer:
+    if served_by is not None:
+        fields += b',"address":' + _encode(served_by)
+    if context is not None:
+        fields += b',"causal-context":' + _encode(to_json(context))
+    return HttpAnswer(status, b"{" + fields + b"}")

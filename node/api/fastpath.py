@@ -1,0 +1,250 @@
+"""The short way in: whole, ordinary requests for keys are answered right where their bytes arrive.
+
+aiohttp takes some 60 us to make a request object, route it, run it as a task and write an answer: several times what
+the store takes for the rest. So a connection begins here. As long as all that a client sends are whole requests of the
+plain kind (one of three methods, a key without oddities, headers that change nothing), they are answered without
+aiohttp, in their order, whether they come one by one or many at once. With the first bytes that are anything else
+(another path, a part of a request, `Expect`, a chunked body, an upgrade, garbage) the connection is given to an aiohttp
+protocol, with those bytes, and stays there for the rest of its life. So there is nothing about HTTP that this module
+must do right except to know what it can do.
+
+No rule of the interface stands here: what is answered is up to `api`, for both ways. Must not import the store nor the
+replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+from typing import cast
+
+import msgspec
+from aiohttp.http import SERVER_SOFTWARE
+
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, Key, render_error
+from node.api.staleness import LINKS, Lateness, socket_of
+
+HEAD_BYTES_MAX = 4096
+"""Of a request that is taken here; also bounds what is remembered of heads."""
+HEADERS_MAX = 64
+HEADS_KEPT = 1024
+"""A client sends the same headers with each request."""
+AHEAD_BYTES_MAX = 64 * 1024
+"""What a client may send ahead of its answers before nothing more is read from it."""
+
+_LINE = re.compile(rb"(GET|PUT|DELETE) (%b[A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
+_HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
+_DIGITS = re.compile(rb"[0-9]{1,9}")
+_UNUSUAL = {
+    *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
+    b"upgrade",
+}
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n".encode()
+    for status in HTTPStatus
+}
+
+
+class _Request(msgspec.Struct, frozen=True, gc=False):
+    method: str
+    path: str
+    body: bytes
+    end: int
+    """Where the next request begins."""
+
+
+class FastPath:
+    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left.
+    `lateness` tells what has been sent too long ago."""
+
+    def __init__(
+        self,
+        api: DataApi,
+        lateness: Lateness,
+        aiohttp_protocol: Callable[[], asyncio.Protocol],
+        keepalive_s: float,
+    ) -> None:
+        self.api = api
+        self.lateness = lateness
+        self.aiohttp_protocol = aiohttp_protocol
+        self.keepalive_s = keepalive_s
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[_Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._sweep = self.loop.call_later(keepalive_s / 4, self._close_idle)
+
+    def __call__(self) -> asyncio.Protocol:
+        return _Connection(self)
+
+    async def close(self) -> None:
+        """Begin no further request; return when those under way are answered."""
+        self._sweep.cancel()
+        await asyncio.sleep(0)  # connections that were accepted a moment ago are known after this
+        for connection in list(self.connections):
+            connection.end()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+    def _close_idle(self) -> None:
+        self._sweep = self.loop.call_later(self.keepalive_s / 4, self._close_idle)
+        before = self.loop.time() - self.keepalive_s
+        for connection in list(self.connections):
+            if connection.active_at < before:
+                connection.end()
+
+
+class _Connection(asyncio.Protocol):
+    """One client. At any time either one request is being worked on, or there is nothing to do."""
+
+    def __init__(self, front: FastPath) -> None:
+        self._front = front
+        self._ahead = b""
+        """What has arrived and was not looked at yet."""
+        self._at_work: asyncio.Task[None] | None = None
+        """The request being worked on."""
+        self._writable = True
+        self._reading = True
+        self._ending = False
+        self.active_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._socket = socket_of(transport)
+        self.active_at = self._front.loop.time()
+        self._front.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ending = True
+        self._front.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._serve()
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(LINKS) and self._front.lateness.is_late(data, self._socket):
+            self._transport.abort()
+            return
+        self._ahead = self._ahead + data if self._ahead else data
+        if not self._at_work:
+            self._serve()
+        if len(self._ahead) > AHEAD_BYTES_MAX and self._reading and not self._ending:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def end(self) -> None:
+        """Close as soon as the request at work, if there is one, is answered."""
+        self._ending = True
+        if not self._at_work:
+            self._transport.close()
+
+    def _serve(self) -> None:
+        """Answer what has arrived, until something takes time."""
+        data, done = self._ahead, 0
+        while done < len(data) and self._writable and not self._at_work and not self._ending:
+            request = _parse(data, done)
+            if request is None:
+                self._hand_over(data[done:])
+                return
+            done = request.end
+            key = Key.from_path(request.path)
+            try:
+                answer = self._front.api.answer_here(request.method, key, request.body)
+            except Exception as error:
+                answer = render_error(request.method, request.path, error)
+            if answer is None:
+                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._front.tasks.add(self._at_work)
+            else:
+                self._write(answer)
+        self._ahead = data[done:]
+        if not self._reading and len(self._ahead) <= AHEAD_BYTES_MAX:
+            self._reading = True
+            self._transport.resume_reading()
+
+    async def _work(self, request: _Request, key: Key) -> None:
+        try:
+            answer = await self._front.api.answer(request.method, key, request.body)
+        except Exception as error:
+            answer = render_error(request.method, request.path, error)
+        assert self._at_work is not None
+        self._front.tasks.discard(self._at_work)
+        self._at_work = None
+        self._write(answer)
+        if self._ending:
+            self._transport.close()
+            return
+        self._serve()
+
+    def _write(self, answer: HttpAnswer) -> None:
+        self.active_at = self._front.loop.time()
+        if not self._transport.is_closing():
+            self._transport.write(_render(answer))
+
+    def _hand_over(self, data: bytes) -> None:
+        """From here on this connection is aiohttp's, beginning with `data`."""
+        self._ahead = b""
+        self._front.connections.discard(self)
+        self._ending = True
+        if not self._reading:
+            self._transport.resume_reading()
+        protocol = self._front.aiohttp_protocol()
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(data)
+
+
+def _parse(data: bytes, start: int = 0) -> _Request | None:
+    """The request that begins at `start`; None if what begins there is not a whole one of the plain kind."""
+    line_end = data.find(b"\r\n", start)
+    head_end = data.find(b"\r\n\r\n", line_end, start + HEAD_BYTES_MAX) if line_end > 0 else -1
+    if head_end < 0:
+        return None
+    line = _LINE.fullmatch(data, start, line_end)
+    length = _body_length(data[line_end:head_end])
+    if line is None or length is None or len(data) < head_end + 4 + length:
+        return None
+    end = head_end + 4 + length
+    return _Request(line[1].decode(), line[2].decode(), data[head_end + 4 : end], end)
+
+
+@lru_cache(HEADS_KEPT)
+def _body_length(head: bytes) -> int | None:
+    """The length that these header lines (each after its line break) give the body; None unless all are plain."""
+    headers: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n")[1:]:
+        header = _HEADER.fullmatch(line)
+        if header is None or header[1].lower() in headers:
+            return None
+        headers[header[1].lower()] = header[2].strip()
+    if headers.get(b"connection", b"").lower() == b"keep-alive":
+        del headers[b"connection"]
+    length = headers.get(b"content-length", b"0")
+    if b"host" not in headers or len(headers) > HEADERS_MAX or not headers.keys().isdisjoint(_UNUSUAL):
+        return None
+    return int(length) if _DIGITS.fullmatch(length) and int(length) <= BODY_BYTES_MAX else None
+
+
+def _render(answer: HttpAnswer) -> bytes:
+    """The bytes that aiohttp would send, were it asked."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()) if answer.headers else ""
+    return b"%b%bContent-Length: %d\r\n%b%b" % (
+        _STATUS_LINES[answer.status],
+        more.encode(),
+        len(answer.body),
+        _date_and_server(int(time())),
+        answer.body,
+    )
+
+
+@lru_cache(1)
+def _date_and_server(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()

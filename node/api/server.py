@@ -1,0 +1,133 @@
+"""A node on a machine: its socket, its data directory, its application, started and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import random
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from typing import NamedTuple
+
+from aiohttp import web
+
+from gossip.settings import Settings
+from gossip.view import port_of
+from node.api.app import JsonProtocol, make_app
+from node.api.data import DataApi
+from node.api.fastpath import FastPath
+from node.api.staleness import Lateness
+from node.config import Config
+from node.errors import BadDataDir, StartupFault, StorageFault
+from node.net.pool import Peers
+from node.node import Node
+from node.storage.identity import identify
+from node.storage.lmdb_engine import open_engine
+from node.storage.store import Store
+from node.timing.clock import SystemTime, Time
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+DRAIN_S = 1.0
+"""Clients' requests for keys have been answered by then; what else is in flight may take this long, a wait for a view
+change for instance."""
+KEEPALIVE_S = 75.0
+"""An idle client keeps its connection for so long."""
+
+
+class Serving(NamedTuple):
+    node: Node
+    life: asyncio.Task[None]
+    """Ends only if the node has failed, with the error."""
+
+
+@asynccontextmanager
+async def serving(
+    config: Config, gossip_settings: Settings | None = None, time: Time | None = None
+) -> AsyncIterator[Serving]:
+    """A node that serves while the block runs. On leaving, takes no more connections, finishes what is in flight, and
+    hands nothing over. Raises StartupFault."""
+    loop = asyncio.get_running_loop()
+    sockets = _bind(config)
+    time, rng = time or SystemTime(), random.Random()
+    with closing(_open_store(config)) as store:
+        peers = Peers(config, time)
+        try:
+            node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
+            await node.start()
+        except (BadDataDir, StorageFault) as fault:
+            raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
+        data = DataApi(node.replica, config.address)
+        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
+        await runner.setup()
+        assert runner.server is not None
+        lateness = Lateness(node.gate.is_recovering, config.late_s)
+        protocol = partial(
+            JsonProtocol,
+            runner.server,
+            lateness,
+            loop=loop,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=KEEPALIVE_S,
+        )
+        front = FastPath(data, lateness, protocol, KEEPALIVE_S)
+        life = asyncio.create_task(node.run())
+        servers: list[asyncio.Server] = []
+        try:
+            for bound in sockets:
+                _listen(bound, config)
+                servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
+            log.info("%s serves", config.address)
+            yield Serving(node, life)
+        finally:
+            node.pairs.stop()
+            for server in servers:
+                server.close()
+            await front.close()
+            await runner.cleanup()
+            life.cancel()
+            await asyncio.wait([life])
+            await node.close()
+
+
+def _open_store(config: Config) -> Store:
+    """Raises BadDataDir."""
+    try:
+        return Store(open_engine(config.data_dir, asyncio.get_running_loop()))
+    except StorageFault as fault:
+        raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
+
+
+def _bind(config: Config) -> list[socket.socket]:
+    """Sockets bound to where the node is to listen, before anything else is touched. Raises StartupFault."""
+    everywhere = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
+    one = [(socket.AF_INET6 if config.bind and ":" in config.bind else socket.AF_INET, config.bind)]
+    sockets: list[socket.socket] = []
+    for family, host in everywhere if config.bind is None else one:
+        try:
+            bound = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(bound)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((host, port_of(config.address)))
+        except OSError as error:
+            if config.bind is None and family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                continue  # This machine has no IPv6.
+            for bound in sockets:
+                bound.close()
+            raise StartupFault(f"ADDRESS {config.address}: cannot listen on {host}: {error.strerror}") from None
+    return sockets
+
+
+def _listen(bound: socket.socket, config: Config) -> None:
+    """Two nodes may bind one address at the same moment; only one of them may listen. Raises StartupFault."""
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise StartupFault(f"ADDRESS {config.address}: cannot listen: {error.strerror}") from None

@@ -1,0 +1,284 @@
+"""The side of a link that asks: dials, sends calls and casts, and receives the answers.
+
+Everything queued in one turn of the event loop leaves in one frame. A peer that has not answered a call for as long as
+a silence lasts has its link aborted: what it was asked must not be executed long after the sender has given up on it.
+One that could not be reached is passed over at once, not waited for once per request, and is tried again while anybody
+wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from functools import partial
+from socket import SO_LINGER, SOL_SOCKET
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+import gossip.messages
+from gossip.view import Stamp
+from node.config import Config
+from node.errors import PeerFault, PeerLost, PeerRefused
+from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, Reply, decode_replies, encode
+from node.net.messages import (
+    Answer,
+    Fetched,
+    Offer,
+    Push,
+    Read,
+    Replicate,
+    Request,
+    Value,
+    Write,
+)
+from node.timing.clock import HybridClock, Time
+from node.timing.deadlines import Deadlines
+
+log = logging.getLogger(__name__)
+
+Queued = TypeVar("Queued", Call, Reply)
+
+MESSAGES_PER_FRAME = 256
+LARGE = 16 * 1024
+"""A message with a value beyond this, or a batch of a transfer, ends its frame; so no frame exceeds 256 x 16 KiB and
+one value of 1 MiB."""
+PENDING_MAX = 10_000
+"""Calls that wait on one link; beyond, a peer this slow is as good as gone."""
+WANTED_S = 5.0
+"""A peer that cannot be reached is tried again for so long after the last call to it; later, a call waits for the
+attempt."""
+HEARTBEAT_S = 2.0
+"""An idle link that went dead in a cut is noticed within this and half as much again, not by the first request
+after."""
+SILENT_SHARE = 0.9
+"""Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since its
+own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it has."""
+PING_S = 0.1
+"""Between two pings on a link, while clients' requests wait on it."""
+LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Link:
+    """The side that asks. One task dials and receives, another sends; both end with `close`."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: URL, time: Time, clock: HybridClock, config: Config
+    ) -> None:
+        self.down = False
+        self._session = session
+        self._url = url
+        self._time = time
+        self._clock = clock
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._silences = Deadlines(self._pending, self._fall_silent)
+        self._hurries = Deadlines(self._pending, self._run_out)
+        """Of calls that say nothing about the peer if they are not answered in time."""
+        self._next_ping: asyncio.TimerHandle | None = None
+        self._calls: list[Call] = []
+        self._casts: list[gossip.messages.Message] = []
+        self._queued = asyncio.Event()
+        self._last_id = 0
+        self._wanted = asyncio.Event()
+        self._wanted_at = time.monotonic()
+        self._task = self._loop.create_task(self._run())
+
+    async def call(self, request: Request, stamp: Stamp, timeout_s: float) -> Answer:
+        self._want()
+        if self.down:
+            raise PeerRefused(f"{self._url.authority} is down")
+        if len(self._pending) >= PENDING_MAX:
+            raise PeerRefused(f"{self._url.authority} is too slow")
+        if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
+            raise PeerRefused(f"no time is left to ask {self._url.authority}")
+        id_, answer = self._queue(stamp, budget_ms, request)
+        is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
+        if is_attempt and self._next_ping is None:
+            self._ping()
+        hurried = is_attempt or timeout_s < SILENT_SHARE * self._config.silence_s
+        (self._hurries if hurried else self._silences).set(id_, timeout_s)
+        try:
+            return await answer
+        finally:
+            del self._pending[id_]
+
+    def _queue(self, stamp: Stamp, budget_ms: int, request: Request | Ping) -> tuple[int, asyncio.Future[Answer]]:
+        self._last_id += 1
+        answer = self._pending[self._last_id] = self._loop.create_future()
+        self._calls.append(Call(self._last_id, stamp, budget_ms, request))
+        self._queued.set()
+        return self._last_id, answer
+
+    def _ping(self) -> None:
+        """An owner that is one of several may take longer than it is given, for it waits for another that is silent.
+        Whether it is silent itself is told by a ping: now, and again as long as anything is not answered."""
+        self._next_ping = self._loop.call_later(PING_S, self._ping_again)
+        id_, answer = self._queue(Stamp(0, 0), int(self._config.silence_s * 1000), Ping())
+        answer.add_done_callback(partial(self._pinged, id_))
+        self._silences.set(id_, self._config.silence_s)
+
+    def _ping_again(self) -> None:
+        self._next_ping = None
+        if self._pending and not self.down:
+            self._ping()
+
+    def _pinged(self, id_: int, answer: asyncio.Future[Answer]) -> None:
+        del self._pending[id_]
+        if not answer.cancelled():
+            answer.exception()  # That it is lost is known already.
+
+    def cast(self, message: gossip.messages.Message) -> None:
+        self._want()
+        if not self.down and len(self._casts) < PENDING_MAX:
+            self._casts.append(message)
+            self._queued.set()
+
+    def abort(self, fault: PeerFault) -> None:
+        """Break the connection now. What was sent on it fails with `fault`; what was not, waits for the next one."""
+        unsent = {call.id for call in self._calls}
+        for id_, answer in self._pending.items():
+            if id_ not in unsent and not answer.done():
+                answer.set_exception(fault)
+        if self._socket is not None:
+            _abort(self._socket)
+            self._socket = None
+
+    def unwanted_s(self) -> float:
+        """How long nobody has wanted anything of the peer."""
+        return 0.0 if self._pending else self._time.monotonic() - self._wanted_at
+
+    def reset(self) -> None:
+        """This node stood still: all that was under way is lost, and whoever was down must be asked again. What waits
+        for a connection goes too: its deadline, overdue, would be held against a peer that had no time to answer."""
+        self._calls.clear()
+        self.abort(PeerLost("this node stood still"))
+        self.down = False
+
+    async def close(self) -> None:
+        self._task.cancel()
+        if self._next_ping is not None:
+            self._next_ping.cancel()
+        await asyncio.wait([self._task])
+        self._refuse("this node is stopping")
+
+    def _refuse(self, why: str) -> None:
+        """There is no connection to be had for what waits for one."""
+        for call in self._calls:
+            answer = self._pending.get(call.id)
+            if answer is not None and not answer.done():
+                answer.set_exception(PeerRefused(why))
+        self._calls.clear()
+        self._casts.clear()
+
+    def _want(self) -> None:
+        self._wanted_at = self._time.monotonic()
+        self._wanted.set()
+
+    def _fall_silent(self, id_: int) -> None:
+        if not self._pending[id_].done():  # Else it was lost in a reset, which says nothing about the peer.
+            self.down = True
+            self._refuse(f"{self._url.authority} is silent")
+            self.abort(PeerLost(f"{self._url.authority} is silent"))
+
+    def _run_out(self, id_: int) -> None:
+        if self._pending[id_].done():
+            return
+        unsent = [call for call in self._calls if call.id != id_]
+        is_sent, self._calls = len(unsent) == len(self._calls), unsent
+        fault = PeerLost if is_sent else PeerRefused
+        self._pending[id_].set_exception(fault(f"{self._url.authority} has not answered in the time left"))
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            try:
+                async with asyncio.timeout(self._config.silence_s):
+                    socket = await self._session.ws_connect(
+                        self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False, heartbeat=HEARTBEAT_S
+                    )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self.down = True
+                self._refuse(f"{self._url.authority}: {str(error) or 'no connection in time'}")
+                await asyncio.sleep(self._config.redial_s)
+                if self._time.monotonic() - self._wanted_at > WANTED_S:
+                    self.down = False
+                    self._wanted.clear()
+                continue
+            self.down = False
+            self._socket = socket
+            self._queued.set()
+            sender = self._loop.create_task(self._send(socket))
+            try:
+                await self._receive(socket)
+            finally:
+                self.abort(PeerLost(f"{self._url.authority} closed the link"))
+                sender.cancel()
+                await asyncio.wait([sender])
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            while True:
+                await self._queued.wait()
+                self._queued.clear()
+                while self._socket is socket and (self._calls or self._casts):
+                    calls = take_frame(self._calls)
+                    casts, self._casts = self._casts, []
+                    await socket.send_bytes(encode(CallFrame(self._clock.clocks, calls, tuple(casts))))
+        except (aiohttp.ClientError, OSError):
+            _abort(socket)
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                return
+            try:
+                frame = decode_replies(message.data)
+            except BadFrame as error:
+                log.error("garbage from %s: %s", self._url.authority, error)
+                return
+            self._clock.hear(self._url.authority, frame.clocks)
+            for reply in frame.replies:
+                answer = self._pending.get(reply.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(reply.answer)
+
+
+def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
+    """Remove from the front of `queue` what may travel in one frame: many small messages, or few with one large one."""
+    count = 0
+    for queued in queue[:MESSAGES_PER_FRAME]:
+        count += 1
+        if _is_large(queued):
+            break
+    frame = tuple(queue[:count])
+    del queue[:count]
+    return frame
+
+
+def _is_large(queued: Call | Reply) -> bool:
+    message = queued.request if isinstance(queued, Call) else queued.answer
+    if isinstance(message, Write | Value):
+        return len(message.value or b"") > LARGE
+    if isinstance(message, Fetched):
+        return len(message.record or b"") > LARGE
+    return isinstance(message, Push | Offer | Replicate)
+
+
+def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """aiohttp has no public way to do this."""
+    connection = socket._response.connection
+    if connection is not None and connection.transport is not None:
+        reset_connection(connection.transport)
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """Reset the connection: what the kernel has not delivered never will be. Merely closed, it would be delivered
+    yet."""
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
+    transport.abort()

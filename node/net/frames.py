@@ -1,0 +1,81 @@
+"""How nodes' messages travel: in frames, validated once, here.
+
+Everything that was queued in one turn of the event loop goes in one frame, with what the sender's clocks show; each
+call carries the stamp of its sender's view. Garbage raises `BadFrame`, and never anything else.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+import gossip.messages
+from gossip.view import BadAddress, Stamp
+from node.net.messages import Answer, Request, Unsigned
+from node.timing.clock import Clocks
+
+T = TypeVar("T")
+
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""Of one frame: a value of 1 MiB and a transfer's batch are far below."""
+
+
+class BadFrame(ValueError):
+    """The bytes are not a frame of this protocol."""
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=0):
+    """Are you there? Answered with Taken by the link itself, at once, whatever else its node waits for."""
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    stamp: Stamp
+    budget_ms: Unsigned
+    """How long the sender will wait."""
+    request: Request | Ping
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    id: Unsigned
+    answer: Answer
+
+
+class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clocks: Clocks
+    calls: tuple[Call, ...]
+    casts: tuple[gossip.messages.Message, ...]
+
+
+class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    clocks: Clocks
+    replies: tuple[Reply, ...]
+
+
+encode = msgspec.msgpack.Encoder().encode
+_call_frames = msgspec.msgpack.Decoder(CallFrame)
+_reply_frames = msgspec.msgpack.Decoder(ReplyFrame)
+
+
+def decode_calls(data: bytes) -> CallFrame:
+    """Raises BadFrame."""
+    frame = _decode(_call_frames, data)
+    try:
+        for cast in frame.casts:
+            gossip.messages.check_addresses(cast)
+    except BadAddress as error:
+        raise BadFrame(str(error)) from None
+    return frame
+
+
+def decode_replies(data: bytes) -> ReplyFrame:
+    """Raises BadFrame."""
+    return _decode(_reply_frames, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(str(error)) from None

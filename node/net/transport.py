@@ -1,0 +1,53 @@
+"""The seam between what nodes say and what carries it: real links (`peers`) or a simulated network.
+
+A transport promises: a call's request reaches the other node's handler at most once; its answer, if any, comes from
+that very execution; `PeerRefused` means that it was not executed. It promises nothing about order, and casts may be
+lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol, TypeAlias
+
+import gossip.messages
+from gossip.view import Address, Stamp
+from node.net.messages import Answer, Request
+from node.timing.clock import HybridClock
+
+Answering: TypeAlias = Answer | Awaitable[Answer]
+"""An answer at once where it needs no waiting: the common case costs no task."""
+
+
+class Handler(Protocol):
+    """What a transport delivers to."""
+
+    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
+        """The answer to a call of `sender`, which holds the view `stamp` and waits `budget_s` seconds."""
+
+    def hear(self, sender: Address, message: gossip.messages.Message) -> None:
+        """Take a cast."""
+
+
+class Transport(Protocol):
+    """What a node speaks through."""
+
+    def attach(self, clock: HybridClock, handler: Handler) -> None:
+        """Say who answers, and which clock goes along with every message; before anything else is asked of the
+        transport."""
+
+    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
+        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost. `bulk`: a transfer,
+        which must not delay other calls."""
+
+    def cast(self, to: Address, message: gossip.messages.Message) -> None:
+        """Send and forget."""
+
+    def is_down(self, to: Address) -> bool:
+        """Whether the last thing known of `to` is that it could not be reached; it is tried again as long as it is
+        wanted."""
+
+    def reset(self) -> None:
+        """Drop every link, and what has arrived but was not executed yet. New calls make new links."""
+
+    async def close(self) -> None: ...

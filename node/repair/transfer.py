@@ -1,0 +1,177 @@
+"""Bringing what a node holds of some partitions to others: to co-owners that missed it, or to the owners it is for.
+
+First the digests are compared, partition by partition. Of a partition that the other side holds nothing of, everything
+is sent; of one that it holds otherwise, keys and versions are offered first, and only what is wanted is sent; of an
+equal one, nothing. Records travel in bounded batches over many partitions, and are durable on the other side before
+they are confirmed. Merging keeps the newer version, so that whatever arrives twice, or late, changes nothing.
+
+A batch is forgotten here, if that is asked for, only when each of those it was brought to has confirmed it, only in the
+versions that were brought, and only while the view is still the one under which that was done. Dropped any earlier, a
+crash of the owner would lose the key; dropped under a newer view, this node might just have become an owner itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from gossip.view import Address, Stamp
+from node.config import Config
+from node.errors import Fenced, PeerFault, StorageFault
+from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, ViewIs, Wanted
+from node.net.transport import Transport
+from node.storage.store import Store
+from node.timing.clock import Time
+from node.values.record import version_of
+from node.views.holder import Views
+from ring.hashing import pack, partition_of, unpack
+
+log = logging.getLogger(__name__)
+
+TRANSFER_S = 2.0
+"""One that has not made a batch durable within this is taken for silent, and sent it again: long for a small batch on a
+slow disk, short for a link that went dead while a cut lasted."""
+
+
+class _Target(NamedTuple):
+    """One to whom records are brought, and how its partitions compare."""
+
+    peer: Address
+    empty: frozenset[int]
+    different: frozenset[int]
+
+    def lacks(self, partition: int) -> bool:
+        return partition in self.empty or partition in self.different
+
+
+class _Batch(NamedTuple):
+    records: tuple[tuple[bytes, bytes], ...]
+    finished: tuple[int, ...]
+
+
+class _Stopped(Exception):
+    """A target did not take what it was brought."""
+
+
+class Transfers:
+    """`clients_served` tells whether this node has served clients a moment ago: transfers then leave them room."""
+
+    def __init__(
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        transport: Transport,
+        clients_served: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._time = time
+        self._store = store
+        self._views = views
+        self._transport = transport
+        self._clients_served = clients_served
+        self._turn = asyncio.Lock()
+
+    async def bring(self, peers: Sequence[Address], partitions: Sequence[int], stamp: Stamp, forget: bool) -> bool:
+        """Whether each of `peers` now holds what is here of `partitions`, or later versions of it. `forget`: and this
+        node does no more. Whatever interrupts this, it can be begun anew."""
+        streams = [partitions[start :: self._config.handoff_streams] for start in range(self._config.handoff_streams)]
+        arrived = False
+        try:
+            targets = [await self._compare(peer, partitions, stamp) for peer in peers]
+            async with asyncio.TaskGroup() as tasks:
+                for stream in filter(None, streams):
+                    tasks.create_task(self._stream(targets, stream, stamp, forget))
+            arrived = True
+        except* (Fenced, _Stopped) as reasons:
+            log.debug("transfer to %s: %s", peers, reasons.exceptions)
+        except* StorageFault as faults:
+            log.error("transfer to %s: %s", peers, faults.exceptions[0])
+        return arrived
+
+    async def _compare(self, peer: Address, partitions: Sequence[int], stamp: Stamp) -> _Target:
+        digests = b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in partitions)
+        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.seen), stamp)
+        if not isinstance(answer, Differing):
+            raise _Stopped(str(answer))
+        return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
+
+    async def _stream(self, targets: Sequence[_Target], partitions: Iterable[int], stamp: Stamp, forget: bool) -> None:
+        lacked = [number for number in partitions if forget or any(target.lacks(number) for target in targets)]
+        alike = tuple(set(partitions) - set(lacked))
+        for batch in chain([_Batch((), alike)] if alike else [], self._batches(lacked)):
+            async with self._turn if self._clients_served() else _NO_TURN:
+                began = self._time.monotonic()
+                for target in targets:
+                    await self._give(target, batch, stamp)
+                if forget:
+                    await self._store.drop(
+                        stamp, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
+                    )
+                if self._clients_served():
+                    await asyncio.sleep(self._time.monotonic() - began)
+
+    def _batches(self, partitions: Iterable[int]) -> Iterator[_Batch]:
+        """The records of `partitions` in batches of bounded size, each read when its turn has come."""
+        records: list[tuple[bytes, bytes]] = []
+        finished: list[int] = []
+        room = self._config.batch_bytes
+        for partition in partitions:
+            after: bytes | None = None
+            while found := self._store.scan(partition, after, room):
+                after = found[-1][0]
+                records += found
+                room -= sum(len(key) + len(record) for key, record in found)
+                if room <= 0:
+                    yield _Batch(tuple(records), tuple(finished))
+                    records, finished, room = [], [], self._config.batch_bytes
+            finished.append(partition)
+        yield _Batch(tuple(records), tuple(finished))
+
+    async def _give(self, target: _Target, batch: _Batch, stamp: Stamp) -> None:
+        """Raises _Stopped."""
+        records: list[tuple[bytes, bytes]] = []
+        unsure: list[tuple[bytes, bytes]] = []
+        for item in batch.records:
+            partition = partition_of(item[0])
+            if partition in target.empty:
+                records.append(item)
+            elif partition in target.different:
+                unsure.append(item)
+        if unsure:
+            offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.seen)
+            answer = await self._ask(target.peer, offer, stamp)
+            if not isinstance(answer, Wanted):
+                raise _Stopped(str(answer))
+            wanted = set(_numbers(answer.indexes))
+            records += [item for index, item in enumerate(unsure) if index in wanted]
+        if records or batch.finished:
+            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished)), stamp)
+            if not isinstance(answer, Taken):
+                raise _Stopped(str(answer))
+
+    async def _ask(self, peer: Address, request: Request, stamp: Stamp) -> Answer:
+        """Raises _Stopped."""
+        try:
+            answer = await self._transport.call(peer, request, stamp, TRANSFER_S, bulk=True)
+        except PeerFault as fault:
+            raise _Stopped(str(fault)) from None
+        if isinstance(answer, ViewIs):
+            await self._views.take(answer.view, peer)
+        return answer
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    """Raises _Stopped."""
+    try:
+        return unpack(packed)
+    except ValueError as error:
+        raise _Stopped(str(error)) from None
+
+
+_NO_TURN: contextlib.nullcontext[None] = contextlib.nullcontext()

@@ -1,0 +1,172 @@
+"""What is on every owner, so that no causal context needs to speak of it any more.
+
+An owner announces, in its gossip record, a clock reading: *all that I took from clients up to this is on all owners of
+its key*. A context entry at or below the lowest announcement of its key's owners is dropped, by any node that renders
+an answer. Whoever took the write counts among those owners, so its announcement holds the entry back until the write
+has spread; who else is there in the cluster, dead or alive, does not matter. An owner that was never heard of, or has
+not settled this view, has announced 0.
+
+Why an announcement of `s` stays true:
+- *Nothing is taken at or below it later.* Before it is announced, `s` becomes the store's floor, by a job in the queue
+  of the writes: each write at or below `s` either ran before that job, and is in the outboxes when the job's commit is
+  told, or comes after it, and is refused and stamped anew above `s`. Merely compared at arrival, a write could slip
+  below `s` while it waits for the disk.
+- *What was taken before has arrived.* It is announced only when each co-owner is in step with this node, and has
+  confirmed all that was in its outbox when the floor was raised. One that is down, cut off, never compared with since
+  the start or the change of view, or behind an overflow, holds it back. What came from another co-owner is that one's
+  to announce.
+- *A restart*: the floor is on disk, so it holds although others still have the announcement of the life before. The
+  new life announces nothing until all co-owners were compared with again.
+- *A change of view*: an announcement counts only for the view under which it was made, by an owner that had settled
+  it, so that no donor of the view has anything left; the new owners begin with none. What a removed node brings home
+  later may lie below: contexts may be forgotten across a change of view.
+- *Clocks that differ*: `s` is a reading that this node had some time ago, not one of its wall clock. Every message
+  carries readings, so by then all others stamp above it, however slow their own clocks are; whoever was cut off and
+  does not, is refused once. "Some time" is longer than any request lives: a write that is tried at a second owner,
+  since the first was lost, must not be refused there for its age.
+- *An emptied disk* loses the floor, and with it the proof for what a slow clock stamps in its first moments.
+
+A reading moves with writes and with what is observed, not by itself: an idle cluster announces nothing new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gossip.core import Gossip
+from gossip.view import Address, Stamp
+from node.config import Config
+from node.errors import StorageFault
+from node.replication.heartbeats import Pair, Pairs
+from node.storage.store import Store
+from node.timing.clock import HybridClock, Time
+from node.values.context import ANYBODY, Context, owner_id
+from node.views.holder import Views
+from ring.hashing import partition_at
+from ring.ring import Ring
+
+log = logging.getLogger(__name__)
+
+FORGOTTEN = 1 << 64
+"""Above all clocks."""
+
+
+class _Claim(NamedTuple):
+    """That all up to `clock` is on all owners under that view, once the co-owners have passed `marks`."""
+
+    stamp: Stamp
+    clock: int
+    marks: Mapping[Pair, int]
+
+
+class Stability:
+    def __init__(
+        self,
+        config: Config,
+        time: Time,
+        clock: HybridClock,
+        store: Store,
+        views: Views,
+        pairs: Pairs,
+        gossip: Gossip,
+        is_settled: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._time = time
+        self._clock = clock
+        self._store = store
+        self._views = views
+        self._pairs = pairs
+        self._gossip = gossip
+        self._is_settled = is_settled
+        self._readings: deque[tuple[float, int]] = deque()
+        """When this node's clock had which reading: the last that is old enough, and what came after it."""
+        self._claim: _Claim | None = None
+        self._announced = (views.stamp, 0)
+        self._ids: tuple[Ring, Mapping[int, Address]] | None = None
+        clock.observe(store.floor())
+
+    # As an owner
+
+    async def run(self) -> None:
+        """Raise the floor behind the clock, for as long as the node runs."""
+        while True:
+            self._readings.append((self._time.monotonic(), self._clock.reading))
+            await asyncio.sleep(self._config.stable_every_s)
+            try:
+                await self._advance()
+            except StorageFault as fault:
+                log.debug("the floor stays where it is: %s", fault)
+
+    async def _advance(self) -> None:
+        before = self._time.monotonic() - self._config.stable_lag_s
+        while len(self._readings) > 1 and self._readings[1][0] <= before:
+            self._readings.popleft()
+        since, reading = self._readings[0]
+        floor, stamp = self._store.floor(), self._views.stamp
+        clock = max(reading, floor) if since <= before else floor
+        if clock <= self.announced() or self._claim is not None:
+            return
+        if clock > floor:
+            await self._store.submit(lambda batch: batch.raise_floor(clock))
+        self._claim = _Claim(stamp, clock, self._pairs.marks())
+
+    def announced(self) -> int:
+        """Up to which clock all that this node took as an owner is on all owners, under the present view; 0: it cannot
+        say."""
+        claim, stamp = self._claim, self._views.stamp
+        if claim is not None and claim.stamp != stamp:
+            claim = self._claim = None
+        if claim is not None and self._pairs.have_passed(claim.marks):
+            self._announced, self._claim = (stamp, claim.clock), None
+        return self._announced[1] if self._announced[0] == stamp and self._is_settled() else 0
+
+    def everywhere(self) -> int:
+        """Up to which clock all that anybody took is on all owners of its key; 0: nobody can say."""
+        return self._lowest(tuple(self._views.current.nodes)) if self.announced() else 0
+
+    # As a node that renders answers
+
+    def unstable(self, context: Context) -> Context:
+        """What is left of `context` when all that is known to be everywhere is dropped, and all that no clock can have
+        stamped: nobody would accept it back."""
+        if not context:
+            return context
+        owners = self._views.ring.owners
+        purged = self._store.purged  # Nothing as old as that can be asked for any more.
+        return context.without_stable(
+            lambda key: max(purged, self._lowest(owners(partition_at(key)))),
+            lambda owner: max(purged, self._of_owner(owner)),
+            self._clock.latest,
+        )
+
+    def _of_owner(self, owner: int) -> int:
+        """For all that this owner holds; a node outside the view holds nothing that a read could be asked to find."""
+        view = self._views.current
+        if owner == ANYBODY:
+            return self._lowest(tuple(view.nodes))
+        address = self._addresses().get(owner)
+        if address is None:
+            return FORGOTTEN
+        return self._lowest((address, *self._views.ring.co_owners(address)))
+
+    def _lowest(self, owners: tuple[Address, ...]) -> int:
+        return min(map(self._heard, owners))
+
+    def _heard(self, owner: Address) -> int:
+        """What `owner` has announced for the view in force here."""
+        if owner == self._config.address:
+            return self.announced()
+        member = self._gossip.members.get(owner)
+        record = None if member is None else member.record
+        return 0 if record is None or record.settled_digest != self._views.stamp.digest else record.stable
+
+    def _addresses(self) -> Mapping[int, Address]:
+        ring = self._views.ring
+        if self._ids is None or self._ids[0] is not ring:
+            self._ids = ring, {owner_id(address): address for address in self._views.current.nodes}
+        return self._ids[1]

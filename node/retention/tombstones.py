@@ -1,0 +1,134 @@
+"""When a deletion may be forgotten, and how one that was forgotten stays one.
+
+A deleted key leaves a tombstone, or any older copy would bring the key back. It may go once every owner has it, and
+once nobody is left who could come home with an older copy and be believed. So each node keeps two clock readings on
+disk:
+
+- *seen*: all that anybody took from a client up to this was on all owners of its key. It follows the lowest of what
+  the nodes of the view have announced to be stable, see `stability`. A store that holds nothing has missed nothing, so
+  it has seen all up to the moment when it is made, or taken into a view.
+- *purged*: tombstones up to this are dropped here, and none is taken any more. It follows the lowest of what the nodes
+  of the view announce by gossip to be *forgettable*: no later than what each has seen, nor than the grace before what
+  its wall clock shows. The slowest clock decides, so that one which is ahead forgets nothing too early.
+
+And once a node has been removed from a view, nothing is forgotten for the time of the grace (`View.spare_until_ms`):
+what it may have missed while it was down, with the view waiting for it, is remembered until then. Hence the invariant:
+*whoever brings something home within the grace of its removal has seen all that its owners have purged*.
+
+So a record is doubted only if it comes from outside the view, lies at or below what its owner has purged, and if who
+brings it has not seen as much: the key may have been deleted since. The owner does not take it, unless it holds a later
+version anyway. Nodes of one view never doubt each other, and none drops a copy for its age. Therefore nobody is taken
+into a view before it has brought home what it holds, see `coordinator`.
+
+An owner that has just come, with an empty disk or into a view, has purged nothing yet, and believes what it is
+brought; within seconds of the view being settled it knows better. Two sides of a cut that both change their views, and
+stay apart for longer than the grace, do not doubt each other either: each has seen all there was on its own side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+from gossip.core import Gossip
+from gossip.view import Address
+from node.config import Config
+from node.errors import Fenced, StorageFault
+from node.retention.stability import Stability
+from node.storage.store import Store
+from node.timing.clock import Time
+from node.values.record import Version, clock_of, is_live, version_of
+from node.views.holder import Views
+
+log = logging.getLogger(__name__)
+
+STEPS_PER_GRACE = 24
+"""Horizons are raised in steps that are the same on all nodes: copies differ, and are compared, only for a moment."""
+SCAN_BYTES = 64 * 1024
+"""Of records that are looked at in one go."""
+DROPPED_AT_ONCE = 500
+"""Tombstones in one job: some milliseconds of the loop's time."""
+
+
+class Purge:
+    def __init__(
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        gossip: Gossip,
+        stability: Stability,
+    ) -> None:
+        self._config = config
+        self._time = time
+        self._store = store
+        self._views = views
+        self._gossip = gossip
+        self._stability = stability
+
+    async def run(self) -> None:
+        """Forget what may be forgotten, for as long as the node runs."""
+        while True:
+            await asyncio.sleep(self._config.purge_every_s)
+            try:
+                await self._advance()
+                await self._sweep()
+            except (Fenced, StorageFault) as fault:
+                log.debug("tombstones stay for now: %s", fault)
+
+    def forgettable(self) -> int:
+        """Up to which clock deletions may be forgotten as far as this node is concerned; 0: none."""
+        now_ms = self._time.wall_ms()
+        if not self._stability.announced() or now_ms < self._views.current.spare_until_ms:
+            return 0
+        grace_ms = int(self._config.tombstone_grace_s * 1000)
+        step_ms = max(1, grace_ms // STEPS_PER_GRACE)
+        return min(self._store.seen, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
+
+    async def _advance(self) -> None:
+        seen = self._stability.everywhere()
+        if seen > self._store.seen:
+            await self._store.submit(lambda batch: batch.raise_seen(seen))
+        purged = min(map(self._forgettable_to, self._views.current.nodes))
+        if purged > self._store.purged:
+            await self._store.submit(lambda batch: batch.raise_purged(purged))
+
+    def _forgettable_to(self, node: Address) -> int:
+        """What `node` has announced under the view in force."""
+        if node == self._config.address:
+            return self.forgettable()
+        member = self._gossip.members.get(node)
+        record = None if member is None else member.record
+        return 0 if record is None or record.settled_digest != self._views.stamp.digest else record.forgettable
+
+    async def _sweep(self) -> None:
+        """Drop the tombstones up to the horizon, some at a time, so that nobody has to wait for it."""
+        purged = self._store.purged
+        if self._store.swept == purged:
+            return
+        forgotten: list[tuple[int, bytes, Version]] = []
+        for partition in sorted(self._store.occupied):
+            stats = self._store.stats(partition)
+            if stats.records > stats.live:
+                forgotten += self._tombstones(partition, purged)
+                await asyncio.sleep(0)
+            while len(forgotten) >= DROPPED_AT_ONCE:
+                await self._drop(forgotten[:DROPPED_AT_ONCE])
+                del forgotten[:DROPPED_AT_ONCE]
+        await self._drop(forgotten)
+        self._store.swept = purged
+
+    async def _drop(self, forgotten: Sequence[tuple[int, bytes, Version]]) -> None:
+        if forgotten:
+            await self._store.drop(self._views.stamp, forgotten)
+
+    def _tombstones(self, partition: int, purged: int) -> Iterator[tuple[int, bytes, Version]]:
+        """Those of the partition up to this clock."""
+        after: bytes | None = None
+        while found := self._store.scan(partition, after, SCAN_BYTES):
+            after = found[-1][0]
+            for key, encoded in found:
+                if not is_live(encoded) and clock_of(encoded) <= purged:
+                    yield partition, key, version_of(encoded)

@@ -1,0 +1,263 @@
+"""What a node keeps, and the rules by which it changes.
+
+Every change is a *job*: a function of a `Batch`, run by the engine's one writer in the order of submission. The engine
+commits what has queued as one transaction, and only when that is on stable storage do the jobs' futures resolve. So a
+decision ("is this key new?") and the write that follows from it are one step that nothing can come between, and no
+await is needed.
+
+A job that depends on the view carries its stamp: once a view has been adopted, every job queued under an older one
+fails with `Fenced`. Without it, an owner that has told its successor "this is all I have" could still acknowledge a
+write that was waiting in its queue. What is where on disk is the business of `batch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from gossip.view import Address, Stamp, View, decode_view
+from node.storage.transaction import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, reading_in, stats_in
+from node.values.donors import NO_CHANGE, Change, Share, decode_share
+from node.values.record import Record, Version, clock_of, decode_record, has_replaced, is_live, version_of
+from ring.hashing import PARTITIONS
+
+T = TypeVar("T")
+
+CHECK_BYTES = 1024 * 1024
+"""Of records that a check holds in memory at a time."""
+
+
+class Written(NamedTuple):
+    """The write is in the store under its version. `replaced`: it found a live value."""
+
+    replaced: bool
+
+
+class Absent(NamedTuple):
+    """A delete found nothing, and wrote nothing."""
+
+
+class Newer(NamedTuple):
+    """The key is held in a newer version, or the floor is higher: nothing was written, and the write must be stamped
+    above this one."""
+
+    version: Version
+
+
+class Unsure(NamedTuple):
+    """No record is held, but one may be where nobody can look now: nothing was written."""
+
+
+WriteOutcome: TypeAlias = Written | Absent | Newer | Unsure
+
+
+class Store:
+    """The records, the view, and what else a node must remember. All writes resolve when they are on stable storage."""
+
+    def __init__(self, open_engine: EngineFactory) -> None:
+        self.on_news: Callable[[Sequence[News]], None] = lambda _: None
+        """Called after each commit, before anybody else knows of it, with what co-owners have yet to hear."""
+        self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
+        self.occupied: frozenset[int] = frozenset()
+        """The partitions of which there are records here; replaced by another set when that changes."""
+        self.revision = 0
+        """Rises with each change of what `stats` says."""
+        self.swept = 0
+        """No tombstones up to this clock are left here; `retention.tombstones` keeps it. Copies that have swept to
+        different ends differ in nothing else."""
+        self._engine = open_engine(lambda transaction: Batch(transaction, self._stats), self._committed)
+        self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
+        self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
+
+    def close(self) -> None:
+        self._engine.close()
+
+    # Records
+
+    def get(self, partition: int, key: bytes) -> Record | None:
+        encoded = self.encoded(partition, key)
+        return None if encoded is None else decode_record(encoded)
+
+    def encoded(self, partition: int, key: bytes) -> bytes | None:
+        """The record as it stands on disk, and as it travels."""
+        return self._engine.get(partition.to_bytes(2) + key)
+
+    def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of
+        them."""
+        start = partition.to_bytes(2) + (after or b"") + b"\0"
+        return [
+            (place[2:], encoded) for place, encoded in self._engine.scan(start, (partition + 1).to_bytes(2), bytes_max)
+        ]
+
+    def stats(self, partition: int) -> Stats:
+        return self._stats[partition]
+
+    def write(
+        self,
+        fence: Stamp,
+        partition: int,
+        key: bytes,
+        version: Version,
+        value: bytes | None,
+        seen: Record | None = None,
+        sure: bool = True,
+        context: bytes = b"",
+    ) -> Awaitable[WriteOutcome]:
+        """Put, or with `value` None delete, as the version says. `seen`: the newest record that peers hold, to be
+        judged as if it were here, and kept. `sure`: a key that is neither here nor seen does not exist. `context`: is
+        kept with it. Doing it twice is doing it once."""
+
+        def job(batch: Batch) -> WriteOutcome:
+            batch.demand(fence)
+            held = batch.get(partition, key)
+            if seen is not None and (held is None or seen.version > version_of(held)):
+                encoded = seen.encode()
+                batch.put(partition, key, encoded, held)
+                batch.news.append(News(key, ()))
+                held = encoded
+            if held is not None and version_of(held) == version:
+                return Written(has_replaced(held))
+            if held is None and not sure:
+                return Unsure()
+            live = held is not None and is_live(held)
+            if value is None and not live:
+                return Absent()
+            newest = batch.floor if held is None else max(batch.floor, version_of(held))
+            if newest > version:
+                return Newer(newest)
+            batch.put(partition, key, Record(version, value, live, context).encode(), held)
+            batch.news.append(News(key, ()))
+            return Written(live)
+
+        return self._engine.submit(job)
+
+    def merge(
+        self,
+        fence: Stamp,
+        records: Sequence[tuple[int, bytes, bytes]],
+        but: Collection[Address] | None = (),
+        change: Change = NO_CHANGE,
+    ) -> Awaitable[list[bytes]]:
+        """Take, of (partition, key, encoded record), what is newer than what is held and no deletion to be forgotten;
+        the keys of those. `but`: the co-owners that need not be told; None: all. `change`: of the donors."""
+
+        def job(batch: Batch) -> list[bytes]:
+            batch.demand(fence)
+            taken: list[bytes] = []
+            for partition, key, encoded in records:
+                if not is_live(encoded) and clock_of(encoded) <= batch.purged:
+                    continue
+                held = batch.get(partition, key)
+                if held is None or version_of(held) < version_of(encoded):
+                    batch.put(partition, key, encoded, held)
+                    taken.append(key)
+                    if but is not None:
+                        batch.news.append(News(key, but))
+            batch.change_donors(change)
+            return taken
+
+        return self._engine.submit(job)
+
+    def drop(self, fence: Stamp, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
+        """Forget these records, given by (partition, key, version), unless another version has taken their place."""
+
+        def job(batch: Batch) -> None:
+            batch.demand(fence)
+            for partition, key, version in versions:
+                held = batch.get(partition, key)
+                if held is not None and version_of(held) == version:
+                    batch.delete(partition, key, held)
+
+        return self._engine.submit(job)
+
+    # Donors
+
+    def donors(self) -> dict[Address, Share]:
+        """Each donor that may still hold keys of partitions owned here."""
+        found = self._engine.scan(DONOR, SETTING, 2**30)
+        return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
+
+    def change_donors(self, fence: Stamp, change: Change) -> Awaitable[None]:
+        def job(batch: Batch) -> None:
+            batch.demand(fence)
+            batch.change_donors(change)
+
+        return self._engine.submit(job)
+
+    # The view, and settings
+
+    def view(self) -> View | None:
+        """The view in force; None on an empty disk."""
+        encoded = self._engine.get(SETTING + b"view")
+        return None if encoded is None else decode_view(encoded)
+
+    def setting(self, name: str) -> bytes | None:
+        return self._engine.get(SETTING + name.encode())
+
+    def set(self, name: str, value: bytes) -> Awaitable[None]:
+        return self._engine.submit(lambda batch: batch.set(name, value))
+
+    def floor(self) -> int:
+        """The clock at or below which no write is taken from a client."""
+        return reading_in(self, "floor")
+
+    @property
+    def seen(self) -> int:
+        """The clock up to which all that anybody took was on all its owners."""
+        return self._seen
+
+    @property
+    def purged(self) -> int:
+        """The clock up to which deletions are forgotten, and none is taken any more."""
+        return self._purged
+
+    def is_outdated(self, version: Version, seen: int) -> bool:
+        """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be
+        judged only of what comes from outside the view, of a node that has seen no more than `seen`."""
+        return seen < self._purged and clock_of(version) <= self._purged
+
+    def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
+        return self._engine.submit(job)
+
+    def check(self, partitions: Iterable[int] | None = None) -> None:
+        """Raises AssertionError unless the figures of these partitions, None: of all, are those of their records."""
+        for partition in {*self.occupied, *self._stored_partitions()} if partitions is None else partitions:
+            live, digest, keys = 0, 0, 0
+            after: bytes | None = None
+            while found := self.scan(partition, after, CHECK_BYTES):
+                after = found[-1][0]
+                for key, encoded in found:
+                    record = decode_record(encoded)
+                    live, digest, keys = live + record.live, digest ^ digest_of(key, record.version), keys + 1
+            counted, stored = Stats(live, keys, digest), stats_in(self._engine, partition)
+            assert counted == stored == self._stats[partition], f"{partition}: {counted}, {stored} on disk"
+            assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, yet it is not so listed"
+
+    def _stored_partitions(self) -> Iterator[int]:
+        """Those of which the disk says anything: that have or once had records. In a small store they are few, so it
+        skips from one to the next."""
+        start = 0
+        while found := self._engine.scan(start.to_bytes(2), DONOR, 0):
+            partition = int.from_bytes(found[0][0][:2])
+            yield partition
+            start = partition + 1
+
+    def _committed(self, batch: Batch) -> None:
+        self._note_stats(batch.stats)
+        if batch.has_new_horizon:
+            self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
+        if batch.news:
+            self.on_news(batch.news)
+
+    def _note_stats(self, changed: Mapping[int, Stats]) -> None:
+        if not changed:
+            return
+        self.revision += 1
+        for partition, stats in changed.items():
+            self._stats[partition] = stats
+        differing = {
+            partition for partition, stats in changed.items() if (partition in self.occupied) != (stats.records > 0)
+        }
+        if differing:
+            self.occupied ^= differing

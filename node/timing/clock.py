@@ -1,0 +1,192 @@
+"""Time, and the hybrid logical clock that stamps every write.
+
+A reading is 48 bits of milliseconds and 16 of counter. It is never behind anything seen in a message, in the store or
+in a context, so a write that follows another, by whatever way, has the higher version. It never steps back over a
+restart either: a *ceiling* is on stable storage before any reading below it is used, and a node starts at its ceiling.
+Without that, a node whose wall clock was set back while it was down would stamp new writes below the ones it has
+acknowledged, and lose them.
+
+Between messages, a clock that is behind those of others would fall behind what they have stamped; so a node goes by the
+fastest wall clock that it has heard, its own included, and keeps on disk by how much that one leads its own. Only wall
+clocks count for this: were readings taken for clocks, each of them that was set ahead of its time, to pass another,
+would push all clocks on for good. The lead is measured against the monotonic clock, so that a wall clock that is set
+forth and back leads once, not once more each time.
+
+After "Logical Physical Clocks" (Kulkarni et al., 2014), with the ceiling of Spanner-like leases in place of a wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Container
+from typing import Annotated, NamedTuple, Protocol
+
+import msgspec
+
+from node.values.record import Version, clock_of, make_version
+
+log = logging.getLogger(__name__)
+
+CEILING_SPAN = 1000 << 16
+"""One durable write of the ceiling serves for 1 s of stamps. A node that is back sooner starts that much ahead of its
+time, and what it stamps then wins over what is stamped elsewhere meanwhile."""
+
+LEAD_MS_MAX = 24 * 3_600_000
+"""No clock is this far ahead of another by accident."""
+
+LEAD_STEP_MS = 1000
+"""A lead that has grown by less is not worth a durable write."""
+
+OFF_MS = 60_000
+"""A peer's clock this far from this node's is complained of."""
+
+CLOCK_MAX = 1 << 63
+
+COMPLAINT_S = 60.0
+"""Between two complaints about readings that can only be wrong: whoever sends them sends many."""
+
+
+class Clocks(NamedTuple):
+    """What a node's clocks show; goes along with every message."""
+
+    reading: Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
+    """Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
+    wall_ms: Annotated[int, msgspec.Meta(ge=0, le=(CLOCK_MAX - 1) >> 16)]
+
+
+class Memory(NamedTuple):
+    """What a clock must know again when its process starts anew."""
+
+    ceiling: int = 0
+    lead_ms: int = 0
+
+
+class Time(Protocol):
+    """Where time comes from."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never steps back."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970, as far as this machine knows."""
+
+
+class SystemTime:
+    """The time of the machine."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class HybridClock:
+    """`memory`: what was last remembered; `remember` makes a new one durable."""
+
+    def __init__(
+        self, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
+    ) -> None:
+        self._time = time
+        self._store_id = store_id
+        self._memory = memory
+        self._remember = remember
+        self._submitted = memory.ceiling
+        """The highest ceiling that was ever to be remembered."""
+        self._reading = memory.ceiling
+        self._fastest_ms = time.wall_ms() + memory.lead_ms - int(time.monotonic() * 1000)
+        """What the fastest wall clock showed when the monotonic one was at 0."""
+        self._beyond = 0
+        """The last stamp given above a version that is too far ahead."""
+        self._complained_at: float | None = None
+        self.offsets_ms: dict[str, int] = {}
+        """By how much the wall clock of each peer was ahead of this node's when it was last heard."""
+
+    @property
+    def reading(self) -> int:
+        """The highest reading given or seen."""
+        return self._reading
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self._reading, self._time.wall_ms())
+
+    @property
+    def latest(self) -> int:
+        """The highest reading that can be right; whatever is above must not spread."""
+        return (self._time.wall_ms() + LEAD_MS_MAX + 1 << 16) - 1
+
+    def now_ms(self) -> int:
+        """The time by the fastest wall clock that was ever heard, this node's own included."""
+        monotonic_ms = int(self._time.monotonic() * 1000)
+        ahead_ms = self._time.wall_ms() - monotonic_ms
+        self._fastest_ms = max(self._fastest_ms, ahead_ms)
+        return monotonic_ms + self._fastest_ms
+
+    def hear(self, peer: str, clocks: Clocks) -> None:
+        """Take note of what came along with a message of `peer`."""
+        self.observe(clocks.reading)
+        offset_ms = clocks.wall_ms - self._time.wall_ms()
+        if 0 < offset_ms <= LEAD_MS_MAX:
+            self._fastest_ms = max(self._fastest_ms, clocks.wall_ms - int(self._time.monotonic() * 1000))
+        if (abs(offset_ms) >= OFF_MS) != (abs(self.offsets_ms.get(peer, 0)) >= OFF_MS):
+            log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
+        self.offsets_ms[peer] = offset_ms
+
+    def forget_all_but(self, peers: Container[str]) -> None:
+        """Of others, it is not kept any more what their clocks show."""
+        self.offsets_ms = {peer: offset for peer, offset in self.offsets_ms.items() if peer in peers}
+
+    def observe(self, reading: int) -> None:
+        """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
+        if reading <= self._reading:
+            return
+        if self._is_absurd(reading):
+            self._complain()
+        else:
+            self._reading = reading
+
+    async def stamp(self) -> Version:
+        """A version above everything given or seen so far."""
+        self._reading = stamp = max(self._reading + 1, self.now_ms() << 16)
+        if stamp >= self._memory.ceiling:
+            await self._keep(stamp + CEILING_SPAN)
+        return make_version(stamp, self._store_id)
+
+    @property
+    def has_new_lead(self) -> bool:
+        """Whether a faster clock was heard than is remembered: `keep_lead` is due."""
+        return self._lead_ms() >= self._memory.lead_ms + LEAD_STEP_MS
+
+    async def keep_lead(self) -> None:
+        """Make durable by how much the fastest clock leads this node's."""
+        if self.has_new_lead:
+            await self._keep(self._memory.ceiling)
+
+    async def _keep(self, ceiling: int) -> None:
+        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later one has both.
+        memory = Memory(self._submitted, min(self._lead_ms(), LEAD_MS_MAX))
+        await self._remember(memory)
+        self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
+
+    def _lead_ms(self) -> int:
+        return self.now_ms() - self._time.wall_ms()
+
+    async def stamp_above(self, version: Version, lead_ms: int) -> Version:
+        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it
+        can only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
+        reading = clock_of(version) + (lead_ms << 16)
+        if not self._is_absurd(reading):
+            self.observe(reading)
+            return await self.stamp()
+        self._beyond = max(self._beyond + 1, reading)
+        return make_version(self._beyond, self._store_id)
+
+    def _is_absurd(self, reading: int) -> bool:
+        return reading > self.latest
+
+    def _complain(self) -> None:
+        now = self._time.monotonic()
+        if self._complained_at is None or now - self._complained_at > COMPLAINT_S:
+            self._complained_at = now
+            log.error("ignored a clock reading more than %d h ahead", LEAD_MS_MAX // 3_600_000)

@@ -1,0 +1,83 @@
+"""From one view to the next: where the keys will live, and who may still hold them. Pure functions.
+
+The donors of a partition that gets a new owner are its earlier owners, those that remain included: the new one must not
+speak before it has heard one of them. So is, alone, whoever still had something for those, if it answered the
+coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
+old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
+down, and is not named again by the view after that. Should it return later still, it announces itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gossip.view import Address, View
+from node.net.messages import Status
+from node.views.holder import ring_of
+from ring.hashing import pack
+from ring.placement import Placement, next_placement
+from ring.reshard import Move, moves, regions
+from ring.ring import Ring
+from ring.sets import partitions_in
+
+
+class Plan(NamedTuple):
+    placement: Placement
+    old_ring: Ring
+    ring: Ring
+    repl_factor: int | None
+    donors: Mapping[tuple[Address, bool], int]
+    """The set of partitions of which each may hold keys, and whether some that nobody else has."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(moves(self.old_ring, self.ring))
+
+    def partitions_by_source(self) -> dict[Address, list[int]]:
+        """The partitions that leave each present owner."""
+        partitions: dict[Address, list[int]] = {}
+        for move in self.moves:
+            partitions.setdefault(move.sources[0], []).append(move.partition)
+        return partitions
+
+    def view(self, old: View, epoch: int, coordinator: Address, spare_until_ms: int) -> View:
+        donors = tuple(
+            (address, alone, pack(partitions_in(bits))) for (address, alone), bits in sorted(self.donors.items())
+        )
+        return View(
+            old.lineage_of_successor,
+            epoch,
+            old.stamp,
+            coordinator,
+            self.repl_factor,
+            self.placement.shards,
+            self.placement.table,
+            donors,
+            spare_until_ms,
+        )
+
+
+def plan_change(
+    old: View, nodes: Iterable[Address], repl_factor: int | None, answered: Mapping[Address, Status]
+) -> Plan:
+    """The next view's content. `answered`: where those who will hear of the new view stand."""
+    placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
+    old_ring, new_ring = ring_of(old), Ring(placement)
+    donors: defaultdict[tuple[Address, bool], int] = defaultdict(int)
+    for (sources, owners), partitions in regions(old_ring, new_ring).items():
+        gains = not set(owners) <= set(sources)
+        for source in sources:
+            if gains or source not in owners:
+                donors[source, False] |= partitions
+        for address in set().union(*(_awaited_by(source, answered) for source in sources)) - set(sources):
+            donors[address, True] |= partitions
+    return Plan(placement, old_ring, new_ring, repl_factor, donors)
+
+
+def _awaited_by(source: Address, answered: Mapping[Address, Status]) -> set[Address]:
+    """Those of `answered` that have something for `source`: it says so, or, if it is down, they do."""
+    status = answered.get(source)
+    awaited = {owed.address for owed in status.waiting} & answered.keys() if status else set()
+    return awaited | {node for node, status in answered.items() if source in (owed.address for owed in status.handing)}

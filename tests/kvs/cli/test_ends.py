@@ -1,0 +1,86 @@
+"""How the command ends, whatever it was asked: exit statuses, one line on stderr, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import kvs.cli
+from tests.kvs.cli.command import NOWHERE, Kvs
+from tests.kvs.fake_store import FakeStore
+
+
+def test_refused_request_exits_2(run: Kvs) -> None:
+    result = run("put", "k" * 51, "1")
+    assert (result.exit_code, result.stderr) == (2, "Error: Key is too long\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["get", "k"], ["put", "k", "1"], ["delete", "k"], ["status"], ["ring"], ["shards"], ["view-change"]],
+)
+def test_nobody_there_exits_3(run: Kvs, arguments: list[str]) -> None:
+    result = run(*arguments, endpoints=NOWHERE)
+    reason = "Error: no node could answer: 127.0.0.1:1 (connection refused)\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "", reason)
+
+
+def test_endpoints_are_tried_in_turn(run: Kvs, store: FakeStore, endpoint: str) -> None:
+    store.values[b"k"] = b"7"
+    assert run("get", "k", endpoints=f"{NOWHERE},{endpoint}").stdout == "7\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["get"],
+        ["get", ""],
+        ["get", "k", "-o", "yaml"],
+        ["frobnicate"],
+        ["-e", "localhost", "status"],
+        ["-e", "a:1,a:1", "status"],
+        ["load", "no-such-file"],
+        ["view-change", "--dry-run"],
+        ["view-change", "--no-wait"],
+        ["view-change", "--dry-run", "--no-wait", "--add", "a:1"],
+        ["view-change", "--to", "a:1", "--add", "b:1"],
+        ["view-change", "--add", "a:1", "--remove", "a:1"],
+        ["view-change", "--add", "a"],
+        ["view-change", "--to", "a:1,,b:1"],
+        ["view-change", "--repl-factor", "0"],
+        ["view-change", "--remove", "10.0.0.1:80,10.0.0.2:80"],
+    ],
+)
+def test_bad_usage_exits_2(run: Kvs, store: FakeStore, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: " in result.stderr
+    assert not any(method == "PUT" for method, _ in store.asked)
+
+
+def test_help_imports_neither_http_nor_tables() -> None:
+    code = "import sys, kvs.cli; sys.exit(any(name in sys.modules for name in ('aiohttp', 'rich', 'asyncio')))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0
+
+
+def test_main_interrupted_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _exit_of_main(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err.strip() == "Interrupted"
+
+
+def test_main_own_fault_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _exit_of_main(monkeypatch, ZeroDivisionError("oh")) == 70
+    assert capsys.readouterr().err == "Error: this is a fault of kvs itself: ZeroDivisionError: oh\n"
+
+
+def _exit_of_main(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> object:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(kvs.cli, "_run", fail)
+    monkeypatch.setattr(sys, "argv", ["kvs", "status"])
+    with pytest.raises(SystemExit) as exit:
+        kvs.cli.main()
+    return exit.value.code
