@@ -14,7 +14,7 @@ import pytest
 
 from gossip.view import Address, host_of, port_of
 from tests.cluster import Client, Processes, eventually, fresh_addresses, run_to_its_end
-from tests.node.raw_http import ask_raw
+from tests.node.api.raw_http import ask_raw
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from node.errors import StorageFault
-from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
+from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
 from tests.sim.disk import Disk, SimEngine
 
 

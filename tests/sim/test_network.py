@@ -11,7 +11,7 @@ import pytest
 from gossip.view import Address
 from node.errors import PeerLost
 from node.net.messages import Value
-from tests.node.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
+from tests.node.net.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import REPEAT_S, Network, Rates
 from tests.sim.port import Port

@@ -27,7 +27,7 @@ from node.net.messages import (
 from node.net.pool import Peers
 from node.timing.clock import Clocks, SystemTime
 from tests.cluster import fresh_addresses
-from tests.node.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
+from tests.node.net.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
 
 FAR_PORT = 14900
 """Where a node really listens; at its address listens a `Relay`."""

@@ -10,7 +10,7 @@ from node.views.holder import ring_of
 from node.views.plan import Plan, plan_change
 from ring.hashing import PARTITIONS, unpack
 from ring.sets import ALL, partitions_in
-from tests.node.test_views import environment
+from tests.node.views.test_holder import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 OLD = environment(A, B)

@@ -15,7 +15,7 @@ from node.values.donors import Change, Share
 from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Gate
 from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
-from tests.node.test_views import environment
+from tests.node.views.test_holder import environment
 
 A, B, C = "a:1", "b:1", "c:1"
 

@@ -19,8 +19,8 @@ from node.net.messages import (
 from node.replication.heartbeats import BLANK_S
 from node.values.record import Record
 from tests.node.fakes import successor
+from tests.node.operations.test_owner import V5, read, write
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
-from tests.node.test_owner import V5, read, write
 
 
 @on_virtual_time

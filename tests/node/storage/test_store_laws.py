@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import Stats
 from node.values.record import Record, Version, decode_record, make_version
-from tests.node.test_store import UNFENCED, open_store
+from tests.node.storage.test_store import UNFENCED, open_store
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])
 PLACES = st.sampled_from([0, 1])

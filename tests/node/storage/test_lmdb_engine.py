@@ -20,7 +20,7 @@ from node.errors import BadDataDir, StorageFault
 from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
 from node.storage.transaction import Batch, Engine, Transaction
-from tests.node.engine_contract import EngineContract, PlainBatch, Storage, put
+from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20
 NOBODY = 65534
@@ -351,7 +351,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from node.storage.lmdb_engine import open_engine
-from tests.node.engine_contract import PlainBatch, put
+from tests.node.storage.engine_contract import PlainBatch, put
 
 async def write():
     loop = asyncio.get_running_loop()

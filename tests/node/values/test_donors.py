@@ -14,7 +14,7 @@ from node.views.holder import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
 from tests.node.fakes import Row, rows_of, shares_of, successor
-from tests.node.test_views import environment
+from tests.node.views.test_holder import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
