@@ -18,7 +18,7 @@ from gossip.core import Gossip, Output
 from gossip.membership import State
 from gossip.messages import Delta, Message, Rumour, encode
 from gossip.settings import Settings
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 
 LONG_AGO_S = 3_600.0
 """Before the first round: by then, what a node heard when it was made is no news."""
@@ -38,7 +38,7 @@ class Crowd:
         self.rumours: set[Rumour] = set()
         """All that was ever said against anybody."""
         self.dead: set[Address] = set()
-        self.stamps = dict.fromkeys(self.addresses, Stamp(1, 1))
+        self.view_ids = dict.fromkeys(self.addresses, ViewId(1, 1))
         """Of each node, the view it holds."""
         self._settings = Settings()
         self._now = LONG_AGO_S
@@ -51,17 +51,17 @@ class Crowd:
     def _introduce(self) -> None:
         """Everybody knows everybody's record, as after a long time; the casts of the round that ends it are lost."""
         records = tuple(node.record for node in self._nodes.values())
-        everything = Delta(Stamp(0, 0), records[0], (), records, ())
+        everything = Delta(ViewId(0, 0), records[0], (), records, ())
         for address, node in self._nodes.items():
-            node.set_view(self.stamps[address], self._members)
+            node.set_view(self.view_ids[address], self._members)
             node.receive(records[0].address, everything, now=0.0)
             node.start_round(self._now, self.rng)
 
     # What happens to it
 
-    def adopt(self, address: Address, stamp: Stamp) -> None:
-        self.stamps[address] = stamp
-        self._nodes[address].set_view(stamp, self._members)
+    def adopt(self, address: Address, view_id: ViewId) -> None:
+        self.view_ids[address] = view_id
+        self._nodes[address].set_view(view_id, self._members)
 
     def kill(self, address: Address) -> None:
         self.dead.add(address)
@@ -83,8 +83,8 @@ class Crowd:
     def live(self) -> list[Address]:
         return [address for address in self.addresses if address not in self.dead]
 
-    def all_hold(self, stamp: Stamp) -> bool:
-        return all(self.stamps[address] == stamp for address in self.live)
+    def all_hold(self, view_id: ViewId) -> bool:
+        return all(self.view_ids[address] == view_id for address in self.live)
 
     def all_hold_dead(self, victim: Address) -> bool:
         return all(self._nodes[address].members[victim].state is State.DEAD for address in self.live)
@@ -106,7 +106,7 @@ class Crowd:
     def _fetch_view(self, to: Address, holder: Address) -> None:
         """A call of its own: the request or the answer may be lost, and the next hint brings the next attempt."""
         if holder not in self.dead and not self._is_lost() and not self._is_lost():
-            self.adopt(to, self.stamps[holder])
+            self.adopt(to, self.view_ids[holder])
 
     def _is_lost(self) -> bool:
         return self.rng.random() < self.loss

@@ -20,7 +20,7 @@ import msgspec
 from bench.crowd import Crowd
 from bench.curves import Curve, Point, curves
 from bench.figures import machine
-from gossip.view import Stamp
+from gossip.view import ViewId
 
 SEEDS = {10: 100, 100: 20, 1_000: 3, 10_000: 1}
 """For each size how many runs, with seeds from 1 on; a run of the largest takes minutes."""
@@ -29,7 +29,7 @@ NODE_ROUNDS = 200_000
 """In which nothing happens, at each size, all its runs taken together: false suspicions are rare."""
 WARM_UP_ROUNDS = 8
 """Until the probes of the beginning, whose casts were lost, have ended."""
-NEW_VIEW = Stamp(2, 2)
+NEW_VIEW = ViewId(2, 2)
 
 
 class Run(msgspec.Struct, frozen=True):

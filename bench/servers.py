@@ -22,7 +22,7 @@ import uvloop
 
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
-from node.storage.transaction import Batch
+from node.storage.transaction import Transaction
 from node.values.record import Record, make_version
 from ring.hashing import partition_of
 
@@ -145,7 +145,7 @@ def fill(data_dir: Path, keys: list[str], value: str) -> None:
             for start in range(0, len(placed), FILL_BATCH):
                 chunk = placed[start : start + FILL_BATCH]
 
-                def job(batch: Batch, chunk: list[tuple[int, bytes]] = chunk) -> None:
+                def job(batch: Transaction, chunk: list[tuple[int, bytes]] = chunk) -> None:
                     for partition, key in chunk:
                         batch.put(partition, key, Record(make_version(1, 1), value.encode(), False).encode(), None)
 

@@ -19,11 +19,11 @@ from random import Random
 from typing import NamedTuple
 
 from gossip.membership import Member, Membership
-from gossip.messages import Delta, Digest, Held, Message, PingAck, PingReq, Record, Rumour, fit
-from gossip.news import News
-from gossip.probing import Errand, Probing
+from gossip.messages import Delta, Digest, Held, MemberRecord, Message, PingAck, PingReq, Rumour, fit
+from gossip.news import Dissemination
+from gossip.probing import IndirectProbe, Probing
 from gossip.settings import Settings
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 
 OPENING_BYTES_MAX = 400
 """What a message has beside its lists: tag, stamp, own record, lengths."""
@@ -42,12 +42,12 @@ class Gossip:
         """`incarnation` is at least 1, persisted, and one higher at every start. Until `set_view`, no other
         node is known."""
         assert incarnation >= 1, "0 stands for a node that was never heard of"
-        own = Record(address, incarnation, version=0, store_id=store_id, settled_epoch=0, key_count=0)
+        own = MemberRecord(address, incarnation, version=0, store_id=store_id, settled_epoch=0, key_count=0)
         self._address = address
         self._settings = settings
-        self._stamp = Stamp(0, 0)
+        self._view_id = ViewId(0, 0)
         self._members = Membership(own, settings)
-        self._news = News()
+        self._dissemination = Dissemination()
         self._probing = Probing(self._members, settings)
         self._accused: dict[Address, None] = {}
         """Nodes that were heard of late though rumour has it that they are ill: to be told next, so that they
@@ -59,13 +59,13 @@ class Gossip:
 
     # What the node tells its gossip
 
-    def set_view(self, stamp: Stamp, nodes: Collection[Address]) -> None:
+    def set_view(self, view_id: ViewId, nodes: Collection[Address]) -> None:
         """The node now holds the view with this stamp, and these are its members."""
-        self._stamp = stamp
-        added = self._members.set_view(stamp.epoch, nodes)
+        self._view_id = view_id
+        added = self._members.set_view(view_id.epoch, nodes)
         self._probing.add(added)
         for address in added:
-            self._news.note(address, None, self._now)  # No rumour is believed of a node before it is known.
+            self._dissemination.note(address, None, self._now)  # No rumour is believed of a node before it is known.
 
     def update(
         self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
@@ -81,7 +81,7 @@ class Gossip:
             self._accused[address] = None
 
     @property
-    def record(self) -> Record:
+    def record(self) -> MemberRecord:
         """This node's own."""
         return self._members.own
 
@@ -95,14 +95,14 @@ class Gossip:
     def start_round(self, now: float, rng: Random) -> Output:
         self._face_own_standstill(now)
         nodes = len(self._members)
-        self._news.expire(now - self._settings.recent_s(nodes))
+        self._dissemination.expire(now - self._settings.recent_s(nodes))
         for address in self._members.ripen(now):
             self._note(address)
         sends = self._follow_up_probes(rng)
         target = self._probing.next_in_turn(self._address, rng)
         if target is not None:
             self._probing.begin(target, now)
-            others = self._probing.some_well(self._settings.fanout - 1, rng, but=target)
+            others = self._probing.some_well(self._settings.fanout - 1, rng, exclude=target)
             held = self._held(rng)
             sends += [(peer, self._digest(peer, held)) for peer in (target, *others)]
         sends += [(peer, self._digest(peer)) for peer in self._accused if peer in self._members]
@@ -122,7 +122,7 @@ class Gossip:
         fetch_view_from = None
         if sender != self._address:
             self.heard(sender)
-            if message.view.epoch >= 1 and message.view > self._stamp:
+            if message.view.epoch >= 1 and message.view > self._view_id:
                 fetch_view_from = sender
             sends += [
                 (requester, self._ping_ack(requester, sender)) for requester in self._probing.requesters(sender, now)
@@ -149,13 +149,15 @@ class Gossip:
         sends: list[tuple[Address, Message]] = []
         for target in again:
             sends.append((target, self._digest(target)))
-            for helper in self._probing.some_well(self._settings.probe_helpers, rng, but=target):
-                sends.append((helper, PingReq(self._stamp, self.record, self._rumours(helper), target)))
+            for helper in self._probing.some_well(self._settings.probe_helpers, rng, exclude=target):
+                sends.append((helper, PingReq(self._view_id, self.record, self._rumours(helper), target)))
         return sends
 
     def _held(self, rng: Random) -> tuple[Held, ...]:
         """What a digest names: the nodes that changed lately, then some at random."""
-        names = dict.fromkeys(chain(self._news.recent(), self._probing.some(self._settings.digest_sample, rng)))
+        names = dict.fromkeys(
+            chain(self._dissemination.recent(), self._probing.some(self._settings.digest_sample, rng))
+        )
         return fit((self._name(name) for name in names if self._is_worth_telling(name)), self._body_bytes_max)
 
     def _name(self, address: Address) -> Held:
@@ -164,7 +166,7 @@ class Gossip:
 
     # Messages
 
-    def _react(self, sender: Address, message: Message, rival: Record | None) -> list[tuple[Address, Message]]:
+    def _react(self, sender: Address, message: Message, rival: MemberRecord | None) -> list[tuple[Address, Message]]:
         match message:
             case Digest():
                 return [(sender, self._answer(sender, message, rival))]
@@ -175,14 +177,14 @@ class Gossip:
                     )
                     return [(sender, self._delta(sender, filter(None, wanted), ()))]
             case PingReq() if message.target != self._address:
-                if self._probing.run_errand(Errand(message.target, sender), self._now):
+                if self._probing.run_indirect_probe(IndirectProbe(message.target, sender), self._now):
                     return [(message.target, self._digest(message.target))]
             case PingAck():
                 if self._probing.awaits(message.target):
                     self.heard(message.target)
         return []
 
-    def _learn(self, records: Iterable[Record], rumours: Iterable[Rumour]) -> None:
+    def _learn(self, records: Iterable[MemberRecord], rumours: Iterable[Rumour]) -> None:
         """Records first: nothing is believed of a node that is not known yet, and a rumour may come with its record."""
         for record in records:
             is_new = record.address not in self._members
@@ -195,10 +197,10 @@ class Gossip:
                 self._note(rumour.address)
 
     def _note(self, address: Address) -> None:
-        self._news.note(address, self._members.rumour(address), self._now)
+        self._dissemination.note(address, self._members.rumour(address), self._now)
 
-    def _answer(self, to: Address, digest: Digest, rival: Record | None) -> Delta:
-        newer: list[Record] = [rival] if rival else []
+    def _answer(self, to: Address, digest: Digest, rival: MemberRecord | None) -> Delta:
+        newer: list[MemberRecord] = [rival] if rival else []
         wants: list[Address] = []
         for theirs in digest.held:
             record = self._members.record(theirs.address)
@@ -215,25 +217,25 @@ class Gossip:
         return address != self._address and self._members.mentionable(address)
 
     def _digest(self, to: Address, held: tuple[Held, ...] = ()) -> Digest:
-        return Digest(self._stamp, self.record, self._rumours(to), held)
+        return Digest(self._view_id, self.record, self._rumours(to), held)
 
-    def _delta(self, to: Address, records: Iterable[Record], wants: Iterable[Address]) -> Delta:
+    def _delta(self, to: Address, records: Iterable[MemberRecord], wants: Iterable[Address]) -> Delta:
         wanted = fit(wants, self._body_bytes_max // 4)
         told = fit(records, self._body_bytes_max * 3 // 4)
         rumours = self._rumours(to, *(record.address for record in told))
-        return Delta(self._stamp, self.record, rumours, told, wanted)
+        return Delta(self._view_id, self.record, rumours, told, wanted)
 
     def _ping_ack(self, to: Address, target: Address) -> PingAck:
-        return PingAck(self._stamp, self.record, self._rumours(to), target)
+        return PingAck(self._view_id, self.record, self._rumours(to), target)
 
     def _rumours(self, *about: Address) -> tuple[Rumour, ...]:
         """What to tell now: about these first (the reader may deny it, or gets to know them), then news."""
-        if self._members.all_well() and not self._news.has_rumours():
+        if self._members.all_well() and not self._dissemination.has_rumours():
             return ()  # As nearly always.
         first = (self._members.rumour(address) for address in about)
-        candidates = dict.fromkeys(rumour for rumour in chain(first, self._news.rumours()) if rumour)
+        candidates = dict.fromkeys(rumour for rumour in chain(first, self._dissemination.rumours()) if rumour)
         rumours = fit(candidates, self._rumours_bytes_max)
-        self._news.told(rumours, self._settings.tellings_max(len(self._members)))
+        self._dissemination.told(rumours, self._settings.tellings_max(len(self._members)))
         return rumours
 
     def check(self) -> None:
@@ -242,7 +244,7 @@ class Gossip:
         self._probing.check()
 
 
-def _compare(ours: Record | None, theirs: Held) -> int:
+def _compare(ours: MemberRecord | None, theirs: Held) -> int:
     """Above 0 if ours is newer, below if theirs is."""
     if ours is None:
         return 0 if theirs.incarnation == 0 else -1

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gossip.messages import Record, Rumour
+from gossip.messages import MemberRecord, Rumour
 from gossip.settings import Settings
 from gossip.view import Address
 
@@ -43,12 +43,12 @@ class State(StrEnum):
 
 class Member(NamedTuple):
     state: State
-    record: Record | None
+    record: MemberRecord | None
     """What it last said about itself, as far as that has come here."""
 
 
 @dataclass(slots=True)
-class Doubt:
+class Suspicion:
     """The greatest rumour about a node, while none of its records clears it."""
 
     rumour: Rumour
@@ -60,13 +60,13 @@ class Doubt:
 class Membership(Mapping[Address, Member]):
     """All known nodes, this one included."""
 
-    def __init__(self, own: Record, settings: Settings) -> None:
+    def __init__(self, own: MemberRecord, settings: Settings) -> None:
         self.own = own
         """What this node says about itself; it also stands among the records."""
         self._address = own.address
         self._settings = settings
-        self._records: dict[Address, Record | None] = {own.address: own}
-        self._doubts: dict[Address, Doubt] = {}
+        self._records: dict[Address, MemberRecord | None] = {own.address: own}
+        self._suspicions: dict[Address, Suspicion] = {}
         """Few: most nodes are well, and a table of ten thousand has to be small, to be simulated as often."""
         self._in_view: frozenset[Address] = frozenset()
         self._epoch = 0
@@ -83,34 +83,34 @@ class Membership(Mapping[Address, Member]):
     def __contains__(self, address: object) -> bool:
         return address in self._records
 
-    def record(self, address: Address) -> Record | None:
+    def record(self, address: Address) -> MemberRecord | None:
         return self._records.get(address)
 
     def state(self, address: Address) -> State:
-        doubt = self._doubts.get(address)
-        if doubt is None:
+        suspicion = self._suspicions.get(address)
+        if suspicion is None:
             return State.ALIVE if self._records[address] is not None else State.UNKNOWN
-        if doubt.overruled:
+        if suspicion.overruled:
             return State.ALIVE
-        return State.DEAD if doubt.rumour.dead else State.SUSPECT
+        return State.DEAD if suspicion.rumour.dead else State.SUSPECT
 
     def well(self, address: Address) -> bool:
         """Whether nothing is held against it."""
-        doubt = self._doubts.get(address)
-        return doubt is None or doubt.overruled
+        suspicion = self._suspicions.get(address)
+        return suspicion is None or suspicion.overruled
 
     def rumour(self, address: Address) -> Rumour | None:
         """What is rumoured against it, overruled here or not."""
-        doubt = self._doubts.get(address)
-        return doubt.rumour if doubt else None
+        suspicion = self._suspicions.get(address)
+        return suspicion.rumour if suspicion else None
 
     def all_well(self) -> bool:
         """Whether there is no rumour at all."""
-        return not self._doubts
+        return not self._suspicions
 
     def mentionable(self, address: Address) -> bool:
         """Whether others may be told of it: a known node, and not a dead stranger."""
-        if address not in self._doubts:
+        if address not in self._suspicions:
             return address in self._records
         return address in self._in_view or self.state(address) is not State.DEAD
 
@@ -135,7 +135,7 @@ class Membership(Mapping[Address, Member]):
     def _go_above(self, incarnation: int) -> None:
         self._write(replace(self.own, incarnation=incarnation + 1, version=0))
 
-    def _write(self, own: Record) -> None:
+    def _write(self, own: MemberRecord) -> None:
         self.own = self._records[self._address] = own
 
     # Merging what others say
@@ -149,7 +149,7 @@ class Membership(Mapping[Address, Member]):
             self._forget(self._least_missed_stranger())
         return added
 
-    def rival(self, record: Record) -> Record | None:
+    def rival(self, record: MemberRecord) -> MemberRecord | None:
         """What is held instead of this record that its node itself has sent: the node has to hear of it.
 
         None where that is merely older.
@@ -157,7 +157,7 @@ class Membership(Mapping[Address, Member]):
         held = self._records.get(record.address)
         return held if held is not None and held != record and held.rank >= record.rank else None
 
-    def merge_record(self, record: Record) -> bool:
+    def merge_record(self, record: MemberRecord) -> bool:
         """Returns whether that changed anything."""
         if record.address == self._address:
             if record == self.own or record.rank < self.own.rank:
@@ -171,9 +171,9 @@ class Membership(Mapping[Address, Member]):
         elif held >= record:
             return False
         self._records[record.address] = record
-        doubt = self._doubts.get(record.address)
-        if doubt is not None and doubt.rumour.incarnation < record.incarnation:
-            del self._doubts[record.address]
+        suspicion = self._suspicions.get(record.address)
+        if suspicion is not None and suspicion.rumour.incarnation < record.incarnation:
+            del self._suspicions[record.address]
         return True
 
     def merge_rumour(self, rumour: Rumour, now: float) -> bool:
@@ -186,52 +186,52 @@ class Membership(Mapping[Address, Member]):
         if rumour.address not in self._records:
             return False
         record = self._records[rumour.address]
-        doubt = self._doubts.get(rumour.address)
+        suspicion = self._suspicions.get(rumour.address)
         if record is not None and record.incarnation > rumour.incarnation:
             return False
-        if doubt is not None and doubt.rumour >= rumour:
+        if suspicion is not None and suspicion.rumour >= rumour:
             return False
-        self._doubts[rumour.address] = Doubt(rumour, now)
+        self._suspicions[rumour.address] = Suspicion(rumour, now)
         return True
 
     # What this node finds out by itself
 
     def heard(self, address: Address) -> bool:
         """The node was heard at first hand; returns whether that overrules a rumour that stood until now."""
-        doubt = self._doubts.get(address)
-        if doubt is None or doubt.overruled:
+        suspicion = self._suspicions.get(address)
+        if suspicion is None or suspicion.overruled:
             return False
-        doubt.overruled = True
+        suspicion.overruled = True
         return True
 
     def suspect(self, address: Address, now: float) -> None:
         """The node left a whole probe unanswered: begins a rumour, or gives way to the one that stands."""
-        doubt = self._doubts.get(address)
-        if doubt is None:
+        suspicion = self._suspicions.get(address)
+        if suspicion is None:
             record = self._records[address]
             incarnation = record.incarnation if record else 0
-            self._doubts[address] = Doubt(Rumour(address, incarnation, dead=False), now)
+            self._suspicions[address] = Suspicion(Rumour(address, incarnation, dead=False), now)
         else:
-            doubt.overruled, doubt.since = False, now
+            suspicion.overruled, suspicion.since = False, now
 
     def grant(self, extra_s: float) -> None:
         """Gives all suspects this much more time."""
-        for doubt in self._doubts.values():
-            if not doubt.rumour.dead:
-                doubt.since += extra_s
+        for suspicion in self._suspicions.values():
+            if not suspicion.rumour.dead:
+                suspicion.since += extra_s
 
     def ripen(self, now: float) -> list[Address]:
         """Suspects whose time is up are dead now, and returned; dead strangers may be forgotten."""
         died: list[Address] = []
         suspicion_s = self._settings.suspicion_s(len(self))
-        for address, doubt in list(self._doubts.items()):
-            age = now - doubt.since
-            if doubt.overruled:
+        for address, suspicion in list(self._suspicions.items()):
+            age = now - suspicion.since
+            if suspicion.overruled:
                 continue
-            if not doubt.rumour.dead and age >= suspicion_s:
-                self._doubts[address] = Doubt(replace(doubt.rumour, dead=True), now)
+            if not suspicion.rumour.dead and age >= suspicion_s:
+                self._suspicions[address] = Suspicion(replace(suspicion.rumour, dead=True), now)
                 died.append(address)
-            elif doubt.rumour.dead and address not in self._in_view and age >= self._memory_s(address):
+            elif suspicion.rumour.dead and address not in self._in_view and age >= self._memory_s(address):
                 self._forget(address)
         return died
 
@@ -244,7 +244,7 @@ class Membership(Mapping[Address, Member]):
 
     def _forget(self, address: Address) -> None:
         del self._records[address]
-        self._doubts.pop(address, None)
+        self._suspicions.pop(address, None)
 
     def _strangers(self) -> int:
         return len(self._records) - len(self._in_view) - (self._address not in self._in_view)
@@ -263,8 +263,8 @@ class Membership(Mapping[Address, Member]):
         """The longest dead; one that is not, if none is dead."""
 
         def merit(address: Address) -> tuple[bool, float]:
-            doubt = self._doubts.get(address)
-            return self.state(address) is not State.DEAD, doubt.since if doubt else 0.0
+            suspicion = self._suspicions.get(address)
+            return self.state(address) is not State.DEAD, suspicion.since if suspicion else 0.0
 
         return min(self._records.keys() - self._in_view - {self._address}, key=lambda a: (merit(a), a))
 
@@ -272,11 +272,13 @@ class Membership(Mapping[Address, Member]):
         """Raises AssertionError if an invariant does not hold."""
         assert self._in_view <= self._records.keys(), "a member of the view is not known"
         assert self._strangers() <= self._settings.strangers_max, "more strangers than the bound"
-        assert self._address not in self._doubts, "doubts itself"
+        assert self._address not in self._suspicions, "doubts itself"
         assert self._records[self._address] == self.own, "says two things about itself"
         for address, record in self._records.items():
             assert record is None or record.address == address, f"record of {record} under {address}"
-        for address, doubt in self._doubts.items():
+        for address, suspicion in self._suspicions.items():
             held = self._records[address]
-            assert doubt.rumour.address == address
-            assert held is None or held.incarnation <= doubt.rumour.incarnation, f"{doubt} stands against {held}"
+            assert suspicion.rumour.address == address
+            assert held is None or held.incarnation <= suspicion.rumour.incarnation, (
+                f"{suspicion} stands against {held}"
+            )

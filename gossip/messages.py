@@ -24,7 +24,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from gossip.view import Address, BadAddress, Stamp, parse_address
+from gossip.view import Address, BadAddress, ViewId, parse_address
 
 MESSAGE_BYTES_MAX = 16_384
 """Small enough to be sent four times a second to a few peers for ever, and never to hold up a client's
@@ -41,7 +41,7 @@ class BadMessage(ValueError):
     """The bytes are not a message."""
 
 
-class Record(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
+class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
     """What a node says about itself. It alone writes it; of two about one address the greater, field by
     field, is the newer."""
 
@@ -87,8 +87,8 @@ class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
 
 
 class _Opening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    view: Stamp
-    record: Record
+    view: ViewId
+    record: MemberRecord
     """The sender's own."""
     rumours: tuple[Rumour, ...]
 
@@ -98,7 +98,7 @@ class Digest(_Opening, frozen=True, tag="digest"):
 
 
 class Delta(_Opening, frozen=True, tag="delta"):
-    records: tuple[Record, ...]
+    records: tuple[MemberRecord, ...]
     wants: tuple[Address, ...]
 
 
@@ -112,7 +112,7 @@ class PingAck(_Opening, frozen=True, tag="ping-ack"):
 
 Message: TypeAlias = Digest | Delta | PingReq | PingAck
 
-_Entry = TypeVar("_Entry", Record, Held, Rumour, Address)
+_Entry = TypeVar("_Entry", MemberRecord, Held, Rumour, Address)
 _ENTRY_BYTES_MIN = 4
 """The shortest address, and nothing beside it."""
 ENTRY_BYTES_MAX = 360

@@ -22,7 +22,7 @@ class _Telling:
     times: int = 0
 
 
-class News:
+class Dissemination:
     def __init__(self) -> None:
         self._changed_at: dict[Address, float] = {}
         """In the order of time."""

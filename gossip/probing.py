@@ -25,7 +25,7 @@ class _Probe:
     attempts: int = 1
 
 
-class Errand(NamedTuple):
+class IndirectProbe(NamedTuple):
     """A probe on another node's behalf."""
 
     target: Address
@@ -48,7 +48,7 @@ class Probing:
         self._turn = 0
         self._newcomers: list[Address] = []
         self._probes: dict[Address, _Probe] = {}
-        self._errands: dict[Errand, float] = {}
+        self._errands: dict[IndirectProbe, float] = {}
 
     # Whom to talk to
 
@@ -86,11 +86,13 @@ class Probing:
         stretch = self._order[start : start + count]
         return stretch + self._order[: count - len(stretch)] if start else stretch
 
-    def some_well(self, count: int, rng: Random, but: Address | None) -> list[Address]:
+    def some_well(self, count: int, rng: Random, exclude: Address | None) -> list[Address]:
         """Up to `count` random nodes against which nothing is held; fewer where most are ill."""
         drawn = rng.sample(self._order, min(4 * count, len(self._order)))
         well = [
-            address for address in drawn if address != but and address in self._members and self._members.well(address)
+            address
+            for address in drawn
+            if address != exclude and address in self._members and self._members.well(address)
         ]
         return well[:count]
 
@@ -128,10 +130,10 @@ class Probing:
 
     # Probes on others' behalf
 
-    def run_errand(self, errand: Errand, now: float) -> bool:
+    def run_indirect_probe(self, errand: IndirectProbe, now: float) -> bool:
         """Whether to probe the target: it has to be known, and not too many errands pending."""
         self._errands = {pending: until for pending, until in self._errands.items() if until > now}
-        if errand.target not in self._members or len(self._errands) >= self._settings.errands_max:
+        if errand.target not in self._members or len(self._errands) >= self._settings.indirect_probes_max:
             return False
         self._errands[errand] = now + self._settings.probe_timeout_s
         return True
@@ -147,5 +149,5 @@ class Probing:
 
     def check(self) -> None:
         """Raises AssertionError if an invariant does not hold."""
-        assert len(self._errands) <= self._settings.errands_max
+        assert len(self._errands) <= self._settings.indirect_probes_max
         assert all(1 <= probe.attempts <= self._settings.probe_attempts for probe in self._probes.values())

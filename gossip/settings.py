@@ -51,7 +51,7 @@ class Settings:
 
     strangers_max: int = 1024
     """Nodes known that are not in the view. Views bound their members; this bounds everybody else."""
-    errands_max: int = 256
+    indirect_probes_max: int = 256
     """Probes on others' behalf that may be pending at once."""
     forget_settled_s: float = 60.0
     """How long a dead node outside the view is remembered, for people to see, if it had handed all over."""

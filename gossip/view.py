@@ -93,7 +93,7 @@ def port_of(address: Address) -> int:
     return int(address.rpartition(":")[2])
 
 
-class Stamp(NamedTuple):
+class ViewId(NamedTuple):
     """What orders views. Every request between nodes carries its sender's."""
 
     epoch: int
@@ -109,7 +109,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     lineage: int
     """Digest of the epoch-0 view on which the first change was built; 0 in an epoch-0 view itself."""
     epoch: int
-    base: Stamp | None
+    base: ViewId | None
     """The stamp of the view that this one was built on; None at epoch 0."""
     coordinator: Address
     """The node that made this view, for people to see; empty at epoch 0."""
@@ -126,8 +126,8 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     0."""
 
     @cached_property
-    def stamp(self) -> Stamp:
-        return Stamp(self.epoch, xxhash.xxh3_64_intdigest(self.encoded))
+    def view_id(self) -> ViewId:
+        return ViewId(self.epoch, xxhash.xxh3_64_intdigest(self.encoded))
 
     @cached_property
     def nodes(self) -> frozenset[Address]:
@@ -146,7 +146,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     @property
     def lineage_of_successor(self) -> int:
         """The lineage of any view built on this one."""
-        return self.lineage if self.epoch else self.stamp.digest
+        return self.lineage if self.epoch else self.view_id.digest
 
 
 @lru_cache(VIEWS_KEPT)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import click
 import msgspec
 
-from kvs.params import Addresses, AddressList, Key, Value
+from kvs.params import Addresses, AddressList, KeyParam, ValueParam
 
 if TYPE_CHECKING:
     from kvs.client import Client
@@ -85,7 +85,7 @@ def kvs(ctx: click.Context, endpoints: Addresses) -> None:
 
 
 @kvs.command()
-@click.argument("key", type=Key())
+@click.argument("key", type=KeyParam())
 @_output
 @click.pass_obj
 def get(endpoints: Addresses, key: str, output: str) -> None:
@@ -98,8 +98,8 @@ def get(endpoints: Addresses, key: str, output: str) -> None:
 
 
 @kvs.command(context_settings={"ignore_unknown_options": True})
-@click.argument("key", type=Key())
-@click.argument("value", type=Value())
+@click.argument("key", type=KeyParam())
+@click.argument("value", type=ValueParam())
 @_output
 @click.pass_obj
 def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
@@ -123,7 +123,7 @@ def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
 
 
 @kvs.command()
-@click.argument("key", type=Key())
+@click.argument("key", type=KeyParam())
 @_output
 @click.pass_obj
 def delete(endpoints: Addresses, key: str, output: str) -> None:
@@ -144,7 +144,7 @@ def status(endpoints: Addresses, output: str) -> None:
 
 
 @kvs.command()
-@click.argument("key", type=Key(), required=False)
+@click.argument("key", type=KeyParam(), required=False)
 @_output
 @click.pass_obj
 def ring(endpoints: Addresses, key: str | None, output: str) -> None:

@@ -26,7 +26,7 @@ from kvs.responses import (
     Changed,
     ErrorBody,
     Got,
-    Nothing,
+    NoFields,
     Plan,
     Progress,
     Put,
@@ -108,7 +108,7 @@ class Client:
 
     async def delete(self, key: str) -> None:
         path, timeout_s = _path_of(key), self._data_timeout_s
-        await self._ask(Nothing, "DELETE", path, timeout_s=timeout_s, repeatable=False)
+        await self._ask(NoFields, "DELETE", path, timeout_s=timeout_s, repeatable=False)
 
     async def status(self) -> Status:
         return await self._ask(Status, "GET", "/kvs/status")

@@ -28,7 +28,7 @@ class AddressList(click.ParamType[Addresses]):
             self.fail(str(error), param, ctx)
 
 
-class Key(click.ParamType[str]):
+class KeyParam(click.ParamType[str]):
     name = "key"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -41,7 +41,7 @@ class Key(click.ParamType[str]):
         return value
 
 
-class Value(click.ParamType[bytes]):
+class ValueParam(click.ParamType[bytes]):
     """A JSON text. `-` stands for the standard input."""
 
     name = "value"

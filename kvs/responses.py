@@ -27,7 +27,7 @@ class Put(_Body, frozen=True):
     replaced: bool
 
 
-class Nothing(_Body, frozen=True):
+class NoFields(_Body, frozen=True):
     """The status said it all."""
 
 

@@ -54,7 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Between two looks at what may be forgotten."""
     compare_every_s: float = 10.0
     """Between two looks whether copies are alike at rest."""
-    standstill_s: float = 0.4
+    pause_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     late_s: float = 1.0
     """What a client has sent may be this late, but not more: it waits for 2 s, then does the same elsewhere."""

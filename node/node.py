@@ -20,19 +20,19 @@ import gossip.messages
 from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
-from gossip.view import Address, Stamp, View
+from gossip.view import Address, View, ViewId
 from node.config import Config
 from node.errors import StorageFault
 from node.net.messages import (
     Adopt,
     Answer,
+    AskHolding,
     AskStatus,
-    Beat,
-    Claim,
     Compare,
     CountKeys,
     Fetch,
     FetchView,
+    Heartbeat,
     Hello,
     Holding,
     KeyCounts,
@@ -50,7 +50,7 @@ from node.net.messages import (
 )
 from node.net.transport import Answering, Transport
 from node.operations.owner import Owner
-from node.operations.router import Replica
+from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
 from node.repair.handoff import Sync
 from node.repair.transfer import Transfers
@@ -59,6 +59,7 @@ from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Purge
 from node.storage.identity import Identity
+from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory, Time
 from node.values.donors import NOTHING
@@ -93,7 +94,7 @@ class Node:
         self._time = time
         self._rng = rng
         self._store = store
-        remembered = store.setting("clock")
+        remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
         self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
         self.transport = transport
@@ -115,7 +116,7 @@ class Node:
             config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
         )
         self.purge = Purge(config, time, store, self.views, self.gossip, self.stability)
-        self.replica = Replica(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
+        self.router = Router(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
         self._keeping: asyncio.Task[None] | None = None
@@ -180,51 +181,51 @@ class Node:
 
     # Other nodes
 
-    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
-        if stamp == self.views.stamp or request.any_view:
-            return self._act(sender, stamp, budget_s, request)
-        return self._answer_reconciled(sender, stamp, budget_s, request)
+    def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+        if view_id == self.views.view_id or request.any_view:
+            return self._act(sender, view_id, budget_s, request)
+        return self._answer_reconciled(sender, view_id, budget_s, request)
 
-    async def _answer_reconciled(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answer:
+    async def _answer_reconciled(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answer:
         until = self._time.monotonic() + budget_s
         try:
             async with asyncio.timeout(RECONCILE_SHARE * budget_s):
-                refusal = await self.views.reconcile(sender, stamp)
+                refusal = await self.views.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
         if refusal is not None:
             return refusal
-        answer = self._act(sender, stamp, until - self._time.monotonic(), request)
+        answer = self._act(sender, view_id, until - self._time.monotonic(), request)
         return await answer if inspect.isawaitable(answer) else answer
 
     async def _answer_here(self, request: Request) -> Answer:
         """What any other node would be answered: a full disk here is no reason to forget what others have answered."""
         try:
-            answer = self._act(self.config.address, self.views.stamp, self.config.request_s, request)
+            answer = self._act(self.config.address, self.views.view_id, self.config.request_s, request)
             return await answer if inspect.isawaitable(answer) else answer
         except StorageFault as fault:
             log.error("a call of this node to itself: %s", fault)
             return Unable()
 
-    def _act(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
+    def _act(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
         match request:
             case Read() | Write():
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)
-            case Beat():
+            case Heartbeat():
                 return self.pairs.grant(sender, request)
             case Replicate():
-                return self.streams.replicate(sender, stamp, request)
+                return self.streams.replicate(sender, view_id, request)
             case Compare():
                 return self.sync.compare(sender, request)
             case Offer():
                 return self.sync.offer(sender, request)
             case Push():
-                return self.sync.push(sender, stamp, request)
+                return self.sync.push(sender, view_id, request)
             case Holding():
-                return self.sync.announced(sender, stamp, request)
-            case Claim():
+                return self.sync.announced(sender, view_id, request)
+            case AskHolding():
                 return self.sync.claim(sender)
             case Hello():
                 return self.views.hello(sender, request)
@@ -257,7 +258,7 @@ class Node:
     def status(self) -> Status:
         promisee = self.views.promisee()
         return Status(
-            self.views.stamp,
+            self.views.view_id,
             promisee.epoch,
             promisee.target,
             self.key_count,
@@ -276,7 +277,7 @@ class Node:
         view = self.views.current
         if self.sync.is_settled():
             told = self.stability.announced(), self.purge.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.stamp.digest, *told)
+            self.gossip.update(view.epoch, self.key_count, view.view_id.digest, *told)
         else:
             self.gossip.update(max(0, view.epoch - 1), self.key_count)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
@@ -293,13 +294,13 @@ class Node:
 
     def _gossip_view(self) -> None:
         view: View = self.views.current
-        self.gossip.set_view(view.stamp, view.nodes)
+        self.gossip.set_view(view.view_id, view.nodes)
         self.clock.forget_all_but(self.gossip.members)
 
     # What is remembered
 
     async def _store_clock(self, memory: Memory) -> None:
-        await self._store.set("clock", msgspec.msgpack.encode(memory))
+        await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
 
     async def _keep_lead(self) -> None:
         try:
@@ -311,7 +312,7 @@ class Node:
     async def _store_incarnation(self, incarnation: int) -> None:
         """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""
         try:
-            await self._store.set("incarnation", incarnation.to_bytes(8))
+            await self._store.set(Setting.INCARNATION, incarnation.to_bytes(8))
         except StorageFault as fault:
             log.error("cannot store incarnation %d: %s", incarnation, fault)
 

@@ -25,7 +25,7 @@ def test_steady_clock_counts_moments_and_leaves_out_standstills() -> None:
 
 def test_steady_moment_is_more_than_a_wait_and_less_than_a_standstill() -> None:
     config = Config.for_test("a:1", ("a:1",), Path("/nowhere"))
-    assert LOOK_S < MOMENT_S_MAX < config.standstill_s / 2
+    assert LOOK_S < MOMENT_S_MAX < config.pause_s / 2
 
 
 async def test_steady_time_of_a_loop_is_one_for_all_its_nodes_and_its_timers() -> None:

@@ -122,7 +122,7 @@ class AdminApi:
         if any(status and status.promised for status in statuses.values()):
             state = "preparing"
         else:
-            settled = all(status and status.view == view.stamp and status.settled for status in statuses.values())
+            settled = all(status and status.view == view.view_id and status.settled for status in statuses.values())
             state = "settled" if settled else "moving"
         nodes = [{"address": address} | _left(status) for address, status in statuses.items()]
         return _reply(
@@ -202,7 +202,7 @@ class AdminApi:
     async def _ask_key_count(self, node: Address) -> int | None:
         try:
             async with asyncio.timeout(COUNT_S):
-                answer = await self._node.transport.call(node, AskStatus(), self._node.views.stamp, COUNT_S)
+                answer = await self._node.transport.call(node, AskStatus(), self._node.views.view_id, COUNT_S)
         except (PeerFault, TimeoutError):
             return None
         return answer.key_count if isinstance(answer, Status) else None
@@ -242,7 +242,7 @@ def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
 
 
 def _view_fields(view: View) -> dict[str, Any]:
-    return {"epoch": view.epoch, "digest": f"{view.stamp.digest:016x}", "repl-factor": view.repl_factor}
+    return {"epoch": view.epoch, "digest": f"{view.view_id.digest:016x}", "repl-factor": view.repl_factor}
 
 
 def _left(status: Status | None) -> dict[str, int | None]:

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
-from node.api.staleness import LINKS, Lateness, socket_of
+from node.api.staleness import LINKS, Staleness, socket_of
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net import pool as peers
 from node.node import Node
@@ -73,16 +73,16 @@ class JsonProtocol(web.RequestHandler):
     """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
     traceback in the log. A client whose bytes are late is reset."""
 
-    def __init__(self, manager: web.Server, lateness: Lateness, **settings: Any) -> None:
+    def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
-        self._lateness = lateness
+        self._lateness = staleness
         self._is_link: bool | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._is_link is None:
             self._is_link = data.startswith(LINKS)
         transport = self.transport
-        if not self._is_link and transport is not None and self._lateness.is_late(data, socket_of(transport)):
+        if not self._is_link and transport is not None and self._lateness.is_stale(data, socket_of(transport)):
             transport.abort()
         else:
             super().data_received(data)

@@ -21,8 +21,8 @@ from aiohttp import web
 
 from gossip.view import Address
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
-from node.net.messages import Nothing, Unsatisfied, Value, Wrote
-from node.operations.router import Outcome, Replica
+from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
+from node.operations.router import Outcome, Router
 from node.values.context import EMPTY, BadContext, Context, to_json
 
 KEY_CHARACTERS_MAX = 50
@@ -59,7 +59,7 @@ _data_bodies = msgspec.json.Decoder(DataBody)
 _encode = msgspec.json.Encoder().encode
 
 
-class Key(msgspec.Struct, frozen=True, gc=False):
+class PathKey(msgspec.Struct, frozen=True, gc=False):
     """A key as it stands in the path."""
 
     raw: bytes
@@ -67,7 +67,7 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     """Why it cannot be a key."""
 
     @classmethod
-    def from_path(cls, raw_path: str) -> Key:
+    def from_path(cls, raw_path: str) -> PathKey:
         """Raises NotFound if the path is that of another resource."""
         encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # proxies send whole URLs
         if "/" in encoded:
@@ -97,25 +97,25 @@ class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
 class DataApi:
     """What is answered to requests for `KEYS`. `address`: this node's own."""
 
-    def __init__(self, replica: Replica, address: Address) -> None:
-        self._replica = replica
+    def __init__(self, replica: Router, address: Address) -> None:
+        self._router = replica
         self._address = address
         self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
 
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
-        key, data = Key.from_path(request.raw_path), await read_data(request)
+        key, data = PathKey.from_path(request.raw_path), await read_data(request)
         answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
         return answer.for_aiohttp()
 
-    def answer_here(self, method: str, key: Key, data: bytes) -> HttpAnswer | None:
+    def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
         """What takes no waiting, nor a look at the body; None for all else, which is for `answer`. The hot path."""
         if method != "GET" or data or key.fault is not None:
             return None
-        value = self._replica.read_here(key.raw)
+        value = self._router.read_here(key.raw)
         return None if value is None else _found(value, None, None)
 
-    async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
+    async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
         """The answer to GET, PUT or DELETE with the body `data`; a fault is rendered with what the context demands."""
         body = NO_BODY
         try:
@@ -126,17 +126,17 @@ class DataApi:
         except RequestFault as fault:
             return render_fault(method, fault, **self._context_of(key, body, fault))
 
-    async def _get(self, key: Key, body: DataBody) -> HttpAnswer:
+    async def _get(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if key.fault == "Key is too long":
             return _reply(404, MISSING % b"GET", None, self._context(body))
         self._demand_valid(key)
-        outcome = await self._replica.read(key.raw, self._context(body))
+        outcome = await self._router.read(key.raw, self._context(body))
         if isinstance(outcome.answer, Unsatisfied):
             return _reply(400, UNSATISFIED % b"GET", outcome.served_by, outcome.context)
-        assert isinstance(outcome.answer, Value)
+        assert isinstance(outcome.answer, ReadResult)
         return _found(outcome.answer, outcome.served_by, outcome.context)
 
-    async def _put(self, key: Key, body: DataBody) -> HttpAnswer:
+    async def _put(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if isinstance(body.value, msgspec.UnsetType):
             raise RequestFault("Value is missing")
         self._demand_valid(key)
@@ -144,20 +144,20 @@ class DataApi:
         value = bytes(body.value)
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge("Value is too large")
-        outcome = await self._replica.write(key.raw, value, context)
+        outcome = await self._router.write(key.raw, value, context)
         assert isinstance(outcome.answer, Wrote)
         if outcome.answer.replaced:
             return _reply(200, UPDATED, outcome.served_by, outcome.context)
         return _reply(201, ADDED, outcome.served_by, outcome.context)
 
-    async def _delete(self, key: Key, body: DataBody) -> HttpAnswer:
+    async def _delete(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if key.fault == "Key is too long":
             return _reply(404, MISSING % b"DELETE", None, self._context(body))
         self._demand_valid(key)
-        outcome = await self._replica.write(key.raw, None, self._context(body))
+        outcome = await self._router.write(key.raw, None, self._context(body))
         return _deleted(outcome)
 
-    def _demand_valid(self, key: Key) -> None:
+    def _demand_valid(self, key: PathKey) -> None:
         if key.fault is not None:
             raise RequestFault(key.fault)
 
@@ -166,11 +166,11 @@ class DataApi:
         if not body.has_context:
             return None
         try:
-            return self._replica.take_context(body.causal_context)
+            return self._router.take_context(body.causal_context)
         except BadContext:
             raise RequestFault("Malformed causal context") from None
 
-    def _context_of(self, key: Key, body: DataBody, fault: RequestFault) -> dict[str, Any]:
+    def _context_of(self, key: PathKey, body: DataBody, fault: RequestFault) -> dict[str, Any]:
         """With a context, a refused key or value of another shard names the node that it belongs to."""
         if not body.has_context or fault.error == "Malformed causal context":
             return {}
@@ -178,7 +178,7 @@ class DataApi:
             context = self._context(body)
         except RequestFault:
             context = EMPTY  # It covers nothing, whatever else is wrong.
-        owners = self._replica.owners(key.raw)
+        owners = self._router.owners(key.raw)
         foreign = fault.status == 400 and self._address not in owners
         return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
 
@@ -236,7 +236,7 @@ def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
     return render_fault(method, InternalFault("Internal error"))
 
 
-def _found(value: Value, served_by: Address | None, context: Context | None) -> HttpAnswer:
+def _found(value: ReadResult, served_by: Address | None, context: Context | None) -> HttpAnswer:
     if value.value is None:
         return _reply(404, MISSING % b"GET", served_by, context)
     return _reply(200, RETRIEVED + value.value, served_by, context)
@@ -246,7 +246,7 @@ def _deleted(outcome: Outcome) -> HttpAnswer:
     match outcome.answer:
         case Unsatisfied():
             return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
-        case Nothing():
+        case NothingDeleted():
             return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
     return _reply(200, DELETED, outcome.served_by, outcome.context)
 

@@ -26,8 +26,8 @@ from typing import cast
 import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, Key, render_error
-from node.api.staleness import LINKS, Lateness, socket_of
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, render_error
+from node.api.staleness import LINKS, Staleness, socket_of
 
 HEAD_BYTES_MAX = 4096
 """Of a request that is taken here; also bounds what is remembered of heads."""
@@ -60,17 +60,17 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
 
 class FastPath:
     """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left.
-    `lateness` tells what has been sent too long ago."""
+    `staleness` tells what has been sent too long ago."""
 
     def __init__(
         self,
         api: DataApi,
-        lateness: Lateness,
+        staleness: Staleness,
         aiohttp_protocol: Callable[[], asyncio.Protocol],
         keepalive_s: float,
     ) -> None:
         self.api = api
-        self.lateness = lateness
+        self.staleness = staleness
         self.aiohttp_protocol = aiohttp_protocol
         self.keepalive_s = keepalive_s
         self.loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
     def data_received(self, data: bytes) -> None:
-        if not data.startswith(LINKS) and self._front.lateness.is_late(data, self._socket):
+        if not data.startswith(LINKS) and self._front.staleness.is_stale(data, self._socket):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data
@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:])
                 return
             done = request.end
-            key = Key.from_path(request.path)
+            key = PathKey.from_path(request.path)
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body)
             except Exception as error:
@@ -170,7 +170,7 @@ class _Connection(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
-    async def _work(self, request: _Request, key: Key) -> None:
+    async def _work(self, request: _Request, key: PathKey) -> None:
         try:
             answer = await self._front.api.answer(request.method, key, request.body)
         except Exception as error:

@@ -19,7 +19,7 @@ from gossip.view import port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.fastpath import FastPath
-from node.api.staleness import Lateness
+from node.api.staleness import Staleness
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
@@ -61,21 +61,21 @@ async def serving(
             await node.start()
         except (BadDataDir, StorageFault) as fault:
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
-        data = DataApi(node.replica, config.address)
+        data = DataApi(node.router, config.address)
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
         await runner.setup()
         assert runner.server is not None
-        lateness = Lateness(node.gate.is_recovering, config.late_s)
+        staleness = Staleness(node.gate.is_recovering, config.late_s)
         protocol = partial(
             JsonProtocol,
             runner.server,
-            lateness,
+            staleness,
             loop=loop,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
         )
-        front = FastPath(data, lateness, protocol, KEEPALIVE_S)
+        front = FastPath(data, staleness, protocol, KEEPALIVE_S)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

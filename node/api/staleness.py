@@ -24,14 +24,14 @@ _LAST_DATA_RECEIVED = struct.Struct("=52xI")
 """`tcpi_last_data_recv`, in ms, within `struct tcp_info` of linux/tcp.h."""
 
 
-class Lateness:
+class Staleness:
     """`is_recovering` tells whether the process stood still for long, and has not asked around yet."""
 
     def __init__(self, is_recovering: Callable[[], bool], late_s: float) -> None:
         self._is_recovering = is_recovering
         self._late_s = late_s
 
-    def is_late(self, data: bytes, connection: socket.socket | None) -> bool:
+    def is_stale(self, data: bytes, connection: socket.socket | None) -> bool:
         """Whether `data`, which has just been read from `connection`, is too old to be executed."""
         if data.startswith(_WRITES) and _age_s(connection) > self._late_s:
             return True

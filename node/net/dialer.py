@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 import gossip.messages
-from gossip.view import Stamp
+from gossip.view import ViewId
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, Reply, decode_replies, encode
@@ -29,9 +29,9 @@ from node.net.messages import (
     Offer,
     Push,
     Read,
+    ReadResult,
     Replicate,
     Request,
-    Value,
     Write,
 )
 from node.timing.clock import HybridClock, Time
@@ -88,7 +88,7 @@ class Link:
         self._wanted_at = time.monotonic()
         self._task = self._loop.create_task(self._run())
 
-    async def call(self, request: Request, stamp: Stamp, timeout_s: float) -> Answer:
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float) -> Answer:
         self._want()
         if self.down:
             raise PeerRefused(f"{self._url.authority} is down")
@@ -96,7 +96,7 @@ class Link:
             raise PeerRefused(f"{self._url.authority} is too slow")
         if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
             raise PeerRefused(f"no time is left to ask {self._url.authority}")
-        id_, answer = self._queue(stamp, budget_ms, request)
+        id_, answer = self._queue(view_id, budget_ms, request)
         is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
         if is_attempt and self._next_ping is None:
             self._ping()
@@ -107,10 +107,10 @@ class Link:
         finally:
             del self._pending[id_]
 
-    def _queue(self, stamp: Stamp, budget_ms: int, request: Request | Ping) -> tuple[int, asyncio.Future[Answer]]:
+    def _queue(self, view_id: ViewId, budget_ms: int, request: Request | Ping) -> tuple[int, asyncio.Future[Answer]]:
         self._last_id += 1
         answer = self._pending[self._last_id] = self._loop.create_future()
-        self._calls.append(Call(self._last_id, stamp, budget_ms, request))
+        self._calls.append(Call(self._last_id, view_id, budget_ms, request))
         self._queued.set()
         return self._last_id, answer
 
@@ -118,7 +118,7 @@ class Link:
         """An owner that is one of several may take longer than it is given, for it waits for another that is silent.
         Whether it is silent itself is told by a ping: now, and again as long as anything is not answered."""
         self._next_ping = self._loop.call_later(PING_S, self._ping_again)
-        id_, answer = self._queue(Stamp(0, 0), int(self._config.silence_s * 1000), Ping())
+        id_, answer = self._queue(ViewId(0, 0), int(self._config.silence_s * 1000), Ping())
         answer.add_done_callback(partial(self._pinged, id_))
         self._silences.set(id_, self._config.silence_s)
 
@@ -262,7 +262,7 @@ def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
 
 def _is_large(queued: Call | Reply) -> bool:
     message = queued.request if isinstance(queued, Call) else queued.answer
-    if isinstance(message, Write | Value):
+    if isinstance(message, Write | ReadResult):
         return len(message.value or b"") > LARGE
     if isinstance(message, Fetched):
         return len(message.record or b"") > LARGE

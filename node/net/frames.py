@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 import gossip.messages
-from gossip.view import BadAddress, Stamp
+from gossip.view import BadAddress, ViewId
 from node.net.messages import Answer, Request, Unsigned
 from node.timing.clock import Clocks
 
@@ -31,7 +31,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     id: Unsigned
-    stamp: Stamp
+    view_id: ViewId
     budget_ms: Unsigned
     """How long the sender will wait."""
     request: Request | Ping

@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.values.context import Context
 from node.values.record import KEY_BYTES_MAX, Version
 
-Key = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
-Stamped = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
+KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
 Partitions: TypeAlias = bytes
 """Partition numbers, packed by `ring.hashing.pack`."""
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
@@ -31,20 +31,20 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class Read(_Message, frozen=True, tag=1):
-    key: Key
+    key: KeyBytes
     context: Context | None = None
 
 
 class Write(_Message, frozen=True, tag=2):
     """A put, or with `value` None a delete."""
 
-    key: Key
-    version: Stamped
+    key: KeyBytes
+    version: VersionBytes
     value: bytes | None
     context: Context | None = None
 
 
-class Value(_Message, frozen=True, tag=3):
+class ReadResult(_Message, frozen=True, tag=3):
     """Answers Read: the JSON text, None if the key does not exist."""
 
     value: bytes | None
@@ -58,7 +58,7 @@ class Wrote(_Message, frozen=True, tag=4):
     context: Context | None = None
 
 
-class Nothing(_Message, frozen=True, tag=5):
+class NothingDeleted(_Message, frozen=True, tag=5):
     """Answers Write: a delete found nothing, and wrote nothing."""
 
     context: Context | None = None
@@ -68,7 +68,7 @@ class Superseded(_Message, frozen=True, tag=6):
     """Answers Write: nothing was written, for the key is held in this newer version, or nothing may be written any more
     that is not newer."""
 
-    version: Stamped
+    version: VersionBytes
 
 
 class Unable(_Message, frozen=True, tag=7):
@@ -164,7 +164,7 @@ class Owed(_Message, frozen=True):
 class Status(_Message, frozen=True, tag=21):
     """Where a node stands. Settled: it has nothing to hand over, and waits for nobody it could hear."""
 
-    view: Stamp
+    view: ViewId
     promised: Unsigned
     """The highest epoch promised and not void; 0: none."""
     target: str
@@ -193,18 +193,19 @@ class KeyCounts(_Message, frozen=True, tag=23):
 class Fetch(_Message, frozen=True, tag=30):
     """An owner asks a donor for its record of a key."""
 
-    key: Key
+    key: KeyBytes
 
 
 class Fetched(_Message, frozen=True, tag=31):
-    """`seen`: see `retention.tombstones`; of Compare and Offer too. `may_lack`: no record here says nothing."""
+    """`stable_watermark`: see `retention.tombstones`; of Compare and Offer too. `may_lack`: that there is no record
+    says nothing."""
 
     record: bytes | None
-    seen: Unsigned = 0
+    stable_watermark: Unsigned = 0
     may_lack: bool = False
 
 
-class Claim(_Message, frozen=True, tag=32):
+class AskHolding(_Message, frozen=True, tag=32):
     """An owner asks: of which of my partitions do you hold records? Answered with Holding."""
 
 
@@ -218,7 +219,7 @@ class Push(_Message, frozen=True, tag=34):
     """Records on their way to their owner, of any of its partitions. Of those in `finished`, the sender holds no
     others."""
 
-    records: tuple[tuple[Key, bytes], ...]
+    records: tuple[tuple[KeyBytes, bytes], ...]
     finished: Partitions
 
 
@@ -231,7 +232,7 @@ class Compare(_Message, frozen=True, tag=36):
 
     partitions: Partitions
     digests: bytes
-    seen: Unsigned = 0
+    stable_watermark: Unsigned = 0
 
 
 class Differing(_Message, frozen=True, tag=37):
@@ -240,15 +241,15 @@ class Differing(_Message, frozen=True, tag=37):
 
     empty: Partitions
     different: Partitions
-    swept: Unsigned = 0
+    sweep_watermark: Unsigned = 0
     """See `retention.tombstones`."""
 
 
 class Offer(_Message, frozen=True, tag=38):
     """Keys with their versions, to one that may lack them."""
 
-    versions: tuple[tuple[Key, Stamped], ...]
-    seen: Unsigned = 0
+    versions: tuple[tuple[KeyBytes, VersionBytes], ...]
+    stable_watermark: Unsigned = 0
 
 
 class Wanted(_Message, frozen=True, tag=39):
@@ -260,7 +261,7 @@ class Wanted(_Message, frozen=True, tag=39):
 # Co-owners: the replicas of a shard.
 
 
-class Beat(_Message, frozen=True, tag=40):
+class Heartbeat(_Message, frozen=True, tag=40):
     """Do I have everything that you have? Answered with Beaten. Both tell whose store it is, and whether there has
     never been anything in it."""
 
@@ -268,14 +269,14 @@ class Beat(_Message, frozen=True, tag=40):
     has_nothing: bool
 
 
-class Beaten(_Message, frozen=True, tag=41):
+class HeartbeatAnswer(_Message, frozen=True, tag=41):
     """`may_lack`: what the answerer has may not be all that there is. `owing`: not everything, but the rest is on its
     way."""
 
     store_id: Unsigned
     has_nothing: bool
     may_lack: bool
-    everything: bool
+    lease_granted: bool
     owing: bool
 
 
@@ -283,7 +284,7 @@ class Replicate(_Message, frozen=True, tag=42):
     """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; who takes them
     sees to it that all have them but those that were `told`, or can know that they may not."""
 
-    records: tuple[tuple[Key, bytes], ...]
+    records: tuple[tuple[KeyBytes, bytes], ...]
     relayed: bool
     told: tuple[Address, ...] = ()
 
@@ -303,18 +304,18 @@ Request: TypeAlias = (
     | Adopt
     | AskStatus
     | CountKeys
-    | Claim
+    | AskHolding
     | Holding
     | Push
     | Compare
     | Offer
-    | Beat
+    | Heartbeat
     | Replicate
 )
 Answer: TypeAlias = (
-    Value
+    ReadResult
     | Wrote
-    | Nothing
+    | NothingDeleted
     | Superseded
     | Unable
     | MayBeStored
@@ -330,6 +331,6 @@ Answer: TypeAlias = (
     | Taken
     | Differing
     | Wanted
-    | Beaten
+    | HeartbeatAnswer
     | NoRoom
 )

@@ -17,7 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 import gossip.messages
-from gossip.view import Address, BadAddress, Stamp, parse_address
+from gossip.view import Address, BadAddress, ViewId, parse_address
 from node.config import Config
 from node.errors import RequestFault, StorageFault
 from node.net.dialer import Link, reset_connection, take_frame
@@ -64,8 +64,10 @@ class Peers:
         self._clock = clock
         self._handler = handler
 
-    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
-        return await self._link(to, bulk).call(request, stamp, timeout_s)
+    async def call(
+        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+    ) -> Answer:
+        return await self._link(to, bulk).call(request, view_id, timeout_s)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         self._link(to, False).cast(message)
@@ -198,7 +200,7 @@ class _Served:
                     self._reply(call.id, Taken())
                     continue
                 try:
-                    answer = self._handler.answer(self._sender, call.stamp, call.budget_ms / 1000, call.request)
+                    answer = self._handler.answer(self._sender, call.view_id, call.budget_ms / 1000, call.request)
                 except StorageFault as fault:
                     log.error("a call of %s: %s", self._sender, fault)
                     answer = Unable()

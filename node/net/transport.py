@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from typing import Protocol, TypeAlias
 
 import gossip.messages
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.net.messages import Answer, Request
 from node.timing.clock import HybridClock
 
@@ -22,8 +22,8 @@ Answering: TypeAlias = Answer | Awaitable[Answer]
 class Handler(Protocol):
     """What a transport delivers to."""
 
-    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
-        """The answer to a call of `sender`, which holds the view `stamp` and waits `budget_s` seconds."""
+    def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+        """The answer to a call of `sender`, which holds the view `view_id` and waits `budget_s` seconds."""
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
         """Take a cast."""
@@ -36,7 +36,9 @@ class Transport(Protocol):
         """Say who answers, and which clock goes along with every message; before anything else is asked of the
         transport."""
 
-    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
+    async def call(
+        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+    ) -> Answer:
         """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost. `bulk`: a transfer,
         which must not delay other calls."""
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
 from node.net.messages import (
@@ -25,12 +25,12 @@ from node.net.messages import (
     Fetched,
     Foreign,
     MayBeStored,
-    Nothing,
+    NothingDeleted,
     Read,
+    ReadResult,
     Superseded,
     Unable,
     Unsatisfied,
-    Value,
     ViewIs,
     Write,
     Wrote,
@@ -41,7 +41,7 @@ from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unsure, Written
 from node.timing.clock import Time
-from node.timing.deadlines import Limits
+from node.timing.deadlines import Timeouts
 from node.values.donors import Kind
 from node.values.record import Record, clock_of, decode_record
 from node.views.holder import Views
@@ -69,7 +69,7 @@ class Sightings(NamedTuple):
     """A node of the view answered, but could not tell: it must not be passed over like one that is silent."""
 
 
-NONE = Sightings(None, "", True)
+NOBODY_ASKED = Sightings(None, "", True)
 
 
 class Owner:
@@ -93,7 +93,7 @@ class Owner:
         self._streams = streams
         self._transport = transport
         self._causality = Causality(config, store, views, pairs)
-        self._limits = Limits()
+        self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
 
@@ -101,11 +101,11 @@ class Owner:
         """Whether this node may act as an owner now."""
         return self._gate.is_open()
 
-    def is_late(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether what clients asked of this node may be old by now."""
         return self._gate.is_recovering()
 
-    def read_here(self, key: bytes) -> Value | None:
+    def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         partition = partition_of(key)
         if (
@@ -116,7 +116,7 @@ class Owner:
             return None
         self.served_at = self._time.monotonic()
         record = self._store.get(partition, key)
-        return Value(None if record is None else record.value)
+        return ReadResult(None if record is None else record.value)
 
     def serve(self, operation: Read | Write, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
@@ -128,7 +128,7 @@ class Owner:
 
     async def _serve(self, operation: Read | Write, deadline: float) -> Answer:
         try:
-            return await self._limits.within(deadline - self._time.monotonic(), self.carry_out(operation, deadline))
+            return await self._timeouts.within(deadline - self._time.monotonic(), self.carry_out(operation, deadline))
         except TimeoutError:
             return MayBeStored() if isinstance(operation, Write) else Unable()
         except PeerLost:
@@ -143,14 +143,14 @@ class Owner:
         self.served_at = self._time.monotonic()
         if self.served_at >= deadline:
             return Unable()
-        stamp, partition = self._views.stamp, partition_of(operation.key)
+        view_id, partition = self._views.view_id, partition_of(operation.key)
         if self._config.address not in self._views.ring.owners(partition):
             return ViewIs(self._views.current.encoded)
         asked = {*self._not_synced_with(partition), *self._causality.whom_to_ask(operation)}
-        sightings = NONE
+        sightings = NOBODY_ASKED
         if asked:
-            sightings = await self._ask(asked, partition, operation.key, stamp)
-            is_other_view = self._views.stamp != stamp
+            sightings = await self._ask(asked, partition, operation.key, view_id)
+            is_other_view = self._views.view_id != view_id
             if not self._gate.is_open() or is_other_view or not asked.issuperset(self._not_synced_with(partition)):
                 return await self.carry_out(operation, deadline)
             if sightings.is_refused:
@@ -161,11 +161,11 @@ class Owner:
         if isinstance(operation, Write) and self._pairs.is_some_disk_full():
             return Unable()
         if isinstance(operation, Read):
-            return await self._read(stamp, partition, operation, sightings)
+            return await self._read(view_id, partition, operation, sightings)
         earliest = self._time.monotonic() + self._config.lease_s if self._views.donors.of(partition) else 0.0
-        return await self._write(stamp, partition, operation, sightings, deadline, earliest)
+        return await self._write(view_id, partition, operation, sightings, deadline, earliest)
 
-    async def _read(self, stamp: Stamp, partition: int, read: Read, sightings: Sightings) -> Answer:
+    async def _read(self, view_id: ViewId, partition: int, read: Read, sightings: Sightings) -> Answer:
         held, seen = self._store.get(partition, read.key), sightings.newest
         if seen is None or (held is not None and held.version >= seen.version):
             if held is None and not sightings.is_complete:
@@ -173,22 +173,22 @@ class Owner:
             return self._value(read, held, self._config.address)
         holder = sightings.source
         with suppress(Fenced, StorageFault):  # That it is kept is for later readers; this one has it.
-            await self._store.merge(stamp, [(partition, read.key, seen.encode())], but={sightings.source})
+            await self._store.merge(view_id, [(partition, read.key, seen.encode())], exclude={sightings.source})
             holder = self._config.address
         return self._value(read, seen, holder)
 
-    def _value(self, read: Read, record: Record | None, holder: Address) -> Value:
+    def _value(self, read: Read, record: Record | None, holder: Address) -> ReadResult:
         value = None if record is None else record.value
         if read.context is None:
-            return Value(value)
-        return Value(value, self._causality.after_seeing(read.context, read.key, record, holder))
+            return ReadResult(value)
+        return ReadResult(value, self._causality.after_seeing(read.context, read.key, record, holder))
 
     async def _write(
-        self, stamp: Stamp, partition: int, write: Write, sightings: Sightings, deadline: float, earliest: float
+        self, view_id: ViewId, partition: int, write: Write, sightings: Sightings, deadline: float, earliest: float
     ) -> Answer:
         try:
             outcome = await self._store.write(
-                stamp,
+                view_id,
                 partition,
                 write.key,
                 write.version,
@@ -216,11 +216,11 @@ class Owner:
             case Unsure():
                 return Unable()
 
-    def _nothing(self, partition: int, write: Write) -> Nothing:
+    def _nothing(self, partition: int, write: Write) -> NothingDeleted:
         if write.context is None:
-            return Nothing()
+            return NothingDeleted()
         tombstone, me = self._store.get(partition, write.key), self._config.address
-        return Nothing(self._causality.after_seeing(write.context, write.key, tombstone, me))
+        return NothingDeleted(self._causality.after_seeing(write.context, write.key, tombstone, me))
 
     async def _replicate(
         self, write: Write, replaced: bool, deadline: float, earliest: float, is_silent: bool
@@ -247,16 +247,16 @@ class Owner:
         donors, unleased = self._views.donors.of(partition), self._pairs.unleased()
         return {*donors, *unleased} if donors or unleased else ()
 
-    async def _ask(self, peers: Iterable[Address], partition: int, key: bytes, stamp: Stamp) -> Sightings:
+    async def _ask(self, peers: Iterable[Address], partition: int, key: bytes, view_id: ViewId) -> Sightings:
         """Ask them all in parallel."""
         peers = sorted(peers)
-        answers = await asyncio.gather(*(self._fetch(peer, key, stamp) for peer in peers))
+        answers = await asyncio.gather(*(self._fetch(peer, key, view_id) for peer in peers))
         newest: Record | None = None
         source = ""
         for peer, answer in zip(peers, answers, strict=True):
             if isinstance(answer, Fetched) and answer.record is not None:
                 record = decode_record(answer.record)
-                if self._is_forgotten(record, peer, answer.seen):
+                if self._is_forgotten(record, peer, answer.stable_watermark):
                     continue
                 if newest is None or record.version > newest.version:
                     newest, source = record, peer
@@ -275,7 +275,7 @@ class Owner:
     def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
         """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
         if holder in self._views.current.nodes:
-            return not record.live and clock_of(record.version) <= self._store.purged
+            return not record.live and clock_of(record.version) <= self._store.purge_watermark
         return self._store.is_outdated(record.version, seen)
 
     def _is_complete(self, partition: int, heard: Collection[Address], silent: Collection[Address]) -> bool:
@@ -294,13 +294,13 @@ class Owner:
                 return False
         return True
 
-    async def _fetch(self, peer: Address, key: bytes, stamp: Stamp) -> Answer | None:
+    async def _fetch(self, peer: Address, key: bytes, view_id: ViewId) -> Answer | None:
         """None if it refused the connection or was silent (a link that merely broke is no silence), or if another
         cluster's node has its address now."""
         deadline = self._time.monotonic() + self._config.silence_s
         while (left := deadline - self._time.monotonic()) > 0:
             try:
-                answer = await self._transport.call(peer, Fetch(key), stamp, left)
+                answer = await self._transport.call(peer, Fetch(key), view_id, left)
             except PeerRefused:
                 return None
             except PeerLost:
@@ -313,7 +313,9 @@ class Owner:
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
-        return Fetched(self._store.encoded(partition_of(key), key), self._store.seen, self._pairs.may_lack())
+        return Fetched(
+            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._pairs.may_lack()
+        )
 
 
 def _tells(answer: Answer | None) -> bool:

@@ -25,12 +25,12 @@ from node.net.messages import (
     Answer,
     Foreign,
     MayBeStored,
-    Nothing,
+    NothingDeleted,
     Read,
+    ReadResult,
     Superseded,
     Unable,
     Unsatisfied,
-    Value,
     ViewIs,
     Write,
     Wrote,
@@ -38,7 +38,7 @@ from node.net.messages import (
 from node.net.transport import Transport
 from node.operations.owner import Owner
 from node.timing.clock import HybridClock, Time
-from node.timing.deadlines import Limits
+from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -59,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the client depends on now; None if its request had no context."""
 
 
-class Replica:
+class Router:
     def __init__(
         self,
         config: Config,
@@ -78,7 +78,7 @@ class Replica:
         self._unstable = unstable
         self._transport = transport
         self._turn = crc32(config.address.encode())
-        self._limits = Limits()
+        self._timeouts = Timeouts()
 
     def owners(self, key: bytes) -> Sequence[Address]:
         """Who may serve `key` under the present view, in the order in which to try them: this node itself, then those
@@ -91,7 +91,7 @@ class Replica:
         down = [owner for owner in turns if owner != me and self._transport.is_down(owner)]
         return [*(owner for owner in turns if owner not in down), *down] if down else turns
 
-    def read_here(self, key: bytes) -> Value | None:
+    def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         return self._owner.read_here(key)
 
@@ -108,7 +108,7 @@ class Replica:
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
-        if self._owner.is_late():
+        if self._owner.is_stale():
             raise Unavailable()  # It was read from its socket before this node stood still, and begins only now.
         return self._rendered(await self._within_time(self._write(key, value, context, deadline)), context)
 
@@ -116,7 +116,7 @@ class Replica:
         if context is None:
             return outcome
         answer = outcome.answer
-        if isinstance(answer, Value | Wrote | Nothing) and answer.context is not None:
+        if isinstance(answer, ReadResult | Wrote | NothingDeleted) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
         return Outcome(answer, outcome.served_by, self._unstable(context))
@@ -124,7 +124,7 @@ class Replica:
     async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
         try:
-            return await self._limits.within(self._config.answer_s, work)
+            return await self._timeouts.within(self._config.answer_s, work)
         except TimeoutError:
             raise Unavailable() from None
 
@@ -145,7 +145,7 @@ class Replica:
         version."""
         may_be_stored = False
         while deadline > self._time.monotonic():
-            stamp, owners = self._views.stamp, self.owners(key)
+            view_id, owners = self._views.view_id, self.owners(key)
             attempt_s = self._config.attempt_s if len(owners) > 1 else self._config.request_s
             refused = 0
             unsatisfied: Outcome | None = None
@@ -157,7 +157,7 @@ class Replica:
                         answer = await self._owner.carry_out(operation, deadline)
                     else:
                         timeout_s = min(attempt_s, deadline - self._time.monotonic())
-                        answer = await self._transport.call(owner, operation, stamp, timeout_s)
+                        answer = await self._transport.call(owner, operation, view_id, timeout_s)
                 except PeerRefused:
                     refused += 1
                     continue
@@ -173,7 +173,7 @@ class Replica:
                         raise Unavailable()
                     case ViewIs():
                         await self._views.take(answer.view, owner)
-                        if self._views.stamp == stamp:
+                        if self._views.view_id == view_id:
                             await self._views.greet(owner)
                             await asyncio.sleep(RETRY_S)
                         break
@@ -181,15 +181,15 @@ class Replica:
                         unsatisfied = unsatisfied or self._outcome(answer, owner)
                     case _:
                         return self._outcome(answer, owner)
-                if self._views.stamp != stamp:
+                if self._views.view_id != view_id:
                     break
-            if unsatisfied is not None and self._views.stamp == stamp:
+            if unsatisfied is not None and self._views.view_id == view_id:
                 if may_be_stored and isinstance(operation, Write):
                     raise Unavailable()
                 return unsatisfied
-            if refused == len(owners) and self._views.stamp == stamp:
+            if refused == len(owners) and self._views.view_id == view_id:
                 raise Unavailable()
-            if self._views.stamp == stamp:
+            if self._views.view_id == view_id:
                 await asyncio.sleep(RETRY_S)
         raise Unavailable()
 

@@ -55,13 +55,15 @@ class AntiEntropy:
         """The partitions that the co-owner holds otherwise, with the digest that each has here."""
         partitions = sorted(self._views.ring.partitions_of(self._config.address))
         digests = [self._store.stats(partition).digest for partition in partitions]
-        compare = Compare(pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.seen)
+        compare = Compare(
+            pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.stable_watermark
+        )
         try:
-            answer = await self._transport.call(peer, compare, self._views.stamp, ANSWER_S, bulk=True)
+            answer = await self._transport.call(peer, compare, self._views.view_id, ANSWER_S, bulk=True)
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}
-        if not isinstance(answer, Differing) or answer.swept != self._store.swept:
+        if not isinstance(answer, Differing) or answer.sweep_watermark != self._store.sweep_watermark:
             return {}  # They differ in deletions that one of the two has forgotten already.
         here = dict(zip(partitions, digests, strict=True))
         try:

@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import (
     Answer,
-    Claim,
+    AskHolding,
     Compare,
     Differing,
     Foreign,
@@ -43,7 +43,7 @@ from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
 from node.storage.store import Store
-from node.values.donors import NO_CHANGE, NOTHING, Change, Share
+from node.values.donors import NO_CHANGE, NOTHING, DonorsChange, Share
 from node.values.record import checked
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
@@ -158,16 +158,16 @@ class Sync:
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
         """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""
-        stamp = self._views.stamp
-        answers = await asyncio.gather(*(self._announce(owner, partitions, stamp) for owner in owners))
+        view_id = self._views.view_id
+        answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in owners))
         reached = {owner: answer for owner, answer in zip(owners, answers, strict=True) if answer is not None}
         if reached and all(isinstance(answer, Taken) for answer in reached.values()):
-            await self._transfers.bring(list(reached), partitions, stamp, forget=True)
+            await self._transfers.bring(list(reached), partitions, view_id, forget=True)
 
-    async def _announce(self, owner: Address, partitions: list[int], stamp: Stamp) -> Answer | None:
+    async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""
         try:
-            answer = await self._transport.call(owner, Holding(pack(partitions)), stamp, self._config.silence_s)
+            answer = await self._transport.call(owner, Holding(pack(partitions)), view_id, self._config.silence_s)
         except PeerFault as fault:
             log.debug("announcement to %s: %s", owner, fault)
             return None
@@ -176,9 +176,9 @@ class Sync:
         return answer
 
     async def _bring_up_to_date(self, peer: Address) -> None:
-        stamp, pair = self._views.stamp, self._pairs.start_comparison(peer)
+        view_id, pair = self._views.view_id, self._pairs.start_comparison(peer)
         if pair is not None:
-            has_arrived = await self._transfers.bring([peer], self._unheard(peer), stamp, forget=False)
+            has_arrived = await self._transfers.bring([peer], self._unheard(peer), view_id, forget=False)
             self._pairs.end_comparison(pair, has_arrived)
 
     def claim(self, owner: Address) -> Answer:
@@ -191,9 +191,9 @@ class Sync:
 
     async def _claim(self, donor: Address) -> None:
         """Ask a donor for its announcement: it may hold nothing, and then would never speak."""
-        stamp = self._views.stamp
+        view_id = self._views.view_id
         try:
-            answer = await self._transport.call(donor, Claim(), stamp, self._config.silence_s)
+            answer = await self._transport.call(donor, AskHolding(), view_id, self._config.silence_s)
         except PeerFault as fault:
             log.debug("claim at %s: %s", donor, fault)
             return
@@ -202,9 +202,9 @@ class Sync:
             answer = Holding(b"")  # Another cluster's node has its address now.
         if isinstance(answer, Holding):
             with suppress(StorageFault):  # It will be claimed again.
-                await self.announced(donor, stamp, answer)
+                await self.announced(donor, view_id, answer)
 
-    async def announced(self, donor: Address, stamp: Stamp, holding: Holding) -> Answer:
+    async def announced(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold."""
         donors, me = self._views.donors, self._config.address
         try:
@@ -222,12 +222,12 @@ class Sync:
         if change == NO_CHANGE:
             return Taken()
         try:
-            await self._change(stamp, self._store.change_donors(stamp, change), change)
+            await self._change(view_id, self._store.change_donors(view_id, change), change)
         except Fenced:
             return ViewIs(self._views.current.encoded)
         return Taken()
 
-    async def push(self, sender: Address, stamp: Stamp, push: Push) -> Answer:
+    async def push(self, sender: Address, view_id: ViewId, push: Push) -> Answer:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
         try:
             records = [(partition_of(key), key, checked(record)) for key, record in push.records]
@@ -238,22 +238,22 @@ class Sync:
             return self._malformed(sender)
         change = self._views.donors.finish(sender, finished)
         try:
-            merged = self._store.merge(stamp, records, {sender}, change)
-            taken = await self._change(stamp, merged, change)
+            merged = self._store.merge(view_id, records, {sender}, change)
+            taken = await self._change(view_id, merged, change)
             async with asyncio.timeout(CO_OWNERS_S):
-                await self._streams.everywhere(taken, but={sender})
+                await self._streams.everywhere(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
-                    await self._streams.caught_up(but={sender})
+                    await self._streams.caught_up(exclude={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except TimeoutError:
             return Unable()
         return Taken()
 
-    async def _change(self, stamp: Stamp, written: Awaitable[T], change: Change) -> T:
+    async def _change(self, view_id: ViewId, written: Awaitable[T], change: DonorsChange) -> T:
         """Once `written` is durable, make visible what it changes of the donors. Raises Fenced, StorageFault."""
         result = await written
-        if self._views.stamp == stamp:
+        if self._views.view_id == view_id:
             self._views.donors.change(change)
         return result
 
@@ -266,18 +266,18 @@ class Sync:
             return self._malformed(sender)
         empty: list[int] = []
         different: list[int] = []
-        is_doubted = self._is_doubted(sender, compare.seen)
+        is_doubted = self._is_doubted(sender, compare.stable_watermark)
         for place, partition in enumerate(partitions):
             stats = self._store.stats(partition)
             if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
                 (different if stats.records or is_doubted else empty).append(partition)
-        return Differing(pack(empty), pack(different), self._store.swept)
+        return Differing(pack(empty), pack(different), self._store.sweep_watermark)
 
     def offer(self, sender: Address, offer: Offer) -> Answer:
         wanted: list[int] = []
-        is_doubted = self._is_doubted(sender, offer.seen)
+        is_doubted = self._is_doubted(sender, offer.stable_watermark)
         for index, (key, version) in enumerate(offer.versions):
-            if is_doubted and self._store.is_outdated(version, offer.seen):
+            if is_doubted and self._store.is_outdated(version, offer.stable_watermark):
                 continue
             held = self._store.get(partition_of(key), key)
             if held is None or held.version < version:
@@ -286,7 +286,7 @@ class Sync:
 
     def _is_doubted(self, sender: Address, seen: int) -> bool:
         """Whether it may bring what was deleted so long ago that nobody remembers; see `purge`."""
-        return sender not in self._views.current.nodes and seen < self._store.purged
+        return sender not in self._views.current.nodes and seen < self._store.purge_watermark
 
     def _owns(self, partitions: Iterable[int]) -> bool:
         return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, ViewIs, Wanted
@@ -77,16 +77,16 @@ class Transfers:
         self._clients_served = clients_served
         self._turn = asyncio.Lock()
 
-    async def bring(self, peers: Sequence[Address], partitions: Sequence[int], stamp: Stamp, forget: bool) -> bool:
+    async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
         """Whether each of `peers` now holds what is here of `partitions`, or later versions of it. `forget`: and this
         node does no more. Whatever interrupts this, it can be begun anew."""
         streams = [partitions[start :: self._config.handoff_streams] for start in range(self._config.handoff_streams)]
         arrived = False
         try:
-            targets = [await self._compare(peer, partitions, stamp) for peer in peers]
+            targets = [await self._compare(peer, partitions, view_id) for peer in peers]
             async with asyncio.TaskGroup() as tasks:
                 for stream in filter(None, streams):
-                    tasks.create_task(self._stream(targets, stream, stamp, forget))
+                    tasks.create_task(self._stream(targets, stream, view_id, forget))
             arrived = True
         except* (Fenced, _Stopped) as reasons:
             log.debug("transfer to %s: %s", peers, reasons.exceptions)
@@ -94,24 +94,26 @@ class Transfers:
             log.error("transfer to %s: %s", peers, faults.exceptions[0])
         return arrived
 
-    async def _compare(self, peer: Address, partitions: Sequence[int], stamp: Stamp) -> _Target:
+    async def _compare(self, peer: Address, partitions: Sequence[int], view_id: ViewId) -> _Target:
         digests = b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in partitions)
-        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.seen), stamp)
+        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.stable_watermark), view_id)
         if not isinstance(answer, Differing):
             raise _Stopped(str(answer))
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
 
-    async def _stream(self, targets: Sequence[_Target], partitions: Iterable[int], stamp: Stamp, forget: bool) -> None:
+    async def _stream(
+        self, targets: Sequence[_Target], partitions: Iterable[int], view_id: ViewId, forget: bool
+    ) -> None:
         lacked = [number for number in partitions if forget or any(target.lacks(number) for target in targets)]
         alike = tuple(set(partitions) - set(lacked))
         for batch in chain([_Batch((), alike)] if alike else [], self._batches(lacked)):
             async with self._turn if self._clients_served() else _NO_TURN:
                 began = self._time.monotonic()
                 for target in targets:
-                    await self._give(target, batch, stamp)
+                    await self._give(target, batch, view_id)
                 if forget:
                     await self._store.drop(
-                        stamp, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
+                        view_id, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
                     )
                 if self._clients_served():
                     await asyncio.sleep(self._time.monotonic() - began)
@@ -133,7 +135,7 @@ class Transfers:
             finished.append(partition)
         yield _Batch(tuple(records), tuple(finished))
 
-    async def _give(self, target: _Target, batch: _Batch, stamp: Stamp) -> None:
+    async def _give(self, target: _Target, batch: _Batch, view_id: ViewId) -> None:
         """Raises _Stopped."""
         records: list[tuple[bytes, bytes]] = []
         unsure: list[tuple[bytes, bytes]] = []
@@ -144,21 +146,21 @@ class Transfers:
             elif partition in target.different:
                 unsure.append(item)
         if unsure:
-            offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.seen)
-            answer = await self._ask(target.peer, offer, stamp)
+            offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.stable_watermark)
+            answer = await self._ask(target.peer, offer, view_id)
             if not isinstance(answer, Wanted):
                 raise _Stopped(str(answer))
             wanted = set(_numbers(answer.indexes))
             records += [item for index, item in enumerate(unsure) if index in wanted]
         if records or batch.finished:
-            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished)), stamp)
+            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished)), view_id)
             if not isinstance(answer, Taken):
                 raise _Stopped(str(answer))
 
-    async def _ask(self, peer: Address, request: Request, stamp: Stamp) -> Answer:
+    async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
         """Raises _Stopped."""
         try:
-            answer = await self._transport.call(peer, request, stamp, TRANSFER_S, bulk=True)
+            answer = await self._transport.call(peer, request, view_id, TRANSFER_S, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
         if isinstance(answer, ViewIs):

@@ -22,7 +22,7 @@ from typing import Any
 from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault, StorageFault
-from node.net.messages import Answer, Beat, Beaten, Unable, ViewIs
+from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable, ViewIs
 from node.net.transport import Transport
 from node.replication.outbox import Outbox
 from node.storage.identity import Identity, note_filled
@@ -143,9 +143,9 @@ class Pairs:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def all(self, but: Collection[Address] = ()) -> list[Pair]:
+    def all(self, exclude: Collection[Address] = ()) -> list[Pair]:
         """Those of the view in force, with other co-owners than these."""
-        return [pair for peer, pair in self._pairs.items() if peer not in but]
+        return [pair for peer, pair in self._pairs.items() if peer not in exclude]
 
     def is_of_this_view(self, pair: Pair) -> bool:
         return self._pairs.get(pair.peer) is pair
@@ -196,7 +196,7 @@ class Pairs:
         first = min((pair.leased_at for pair in self._pairs.values()), default=float("inf"))
         self._leased_until = float("-inf") if self._pairs and self._is_stopping else first + self._config.lease_s
 
-    def grant(self, sender: Address, beat: Beat) -> Answer:
+    def grant(self, sender: Address, beat: Heartbeat) -> Answer:
         """Answer a co-owner's heartbeat."""
         pair = self._pairs.get(sender)
         if pair is None or self._is_stopping or not self._gate.is_open():
@@ -204,31 +204,34 @@ class Pairs:
         now = self._time.monotonic()
         pair.note_store(beat.store_id, beat.has_nothing, now)
         in_step = self._is_in_step(pair)
-        everything = in_step and not self._owes(pair)
-        if everything:
+        lease_granted = in_step and not self._owes(pair)
+        if lease_granted:
             pair.granted_at = now
-        owing = not everything if in_step else pair.is_comparing or pair.outbox.has_overflowed
-        return Beaten(self._store_id, self._has_nothing(), self.may_lack(), everything, owing)
+        owing = not lease_granted if in_step else pair.is_comparing or pair.outbox.has_overflowed
+        return HeartbeatAnswer(self._store_id, self._has_nothing(), self.may_lack(), lease_granted, owing)
 
     async def _beat(self, pair: Pair) -> None:
         while True:
             sent_at = self._time.monotonic()
             try:
                 answer = await self._transport.call(
-                    pair.peer, Beat(self._store_id, self._has_nothing()), self._views.stamp, self._config.silence_s
+                    pair.peer,
+                    Heartbeat(self._store_id, self._has_nothing()),
+                    self._views.view_id,
+                    self._config.silence_s,
                 )
             except PeerFault:
                 answer = Unable()
                 self.note_silence(pair)
             if isinstance(answer, ViewIs):
                 await self._views.take(answer.view, pair.peer)
-            if isinstance(answer, Beaten):
+            if isinstance(answer, HeartbeatAnswer):
                 pair.is_silent = False
                 pair.note_store(answer.store_id, answer.has_nothing, self._time.monotonic())
-                pair.leased_at = sent_at if answer.everything else float("-inf")
+                pair.leased_at = sent_at if answer.lease_granted else float("-inf")
                 pair.is_owed = answer.owing
                 self._note_leases()
-                if self._is_unfilled and answer.everything and (not answer.may_lack or not self.unleased()):
+                if self._is_unfilled and answer.lease_granted and (not answer.may_lack or not self.unleased()):
                     await self._note_filled()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 

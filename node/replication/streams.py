@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
@@ -58,19 +58,19 @@ class Streams:
     def _spread(self, news: Sequence[News]) -> None:
         now = self._time.monotonic()
         for pair in self._pairs.all():
-            for key, but in news:
-                if pair.peer not in but:
+            for key, exclude in news:
+                if pair.peer not in exclude:
                     pair.outbox.append(key, now)
 
     # Acknowledging
 
-    async def everywhere(self, keys: Sequence[bytes], but: Collection[Address] = (), earliest: float = 0.0) -> bool:
+    async def everywhere(self, keys: Sequence[bytes], exclude: Collection[Address] = (), earliest: float = 0.0) -> bool:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
         done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile, StorageFault
         if a co-owner's disk has refused them."""
         if not keys:
             return True
-        pairs = self._pairs.all(but)
+        pairs = self._pairs.all(exclude)
         left_out: set[Address] = set()
         for pair, position in [(pair, self._position(pair, keys)) for pair in pairs]:
             if not await self._has_confirmed(pair, position, earliest):
@@ -78,12 +78,12 @@ class Streams:
         are_told = not left_out
         while not are_told and len(left_out) < len(pairs):
             others = [pair for pair in pairs if pair.peer not in left_out]
-            told = (self._config.address, *but, *(pair.peer for pair in others))
+            told = (self._config.address, *exclude, *(pair.peer for pair in others))
             have = await asyncio.gather(*(self._relay(pair, keys, told, earliest) for pair in others))
             left_out |= {pair.peer for pair, has in zip(others, have, strict=True) if not has}
             are_told = all(have)  # Who was not must hear of it, lest it go on telling them that they have everything.
         if not all(map(self._pairs.is_of_this_view, pairs)):
-            raise Fenced(str(self._views.stamp))
+            raise Fenced(str(self._views.view_id))
         return not left_out
 
     def _position(self, pair: Pair, keys: Sequence[bytes]) -> int:
@@ -91,14 +91,14 @@ class Streams:
         now, outbox = self._time.monotonic(), pair.outbox
         return max(outbox.position_of(key) or outbox.append(key, now) for key in keys)
 
-    async def caught_up(self, but: Collection[Address]) -> None:
+    async def caught_up(self, exclude: Collection[Address]) -> None:
         """Returns once all co-owners but these have all that is in their outboxes now, or were left out. Raises
         Fenced."""
-        pairs = [pair for pair in self._pairs.all(but) if len(pair.outbox)]
+        pairs = [pair for pair in self._pairs.all(exclude) if len(pair.outbox)]
         for pair, position in [(pair, pair.outbox.position) for pair in pairs]:
             await self._has_confirmed(pair, position, 0.0)
         if not all(map(self._pairs.is_of_this_view, pairs)):
-            raise Fenced(str(self._views.stamp))
+            raise Fenced(str(self._views.view_id))
 
     async def _has_confirmed(self, pair: Pair, position: int, earliest: float) -> bool:
         """False: it was left out."""
@@ -130,7 +130,7 @@ class Streams:
         while self._pairs.is_of_this_view(pair):
             try:
                 timeout_s = 2 * self._config.silence_s
-                answer = await self._transport.call(pair.peer, request, self._views.stamp, timeout_s)
+                answer = await self._transport.call(pair.peer, request, self._views.view_id, timeout_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", pair.peer, fault)
                 answer = Unable()
@@ -177,7 +177,7 @@ class Streams:
         pair.outbox.sent(position)
         request, timeout_s = Replicate(tuple(records), False, self._told(pair)), self._config.silence_s
         try:
-            answer = await self._transport.call(pair.peer, request, self._views.stamp, timeout_s)
+            answer = await self._transport.call(pair.peer, request, self._views.view_id, timeout_s)
         except PeerFault as fault:
             log.debug("stream to %s: %s", pair.peer, fault)
             return False
@@ -199,7 +199,7 @@ class Streams:
 
     # The side that takes
 
-    async def replicate(self, sender: Address, stamp: Stamp, request: Replicate) -> Answer:
+    async def replicate(self, sender: Address, view_id: ViewId, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
         try:
             records = [(partition_of(key), key, checked(record)) for key, record in request.records]
@@ -212,11 +212,11 @@ class Streams:
             return Unable()
         try:
             await self._store.merge(
-                stamp, records, but={sender, *request.told} if request.relayed or request.told else None
+                view_id, records, exclude={sender, *request.told} if request.relayed or request.told else None
             )
             if request.relayed:
                 async with asyncio.timeout(RELAY_SHARE * self._config.silence_s):
-                    await self.everywhere([key for _, key, _ in records], but={sender, *request.told})
+                    await self.everywhere([key for _, key, _ in records], exclude={sender, *request.told})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except StorageFault:

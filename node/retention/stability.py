@@ -38,7 +38,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gossip.core import Gossip
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
 from node.replication.heartbeats import Pair, Pairs
@@ -58,7 +58,7 @@ FORGOTTEN = 1 << 64
 class _Claim(NamedTuple):
     """That all up to `clock` is on all owners under that view, once the co-owners have passed `marks`."""
 
-    stamp: Stamp
+    view_id: ViewId
     clock: int
     marks: Mapping[Pair, int]
 
@@ -86,9 +86,9 @@ class Stability:
         self._readings: deque[tuple[float, int]] = deque()
         """When this node's clock had which reading: the last that is old enough, and what came after it."""
         self._claim: _Claim | None = None
-        self._announced = (views.stamp, 0)
+        self._announced = (views.view_id, 0)
         self._ids: tuple[Ring, Mapping[int, Address]] | None = None
-        clock.observe(store.floor())
+        clock.observe(store.low_watermark())
 
     # As an owner
 
@@ -107,23 +107,23 @@ class Stability:
         while len(self._readings) > 1 and self._readings[1][0] <= before:
             self._readings.popleft()
         since, reading = self._readings[0]
-        floor, stamp = self._store.floor(), self._views.stamp
-        clock = max(reading, floor) if since <= before else floor
+        low_watermark, view_id = self._store.low_watermark(), self._views.view_id
+        clock = max(reading, low_watermark) if since <= before else low_watermark
         if clock <= self.announced() or self._claim is not None:
             return
-        if clock > floor:
-            await self._store.submit(lambda batch: batch.raise_floor(clock))
-        self._claim = _Claim(stamp, clock, self._pairs.marks())
+        if clock > low_watermark:
+            await self._store.submit(lambda transaction: transaction.raise_low_watermark(clock))
+        self._claim = _Claim(view_id, clock, self._pairs.marks())
 
     def announced(self) -> int:
         """Up to which clock all that this node took as an owner is on all owners, under the present view; 0: it cannot
         say."""
-        claim, stamp = self._claim, self._views.stamp
-        if claim is not None and claim.stamp != stamp:
+        claim, view_id = self._claim, self._views.view_id
+        if claim is not None and claim.view_id != view_id:
             claim = self._claim = None
         if claim is not None and self._pairs.have_passed(claim.marks):
-            self._announced, self._claim = (stamp, claim.clock), None
-        return self._announced[1] if self._announced[0] == stamp and self._is_settled() else 0
+            self._announced, self._claim = (view_id, claim.clock), None
+        return self._announced[1] if self._announced[0] == view_id and self._is_settled() else 0
 
     def everywhere(self) -> int:
         """Up to which clock all that anybody took is on all owners of its key; 0: nobody can say."""
@@ -137,7 +137,7 @@ class Stability:
         if not context:
             return context
         owners = self._views.ring.owners
-        purged = self._store.purged  # Nothing as old as that can be asked for any more.
+        purged = self._store.purge_watermark  # Nothing as old as that can be asked for any more.
         return context.without_stable(
             lambda key: max(purged, self._lowest(owners(partition_at(key)))),
             lambda owner: max(purged, self._of_owner(owner)),
@@ -163,7 +163,7 @@ class Stability:
             return self.announced()
         member = self._gossip.members.get(owner)
         record = None if member is None else member.record
-        return 0 if record is None or record.settled_digest != self._views.stamp.digest else record.stable
+        return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.stable
 
     def _addresses(self) -> Mapping[int, Address]:
         ring = self._views.ring

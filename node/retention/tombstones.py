@@ -85,15 +85,15 @@ class Purge:
             return 0
         grace_ms = int(self._config.tombstone_grace_s * 1000)
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
-        return min(self._store.seen, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
+        return min(self._store.stable_watermark, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
 
     async def _advance(self) -> None:
         seen = self._stability.everywhere()
-        if seen > self._store.seen:
-            await self._store.submit(lambda batch: batch.raise_seen(seen))
+        if seen > self._store.stable_watermark:
+            await self._store.submit(lambda transaction: transaction.raise_stable_watermark(seen))
         purged = min(map(self._forgettable_to, self._views.current.nodes))
-        if purged > self._store.purged:
-            await self._store.submit(lambda batch: batch.raise_purged(purged))
+        if purged > self._store.purge_watermark:
+            await self._store.submit(lambda transaction: transaction.raise_purge_watermark(purged))
 
     def _forgettable_to(self, node: Address) -> int:
         """What `node` has announced under the view in force."""
@@ -101,12 +101,12 @@ class Purge:
             return self.forgettable()
         member = self._gossip.members.get(node)
         record = None if member is None else member.record
-        return 0 if record is None or record.settled_digest != self._views.stamp.digest else record.forgettable
+        return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.forgettable
 
     async def _sweep(self) -> None:
         """Drop the tombstones up to the horizon, some at a time, so that nobody has to wait for it."""
-        purged = self._store.purged
-        if self._store.swept == purged:
+        purged = self._store.purge_watermark
+        if self._store.sweep_watermark == purged:
             return
         forgotten: list[tuple[int, bytes, Version]] = []
         for partition in sorted(self._store.occupied):
@@ -118,11 +118,11 @@ class Purge:
                 await self._drop(forgotten[:DROPPED_AT_ONCE])
                 del forgotten[:DROPPED_AT_ONCE]
         await self._drop(forgotten)
-        self._store.swept = purged
+        self._store.sweep_watermark = purged
 
     async def _drop(self, forgotten: Sequence[tuple[int, bytes, Version]]) -> None:
         if forgotten:
-            await self._store.drop(self._views.stamp, forgotten)
+            await self._store.drop(self._views.view_id, forgotten)
 
     def _tombstones(self, partition: int, purged: int) -> Iterator[tuple[int, bytes, Version]]:
         """Those of the partition up to this clock."""

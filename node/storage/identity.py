@@ -6,12 +6,12 @@ import random
 from typing import NamedTuple
 
 from node.errors import BadDataDir
+from node.storage.keys import Setting
 from node.storage.store import Store
-from node.storage.transaction import Batch
+from node.storage.transaction import Transaction
 
 FORMAT = b"2"
 """Of what is on disk: raised when a release cannot read what the one before has written."""
-UNFILLED = "unfilled"
 
 
 class Identity(NamedTuple):
@@ -25,23 +25,23 @@ class Identity(NamedTuple):
 
 async def identify(store: Store, rng: random.Random) -> Identity:
     """Who this node is now. Durable when it returns. Raises StorageFault; BadDataDir for another release's store."""
-    known = store.setting("store_id")
-    if known is not None and store.setting("format") != FORMAT:
+    known = store.setting(Setting.STORE_ID)
+    if known is not None and store.setting(Setting.FORMAT) != FORMAT:
         raise BadDataDir("written by another release of this program, in a form that this one cannot read")
     store_id = rng.getrandbits(64) if known is None else int.from_bytes(known)
-    incarnation = int.from_bytes(store.setting("incarnation") or b"\0") + 1
+    incarnation = int.from_bytes(store.setting(Setting.INCARNATION) or b"\0") + 1
 
-    def job(batch: Batch) -> None:
+    def job(transaction: Transaction) -> None:
         if known is None:
-            batch.set("format", FORMAT)
-            batch.set("store_id", store_id.to_bytes(8))
-            batch.set(UNFILLED, b"1")
-        batch.set("incarnation", incarnation.to_bytes(8))
+            transaction.set(Setting.FORMAT, FORMAT)
+            transaction.set(Setting.STORE_ID, store_id.to_bytes(8))
+            transaction.set(Setting.UNFILLED, b"1")
+        transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, known is None or bool(store.setting(UNFILLED)))
+    return Identity(store_id, incarnation, known is None or bool(store.setting(Setting.UNFILLED)))
 
 
 async def note_filled(store: Store) -> None:
     """Durable when it returns. Raises StorageFault."""
-    await store.set(UNFILLED, b"")
+    await store.set(Setting.UNFILLED, b"")

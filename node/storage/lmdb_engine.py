@@ -47,7 +47,7 @@ import msgspec
 
 from node.errors import StorageFault
 from node.storage.data_dir import MAP_BYTES_FIRST, DataDir
-from node.storage.transaction import Batch, EngineFactory, Transaction
+from node.storage.transaction import EngineFactory, EngineTransaction, Transaction
 
 T = TypeVar("T")
 
@@ -58,14 +58,14 @@ _log = logging.getLogger(__name__)
 
 
 class _Job(msgspec.Struct, frozen=True):
-    run: Callable[[Batch], Any]
+    run: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
 
 
 class _Commit(NamedTuple):
     """A batch whose jobs have run, on its way to the disk."""
 
-    batch: Batch
+    transaction: Transaction
     jobs: list[_Job]
     outcomes: list[tuple[Any, Exception | None]]
     """Of each job: what it returned, or what it raised."""
@@ -90,8 +90,8 @@ class LmdbEngine:
         directory: DataDir,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
-        begin: Callable[[Transaction], Batch],
-        committed: Callable[[Batch], None],
+        begin: Callable[[EngineTransaction], Transaction],
+        committed: Callable[[Transaction], None],
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -135,7 +135,7 @@ class LmdbEngine:
             raise StorageFault(str(error)) from error
         return items
 
-    def submit(self, job: Callable[[Batch], T]) -> asyncio.Future[T]:
+    def submit(self, job: Callable[[Transaction], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
@@ -173,32 +173,32 @@ class LmdbEngine:
 
     def _run_batch(self, jobs_max: int) -> None:
         jobs = [self._queue.popleft()]
-        transaction = None
+        raw = None
         try:
-            transaction = self._environment.begin(write=True)
-            batch = self._begin(transaction)
-            outcomes = [_run(jobs[0], batch)]
+            raw = self._environment.begin(write=True)
+            transaction = self._begin(raw)
+            outcomes = [_run(jobs[0], transaction)]
             deadline = self._clock() + BATCH_S_MAX
             while self._queue and len(jobs) < jobs_max and self._clock() < deadline:
                 jobs.append(self._queue.popleft())
-                outcomes.append(_run(jobs[-1], batch))
-            batch.finish()
+                outcomes.append(_run(jobs[-1], transaction))
+            transaction.finish()
         except Exception as error:
-            if transaction is not None:
-                transaction.abort()
+            if raw is not None:
+                raw.abort()
             self._undo(jobs, error)
         else:
-            self._commit = _Commit(batch, jobs, outcomes)
-            self._transactions.put(transaction)
+            self._commit = _Commit(transaction, jobs, outcomes)
+            self._transactions.put(raw)
             self._taken.acquire()
 
     def _commit_all(self) -> None:
         """The committer thread."""
-        while (transaction := self._transactions.get()) is not None:
+        while (raw := self._transactions.get()) is not None:
             self._taken.release()
             fault = None
             try:
-                transaction.commit()
+                raw.commit()
             except lmdb.Error as error:
                 fault = error
             self._committed_or_not.put(fault)
@@ -211,7 +211,7 @@ class LmdbEngine:
 
     def _end_batch(self, error: lmdb.Error | None) -> None:
         assert self._commit is not None
-        (batch, jobs, outcomes), self._commit = self._commit, None
+        (transaction, jobs, outcomes), self._commit = self._commit, None
         if error is not None:
             self._undo(jobs, error)
             return
@@ -219,7 +219,7 @@ class LmdbEngine:
             self._failing = False
             _log.info("the store takes writes again")
         self._renew_reader()
-        self._committed(batch)
+        self._committed(transaction)
         if self._queue:  # First, so that the disk works while these are answered.
             self._run_batch((len(jobs) + len(self._queue) + 1) // 2)
         for job, (result, refusal) in zip(jobs, outcomes, strict=True):
@@ -273,9 +273,9 @@ class LmdbEngine:
             _log.error("the store cannot be opened: %s", error)
 
 
-def _run(job: _Job, batch: Batch) -> tuple[Any, Exception | None]:
+def _run(job: _Job, transaction: Transaction) -> tuple[Any, Exception | None]:
     try:
-        return job.run(batch), None
+        return job.run(transaction), None
     except lmdb.Error:
         raise
     except Exception as error:

@@ -1,13 +1,13 @@
 """What a node keeps, and the rules by which it changes.
 
-Every change is a *job*: a function of a `Batch`, run by the engine's one writer in the order of submission. The engine
-commits what has queued as one transaction, and only when that is on stable storage do the jobs' futures resolve. So a
-decision ("is this key new?") and the write that follows from it are one step that nothing can come between, and no
+Every change is a *job*: a function of a `Transaction`, run by the engine's one writer in the order of submission. The
+engine commits what has queued as one transaction, and only when that is on stable storage do the jobs' futures resolve.
+So a decision ("is this key new?") and the write that follows from it are one step that nothing can come between, and no
 await is needed.
 
-A job that depends on the view carries its stamp: once a view has been adopted, every job queued under an older one
+A job that depends on the view carries its id: once a view has been adopted, every job queued under an older one
 fails with `Fenced`. Without it, an owner that has told its successor "this is all I have" could still acknowledge a
-write that was waiting in its queue. What is where on disk is the business of `batch`.
+write that was waiting in its queue. What is where on disk is the business of `transaction`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from gossip.view import Address, Stamp, View, decode_view
-from node.storage.transaction import DONOR, SETTING, Batch, EngineFactory, News, Stats, digest_of, reading_in, stats_in
-from node.values.donors import NO_CHANGE, Change, Share, decode_share
+from gossip.view import Address, View, ViewId, decode_view
+from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
+from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
+from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
 from node.values.record import Record, Version, clock_of, decode_record, has_replaced, is_live, version_of
 from ring.hashing import PARTITIONS
 
@@ -62,12 +63,12 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
         """Rises with each change of what `stats` says."""
-        self.swept = 0
+        self.sweep_watermark = 0
         """No tombstones up to this clock are left here; `retention.tombstones` keeps it. Copies that have swept to
         different ends differ in nothing else."""
-        self._engine = open_engine(lambda transaction: Batch(transaction, self._stats), self._committed)
+        self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
-        self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
+        self._note_watermarks()
 
     def close(self) -> None:
         self._engine.close()
@@ -80,14 +81,15 @@ class Store:
 
     def encoded(self, partition: int, key: bytes) -> bytes | None:
         """The record as it stands on disk, and as it travels."""
-        return self._engine.get(partition.to_bytes(2) + key)
+        return self._engine.get(record_place(partition, key))
 
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of
         them."""
-        start = partition.to_bytes(2) + (after or b"") + b"\0"
+        start = record_place(partition, (after or b"") + b"\0")
         return [
-            (place[2:], encoded) for place, encoded in self._engine.scan(start, (partition + 1).to_bytes(2), bytes_max)
+            (place[2:], encoded)
+            for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
         ]
 
     def stats(self, partition: int) -> Stats:
@@ -95,26 +97,26 @@ class Store:
 
     def write(
         self,
-        fence: Stamp,
+        fence: ViewId,
         partition: int,
         key: bytes,
         version: Version,
         value: bytes | None,
-        seen: Record | None = None,
+        peers_newest: Record | None = None,
         sure: bool = True,
         context: bytes = b"",
     ) -> Awaitable[WriteOutcome]:
-        """Put, or with `value` None delete, as the version says. `seen`: the newest record that peers hold, to be
-        judged as if it were here, and kept. `sure`: a key that is neither here nor seen does not exist. `context`: is
-        kept with it. Doing it twice is doing it once."""
+        """Put, or with `value` None delete, as the version says. `peers_newest`: the newest record that peers hold, to
+        be judged as if it were here, and kept. `sure`: a key that is in neither does not exist. `context`: is kept with
+        it. Doing it twice is doing it once."""
 
-        def job(batch: Batch) -> WriteOutcome:
-            batch.demand(fence)
-            held = batch.get(partition, key)
-            if seen is not None and (held is None or seen.version > version_of(held)):
-                encoded = seen.encode()
-                batch.put(partition, key, encoded, held)
-                batch.news.append(News(key, ()))
+        def job(transaction: Transaction) -> WriteOutcome:
+            transaction.demand(fence)
+            held = transaction.get(partition, key)
+            if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
+                encoded = peers_newest.encode()
+                transaction.put(partition, key, encoded, held)
+                transaction.news.append(News(key, ()))
                 held = encoded
             if held is not None and version_of(held) == version:
                 return Written(has_replaced(held))
@@ -123,51 +125,51 @@ class Store:
             live = held is not None and is_live(held)
             if value is None and not live:
                 return Absent()
-            newest = batch.floor if held is None else max(batch.floor, version_of(held))
+            newest = transaction.low_watermark if held is None else max(transaction.low_watermark, version_of(held))
             if newest > version:
                 return Newer(newest)
-            batch.put(partition, key, Record(version, value, live, context).encode(), held)
-            batch.news.append(News(key, ()))
+            transaction.put(partition, key, Record(version, value, live, context).encode(), held)
+            transaction.news.append(News(key, ()))
             return Written(live)
 
         return self._engine.submit(job)
 
     def merge(
         self,
-        fence: Stamp,
+        fence: ViewId,
         records: Sequence[tuple[int, bytes, bytes]],
-        but: Collection[Address] | None = (),
-        change: Change = NO_CHANGE,
+        exclude: Collection[Address] | None = (),
+        change: DonorsChange = NO_CHANGE,
     ) -> Awaitable[list[bytes]]:
         """Take, of (partition, key, encoded record), what is newer than what is held and no deletion to be forgotten;
-        the keys of those. `but`: the co-owners that need not be told; None: all. `change`: of the donors."""
+        the keys of those. `exclude`: the co-owners that need not be told; None: all. `change`: of the donors."""
 
-        def job(batch: Batch) -> list[bytes]:
-            batch.demand(fence)
+        def job(transaction: Transaction) -> list[bytes]:
+            transaction.demand(fence)
             taken: list[bytes] = []
             for partition, key, encoded in records:
-                if not is_live(encoded) and clock_of(encoded) <= batch.purged:
+                if not is_live(encoded) and clock_of(encoded) <= transaction.purge_watermark:
                     continue
-                held = batch.get(partition, key)
+                held = transaction.get(partition, key)
                 if held is None or version_of(held) < version_of(encoded):
-                    batch.put(partition, key, encoded, held)
+                    transaction.put(partition, key, encoded, held)
                     taken.append(key)
-                    if but is not None:
-                        batch.news.append(News(key, but))
-            batch.change_donors(change)
+                    if exclude is not None:
+                        transaction.news.append(News(key, exclude))
+            transaction.change_donors(change)
             return taken
 
         return self._engine.submit(job)
 
-    def drop(self, fence: Stamp, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
+    def drop(self, fence: ViewId, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
         """Forget these records, given by (partition, key, version), unless another version has taken their place."""
 
-        def job(batch: Batch) -> None:
-            batch.demand(fence)
+        def job(transaction: Transaction) -> None:
+            transaction.demand(fence)
             for partition, key, version in versions:
-                held = batch.get(partition, key)
+                held = transaction.get(partition, key)
                 if held is not None and version_of(held) == version:
-                    batch.delete(partition, key, held)
+                    transaction.delete(partition, key, held)
 
         return self._engine.submit(job)
 
@@ -175,13 +177,13 @@ class Store:
 
     def donors(self) -> dict[Address, Share]:
         """Each donor that may still hold keys of partitions owned here."""
-        found = self._engine.scan(DONOR, SETTING, 2**30)
+        found = self._engine.scan(DONORS, SETTINGS, 2**30)
         return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
 
-    def change_donors(self, fence: Stamp, change: Change) -> Awaitable[None]:
-        def job(batch: Batch) -> None:
-            batch.demand(fence)
-            batch.change_donors(change)
+    def change_donors(self, fence: ViewId, change: DonorsChange) -> Awaitable[None]:
+        def job(transaction: Transaction) -> None:
+            transaction.demand(fence)
+            transaction.change_donors(change)
 
         return self._engine.submit(job)
 
@@ -189,35 +191,35 @@ class Store:
 
     def view(self) -> View | None:
         """The view in force; None on an empty disk."""
-        encoded = self._engine.get(SETTING + b"view")
+        encoded = self.setting(Setting.VIEW)
         return None if encoded is None else decode_view(encoded)
 
-    def setting(self, name: str) -> bytes | None:
-        return self._engine.get(SETTING + name.encode())
+    def setting(self, setting: Setting) -> bytes | None:
+        return self._engine.get(setting_place(setting))
 
-    def set(self, name: str, value: bytes) -> Awaitable[None]:
-        return self._engine.submit(lambda batch: batch.set(name, value))
+    def set(self, setting: Setting, value: bytes) -> Awaitable[None]:
+        return self._engine.submit(lambda transaction: transaction.set(setting, value))
 
-    def floor(self) -> int:
+    def low_watermark(self) -> int:
         """The clock at or below which no write is taken from a client."""
-        return reading_in(self, "floor")
+        return reading_in(self, Setting.LOW_WATERMARK)
 
     @property
-    def seen(self) -> int:
+    def stable_watermark(self) -> int:
         """The clock up to which all that anybody took was on all its owners."""
-        return self._seen
+        return self._stable_watermark
 
     @property
-    def purged(self) -> int:
+    def purge_watermark(self) -> int:
         """The clock up to which deletions are forgotten, and none is taken any more."""
-        return self._purged
+        return self._purge_watermark
 
-    def is_outdated(self, version: Version, seen: int) -> bool:
+    def is_outdated(self, version: Version, stable_watermark: int) -> bool:
         """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be
-        judged only of what comes from outside the view, of a node that has seen no more than `seen`."""
-        return seen < self._purged and clock_of(version) <= self._purged
+        judged only of what comes from outside the view, of a node whose own stable watermark is this."""
+        return stable_watermark < self._purge_watermark and clock_of(version) <= self._purge_watermark
 
-    def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
+    def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         return self._engine.submit(job)
 
     def check(self, partitions: Iterable[int] | None = None) -> None:
@@ -238,17 +240,21 @@ class Store:
         """Those of which the disk says anything: that have or once had records. In a small store they are few, so it
         skips from one to the next."""
         start = 0
-        while found := self._engine.scan(start.to_bytes(2), DONOR, 0):
+        while found := self._engine.scan(partition_place(start), DONORS, 0):
             partition = int.from_bytes(found[0][0][:2])
             yield partition
             start = partition + 1
 
-    def _committed(self, batch: Batch) -> None:
-        self._note_stats(batch.stats)
-        if batch.has_new_horizon:
-            self._seen, self._purged = reading_in(self, "seen"), reading_in(self, "purged")
-        if batch.news:
-            self.on_news(batch.news)
+    def _committed(self, transaction: Transaction) -> None:
+        self._note_stats(transaction.stats)
+        if transaction.has_new_watermark:
+            self._note_watermarks()
+        if transaction.news:
+            self.on_news(transaction.news)
+
+    def _note_watermarks(self) -> None:
+        self._stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)
+        self._purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
         if not changed:

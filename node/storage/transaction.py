@@ -1,15 +1,10 @@
-"""One transaction of the store, as the jobs in it see it: where everything is on disk, and what changes along with it.
+"""One transaction of the store, as the jobs in it see it: what changes along with what.
 
 Counts and digests of each partition change in the transaction that changes its records, so they are read, never scanned
-for. The stamp of the view in force, the *fence*, is part of the same transactions: a job that was queued under an older
+for. The id of the view in force, the *fence*, is part of the same transactions: a job that was queued under an older
 view fails with `Fenced`, and has written nothing.
 
-Layout, in one ordered key space (so that any engine with get, put, delete and scan will do):
-    partition (2 bytes)             -> live (8) + records (8) + digest (8): beside its records, to share their page
-    partition (2 bytes) + key       -> a record, see `records`
-    0xFE + address                  -> of which partitions this donor may still hold keys, see `donors`
-    0xFF + name                     -> a setting of the node
-Must not import aiohttp or lmdb: the engine comes in from outside.
+Which engine commits it is not known here: that comes in from outside. What is where on disk is told by `keys`.
 """
 
 from __future__ import annotations
@@ -21,15 +16,15 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 import msgspec
 import xxhash
 
-from gossip.view import Address, Stamp, View
+from gossip.view import Address, View, ViewId
 from node.errors import Fenced
-from node.values.donors import NOTHING, Change, decode_share
+from node.storage.keys import Setting, donor_place, partition_place, record_place, setting_place
+from node.values.donors import NOTHING, DonorsChange, decode_share
 from node.values.record import Version, is_live, make_version, version_of
 
 T = TypeVar("T")
 
 _STATS = struct.Struct(">QQQ")
-DONOR, SETTING = b"\xfe", b"\xff"
 
 
 class Stats(NamedTuple):
@@ -42,8 +37,8 @@ class Stats(NamedTuple):
     """XOR of a 64-bit hash over (key, version) of each record."""
 
 
-class Transaction(Protocol):
-    """What an engine offers to a batch: reads see the batch's own writes."""
+class EngineTransaction(Protocol):
+    """What an engine offers to a transaction: reads see its own writes."""
 
     def get(self, key: bytes) -> bytes | None: ...
     def put(self, key: bytes, value: bytes) -> object: ...
@@ -59,126 +54,128 @@ class Engine(Protocol):
         """The items with start <= key < stop in order, as many as fit in `bytes_max` bytes, but one at least if there
         is one."""
 
-    def submit(self, job: Callable[[Batch], T]) -> Awaitable[T]:
+    def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         """Queue a job. Its result, once it is on stable storage; its exception, if it raised one (it has then written
         nothing); StorageFault if the disk refused. A job may run more than once before it is committed, so it must
-        change nothing but its batch."""
+        change nothing but its transaction."""
 
     def close(self) -> None:
         """Commit what has been submitted, then close."""
 
 
-EngineFactory: TypeAlias = Callable[[Callable[[Transaction], "Batch"], Callable[["Batch"], None]], Engine]
-"""engine = factory(begin, committed): `begin` makes a batch of a fresh transaction; `committed` is called in the event
-loop's thread with each committed batch, before any future of its jobs resolves. `Batch.finish` is called before each
-commit."""
+EngineFactory: TypeAlias = Callable[
+    [Callable[[EngineTransaction], "Transaction"], Callable[["Transaction"], None]], Engine
+]
+"""engine = factory(begin, committed): `begin` wraps a fresh transaction of the engine's; `committed` is called in the
+event loop's thread with each committed one, before any future of its jobs resolves. `Transaction.finish` is called
+before each commit."""
 
 
 class News(NamedTuple):
     """A key that has changed, and the co-owners that need not be told."""
 
     key: bytes
-    but: Collection[Address]
+    exclude: Collection[Address]
 
 
-class Batch:
+class Transaction:
     """The jobs of one transaction see the store through this."""
 
-    def __init__(self, transaction: Transaction, stored: Sequence[Stats]) -> None:
+    def __init__(self, transaction: EngineTransaction, stored: Sequence[Stats]) -> None:
         """`stored`: the figures of each partition as they were last committed, which spares a look at the disk."""
-        self._transaction = transaction
+        self._raw = transaction
         self._stored = stored
-        self._fence: Stamp | None = None
-        self._floor: Version | None = None
-        self._purged: int | None = None
+        self._fence: ViewId | None = None
+        self._low_watermark: Version | None = None
+        self._purge_watermark: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
-        self.has_new_horizon = False
-        """Whether `seen` or `purged` has been raised."""
+        self.has_new_watermark = False
+        """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
     @property
-    def fence(self) -> Stamp:
+    def fence(self) -> ViewId:
         if self._fence is None:
-            self._fence = _decode_stamp(self._transaction.get(SETTING + b"fence"))
+            self._fence = _decode_view_id(self.setting(Setting.FENCE))
         return self._fence
 
-    def demand(self, fence: Stamp) -> None:
-        """Raises Fenced unless `fence` is the stamp of the view in force."""
+    def demand(self, fence: ViewId) -> None:
+        """Raises Fenced unless `fence` is the id of the view in force."""
         if fence != self.fence:
             raise Fenced(str(self.fence))
 
     @property
-    def floor(self) -> Version:
+    def low_watermark(self) -> Version:
         """No write is taken from a client under a version below this one."""
-        if self._floor is None:
-            clock = reading_in(self, "floor")
-            self._floor = make_version(clock + 1, 0) if clock else b""
-        return self._floor
+        if self._low_watermark is None:
+            clock = reading_in(self, Setting.LOW_WATERMARK)
+            self._low_watermark = make_version(clock + 1, 0) if clock else b""
+        return self._low_watermark
 
-    def raise_floor(self, clock: int) -> None:
+    def raise_low_watermark(self, clock: int) -> None:
         """Above `clock`: all jobs that are queued from now on stamp their writes higher."""
-        if clock > reading_in(self, "floor"):
-            self.set("floor", clock.to_bytes(8))
-            self._floor = None
+        if clock > reading_in(self, Setting.LOW_WATERMARK):
+            self.set(Setting.LOW_WATERMARK, clock.to_bytes(8))
+            self._low_watermark = None
 
     @property
-    def purged(self) -> int:
+    def purge_watermark(self) -> int:
         """Tombstones up to this clock are forgotten, see `retention.tombstones`."""
-        if self._purged is None:
-            self._purged = reading_in(self, "purged")
-        return self._purged
+        if self._purge_watermark is None:
+            self._purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
+        return self._purge_watermark
 
-    def raise_purged(self, clock: int) -> None:
-        self._purged = max(clock, self.purged)
-        self.set("purged", self._purged.to_bytes(8))
-        self.has_new_horizon = True
+    def raise_purge_watermark(self, clock: int) -> None:
+        self._purge_watermark = max(clock, self.purge_watermark)
+        self.set(Setting.PURGE_WATERMARK, self._purge_watermark.to_bytes(8))
+        self.has_new_watermark = True
 
-    def raise_seen(self, clock: int) -> None:
+    def raise_stable_watermark(self, clock: int) -> None:
         """All that was stamped up to `clock` was on all owners; see `retention.tombstones`."""
-        if clock > reading_in(self, "seen"):
-            self.set("seen", clock.to_bytes(8))
-            self.has_new_horizon = True
+        if clock > reading_in(self, Setting.STABLE_WATERMARK):
+            self.set(Setting.STABLE_WATERMARK, clock.to_bytes(8))
+            self.has_new_watermark = True
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The encoded record."""
-        return self._transaction.get(partition.to_bytes(2) + key)
+        return self._raw.get(record_place(partition, key))
 
     def put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None) -> None:
         """`held`: what `get` says is there; nobody puts or deletes without having looked."""
-        self._transaction.put(partition.to_bytes(2) + key, encoded)
+        self._raw.put(record_place(partition, key), encoded)
         self._count(partition, key, held, encoded)
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
-        self._transaction.delete(partition.to_bytes(2) + key)
+        self._raw.delete(record_place(partition, key))
         self._count(partition, key, held, None)
 
-    def set(self, name: str, value: bytes) -> None:
-        self._transaction.put(SETTING + name.encode(), value)
+    def set(self, setting: Setting, value: bytes) -> None:
+        self._raw.put(setting_place(setting), value)
 
-    def setting(self, name: str) -> bytes | None:
-        return self._transaction.get(SETTING + name.encode())
+    def setting(self, setting: Setting) -> bytes | None:
+        return self._raw.get(setting_place(setting))
 
     def enter(self, view: View) -> None:
         """Make `view` the one in force: from here on, jobs queued under another are fenced off."""
-        self.set("view", view.encoded)
-        self.set("fence", msgspec.msgpack.encode(view.stamp))
-        self._fence = view.stamp
+        self.set(Setting.VIEW, view.encoded)
+        self.set(Setting.FENCE, msgspec.msgpack.encode(view.view_id))
+        self._fence = view.view_id
 
-    def change_donors(self, change: Change) -> None:
+    def change_donors(self, change: DonorsChange) -> None:
         for donor in change.donors():
-            key = DONOR + donor.encode()
-            encoded = self._transaction.get(key)
+            place = donor_place(donor)
+            encoded = self._raw.get(place)
             share = change.applied(donor, NOTHING if encoded is None else decode_share(encoded))
             if share != NOTHING:
-                self._transaction.put(key, share.encode())
+                self._raw.put(place, share.encode())
             elif encoded is not None:
-                self._transaction.delete(key)
+                self._raw.delete(place)
 
     def finish(self) -> None:
         """Write what was gathered; the last call before the commit."""
         for partition, stats in self.stats.items():
-            self._transaction.put(partition.to_bytes(2), _STATS.pack(*stats))
+            self._raw.put(partition_place(partition), _STATS.pack(*stats))
 
     def _count(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         live, records, digest = self.stats.get(partition) or self._stored[partition]
@@ -194,22 +191,22 @@ class _Reads(Protocol):
 
 
 def stats_in(source: _Reads, partition: int) -> Stats:
-    encoded = source.get(partition.to_bytes(2))
+    encoded = source.get(partition_place(partition))
     return Stats(0, 0, 0) if encoded is None else Stats(*_STATS.unpack(encoded))
 
 
 class _Settings(Protocol):
-    def setting(self, name: str) -> bytes | None: ...
+    def setting(self, setting: Setting) -> bytes | None: ...
 
 
-def reading_in(source: _Settings, name: str) -> int:
+def reading_in(source: _Settings, setting: Setting) -> int:
     """A clock reading that is kept as a setting; 0 if it never was."""
-    return int.from_bytes(source.setting(name) or b"")
+    return int.from_bytes(source.setting(setting) or b"")
 
 
 def digest_of(key: bytes, version: Version) -> int:
     return xxhash.xxh3_64_intdigest(key + version)
 
 
-def _decode_stamp(encoded: bytes | None) -> Stamp:
-    return Stamp(-1, 0) if encoded is None else msgspec.msgpack.decode(encoded, type=Stamp)
+def _decode_view_id(encoded: bytes | None) -> ViewId:
+    return ViewId(-1, 0) if encoded is None else msgspec.msgpack.decode(encoded, type=ViewId)

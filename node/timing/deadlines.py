@@ -57,7 +57,7 @@ class Deadlines:
             self._wake_at(self._due[0][0], loop)
 
 
-class Limits:
+class Timeouts:
     """What `asyncio.timeout` is for, many times over."""
 
     def __init__(self) -> None:

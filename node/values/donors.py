@@ -88,7 +88,7 @@ def decode_share(encoded: bytes) -> Share:
     return Share(*map(int.from_bytes, _SHARE.unpack(encoded)))
 
 
-class Change(NamedTuple):
+class DonorsChange(NamedTuple):
     """Of a list of donors, on disk and in memory alike; in this order."""
 
     remove: Mapping[Address, int] = {}
@@ -107,8 +107,8 @@ class Change(NamedTuple):
         return share.replaced(self.put.get(donor, NOTHING))
 
 
-NO_CHANGE = Change()
-NONE: Mapping[Address, Kind] = {}
+NO_CHANGE = DonorsChange()
+NO_DONORS: Mapping[Address, Kind] = {}
 
 
 def shares_under(
@@ -121,7 +121,7 @@ def shares_under(
     where they sent keys: everybody is a donor until it has answered.
     """
     owned = new_ring.bits_of(me)
-    if new.base != old.stamp:
+    if new.base != old.view_id:
         everybody = (old.nodes | new.nodes | {address for address, *_ in new.donors}) - {me}
         return {donor: Share(owned) for donor in sorted(everybody)} if owned else {}
     owned_before = old_ring.bits_of(me)
@@ -157,14 +157,14 @@ class Donors:
 
     def of(self, partition: int) -> Mapping[Address, Kind]:
         if not self._shares:
-            return NONE
+            return NO_DONORS
         known = self._by_partition.get(partition)
         if known is None:
             kinds = ((donor, share.kind_of(partition)) for donor, share in self._shares.items())
             known = self._by_partition[partition] = {donor: kind for donor, kind in kinds if kind is not None}
         return known
 
-    def finish(self, donor: Address, partitions: int) -> Change:
+    def finish(self, donor: Address, partitions: int) -> DonorsChange:
         """What changes when `donor` has been heard of these partitions to the end: it is no donor any more, and those
         that were copies of it need not be heard."""
         finished = self._shares.get(donor, NOTHING).within(partitions)
@@ -175,9 +175,9 @@ class Donors:
             for other, share in self._shares.items()
             if other != donor and share.copy & finished.copy
         }
-        return Change({donor: finished.partitions}, covered)
+        return DonorsChange({donor: finished.partitions}, covered)
 
-    def change(self, change: Change) -> None:
+    def change(self, change: DonorsChange) -> None:
         self._by_partition.clear()
         for donor in sorted(change.donors()):
             share = change.applied(donor, self._shares.get(donor, NOTHING))

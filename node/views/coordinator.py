@@ -67,7 +67,7 @@ class Target(NamedTuple):
         return self.nodes == view.nodes and self.repl_factor == view.repl_factor
 
 
-class Change(NamedTuple):
+class ViewChange(NamedTuple):
     """A view in force, and all nodes that are to hear of it: those of the view it was built on too."""
 
     view: View
@@ -106,7 +106,7 @@ class Coordinator:
         self._transport = transport
         self._answer_here = answer_here
         self._now_ms = now_ms
-        self._preparing: dict[Target, asyncio.Task[Change]] = {}
+        self._preparing: dict[Target, asyncio.Task[ViewChange]] = {}
 
     async def close(self) -> None:
         for task in self._preparing.values():
@@ -116,7 +116,7 @@ class Coordinator:
 
     # What the API calls
 
-    async def change(self, nodes: Iterable[Address], repl_factor: int | None) -> Change:
+    async def change(self, nodes: Iterable[Address], repl_factor: int | None) -> ViewChange:
         """Bring a view of `nodes` in force; returns as soon as nothing can stop it. `repl_factor` None keeps the
         present one. One at a time: nodes let a coordinator replace its own promise, for its earlier attempt must be
         over then. Raises Conflict or Unavailable."""
@@ -129,7 +129,7 @@ class Coordinator:
             task.add_done_callback(lambda _: self._preparing.pop(target, None))
         return await asyncio.shield(task)
 
-    async def settled(self, change: Change) -> Settled:
+    async def settled(self, change: ViewChange) -> Settled:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
         began = self._time.monotonic()
@@ -146,7 +146,7 @@ class Coordinator:
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
     def _is_settled(self, statuses: Mapping[Address, Status]) -> bool:
-        return all(status.view == self._views.stamp and status.settled for status in statuses.values())
+        return all(status.view == self._views.view_id and status.settled for status in statuses.values())
 
     async def plan(self, nodes: Iterable[Address], repl_factor: int | None) -> tuple[Plan, dict[int, int]]:
         """What a change would do, and how many live keys each partition holds that would move."""
@@ -173,7 +173,7 @@ class Coordinator:
     def _target(self, nodes: Iterable[Address], repl_factor: int | None) -> Target:
         return Target(frozenset(nodes), self._views.current.repl_factor if repl_factor is None else repl_factor)
 
-    async def _prepare(self, target: Target) -> Change:
+    async def _prepare(self, target: Target) -> ViewChange:
         deadline, why = self._time.monotonic() + self._config.prepare_s, ""
         while self._time.monotonic() < deadline:
             try:
@@ -183,7 +183,7 @@ class Coordinator:
                 await asyncio.sleep(self._config.settle_poll_s)
         raise Conflict(why or UNDER_WAY)
 
-    async def _attempt(self, target: Target) -> Change:
+    async def _attempt(self, target: Target) -> ViewChange:
         """One try at bringing `target` in force. Raises _Again if it was built on sand."""
         old = self._views.current
         nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
@@ -193,7 +193,7 @@ class Coordinator:
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses)
         if target.is_met_by(old):
-            return Change(old, nodes - foreign)
+            return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
         self._demand_reachable(target.nodes, statuses)
         self._demand_nothing_moves(old, statuses)
@@ -224,14 +224,14 @@ class Coordinator:
             if not adopted:
                 await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
         await asyncio.gather(*map(self._push, promised))
-        return Change(view, nodes - foreign)
+        return ViewChange(view, nodes - foreign)
 
     async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
         """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's;
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
-        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.stamp]
-        if statuses[newest].view.epoch and statuses[newest].view > old.stamp:
+        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.view_id]
+        if statuses[newest].view.epoch and statuses[newest].view > old.view_id:
             await self._views.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)
@@ -255,7 +255,7 @@ class Coordinator:
             if node in target.nodes - old.nodes
             and (
                 any(owed.address in statuses for owed in status.handing)
-                or (old.epoch and status.view != old.stamp and status.holds_records)
+                or (old.epoch and status.view != old.view_id and status.holds_records)
             )
         }
         if returning and not await self._foreign(returning):
@@ -277,7 +277,7 @@ class Coordinator:
         """A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does
         not."""
         for node, status in statuses.items():
-            if status.view == old.stamp:
+            if status.view == old.view_id:
                 gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
             else:
                 gets_on = node in old.nodes
@@ -311,14 +311,14 @@ class Coordinator:
     async def _foreign(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
         """Bring this node's view to those who hold another one; those who refuse it for good are of another cluster,
         whose node has the address now."""
-        others = [node for node, status in statuses.items() if status.view != self._views.stamp]
+        others = [node for node, status in statuses.items() if status.view != self._views.view_id]
         answers = await asyncio.gather(*map(self._push, others))
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
     async def _push(self, node: Address) -> Answer | None:
         answer = await self._call(node, Adopt(self._views.current.encoded))
         if not isinstance(answer, ViewIs):
-            log.info("%s has not taken view %s yet: %s", node, self._views.stamp, answer)
+            log.info("%s has not taken view %s yet: %s", node, self._views.view_id, answer)
         return answer
 
     # Asking
@@ -336,7 +336,7 @@ class Coordinator:
         deadline = self._time.monotonic() + patience_s
         while True:
             try:
-                return await self._transport.call(node, request, self._views.stamp, self._config.unreachable_s)
+                return await self._transport.call(node, request, self._views.view_id, self._config.unreachable_s)
             except PeerFault as fault:
                 if self._time.monotonic() >= deadline:
                     log.debug("%s: %s", node, fault)

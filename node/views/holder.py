@@ -24,15 +24,16 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from gossip.view import Address, BadView, Stamp, View, decode_view
+from gossip.view import Address, BadView, View, ViewId, decode_view
 from node.config import Config
 from node.errors import PeerLost, PeerRefused, StorageFault
 from node.net.messages import Answer, Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
 from node.net.transport import Transport
+from node.storage.keys import Setting
 from node.storage.store import Store
-from node.storage.transaction import Batch
+from node.storage.transaction import Transaction
 from node.timing.clock import Time
-from node.values.donors import Change, Donors, shares_under
+from node.values.donors import Donors, DonorsChange, shares_under
 from ring.placement import Placement, first_placement
 from ring.ring import Ring
 from ring.sets import ALL
@@ -92,22 +93,22 @@ class Views:
         self.current = store.view() or environment_view(config)
         self.ring = ring_of(self.current)
         self.donors = Donors(store.donors())
-        promise = store.setting("promise")
+        promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
 
     @property
-    def stamp(self) -> Stamp:
-        return self.current.stamp
+    def view_id(self) -> ViewId:
+        return self.current.view_id
 
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
             view, now = self.current, self._time.wall_ms() << 16
 
-            def job(batch: Batch) -> None:
-                batch.enter(view)
-                batch.raise_seen(now)
+            def job(transaction: Transaction) -> None:
+                transaction.enter(view)
+                transaction.raise_stable_watermark(now)
 
             await self._store.submit(job)
 
@@ -122,7 +123,7 @@ class Views:
 
     def judge(self, view: View, source: Address) -> Verdict:
         mine = self.current
-        if view.stamp == mine.stamp or view.epoch == 0 < mine.epoch:
+        if view.view_id == mine.view_id or view.epoch == 0 < mine.epoch:
             return Verdict.KEEP
         if view.epoch == mine.epoch == 0:
             return self._judge_environments(view, source)
@@ -132,13 +133,13 @@ class Views:
             return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
         if view.lineage != mine.lineage:
             return Verdict.FOREIGN
-        return Verdict.TAKE if view.stamp > mine.stamp else Verdict.KEEP
+        return Verdict.TAKE if view.view_id > mine.view_id else Verdict.KEEP
 
     def _judge_environments(self, theirs: View, source: Address) -> Verdict:
         me, mine = self._config.address, self.current
         if not self.names([source]):
             return Verdict.KEEP
-        higher = theirs.stamp > mine.stamp
+        higher = theirs.view_id > mine.view_id
         if me not in theirs.nodes:
             return Verdict.TAKE if higher or me in mine.nodes or self._followed == source else Verdict.KEEP
         if me not in mine.nodes:
@@ -173,7 +174,7 @@ class Views:
         async with self._adopting:
             verdict = self.judge(view, source)
             if verdict is Verdict.FOREIGN:
-                log.error("refused the view %s of %s: it is of another cluster", view.stamp, source)
+                log.error("refused the view %s of %s: it is of another cluster", view.view_id, source)
                 return Foreign()
             promisee = self.promisee()
             if verdict is Verdict.KEEP:
@@ -181,15 +182,15 @@ class Views:
             if view.epoch < promisee.epoch:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
-            change = Change(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
+            change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
             now = self._time.wall_ms() << 16
 
-            def job(batch: Batch) -> None:
-                if not self._store.occupied and not batch.stats:
-                    batch.raise_seen(now)  # Who holds nothing has missed nothing; see `purge`.
-                batch.enter(view)
-                batch.set("promise", msgspec.msgpack.encode(NOBODY))
-                batch.change_donors(change)
+            def job(transaction: Transaction) -> None:
+                if not self._store.occupied and not transaction.stats:
+                    transaction.raise_stable_watermark(now)  # Who holds nothing has missed nothing; see `purge`.
+                transaction.enter(view)
+                transaction.set(Setting.PROMISE, msgspec.msgpack.encode(NOBODY))
+                transaction.change_donors(change)
 
             await self._store.submit(job)
             if view.epoch == 0:
@@ -198,7 +199,7 @@ class Views:
             self.is_behind = False
             self.current, self.ring = view, ring
             self.donors = Donors(shares)
-        log.info("view %s: %d nodes, %d shards", view.stamp, len(view.nodes), len(view.shards))
+        log.info("view %s: %d nodes, %d shards", view.view_id, len(view.nodes), len(view.shards))
         for listener in self.listeners:
             listener()
         return None
@@ -220,12 +221,12 @@ class Views:
 
     # Learning of views
 
-    async def reconcile(self, sender: Address, stamp: Stamp) -> Answer | None:
-        """None if a call made under `stamp` may be acted on; else the answer that refuses it."""
-        is_later = stamp.epoch > 0 and stamp > self.stamp
+    async def reconcile(self, sender: Address, view_id: ViewId) -> Answer | None:
+        """None if a call made under `view_id` may be acted on; else the answer that refuses it."""
+        is_later = view_id.epoch > 0 and view_id > self.view_id
         if is_later and isinstance(await self.learn(sender), Foreign):
             return Foreign()
-        return None if stamp == self.stamp else ViewIs(self.current.encoded)
+        return None if view_id == self.view_id else ViewIs(self.current.encoded)
 
     async def learn(self, peer: Address) -> Heard:
         """Fetch the view of `peer`, and take it if it may follow. All who want that at the same time share one
@@ -246,7 +247,7 @@ class Views:
         deadline = self._time.monotonic() + self._config.silence_s
         while (left := deadline - self._time.monotonic()) > 0:
             try:
-                answer = await self._transport.call(peer, question, self.stamp, left)
+                answer = await self._transport.call(peer, question, self.view_id, left)
             except PeerRefused:
                 break
             except PeerLost:
@@ -299,7 +300,7 @@ class Views:
         before = self._promisee, self._promised_at
         self._promisee, self._promised_at = promisee, self._time.monotonic()
         try:
-            await self._store.set("promise", msgspec.msgpack.encode(promisee))
+            await self._store.set(Setting.PROMISE, msgspec.msgpack.encode(promisee))
         except StorageFault:
             self._promisee, self._promised_at = before
             raise

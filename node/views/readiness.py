@@ -59,7 +59,7 @@ class Gate:
         """Whether this node may act as an owner now. Call it before every act."""
         now = self._time.monotonic()
         stood_still_s, self._ran_at = now - self._ran_at, now
-        if stood_still_s > self._config.standstill_s:
+        if stood_still_s > self._config.pause_s:
             self._is_recovering |= stood_still_s > self._config.late_s
             self._stood_still()
         return self._open.is_set() and not self._views.is_behind
@@ -98,7 +98,7 @@ class Gate:
     async def _beat(self) -> None:
         while True:
             self.is_open()
-            await asyncio.sleep(self._config.standstill_s / 8)
+            await asyncio.sleep(self._config.pause_s / 8)
 
     async def _watch_environment(self) -> None:
         """At epoch 0, ask the nodes that the environment names until each has answered, however late it appears."""

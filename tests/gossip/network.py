@@ -15,7 +15,7 @@ from gossip.core import Gossip, Output
 from gossip.membership import State
 from gossip.messages import Delta, Message, decode, encode
 from gossip.settings import Settings
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 
 SETTINGS = Settings()
 
@@ -35,13 +35,13 @@ class Network:
         self.now = 1000.0
         self.rounds = 0
         self.nodes: dict[Address, Gossip] = {}
-        self.views: dict[Stamp, frozenset[Address]] = {}
+        self.views: dict[ViewId, frozenset[Address]] = {}
         self.down: set[Address] = set()
         self.mailbox: dict[Address, list[tuple[Address, Message]]] = {}
         """Of each paused node, what has come for it."""
         self.deaf: set[tuple[Address, Address]] = set()
         """Links, from and to, that lose everything."""
-        self.stamps: dict[Address, Stamp] = {}
+        self.view_ids: dict[Address, ViewId] = {}
         """Of each node, the view it holds."""
         self.tap: list[tuple[Address, Address, Message]] | None = None
         """Takes down what arrives, with sender and receiver, if it is a list."""
@@ -50,7 +50,7 @@ class Network:
         everybody = addresses(count)
         for address in everybody:
             self.start(address)
-        self.adopt(Stamp(1, 1), everybody, everybody)
+        self.adopt(ViewId(1, 1), everybody, everybody)
 
     def start(self, address: Address, incarnation: int = 1, store_id: int = 7) -> Gossip:
         node = Gossip(address, store_id, incarnation, self.settings, self.now)
@@ -58,17 +58,17 @@ class Network:
         self.down.discard(address)
         return node
 
-    def adopt(self, stamp: Stamp, members: Iterable[Address], adopters: Iterable[Address]) -> None:
-        self.views[stamp] = frozenset(members)
+    def adopt(self, view_id: ViewId, members: Iterable[Address], adopters: Iterable[Address]) -> None:
+        self.views[view_id] = frozenset(members)
         for address in adopters:
-            self.stamps[address] = stamp
-            self.nodes[address].set_view(stamp, self.views[stamp])
+            self.view_ids[address] = view_id
+            self.nodes[address].set_view(view_id, self.views[view_id])
 
     def introduce(self) -> None:
         """Everybody learns everybody's record, as after a long time without loss."""
         for node in self.nodes.values():
             for other in self.nodes.values():
-                node.receive(other.record.address, Delta(Stamp(0, 0), other.record, (), (), ()), self.now)
+                node.receive(other.record.address, Delta(ViewId(0, 0), other.record, (), (), ()), self.now)
 
     def round(self) -> None:
         self.now += self.settings.interval_s
@@ -116,8 +116,8 @@ class Network:
         while queue:
             sender, (sends, fetch_view_from, _) = queue.popleft()
             if fetch_view_from is not None:
-                stamp = self.stamps[fetch_view_from]
-                self.adopt(stamp, self.views[stamp], [sender])
+                view_id = self.view_ids[fetch_view_from]
+                self.adopt(view_id, self.views[view_id], [sender])
             for to, message in sends:
                 arrived = self._transmit(sender, to, message)
                 if arrived is None:

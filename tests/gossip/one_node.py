@@ -6,23 +6,23 @@ from typing import TypeVar
 
 from gossip.core import Gossip, Output
 from gossip.membership import State
-from gossip.messages import Delta, Digest, Message, Record, Rumour
+from gossip.messages import Delta, Digest, MemberRecord, Message, Rumour
 from gossip.settings import Settings
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from tests.gossip.network import SETTINGS
 
-STAMP = Stamp(3, 30)
+STAMP = ViewId(3, 30)
 NODES = frozenset(["a:1", "b:1", "c:1", "d:1"])
 STEP_S = SETTINGS.interval_s
 
 M = TypeVar("M", bound=Message)
 
 
-def record(address: Address, incarnation: int = 1, version: int = 0, store_id: int = 7) -> Record:
-    return Record(address, incarnation, version, store_id, settled_epoch=3, key_count=5)
+def record(address: Address, incarnation: int = 1, version: int = 0, store_id: int = 7) -> MemberRecord:
+    return MemberRecord(address, incarnation, version, store_id, settled_epoch=3, key_count=5)
 
 
-def ping(address: Address, *rumours: Rumour, view: Stamp = STAMP) -> Digest:
+def ping(address: Address, *rumours: Rumour, view: ViewId = STAMP) -> Digest:
     return Digest(view, record(address), rumours, ())
 
 

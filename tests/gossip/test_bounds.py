@@ -6,8 +6,8 @@ from dataclasses import replace
 from random import Random
 
 from gossip.core import Gossip, Output
-from gossip.messages import MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Delta, Digest, Held, Record, Rumour, encode
-from gossip.view import Stamp, parse_address
+from gossip.messages import MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Delta, Digest, Held, MemberRecord, Rumour, encode
+from gossip.view import ViewId, parse_address
 from tests.gossip.network import SETTINGS, addresses
 from tests.gossip.one_node import STAMP, STEP_S, gossip, record, sent
 
@@ -57,12 +57,12 @@ def test_smallest_bound_has_room_for_the_longest_addresses() -> None:
     assert all(len(parse_address(address)) == 259 for address in long)
     top = 2**62
     node = Gossip(long[0], 2**64 - 1, top, replace(SETTINGS, message_bytes_max=MESSAGE_BYTES_MIN), 0.0)
-    node.set_view(Stamp(2**63 - 1, 2**64 - 1), frozenset(long))
-    huge = [Record(address, top, 2**64 - 1, 2**64 - 1, 2**63, 2**63) for address in long]
+    node.set_view(ViewId(2**63 - 1, 2**64 - 1), frozenset(long))
+    huge = [MemberRecord(address, top, 2**64 - 1, 2**64 - 1, 2**63, 2**63) for address in long]
     rumours = tuple(Rumour(address, top, dead=True) for address in long[1:])
-    node.receive(long[1], Delta(Stamp(1, 1), huge[1], rumours, tuple(huge), ()), 0.0)
+    node.receive(long[1], Delta(ViewId(1, 1), huge[1], rumours, tuple(huge), ()), 0.0)
     held = (Held(long[2], 0, 0), Held("new:1", 1, 1), Held(long[3], top, 0))
-    output = node.receive(long[1], Digest(Stamp(1, 1), huge[1], (), held), 0.0)
+    output = node.receive(long[1], Digest(ViewId(1, 1), huge[1], (), held), 0.0)
     delta = sent(output, long[1], Delta)
     assert delta.records and delta.wants and delta.rumours
     assert len(encode(delta)) <= MESSAGE_BYTES_MIN

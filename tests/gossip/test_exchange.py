@@ -9,7 +9,7 @@ import pytest
 from gossip.core import Gossip, Output
 from gossip.membership import State
 from gossip.messages import Delta, Digest, Held, Message, PingAck, PingReq, Rumour
-from gossip.view import Stamp
+from gossip.view import ViewId
 from tests.gossip.network import SETTINGS
 from tests.gossip.one_node import NODES, STAMP, STEP_S, gossip, ping, record, sent
 
@@ -17,18 +17,18 @@ from tests.gossip.one_node import NODES, STAMP, STEP_S, gossip, ping, record, se
 @pytest.mark.parametrize(
     ("ours", "theirs", "fetches"),
     [
-        (Stamp(0, 5), Stamp(1, 1), True),
-        (Stamp(1, 1), Stamp(1, 2), True),
-        (Stamp(1, 9), Stamp(2, 1), True),
-        (Stamp(1, 1), Stamp(1, 1), False),
-        (Stamp(1, 2), Stamp(1, 1), False),
-        (Stamp(2, 1), Stamp(1, 9), False),
-        (Stamp(0, 1), Stamp(0, 2), False),
-        (Stamp(1, 1), Stamp(0, 2), False),
+        (ViewId(0, 5), ViewId(1, 1), True),
+        (ViewId(1, 1), ViewId(1, 2), True),
+        (ViewId(1, 9), ViewId(2, 1), True),
+        (ViewId(1, 1), ViewId(1, 1), False),
+        (ViewId(1, 2), ViewId(1, 1), False),
+        (ViewId(2, 1), ViewId(1, 9), False),
+        (ViewId(0, 1), ViewId(0, 2), False),
+        (ViewId(1, 1), ViewId(0, 2), False),
     ],
 )
 @pytest.mark.parametrize("kind", ["digest", "delta", "ping-req", "ping-ack"])
-def test_view_is_fetched_from_whoever_has_a_newer_one(ours: Stamp, theirs: Stamp, fetches: bool, kind: str) -> None:
+def test_view_is_fetched_from_whoever_has_a_newer_one(ours: ViewId, theirs: ViewId, fetches: bool, kind: str) -> None:
     node = gossip()
     node.set_view(ours, NODES)
     kinds: dict[str, Message] = {
@@ -42,7 +42,7 @@ def test_view_is_fetched_from_whoever_has_a_newer_one(ours: Stamp, theirs: Stamp
 
 def test_every_message_bears_the_stamp_of_the_view_now_held() -> None:
     node = gossip()
-    node.set_view(Stamp(9, 9), NODES)
+    node.set_view(ViewId(9, 9), NODES)
     sends = node.start_round(STEP_S, Random(1)).sends + node.receive("b:1", ping("b:1"), STEP_S).sends
     assert sends and all(message.view == (9, 9) for _, message in sends)
 
@@ -79,14 +79,14 @@ def test_update_is_in_the_next_message() -> None:
 def test_message_in_anothers_name_is_ignored() -> None:
     node = gossip()
     before = dict(node.members)
-    message = ping("b:1", Rumour("d:1", 9, dead=True), view=Stamp(9, 9))
+    message = ping("b:1", Rumour("d:1", 9, dead=True), view=ViewId(9, 9))
     assert node.receive("c:1", message, 0.0) == Output()
     assert dict(node.members) == before
 
 
 def test_own_address_in_use_elsewhere_is_outbid_but_not_answered() -> None:
     node = gossip()
-    output = node.receive("a:1", Digest(Stamp(9, 9), record("a:1", incarnation=6), (), ()), 0.0)
+    output = node.receive("a:1", Digest(ViewId(9, 9), record("a:1", incarnation=6), (), ()), 0.0)
     assert output == Output(incarnation=7)
 
 

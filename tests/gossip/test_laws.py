@@ -10,15 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gossip.membership import State
-from gossip.messages import Delta, Digest, Held, Message, PingAck, PingReq, Record, Rumour, encode
-from gossip.view import Address, Stamp
+from gossip.messages import Delta, Digest, Held, MemberRecord, Message, PingAck, PingReq, Rumour, encode
+from gossip.view import Address, ViewId
 from tests.gossip.network import SETTINGS, Network, addresses
 from tests.gossip.one_node import gossip
 
 names = st.sampled_from(["a:1", "b:1", "c:1", "x:1", "y:1", "z:1"])
 counts = st.integers(0, 5)
-some_records = st.builds(Record, names, counts, counts, counts, counts, counts)
-openings = (st.builds(Stamp, counts, counts), some_records)
+some_records = st.builds(MemberRecord, names, counts, counts, counts, counts, counts)
+openings = (st.builds(ViewId, counts, counts), some_records)
 some_rumours = st.lists(st.builds(Rumour, names, counts, st.booleans()), max_size=3).map(tuple)
 some_held = st.lists(st.builds(Held, names, counts, counts), max_size=4).map(tuple)
 several = st.lists(some_records, max_size=4).map(tuple)
@@ -49,10 +49,10 @@ def test_any_messages_and_rounds_keep_the_invariants(events: list[Message | floa
 @given(messages)
 @example(
     Delta(
-        Stamp(0, 0),
-        Record("b:1", 1, 0, 2, 0, 0),
+        ViewId(0, 0),
+        MemberRecord("b:1", 1, 0, 2, 0, 0),
         rumours=(Rumour("x:1", 1, dead=False),),
-        records=(Record("x:1", 1, 0, 3, 0, 0),),
+        records=(MemberRecord("x:1", 1, 0, 3, 0, 0),),
         wants=(),
     )
 )

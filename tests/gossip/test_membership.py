@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.membership import Member, Membership, State
-from gossip.messages import Record, Rumour
+from gossip.messages import MemberRecord, Rumour
 from gossip.settings import Settings
 
 SETTINGS = Settings(strangers_max=3)
-OWN = Record("a:1", incarnation=5, version=2, store_id=7, settled_epoch=1, key_count=10)
-B = Record("b:1", incarnation=5, version=2, store_id=8, settled_epoch=1, key_count=20)
+OWN = MemberRecord("a:1", incarnation=5, version=2, store_id=7, settled_epoch=1, key_count=10)
+B = MemberRecord("b:1", incarnation=5, version=2, store_id=8, settled_epoch=1, key_count=20)
 SUSPECTED = Rumour("b:1", 5, dead=False)
 DEAD = Rumour("b:1", 5, dead=True)
 
 
-def membership(*known: Record, nodes: Iterable[str] = ("a:1", "b:1", "c:1"), epoch: int = 1) -> Membership:
+def membership(*known: MemberRecord, nodes: Iterable[str] = ("a:1", "b:1", "c:1"), epoch: int = 1) -> Membership:
     members = Membership(OWN, SETTINGS)
     members.set_view(epoch, frozenset(nodes))
     for record in known:
@@ -28,15 +28,15 @@ def membership(*known: Record, nodes: Iterable[str] = ("a:1", "b:1", "c:1"), epo
     return members
 
 
-def stranger(name: str, settled_epoch: int = 0) -> Record:
-    return Record(f"{name}:1", 1, 0, 9, settled_epoch, 0)
+def stranger(name: str, settled_epoch: int = 0) -> MemberRecord:
+    return MemberRecord(f"{name}:1", 1, 0, 9, settled_epoch, 0)
 
 
-def tell(members: Membership, sayings: Iterable[Record | Rumour]) -> list[bool]:
+def tell(members: Membership, sayings: Iterable[MemberRecord | Rumour]) -> list[bool]:
     """Merges them all; returns whether each changed anything."""
     changed = []
     for saying in sayings:
-        if isinstance(saying, Record):
+        if isinstance(saying, MemberRecord):
             changed.append(members.merge_record(saying))
         else:
             changed.append(members.merge_rumour(saying, now=0.0))
@@ -66,7 +66,7 @@ def test_membership_starts_with_the_view() -> None:
         (B, replace(B, store_id=1), "held"),
     ],
 )
-def test_record_newer_wins_and_stale_is_a_no_op(held: Record, came: Record, kept: str) -> None:
+def test_record_newer_wins_and_stale_is_a_no_op(held: MemberRecord, came: MemberRecord, kept: str) -> None:
     members = membership(held)
     changed = members.merge_record(came)
     assert changed == (kept == "came")
@@ -89,7 +89,7 @@ def test_record_newer_wins_and_stale_is_a_no_op(held: Record, came: Record, kept
     ],
 )
 def test_rumour_of_an_incarnation_holds_until_a_higher_one(
-    first: Rumour | Record, second: Rumour | Record | None, state: State
+    first: Rumour | MemberRecord, second: Rumour | MemberRecord | None, state: State
 ) -> None:
     members = membership(B)
     tell(members, [first] if second is None else [first, second])
@@ -111,7 +111,7 @@ def test_rumour_about_a_node_without_record_ends_with_its_first_record() -> None
 
 
 records = st.builds(
-    Record,
+    MemberRecord,
     st.just("b:1"),
     st.integers(1, 3),
     st.integers(0, 2),
@@ -123,26 +123,26 @@ rumours = st.builds(Rumour, st.just("b:1"), st.integers(0, 3), st.booleans())
 said = st.lists(records | rumours, max_size=8)
 
 
-def after(sayings: Iterable[Record | Rumour]) -> tuple[Member, Rumour | None]:
+def after(sayings: Iterable[MemberRecord | Rumour]) -> tuple[Member, Rumour | None]:
     members = membership()
     tell(members, sayings)
     return members["b:1"], members.rumour("b:1")
 
 
 @given(said, st.randoms(use_true_random=False))
-def test_merge_commutes(sayings: list[Record | Rumour], rng: Random) -> None:
+def test_merge_commutes(sayings: list[MemberRecord | Rumour], rng: Random) -> None:
     shuffled = list(sayings)
     rng.shuffle(shuffled)
     assert after(shuffled) == after(sayings)
 
 
 @given(said)
-def test_merge_is_idempotent(sayings: list[Record | Rumour]) -> None:
+def test_merge_is_idempotent(sayings: list[MemberRecord | Rumour]) -> None:
     assert after([*sayings, *sayings]) == after(sayings)
 
 
 @given(said)
-def test_merge_again_is_a_no_op_by_its_own_account(sayings: list[Record | Rumour]) -> None:
+def test_merge_again_is_a_no_op_by_its_own_account(sayings: list[MemberRecord | Rumour]) -> None:
     members = membership()
     for _ in range(2):
         changed = tell(members, sayings)
@@ -168,7 +168,7 @@ def test_own_record_next_version_only_if_it_changes() -> None:
         (replace(OWN, incarnation=9, store_id=1), 10),
     ],
 )
-def test_own_record_goes_above_one_that_it_never_wrote(heard: Record, incarnation: int) -> None:
+def test_own_record_goes_above_one_that_it_never_wrote(heard: MemberRecord, incarnation: int) -> None:
     members = membership()
     assert members.merge_record(heard) == (incarnation > 5)
     assert members.own.incarnation == incarnation
@@ -197,7 +197,7 @@ def test_own_incarnation_denies_a_rumour_unless_stale(rumoured: int, incarnation
         (replace(B, incarnation=1, version=0, store_id=9), True),
     ],
 )
-def test_rival_is_what_an_emptied_node_has_to_go_above(sent: Record, has_rival: bool) -> None:
+def test_rival_is_what_an_emptied_node_has_to_go_above(sent: MemberRecord, has_rival: bool) -> None:
     assert membership(B).rival(sent) == (B if has_rival else None)
 
 

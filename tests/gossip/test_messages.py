@@ -12,21 +12,21 @@ from gossip.messages import (
     Delta,
     Digest,
     Held,
+    MemberRecord,
     Message,
     PingAck,
     PingReq,
-    Record,
     Rumour,
     decode,
     encode,
     fit,
 )
-from gossip.view import Stamp, parse_address
+from gossip.view import ViewId, parse_address
 
-OWN = Record("10.10.0.4:13800", incarnation=3, version=7, store_id=2**64 - 1, settled_epoch=5, key_count=1000)
-OTHER = Record("[::1]:80", incarnation=1, version=0, store_id=0, settled_epoch=0, key_count=0)
+OWN = MemberRecord("10.10.0.4:13800", incarnation=3, version=7, store_id=2**64 - 1, settled_epoch=5, key_count=1000)
+OTHER = MemberRecord("[::1]:80", incarnation=1, version=0, store_id=0, settled_epoch=0, key_count=0)
 RUMOUR = Rumour("b:1", 4, dead=True)
-STAMP = Stamp(5, 2**64 - 1)
+STAMP = ViewId(5, 2**64 - 1)
 ONE_OF_EACH: list[Message] = [
     Digest(STAMP, OWN, (RUMOUR,), (Held("b:1", 4, 2), Held("c:1", 0, 0))),
     Delta(STAMP, OWN, (), (OTHER,), ("c:1",)),
@@ -129,5 +129,5 @@ def test_fit_needs_not_measure_few_entries(count: int) -> None:
     label = "x" * 61
     longest = parse_address(f"{label}.{label}.{label}.{'y' * 63}.{'z' * 3}:65535")
     assert len(longest) == 259
-    entry = Record(longest, 2**62, *[2**64 - 1] * 5)
+    entry = MemberRecord(longest, 2**62, *[2**64 - 1] * 5)
     assert len(msgspec.msgpack.encode((entry,) * count)) <= count * ENTRY_BYTES_MAX

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gossip.membership import State
-from gossip.view import Stamp
+from gossip.view import ViewId
 from tests.gossip.network import SETTINGS, Network, addresses
 from tests.gossip.one_node import states
 
@@ -32,7 +32,7 @@ def test_dead_node_that_returns_is_alive_for_all(incarnation: int, store_id: int
     back = addresses(10)[3]
     net.down.add(back)
     net.until(lambda: net.all_see(back, State.DEAD), within=20)
-    net.start(back, incarnation, store_id).set_view(Stamp(1, 1), net.views[Stamp(1, 1)])
+    net.start(back, incarnation, store_id).set_view(ViewId(1, 1), net.views[ViewId(1, 1)])
     net.until(lambda: net.all_see(back, State.ALIVE), within=8)
     net.run(8)
     record = net.nodes[back].record
@@ -52,11 +52,11 @@ def test_cut_and_healed_halves_find_each_other_again() -> None:
         ),
         within=60,
     )
-    net.adopt(Stamp(2, 1), left + right, left)
+    net.adopt(ViewId(2, 1), left + right, left)
     net.deaf.clear()
     net.until(
         lambda: (
-            all(stamp == (2, 1) for stamp in net.stamps.values())
+            all(view_id == (2, 1) for view_id in net.view_ids.values())
             and all(net.all_see(address, State.ALIVE) for address in net.nodes)
         ),
         within=12,
@@ -70,11 +70,11 @@ def test_removed_node_learns_the_new_view_when_it_returns(knows_others: bool) ->
     removed, *rest = addresses(5)
     net.down.add(removed)
     net.until(lambda: net.all_see(removed, State.DEAD), within=20)
-    net.adopt(Stamp(2, 1), rest, rest)
+    net.adopt(ViewId(2, 1), rest, rest)
     net.run(400)
     assert net.all_see(removed, State.DEAD), "unsettled, so it is not forgotten"
-    net.start(removed, incarnation=2).set_view(Stamp(1, 1), rest if knows_others else ())
-    net.until(lambda: net.stamps[removed] == (2, 1), within=8)
+    net.start(removed, incarnation=2).set_view(ViewId(1, 1), rest if knows_others else ())
+    net.until(lambda: net.view_ids[removed] == (2, 1), within=8)
     net.until(lambda: net.all_see(removed, State.ALIVE), within=8)
 
 
@@ -82,7 +82,7 @@ def test_removed_node_that_settled_and_died_is_forgotten_by_all_for_good() -> No
     net = Network(5, seed=1, settings=replace(SETTINGS, forget_settled_s=5.0))
     net.introduce()
     removed, *rest = addresses(5)
-    net.adopt(Stamp(2, 1), rest, net.nodes)
+    net.adopt(ViewId(2, 1), rest, net.nodes)
     net.nodes[removed].update(settled_epoch=2, key_count=0)
     net.run(10)
     assert net.all_see(removed, State.ALIVE), "as long as it lives"

@@ -53,7 +53,7 @@ def test_ping_req_for_oneself_or_an_unknown_node_is_ignored(target: Address) -> 
 
 
 def test_ping_req_errands_are_bounded() -> None:
-    node = gossip(replace(SETTINGS, errands_max=2))
+    node = gossip(replace(SETTINGS, indirect_probes_max=2))
     requesters = [f"{name}:1" for name in "bdef"]
     outputs = [node.receive(r, PingReq(STAMP, record(r), (), "c:1"), 0.0) for r in requesters]
     assert [len(output.sends) for output in outputs] == [1, 1, 0, 0]

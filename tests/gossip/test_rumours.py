@@ -9,7 +9,7 @@ import pytest
 
 from gossip.membership import State
 from gossip.messages import Delta, Rumour
-from gossip.view import Stamp
+from gossip.view import ViewId
 from tests.gossip.network import SETTINGS, Network, addresses
 from tests.gossip.one_node import STEP_S, gossip, ping, sent, states
 
@@ -57,7 +57,7 @@ def test_suspicion_of_a_node_that_lives_is_denied_for_all() -> None:
     accuser, accused = addresses(30)[:2]
     net.nodes[accuser].receive(
         accuser,
-        Delta(Stamp(1, 1), net.nodes[accuser].record, (Rumour(accused, 1, dead=False),), (), ()),
+        Delta(ViewId(1, 1), net.nodes[accuser].record, (Rumour(accused, 1, dead=False),), (), ()),
         net.now,
     )
     assert net.nodes[accuser].members[accused].state is State.SUSPECT

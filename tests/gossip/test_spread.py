@@ -8,7 +8,7 @@ import pytest
 
 from gossip.membership import State
 from gossip.messages import MESSAGE_BYTES_MAX
-from gossip.view import Stamp
+from gossip.view import ViewId
 from tests.gossip.network import Network, addresses
 from tests.gossip.one_node import states
 
@@ -17,8 +17,8 @@ from tests.gossip.one_node import states
 def test_new_view_reaches_all_in_log_n_rounds(count: int, seed: int) -> None:
     net = Network(count, seed, loss=0.1)
     everybody = addresses(count)
-    net.adopt(Stamp(2, 5), everybody, everybody[:1])
-    net.until(lambda: all(stamp == (2, 5) for stamp in net.stamps.values()), within=3 * math.log2(count) + 1)
+    net.adopt(ViewId(2, 5), everybody, everybody[:1])
+    net.until(lambda: all(view_id == (2, 5) for view_id in net.view_ids.values()), within=3 * math.log2(count) + 1)
 
 
 @pytest.mark.parametrize(("count", "seed"), [(4, 2), (10, 3), (30, 4), (100, 5)])

@@ -14,12 +14,12 @@ from tests.gossip.network import SETTINGS, Network, addresses
 from tests.gossip.one_node import STEP_S, gossip, ping, states
 
 
-def rounds_until_suspicion(settings: Settings, standstill_after: int, standstill_s: float) -> int:
+def rounds_until_suspicion(settings: Settings, standstill_after: int, pause_s: float) -> int:
     """Two nodes, the other silent: rounds until it is suspected, of which one comes late."""
     node = gossip(settings, nodes=frozenset(["a:1", "b:1"]), known="b")
     now = 0.0
     for i in range(1, 100):
-        now += STEP_S + (standstill_s if i == standstill_after else 0.0)
+        now += STEP_S + (pause_s if i == standstill_after else 0.0)
         node.start_round(now, Random(i))
         if node.members["b:1"].state is State.SUSPECT:
             return i

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from gossip.view import (
     BadAddress,
     BadView,
-    Stamp,
     View,
+    ViewId,
     decode_view,
     host_of,
     parse_address,
@@ -36,9 +36,9 @@ FIRST = View(
     donors=(),
 )
 SECOND = View(
-    lineage=FIRST.stamp.digest,
+    lineage=FIRST.view_id.digest,
     epoch=1,
-    base=FIRST.stamp,
+    base=FIRST.view_id,
     coordinator="a:1",
     repl_factor=2,
     shards=(("b:1", "c:1"),),
@@ -136,21 +136,21 @@ def test_nodes_bad_list_names_the_entry(text: str, fault: str) -> None:
 
 @pytest.mark.parametrize(
     ("lower", "higher"),
-    [(Stamp(1, 9), Stamp(2, 1)), (Stamp(2, 1), Stamp(2, 9)), (Stamp(0, 9), Stamp(1, 0))],
+    [(ViewId(1, 9), ViewId(2, 1)), (ViewId(2, 1), ViewId(2, 9)), (ViewId(0, 9), ViewId(1, 0))],
 )
-def test_stamp_epoch_first_then_digest(lower: Stamp, higher: Stamp) -> None:
+def test_stamp_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
     assert lower < higher
 
 
 def test_stamp_reads_as_epoch_and_hex() -> None:
-    assert str(Stamp(3, 255)) == "3/00000000000000ff"
+    assert str(ViewId(3, 255)) == "3/00000000000000ff"
 
 
 @pytest.mark.parametrize("view", [FIRST, SECOND])
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
-    assert again.stamp == view.stamp
+    assert again.view_id == view.view_id
     assert again.encoded == view.encoded
 
 
@@ -163,12 +163,12 @@ def test_view_survives_its_encoding(view: View) -> None:
         replace(SECOND, shards=(("c:1", "b:1"),)),
         replace(SECOND, coordinator="b:1"),
         replace(SECOND, lineage=1),
-        replace(SECOND, base=Stamp(0, 1)),
+        replace(SECOND, base=ViewId(0, 1)),
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
-    assert other.stamp.epoch == SECOND.stamp.epoch
-    assert other.stamp.digest != SECOND.stamp.digest
+    assert other.view_id.epoch == SECOND.view_id.epoch
+    assert other.view_id.digest != SECOND.view_id.digest
 
 
 def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
@@ -179,7 +179,7 @@ def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
 def test_view_nodes_plain_and_lineage() -> None:
     assert SECOND.nodes == {"b:1", "c:1"}
     assert FIRST.plain and not SECOND.plain
-    assert FIRST.lineage_of_successor == FIRST.stamp.digest
+    assert FIRST.lineage_of_successor == FIRST.view_id.digest
     assert SECOND.lineage_of_successor == SECOND.lineage
 
 
@@ -193,7 +193,7 @@ def test_view_nodes_plain_and_lineage() -> None:
         (replace(SECOND, lineage=0), "half an epoch-0 view"),
         (replace(SECOND, coordinator=""), "half an epoch-0 view"),
         (replace(FIRST, coordinator="a:1"), "half an epoch-0 view"),
-        (replace(SECOND, base=Stamp(1, 1)), "later view"),
+        (replace(SECOND, base=ViewId(1, 1)), "later view"),
         (replace(SECOND, repl_factor=0), "replication factor"),
         (replace(SECOND, shards=()), "without replicas"),
         (replace(SECOND, shards=(("a:1",), ())), "without replicas"),

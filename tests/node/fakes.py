@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gossip.messages
-from gossip.view import Address, Stamp, View
+from gossip.view import Address, View, ViewId
 from node.errors import PeerLost, PeerRefused
 from node.net.messages import Answer, Request
 from node.net.transport import Answering, Handler
@@ -77,7 +77,9 @@ class ScriptedPeers:
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         pass
 
-    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
+    async def call(
+        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+    ) -> Answer:
         self.asked.append((to, request))
         if self.is_down(to):
             raise PeerRefused(f"{to} is down")
@@ -120,7 +122,7 @@ def successor(old: View, *nodes: Address, coordinator: Address = "c:1", epoch: i
     return View(
         old.lineage_of_successor,
         old.epoch + 1 if epoch is None else epoch,
-        old.stamp,
+        old.view_id,
         coordinator,
         old.repl_factor,
         placement.shards,

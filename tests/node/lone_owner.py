@@ -12,12 +12,12 @@ from gossip.view import Address
 from node.config import Config
 from node.net.messages import (
     Answer,
-    Beat,
-    Beaten,
     Compare,
     Differing,
     Fetch,
     Fetched,
+    Heartbeat,
+    HeartbeatAnswer,
     Push,
     Replicate,
     Request,
@@ -46,8 +46,8 @@ class CoOwner:
         match request:
             case Fetch(key):
                 return Fetched(self.records[key].encode() if key in self.records else None)
-            case Beat():
-                return Beaten(7, False, False, True, False)
+            case Heartbeat():
+                return HeartbeatAnswer(7, False, False, True, False)
             case Compare():
                 return Differing(b"", b"")
             case Replicate() | Push():
@@ -65,7 +65,7 @@ class Lone(NamedTuple):
         return self.time.monotonic() + 1.0
 
     async def hold(self, key: bytes, record: Record) -> None:
-        await self.store.merge(self.node.views.stamp, [(partition_of(key), key, record.encode())])
+        await self.store.merge(self.node.views.view_id, [(partition_of(key), key, record.encode())])
 
     def fetched_from(self) -> list[Address]:
         return [to for to, request in self.peers.asked if isinstance(request, Fetch)]

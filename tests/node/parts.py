@@ -15,9 +15,20 @@ from typing import Any, ParamSpec
 
 from gossip.view import Address
 from node.config import Config
-from node.net.messages import Answer, Beat, Beaten, Fetch, Fetched, NoRoom, Replicate, Request, Taken, Unable
+from node.net.messages import (
+    Answer,
+    Fetch,
+    Fetched,
+    Heartbeat,
+    HeartbeatAnswer,
+    NoRoom,
+    Replicate,
+    Request,
+    Taken,
+    Unable,
+)
 from node.operations.owner import Owner
-from node.operations.router import Replica
+from node.operations.router import Router
 from node.repair.handoff import Sync
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
@@ -25,7 +36,7 @@ from node.replication.streams import Streams
 from node.storage.identity import Identity
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory
-from node.values.donors import Change, Kind
+from node.values.donors import DonorsChange, Kind
 from node.values.record import Record, decode_record, make_version
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -119,7 +130,7 @@ class Parts:
         self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
         self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
         self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
-        self.replica = Replica(
+        self.router = Router(
             self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
@@ -153,14 +164,14 @@ class Parts:
     async def keep(self, *records: tuple[bytes, Record]) -> None:
         """Put records on the disk, of which no co-owner is told."""
         items = [(partition_of(key), key, record.encode()) for key, record in records]
-        await self.store.merge(self.views.stamp, items, but=None)
+        await self.store.merge(self.views.view_id, items, exclude=None)
 
     def wait_for(self, donor: Address, key: bytes, kind: Kind = Kind.ALONE) -> None:
-        self.views.donors.change(Change(put=shares_of(Row(partition_of(key), donor, kind))))
+        self.views.donors.change(DonorsChange(put=shares_of(Row(partition_of(key), donor, kind))))
 
     async def wait_durably(self, *rows: Row) -> None:
-        change = Change(put=shares_of(*rows))
-        await self.store.change_donors(self.views.stamp, change)
+        change = DonorsChange(put=shares_of(*rows))
+        await self.store.change_donors(self.views.view_id, change)
         self.views.donors.change(change)
 
     def co_owner(self, peer: Address, *held: tuple[bytes, Record]) -> CoOwner:
@@ -196,7 +207,7 @@ class CoOwner:
 
     def __init__(self, *held: tuple[bytes, Record]) -> None:
         self.held = dict(held)
-        self.everything = True
+        self.lease_granted = True
         self.has_nothing = False
         self.delay_s = 0.0
         """Of its answers to heartbeats."""
@@ -209,9 +220,9 @@ class CoOwner:
 
     async def __call__(self, request: Request) -> Answer:
         match request:
-            case Beat():
+            case Heartbeat():
                 await asyncio.sleep(self.delay_s)
-                return Beaten(THEIR_ID, self.has_nothing, self.has_nothing, self.everything, False)
+                return HeartbeatAnswer(THEIR_ID, self.has_nothing, self.has_nothing, self.lease_granted, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):

@@ -7,10 +7,10 @@ import asyncio
 import aiohttp
 import pytest
 
-from gossip.view import Address, Stamp, host_of, port_of
+from gossip.view import Address, ViewId, host_of, port_of
 from node.net.frames import Call as WireCall
 from node.net.frames import CallFrame, encode
-from node.net.messages import Claim, CountKeys, Hello, Holding
+from node.net.messages import AskHolding, CountKeys, Hello, Holding
 from node.timing.clock import Clocks
 from tests.cluster import Client, Processes, fresh_addresses
 from tests.process.views import counts_of
@@ -25,7 +25,7 @@ async def test_process_hostile_requests_leave_nodes_well(processes: Processes, h
     load = Load(http, nodes, 40)
     await load.fill()
     epoch, digest, _ = await http.view_of(a)
-    stamp = Stamp(epoch, int(digest, 16))
+    view_id = ViewId(epoch, int(digest, 16))
 
     held_open = []
     for part in (
@@ -47,11 +47,11 @@ async def test_process_hostile_requests_leave_nodes_well(processes: Processes, h
             b"\xc1" * 10_000,
             b"\xff" * 9_000_000,
             encode([2**64 - 1, [], []]),
-            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 2**62, Hello(b"no view")),), ())),
-            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, CountKeys(b"\xff\xff\xff")),), ())),
-            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, CountKeys(b"\xff\xff")),), ())),
-            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, Holding(b"\xff\xff")),), ())),
-            encode(CallFrame(Clocks(0, 0), (WireCall(1, stamp, 0, Claim()),) * 10, ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, view_id, 2**62, Hello(b"no view")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, view_id, 0, CountKeys(b"\xff\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, view_id, 0, CountKeys(b"\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, view_id, 0, Holding(b"\xff\xff")),), ())),
+            encode(CallFrame(Clocks(0, 0), (WireCall(1, view_id, 0, AskHolding()),) * 10, ())),
         ):
             await send_to_peer_port(a, frame)
         await load.goes_on(200)

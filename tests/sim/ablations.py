@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from gossip.view import Address, Stamp
-from node.net.messages import Answer, Beat, Read, Request, Superseded, Write, Wrote
+from gossip.view import Address, ViewId
+from node.net.messages import Answer, Heartbeat, Read, Request, Superseded, Write, Wrote
 from node.net.transport import Answering
 from node.node import Node
 from node.operations.owner import Owner
@@ -34,8 +34,8 @@ def no_fsync_before_the_answer() -> Iterator[None]:
 
 @contextmanager
 def no_view_check_on_nodes_requests() -> Iterator[None]:
-    def answer(self: Node, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
-        return self._act(sender, self.views.stamp, budget_s, request)
+    def answer(self: Node, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+        return self._act(sender, self.views.view_id, budget_s, request)
 
     with patch.object(Node, "answer", answer):
         yield
@@ -44,14 +44,14 @@ def no_view_check_on_nodes_requests() -> Iterator[None]:
 @contextmanager
 def delete_before_the_owner_has_it() -> Iterator[None]:
     async def drop_then_give(
-        self: Transfers, targets: Sequence[Any], partitions: Iterable[int], stamp: Stamp, forget: bool
+        self: Transfers, targets: Sequence[Any], partitions: Iterable[int], view_id: ViewId, forget: bool
     ) -> None:
         for batch in self._batches(partitions):
             if forget:
                 brought = [(partition_of(key), key, version_of(record)) for key, record in batch.records]
-                await self._store.drop(stamp, brought)
+                await self._store.drop(view_id, brought)
             for target in targets:
-                await self._give(target, batch, stamp)
+                await self._give(target, batch, view_id)
 
     with patch.object(Transfers, "_stream", drop_then_give):
         yield
@@ -83,7 +83,7 @@ def no_sync_before_serving() -> Iterator[None]:
     everything."""
     judge = Pairs.grant
 
-    def grant(self: Pairs, sender: Address, beat: Beat) -> Answer:
+    def grant(self: Pairs, sender: Address, beat: Heartbeat) -> Answer:
         with patch.object(Pairs, "_is_in_step", lambda *_: True):
             return judge(self, sender, beat)
 

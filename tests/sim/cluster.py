@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from gossip.settings import Settings
-from gossip.view import Address, Stamp, View, decode_view
+from gossip.view import Address, View, ViewId, decode_view
 from node.config import Config
 from node.errors import StorageFault
 from node.node import Node
 from node.storage.identity import identify
 from node.storage.store import Store
-from node.storage.transaction import Batch, Transaction
+from node.storage.keys import Setting, setting_place
+from node.storage.transaction import EngineTransaction, Transaction
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates
@@ -33,7 +34,7 @@ CHECK_AFTER_S = 1e-6
 """From a commit to the check of its node: when all that waited for the commit has run."""
 COMMITS_PER_WALK = 64
 """Every so often a check walks the node's whole state, not only what the commit has changed."""
-_VIEW = b"\xffview"
+_VIEW = setting_place(Setting.VIEW)
 
 
 class NoAnswer(Exception):
@@ -74,7 +75,7 @@ class Machine:
         self._engine: SimEngine | None = None
         self._clients: dict[asyncio.Future[Any], None] = {}
         self._commits = 0
-        self._held = Stamp(0, 0)
+        self._held = ViewId(0, 0)
 
     @property
     def runs(self) -> bool:
@@ -116,7 +117,7 @@ class Machine:
         self._cluster.fault(f"the disk of {name_of(self.address)} is lost", self)
         self.disk = Disk(self._cluster.rng)
         self.stored_at.clear()
-        self._held = Stamp(0, 0)
+        self._held = ViewId(0, 0)
 
     def freeze(self) -> None:
         assert self.host is not None
@@ -157,7 +158,9 @@ class Machine:
             self._clients.pop(answer, None)
 
     async def _live(self, host: Host) -> None:
-        def open_engine(begin: Callable[[Transaction], Batch], committed: Callable[[Batch], None]) -> SimEngine:
+        def open_engine(
+            begin: Callable[[EngineTransaction], Transaction], committed: Callable[[Transaction], None]
+        ) -> SimEngine:
             self._engine = SimEngine(self.disk, begin, committed, self._committed)
             return self._engine
 
@@ -181,20 +184,22 @@ class Machine:
 
     # Checks
 
-    def _committed(self, batch: Batch, changes: Mapping[bytes, bytes | None]) -> None:
+    def _committed(self, transaction: Transaction, changes: Mapping[bytes, bytes | None]) -> None:
         if (encoded := changes.get(_VIEW)) is not None:
             self._stored(decode_view(encoded))
         loop = self._cluster.loop
         self.stored_at.update(dict.fromkeys(changes, loop.now))
-        loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(batch.stats)))
+        loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(transaction.stats)))
 
     def _stored(self, view: View) -> None:
-        assert view.epoch == 0 or view.stamp > self._held, f"{self.address} went back from {self._held} to {view.stamp}"
-        self._held = view.stamp
+        assert view.epoch == 0 or view.view_id > self._held, (
+            f"{self.address} went back from {self._held} to {view.view_id}"
+        )
+        self._held = view.view_id
         self._cluster.eventful_at = self._cluster.loop.now
         if self._cluster.traced:
             nodes = names_of(sorted(view.nodes))
-            self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.stamp)}: {nodes}")
+            self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.view_id)}: {nodes}")
         for watcher in self._cluster.view_watchers:
             watcher(self, view)
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
 from node.errors import StorageFault
-from node.storage.transaction import DONOR, SETTING, Batch, Transaction
+from node.storage.keys import DONORS, Setting, setting_place
+from node.storage.transaction import EngineTransaction, Transaction
 from node.values.record import Record, decode_record
 from ring.hashing import partition_of
 
@@ -58,10 +59,10 @@ class Disk:
         return None if encoded is None else _decode(encoded)
 
     def records(self) -> Iterator[tuple[bytes, Record]]:
-        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < DONOR and place[2:])
+        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < DONORS and place[2:])
 
     def view(self) -> View | None:
-        encoded = self.items.get(SETTING + b"view")
+        encoded = self.items.get(setting_place(Setting.VIEW))
         return None if encoded is None else decode_view(encoded)
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
@@ -91,12 +92,12 @@ class Disk:
 
 
 class _Job(NamedTuple):
-    run: Callable[[Batch], Any]
+    run: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
 
 
 class _Commit(NamedTuple):
-    batch: Batch
+    transaction: Transaction
     changes: dict[bytes, bytes | None]
     outcomes: list[tuple[_Job, Any, Exception | None]]
 
@@ -127,9 +128,9 @@ class SimEngine:
     def __init__(
         self,
         disk: Disk,
-        begin: Callable[[Transaction], Batch],
-        committed: Callable[[Batch], None],
-        watch: Callable[[Batch, Mapping[bytes, bytes | None]], None] = lambda _batch, _changes: None,
+        begin: Callable[[EngineTransaction], Transaction],
+        committed: Callable[[Transaction], None],
+        watch: Callable[[Transaction, Mapping[bytes, bytes | None]], None] = lambda _batch, _changes: None,
     ) -> None:
         self._disk = disk
         self._begin = begin
@@ -146,7 +147,7 @@ class SimEngine:
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         return self._disk.scan(start, stop, bytes_max)
 
-    def submit(self, job: Callable[[Batch], T]) -> asyncio.Future[T]:
+    def submit(self, job: Callable[[Transaction], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
@@ -174,9 +175,9 @@ class SimEngine:
             return
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         overlay = _Overlay(self._disk)
-        batch = self._begin(overlay)
-        commit = _Commit(batch, overlay.changes, [_outcome(job, batch) for job in jobs])
-        batch.finish()
+        transaction = self._begin(overlay)
+        commit = _Commit(transaction, overlay.changes, [_outcome(job, transaction) for job in jobs])
+        transaction.finish()
         if self._disk.full:
             _resolve([(job, None, error or StorageFault("disk full")) for job, _, error in commit.outcomes])
             self._loop.call_soon(self._run_batch)
@@ -191,16 +192,16 @@ class SimEngine:
             return  # `close` was here first.
         self._under_way = None
         self._disk.apply(commit.changes)
-        self._committed(commit.batch)
-        self._watch(commit.batch, commit.changes)
+        self._committed(commit.transaction)
+        self._watch(commit.transaction, commit.changes)
         _resolve(commit.outcomes)
         if self._queue and not self._closed:
             self._run_batch()
 
 
-def _outcome(job: _Job, batch: Batch) -> tuple[_Job, Any, Exception | None]:
+def _outcome(job: _Job, transaction: Transaction) -> tuple[_Job, Any, Exception | None]:
     try:
-        return job, job.run(batch), None
+        return job, job.run(transaction), None
     except Exception as error:
         return job, None, error
 

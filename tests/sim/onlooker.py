@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.timing.clock import CEILING_SPAN
 from node.values.record import Record, Version
 from ring.hashing import partition_of
@@ -44,7 +44,7 @@ class Glance(NamedTuple):
     acknowledged_at: float
     holders: frozenset[Address]
     """Of the newest version acknowledged."""
-    views: dict[Address, Stamp]
+    views: dict[Address, ViewId]
     deciders: frozenset[Address]
     """Who may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
 
@@ -75,7 +75,11 @@ class Onlooker:
             register.acknowledged,
             register.acknowledged_at,
             holders,
-            {address: machine.node.views.stamp for address, machine in self._cluster.machines.items() if machine.node},
+            {
+                address: machine.node.views.view_id
+                for address, machine in self._cluster.machines.items()
+                if machine.node
+            },
             frozenset(() if node is None else node.views.ring.owners(partition_of(key))),
         )
 
@@ -167,7 +171,7 @@ class Onlooker:
     def check_copies(self, glance: Glance, owner: Address, version: Version | None) -> None:
         """Raises Violation unless all owners that `owner` can reach have the write it has acknowledged on disk."""
         node = self._cluster.machines[owner].node
-        if version is None or node is None or glance.views.get(owner) != node.views.stamp:
+        if version is None or node is None or glance.views.get(owner) != node.views.view_id:
             return
         since_s = RECOVERY_S + self._cluster.loop.now - glance.began
         for other in node.views.ring.owners(partition_of(glance.key)):
@@ -192,7 +196,10 @@ class Onlooker:
         if node is None or not machines[asked].is_well(since_s):
             return
         is_disturbed = any(machine.was_ill(since_s) for machine in machines.values()) or self._cluster.is_cut(since_s)
-        views = {glance.views.get(asked), *(machine.node.views.stamp for machine in machines.values() if machine.node)}
+        views = {
+            glance.views.get(asked),
+            *(machine.node.views.view_id for machine in machines.values() if machine.node),
+        }
         if is_disturbed or len(views) > 1:
             return
         for owner in node.views.ring.owners(partition_of(glance.key)):

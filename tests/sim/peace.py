@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 
 from node.errors import RequestFault, Unavailable
-from node.net.messages import Value
+from node.net.messages import ReadResult
 from node.node import Node
 from node.operations.router import Outcome
 from node.views.holder import NOBODY
@@ -86,7 +86,7 @@ class Peace:
 
     def _is_settled(self) -> bool:
         nodes = self._nodes()
-        one_view = len({node.views.stamp for node in nodes}) == 1
+        one_view = len({node.views.view_id for node in nodes}) == 1
         return len(nodes) == len(self._cluster.machines) and one_view and all(node.sync.is_settled() for node in nodes)
 
     def _copies_are_alike(self) -> bool:
@@ -96,7 +96,7 @@ class Peace:
 
     def _state(self) -> str:
         return "; ".join(
-            f"{node.config.address}: {node.views.stamp}, digest {node.digest:x}, handing {node.sync.handing()}, "
+            f"{node.config.address}: {node.views.view_id}, digest {node.digest:x}, handing {node.sync.handing()}, "
             f"waiting {node.sync.waiting()}"
             for node in self._nodes()
         )
@@ -127,7 +127,7 @@ class Peace:
                     raise Violation(f"{key!r} cannot be read through {machine.address}: {fault}") from fault
                 await asyncio.sleep(0.05)
             else:
-                assert isinstance(outcome.answer, Value)
+                assert isinstance(outcome.answer, ReadResult)
                 return outcome.answer.value
 
     def _check_counts(self, live: int) -> None:
@@ -150,5 +150,5 @@ def heal(cluster: Cluster) -> None:
 
 
 async def read(node: Node, key: bytes) -> Outcome:
-    at_once = node.replica.read_here(key)
-    return await node.replica.read(key) if at_once is None else Outcome(at_once, None)
+    at_once = node.router.read_here(key)
+    return await node.router.read(key) if at_once is None else Outcome(at_once, None)

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 import gossip.messages
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
 from node.net.dialer import PING_S, SILENT_SHARE, WANTED_S
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
@@ -93,7 +93,9 @@ class Port:
         """Until then, whoever dials is refused: a process takes no connections before its node runs."""
         self._network.listen(self)
 
-    async def call(self, to: Address, request: Request, stamp: Stamp, timeout_s: float, bulk: bool = False) -> Answer:
+    async def call(
+        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+    ) -> Answer:
         link = self._link(to, bulk)
         link.wanted_at = self._loop.now
         if link.down:
@@ -103,7 +105,7 @@ class Port:
         is_attempt = isinstance(request, Read | Write) and timeout_s <= ATTEMPT_S
         if is_attempt and not link.is_pinged:
             self._ping(link)
-        id_, answer = self._queue(link, stamp, budget_ms, request)
+        id_, answer = self._queue(link, view_id, budget_ms, request)
         self._flush(link)
         waits_s = 0.0 if is_attempt else timeout_s
         timer = self._loop.call_later(timeout_s, self._expire, link, id_, waits_s)
@@ -114,17 +116,17 @@ class Port:
             link.pending.pop(id_, None)
 
     def _queue(
-        self, link: _Link, stamp: Stamp, budget_ms: int, request: Request | Ping
+        self, link: _Link, view_id: ViewId, budget_ms: int, request: Request | Ping
     ) -> tuple[int, asyncio.Future[Answer]]:
         self._last_id += 1
         answer = link.pending[self._last_id] = self._loop.create_future()
-        link.unsent.append(Call(self._last_id, stamp, budget_ms, request))
+        link.unsent.append(Call(self._last_id, view_id, budget_ms, request))
         return self._last_id, answer
 
     def _ping(self, link: _Link) -> None:
         link.is_pinged = True
         self._loop.call_later(PING_S, self._ping_again, link)
-        id_, answer = self._queue(link, Stamp(0, 0), int(SILENCE_S * 1000), Ping())
+        id_, answer = self._queue(link, ViewId(0, 0), int(SILENCE_S * 1000), Ping())
         timer = self._loop.call_later(SILENCE_S, self._expire, link, id_, SILENCE_S)
         answer.add_done_callback(partial(self._pinged, link, id_, timer))
 
@@ -300,7 +302,9 @@ class Port:
                 self._reply(connection, call.id, Taken())
                 continue
             try:
-                answer = self.handler.answer(connection.asker.address, call.stamp, call.budget_ms / 1000, call.request)
+                answer = self.handler.answer(
+                    connection.asker.address, call.view_id, call.budget_ms / 1000, call.request
+                )
             except StorageFault:
                 answer = Unable()
             if isinstance(answer, msgspec.Struct):

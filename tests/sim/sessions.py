@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gossip.view import Address
 from node.errors import StorageFault, Unavailable
-from node.net.messages import Unsatisfied, Value
+from node.net.messages import ReadResult, Unsatisfied
 from node.node import Node
 from node.operations.router import Outcome
 from node.values.context import EMPTY, to_json
@@ -114,8 +114,8 @@ class _Session:
         self._all.written[number] = Written(key, dict(self._seen))
 
         async def write(node: Node) -> Outcome:
-            context = node.replica.take_context(to_json(self._context))
-            return await node.replica.write(key, b"%d" % number, context)
+            context = node.router.take_context(to_json(self._context))
+            return await node.router.write(key, b"%d" % number, context)
 
         outcome = await self._ask(machine, write)
         if outcome is None:
@@ -126,7 +126,7 @@ class _Session:
 
     async def _read(self, machine: Machine, key: bytes) -> None:
         async def read(node: Node) -> Outcome:
-            return await node.replica.read(key, node.replica.take_context(to_json(self._context)))
+            return await node.router.read(key, node.router.take_context(to_json(self._context)))
 
         outcome = await self._ask(machine, read)
         if outcome is None:
@@ -136,7 +136,7 @@ class _Session:
             if key not in self._seen and not self._context.folded:
                 raise Violation(f"a read of {key!r} was refused, which the context does not touch")
             return
-        assert isinstance(outcome.answer, Value)
+        assert isinstance(outcome.answer, ReadResult)
         self._all.seen["reads under a context" if self._seen.get(key) else "reads"] += 1
         value, due = outcome.answer.value, self._seen.get(key, 0)
         number = 0 if value is None else int(value)

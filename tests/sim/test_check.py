@@ -9,7 +9,7 @@ import pytest
 
 from node.node import Node
 from node.storage.transaction import Stats
-from node.values.donors import Change, Share
+from node.values.donors import DonorsChange, Share
 from ring.hashing import partition_of
 from ring.placement import first_placement
 from ring.ring import Ring
@@ -28,7 +28,7 @@ def hide_partition(node: Node) -> None:
 
 
 def invent_donor(node: Node) -> None:
-    node.views.donors.change(Change(put={"x:1": Share(alone=1 << PARTITION)}))
+    node.views.donors.change(DonorsChange(put={"x:1": Share(alone=1 << PARTITION)}))
 
 
 def take_another_ring(node: Node) -> None:
@@ -56,7 +56,7 @@ def test_check_notices(bend: Callable[[Node], None]) -> None:
         machine.start()
         await asyncio.sleep(1)
         assert machine.node is not None
-        await machine.ask(lambda node: node.replica.write(KEY, b"1"))
+        await machine.ask(lambda node: node.router.write(KEY, b"1"))
         machine.node.check()
         bend(machine.node)
         with pytest.raises(AssertionError):
@@ -73,7 +73,7 @@ def test_check_of_changed_partitions_notices() -> None:
         machine.start()
         await asyncio.sleep(1)
         assert machine.node is not None
-        await machine.ask(lambda node: node.replica.write(KEY, b"1"))
+        await machine.ask(lambda node: node.router.write(KEY, b"1"))
         miscount(machine.node)
         machine.node.check([PARTITION + 1])
         with pytest.raises(AssertionError):

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from gossip.view import Stamp
+from gossip.view import ViewId
 from node.errors import StorageFault, Unavailable
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.nemesis import Snare, Step, change
@@ -26,12 +26,12 @@ def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> Non
         struck.append(step)
         coordinator.crash()
 
-    async def live() -> set[Stamp]:
+    async def live() -> set[ViewId]:
         for machine in cluster.machines.values():
             machine.start()
         await asyncio.sleep(PATIENCE_S)
         for number in range(KEYS):
-            await coordinator.ask(lambda node, key=b"k%d" % number: node.replica.write(key, b"1"))  # type: ignore[misc]
+            await coordinator.ask(lambda node, key=b"k%d" % number: node.router.write(key, b"1"))  # type: ignore[misc]
         Snare(cluster, coordinator, step, strike)
         with suppress(NoAnswer):
             await coordinator.ask(lambda node: change(node, ["n1:1", "n4:1"]), PATIENCE_S)
@@ -42,11 +42,11 @@ def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> Non
             node.check()
         assert all(node.sync.is_settled() for node in nodes)
         assert sum(node.key_count for node in nodes) == KEYS
-        return {node.views.stamp for node in nodes}
+        return {node.views.view_id for node in nodes}
 
-    (stamp,) = cluster.loop.run(live())
+    (view_id,) = cluster.loop.run(live())
     assert struck == [step]
-    assert stamp.epoch == (0 if step in (Step.PROMISE, Step.PROMISES) else 1)
+    assert view_id.epoch == (0 if step in (Step.PROMISE, Step.PROMISES) else 1)
 
 
 def test_coordinator_with_a_full_disk_leaves_no_promise_behind() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from node.errors import PeerLost
-from node.net.messages import Value
+from node.net.messages import ReadResult
 from tests.node.net.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import REPEAT_S, Network, Rates
@@ -97,7 +97,7 @@ async def test_network_restarted_process_resets_what_was_meant_for_its_predecess
         await network.a.ask(network.b, b"k")
     assert network.loop.now - asked_at <= 2 * ONE_WAY_S
     assert b"k" not in network.b.handler.keys
-    assert await network.a.ask(network.b, b"next") == Value(b"next")
+    assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
 
 
 async def test_network_what_a_cut_holds_up_is_sent_again(network: Ports) -> None:
@@ -108,7 +108,7 @@ async def test_network_what_a_cut_holds_up_is_sent_again(network: Ports) -> None
     assert b"k" not in network.b.handler.keys
     await network.restore(network.b)
     healed_at = network.loop.now
-    assert await call == Value(b"k")
+    assert await call == ReadResult(b"k")
     assert network.loop.now - healed_at <= 2 * REPEAT_S
 
 
@@ -127,4 +127,4 @@ async def test_network_frozen_process_answers_when_it_goes_on(network: Ports) ->
     await asyncio.sleep(1)
     assert b"k" not in network.b.handler.keys
     host_of(network.b).thaw()
-    assert await call == Value(b"k")
+    assert await call == ReadResult(b"k")

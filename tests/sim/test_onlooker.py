@@ -251,7 +251,7 @@ def test_machine_that_lost_its_disk_gets_back_what_its_co_owner_has() -> None:
         for machine in (one, other):
             machine.start()
         await asyncio.sleep(2.0)
-        await one.ask(lambda node: node.replica.write(KEY, b"1"))
+        await one.ask(lambda node: node.router.write(KEY, b"1"))
         stamper = one.disk.items[b"\xffstore_id"]
         one.crash()
         one.lose_disk()

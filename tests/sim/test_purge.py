@@ -12,7 +12,7 @@ import pytest
 
 from gossip.view import Address
 from node.errors import Unavailable
-from node.net.messages import Read, Unable, Value
+from node.net.messages import Read, ReadResult, Unable
 from node.storage.store import Store
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
@@ -48,11 +48,11 @@ class Story:
         return self.cluster.machines[node.views.ring.owners(partition_of(key))[0]]
 
     async def put(self, key: bytes, value: bytes | None = b"1", via: Machine | None = None) -> None:
-        await (via or self.machines[0]).ask(lambda node: node.replica.write(key, value))
+        await (via or self.machines[0]).ask(lambda node: node.router.write(key, value))
 
     async def values(self, key: bytes) -> set[bytes | None]:
         outcomes = [await machine.ask(lambda node: read(node, key)) for machine in self.machines if machine.runs]
-        return {outcome.answer.value for outcome in outcomes if isinstance(outcome.answer, Value)}
+        return {outcome.answer.value for outcome in outcomes if isinstance(outcome.answer, ReadResult)}
 
     async def change(self, *nodes: Address) -> None:
         await next(machine for machine in self.machines if machine.runs).ask(lambda node: change(node, nodes), 10.0)
@@ -276,7 +276,7 @@ def test_copy_that_has_lost_a_record_at_rest_gets_it_back() -> None:
         assert node is not None
         record = machine.disk.record(KEY)
         assert record is not None
-        await node._store.drop(node.views.stamp, [(partition_of(KEY), KEY, record.version)])
+        await node._store.drop(node.views.view_id, [(partition_of(KEY), KEY, record.version)])
         await asyncio.sleep(3 * node.config.compare_every_s)
         assert machine.disk.record(KEY) == record
         assert await story.values(KEY) == {b"1"}

@@ -82,7 +82,7 @@ async def _write_on_a_side(cluster: Cluster) -> None:
     await asyncio.sleep(2.0)
 
     def write(number: int) -> Any:
-        return machines[2 + number % 3].ask(lambda node: node.replica.write(b"%d" % number, b"1", EMPTY))
+        return machines[2 + number % 3].ask(lambda node: node.router.write(b"%d" % number, b"1", EMPTY))
 
     for outcome in await asyncio.gather(*map(write, range(15))):
         assert isinstance(outcome.answer, Wrote) and outcome.context

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from gossip.view import Address, Stamp, decode_view, host_of
+from gossip.view import Address, ViewId, decode_view, host_of
 from node.net.messages import CountKeys, Holding, Push, Status
 from node.values.record import decode_record
 
@@ -38,8 +38,8 @@ def names_of(addresses: Any) -> str:
     return ",".join(map(name_of, addresses))
 
 
-def view_name(stamp: Stamp) -> str:
-    return f"{stamp.epoch}.{stamp.digest >> 48:04x}"
+def view_name(view_id: ViewId) -> str:
+    return f"{view_id.epoch}.{view_id.digest >> 48:04x}"
 
 
 def version_name(version: bytes) -> str:
@@ -68,10 +68,10 @@ def brief(message: Any) -> str:
 
 def _brief_field(name: str, value: Any) -> str:
     match name, value:
-        case _, Stamp():
+        case _, ViewId():
             return view_name(value)
         case "view", bytes():
-            return view_name(decode_view(value).stamp)
+            return view_name(decode_view(value).view_id)
         case "version", bytes():
             return version_name(value)
         case "record", bytes():

@@ -7,7 +7,7 @@ from collections import Counter, deque
 
 from gossip.view import Address
 from node.errors import StorageFault, Unavailable
-from node.net.messages import Nothing, Value, Wrote
+from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.router import Outcome
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
@@ -91,7 +91,7 @@ class Workload:
             self._onlooker.check_failure(glance, machine.address, fault, is_write=False)
             return
         self._tell(client, f"gets {key.decode()}", machine, outcome)
-        assert isinstance(outcome.answer, Value)
+        assert isinstance(outcome.answer, ReadResult)
         self.seen["reads"] += 1
         self._onlooker.check_time(glance, machine.address)
         self._onlooker.check_read(glance, outcome.served_by or machine.address, outcome.answer.value)
@@ -116,7 +116,7 @@ class Workload:
         self._tell(client, what, machine)
         stamper = self._onlooker.stamper(machine.address)
         try:
-            outcome = await machine.ask(lambda node: node.replica.write(key, value))
+            outcome = await machine.ask(lambda node: node.router.write(key, value))
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["writes without answer"] += 1
             self._tell(client, what, machine, fault)
@@ -140,9 +140,9 @@ class Workload:
         """Take note of a write that was acknowledged. Raises Violation."""
         key, answer = glance.key, outcome.answer
         earlier = register.acknowledged
-        found = answer.replaced if isinstance(answer, Wrote) else not isinstance(answer, Nothing)
+        found = answer.replaced if isinstance(answer, Wrote) else not isinstance(answer, NothingDeleted)
         saw_all = self._onlooker.check_found(glance, owner, attempt, found)
-        if isinstance(answer, Nothing):
+        if isinstance(answer, NothingDeleted):
             if self._onlooker.is_somewhere(key, register.possible - {None}):
                 return  # It was not seen, nothing was written, and it may come back: with nodes that were passed over.
             version = glance.version if earlier is None else None

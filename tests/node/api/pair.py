@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     nodes: list[Address]
 
     def owner(self, raw_key: str) -> Address:
-        return self.cluster.nodes[self.nodes[0]].replica.owners(unquote_to_bytes(raw_key))[0]
+        return self.cluster.nodes[self.nodes[0]].router.owners(unquote_to_bytes(raw_key))[0]
 
     def other(self, node: Address) -> Address:
         return next(other for other in self.nodes if other != node)

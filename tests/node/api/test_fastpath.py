@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, Key
+from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
-from node.api.staleness import Lateness
+from node.api.staleness import Staleness
 from tests.cluster import eventually
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -28,21 +28,21 @@ class EchoApi:
         self.go = asyncio.Event()
         self.asked: list[str] = []
 
-    def answer_here(self, method: str, key: Key, data: bytes) -> HttpAnswer | None:
+    def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
         self.asked.append(key.raw.decode())
         if key.raw == b"broken":
             raise RuntimeError("broken")
         return self._echo(method, key, data) if method == "GET" and not key.raw.startswith(b"slow") else None
 
-    async def answer(self, method: str, key: Key, data: bytes) -> HttpAnswer:
+    async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
         await self.go.wait()
         return self._echo(method, key, data)
 
     async def handle(self, request: web.Request) -> web.Response:
-        key = Key.from_path(request.raw_path)
+        key = PathKey.from_path(request.raw_path)
         return self._echo(request.method, key, await request.read(), by="aiohttp").for_aiohttp()
 
-    def _echo(self, method: str, key: Key, data: bytes, by: str = "here") -> HttpAnswer:
+    def _echo(self, method: str, key: PathKey, data: bytes, by: str = "here") -> HttpAnswer:
         body = f"{by} {method} {key.raw.decode()} {len(data)}".encode()
         return HttpAnswer(200, body.ljust(10_000) if key.raw == b"big" else body, {"X-Extra": "yes"})
 
@@ -101,7 +101,7 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, Lateness(lambda: False, 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
+    front = FastPath(api, Staleness(lambda: False, 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
     listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from gossip.view import host_of, port_of
-from node.api.staleness import Lateness, socket_of
+from node.api.staleness import Staleness, socket_of
 from node.errors import Unavailable
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
@@ -84,7 +84,7 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
     assert (await http.put(address, "before", 1)).status == 201
     stand_still(node)
     with pytest.raises(Unavailable):
-        await node.replica.write(b"late", b"1")
+        await node.router.write(b"late", b"1")
     reply = await eventually(partial(http.get, address, "late"))
     assert reply.status == 404
 
@@ -100,15 +100,15 @@ def kept_from_running(seconds: float) -> None:
 class Door(asyncio.Protocol):
     """Notes whether what a client has sent is late."""
 
-    def __init__(self, lateness: Lateness) -> None:
-        self.lateness = lateness
+    def __init__(self, staleness: Staleness) -> None:
+        self.staleness = staleness
         self.found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.found.set_result(self.lateness.is_late(data, socket_of(self.transport)))
+        self.found.set_result(self.staleness.is_stale(data, socket_of(self.transport)))
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
@@ -125,7 +125,7 @@ class Door(asyncio.Protocol):
 async def test_late_is_what_waited_for_long_to_be_read_though_nothing_stood_still(
     request_: bytes, late_s: float, late: bool
 ) -> None:
-    door = Door(Lateness(lambda: False, late_s))
+    door = Door(Staleness(lambda: False, late_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: door, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gossip.messages
-from gossip.view import Stamp
+from gossip.view import ViewId
 from node.net import messages as wire
 from node.net.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.timing.clock import Clocks
@@ -23,7 +23,7 @@ KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
 COUNTS = st.integers(0, 2**63 - 1)
 ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
-STAMPS = st.builds(Stamp, COUNTS, st.integers(0, 2**64 - 1))
+STAMPS = st.builds(ViewId, COUNTS, st.integers(0, 2**64 - 1))
 HASHES = st.integers(0, 2**64 - 1)
 CLOCKS = Clocks(5, 6)
 CLOCK_PAIRS = st.builds(Clocks, COUNTS, st.integers(0, 2**47 - 1))
@@ -65,7 +65,7 @@ def members(union: Any) -> tuple[Any, ...]:
 
 
 REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)
-RECORDS = st.builds(gossip.messages.Record, ADDRESSES, COUNTS.map(lambda n: n >> 2), *[COUNTS] * 5)
+RECORDS = st.builds(gossip.messages.MemberRecord, ADDRESSES, COUNTS.map(lambda n: n >> 2), *[COUNTS] * 5)
 CASTS = st.builds(gossip.messages.Delta, STAMPS, RECORDS, st.just(()), st.lists(RECORDS).map(tuple), st.just(()))
 
 CALL_FRAMES = st.builds(
@@ -83,7 +83,7 @@ REPLY_FRAMES = st.builds(
 @settings(max_examples=20)
 @given(data=st.data())
 def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None:
-    call = Call(1, Stamp(2, 3), 4, data.draw(any_of(message_type)))
+    call = Call(1, ViewId(2, 3), 4, data.draw(any_of(message_type)))
     frame = CallFrame(CLOCKS, (call,), ())
     assert decode_calls(encode(frame)) == frame
 
@@ -168,7 +168,7 @@ def test_wire_near_miss_bad_frame(data: bytes) -> None:
 
 
 def test_wire_cast_with_an_address_that_is_none_is_refused() -> None:
-    record = gossip.messages.Record("nowhere", 1, 0, 2, 0, 0)
-    frame = CallFrame(CLOCKS, (), (gossip.messages.Delta(Stamp(0, 0), record, (), (), ()),))
+    record = gossip.messages.MemberRecord("nowhere", 1, 0, 2, 0, 0)
+    frame = CallFrame(CLOCKS, (), (gossip.messages.Delta(ViewId(0, 0), record, (), (), ()),))
     with pytest.raises(BadFrame):
         decode_calls(encode(frame))

@@ -22,7 +22,7 @@ from node.net.frames import Call, CallFrame, decode_replies, encode
 from node.net.messages import (
     Push,
     Read,
-    Value,
+    ReadResult,
 )
 from node.net.pool import Peers
 from node.timing.clock import Clocks, SystemTime
@@ -160,7 +160,7 @@ async def test_peers_too_many_waiting_refused(network: Links, monkeypatch: pytes
         await network.a.ask(network.b, b"one more")
     await arrived(network.b, b"4")
     network.b.handler.go_on.set()
-    assert await asyncio.gather(*waiting) == [Value(b"%d" % number) for number in range(5)]
+    assert await asyncio.gather(*waiting) == [ReadResult(b"%d" % number) for number in range(5)]
     assert b"one more" not in network.b.handler.keys
 
 
@@ -196,7 +196,7 @@ async def test_peers_garbage_frame_ends_that_link_alone(network: Links, garbage:
                 aiohttp.WSMsgType.CLOSED,
                 aiohttp.WSMsgType.ERROR,
             )
-    assert await network.a.ask(network.b, b"after") == Value(b"after")
+    assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
     assert network.b.clock.reading < 2**63
 
 
@@ -208,7 +208,7 @@ async def test_peers_text_frame_ends_that_link_alone(network: Links) -> None:
         await socket.send_str("hello")
         async with asyncio.timeout(PATIENT_S):
             assert (await socket.receive()).type is not aiohttp.WSMsgType.BINARY
-    assert await network.a.ask(network.b, b"after") == Value(b"after")
+    assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
 
 
 async def test_peers_calls_of_one_turn_share_a_frame(network: Links) -> None:
@@ -220,7 +220,7 @@ async def test_peers_calls_of_one_turn_share_a_frame(network: Links) -> None:
         calls = tuple(Call(number, STAMP, 1000, Read(b"%d" % number)) for number in range(100))
         await socket.send_bytes(encode(CallFrame(Clocks(0, 0), calls, ())))
         replies = decode_replies(await socket.receive_bytes(timeout=PATIENT_S)).replies
-        assert [(reply.id, reply.answer) for reply in replies] == [(n, Value(b"%d" % n)) for n in range(100)]
+        assert [(reply.id, reply.answer) for reply in replies] == [(n, ReadResult(b"%d" % n)) for n in range(100)]
 
 
 async def test_peers_drain_ends_though_a_caller_went_away(network: Links) -> None:
@@ -239,7 +239,7 @@ async def test_peers_links_that_nobody_wants_any_more_are_closed(
     with pytest.raises(PeerFault):
         await network.a.transport.call(fresh_addresses(1)[0], Read(b"elsewhere"), STAMP, SHORT_S)
     assert network.b.address not in {to for to, _ in network.a.transport._links}  # type: ignore[attr-defined]
-    assert await network.a.ask(network.b, b"after") == Value(b"after")
+    assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
 
 
 def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:

@@ -12,15 +12,15 @@ from typing import Protocol
 import pytest
 
 import gossip.messages
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.errors import PeerFault, PeerLost, PeerRefused
-from node.net.messages import Answer, Read, Request, Value, Write, Wrote
+from node.net.messages import Answer, Read, ReadResult, Request, Write, Wrote
 from node.net.transport import Answering, Transport
 from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
 from tests.node.fakes import HandTime
 
-STAMP = Stamp(3, 2**64 - 1)
+STAMP = ViewId(3, 2**64 - 1)
 PATIENT_S = 10.0
 """For calls that are to be answered, however busy the machine."""
 SHORT_S = 0.7
@@ -40,14 +40,14 @@ class Echo:
     """A read of this key is answered with a value of 1 MiB."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Address, Stamp, Request]] = []
+        self.calls: list[tuple[Address, ViewId, Request]] = []
         self.casts: list[tuple[Address, gossip.messages.Message]] = []
         self.budgets_s: list[float] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    def answer(self, sender: Address, stamp: Stamp, budget_s: float, request: Request) -> Answering:
-        self.calls.append((sender, stamp, request))
+    def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+        self.calls.append((sender, view_id, request))
         self.budgets_s.append(budget_s)
         at_once = self.go_on.is_set() or self.keys[-1:] == [self.PROMPT]
         return self._answer(request) if at_once else self._answer_later(request)
@@ -61,7 +61,7 @@ class Echo:
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, Read):
-            return Value(b"x" * 1024 * 1024 if request.key == self.LARGE else request.key)
+            return ReadResult(b"x" * 1024 * 1024 if request.key == self.LARGE else request.key)
         return Wrote(True)
 
     @property
@@ -132,13 +132,13 @@ async def unanswered(network: Network, key: bytes) -> asyncio.Task[Answer]:
 
 
 def delta(peer: Peer) -> gossip.messages.Message:
-    record = gossip.messages.Record(peer.address, 1, 2, 3, 4, 5)
+    record = gossip.messages.MemberRecord(peer.address, 1, 2, 3, 4, 5)
     return gossip.messages.Delta(STAMP, record, (), (), ())
 
 
 class TransportContract:
     async def test_transport_call_answered(self, network: Network) -> None:
-        assert await network.a.ask(network.b, b"k") == Value(b"k")
+        assert await network.a.ask(network.b, b"k") == ReadResult(b"k")
         assert network.b.handler.calls == [(network.a.address, STAMP, Read(b"k"))]
         assert 0 < network.b.handler.budgets_s[0] <= PATIENT_S
         assert not network.a.transport.is_down(network.b.address)
@@ -146,24 +146,24 @@ class TransportContract:
     async def test_transport_both_directions_at_once(self, network: Network) -> None:
         a, b = network.a, network.b
         answers = await asyncio.gather(*(one.ask(other, b"k") for one, other in [(a, b), (b, a)] * 50))
-        assert answers == [Value(b"k")] * 100
+        assert answers == [ReadResult(b"k")] * 100
 
     async def test_transport_bulk_call_answered(self, network: Network) -> None:
         answer = await network.a.transport.call(network.b.address, Read(b"k"), STAMP, PATIENT_S, bulk=True)
-        assert answer == Value(b"k")
+        assert answer == ReadResult(b"k")
 
     async def test_transport_many_calls_each_its_own_answer(self, network: Network) -> None:
         keys = [str(number).encode() for number in range(2000)]
         answers = await asyncio.gather(*(network.a.ask(network.b, key) for key in keys))
-        assert answers == [Value(key) for key in keys]
+        assert answers == [ReadResult(key) for key in keys]
         assert sorted(network.b.handler.keys) == sorted(keys)
 
     async def test_transport_slow_call_delays_no_other(self, network: Network) -> None:
         slow = await unanswered(network, b"slow")
-        assert await network.a.ask(network.b, Echo.PROMPT) == Value(Echo.PROMPT)
+        assert await network.a.ask(network.b, Echo.PROMPT) == ReadResult(Echo.PROMPT)
         assert not slow.done()
         network.b.handler.go_on.set()
-        assert await slow == Value(b"slow")
+        assert await slow == ReadResult(b"slow")
 
     async def test_transport_large_values_arrive(self, network: Network) -> None:
         value = b"x" * (1024 * 1024)
@@ -176,7 +176,7 @@ class TransportContract:
 
     async def test_transport_large_answers_at_once_arrive(self, network: Network) -> None:
         answers = await asyncio.gather(*(network.a.ask(network.b, Echo.LARGE) for _ in range(20)))
-        assert {len(answer.value or b"") for answer in answers if isinstance(answer, Value)} == {1024 * 1024}
+        assert {len(answer.value or b"") for answer in answers if isinstance(answer, ReadResult)} == {1024 * 1024}
 
     async def test_transport_clock_goes_along_both_ways(self, network: Network) -> None:
         network.a.clock.observe(1000)
@@ -213,7 +213,7 @@ class TransportContract:
         with pytest.raises(PeerRefused):
             await network.a.ask(network.b, b"early")
         await network.revive(network.b)
-        assert await network.a.ask_until_answered(network.b, b"late") == Value(b"late")
+        assert await network.a.ask_until_answered(network.b, b"late") == ReadResult(b"late")
         assert not network.a.transport.is_down(network.b.address)
         assert b"early" not in network.b.handler.keys
 
@@ -236,7 +236,7 @@ class TransportContract:
             with pytest.raises(PeerRefused):
                 await network.a.ask(network.b, b"late", left_s)
         network.b.handler.go_on.set()
-        assert await other == Value(b"other")
+        assert await other == ReadResult(b"other")
         assert not network.a.transport.is_down(network.b.address)
         assert network.b.handler.keys == [b"other"]
 
@@ -246,7 +246,7 @@ class TransportContract:
             await network.a.ask(network.b, b"hurried", HURRIED_S)
         assert not network.a.transport.is_down(network.b.address)
         network.b.handler.go_on.set()
-        assert await other == Value(b"other")
+        assert await other == ReadResult(b"other")
 
     async def test_transport_peer_that_waits_for_others_is_not_silent(self, network: Network) -> None:
         """As an owner does whose co-owner is gone: nobody else must take it for gone too."""
@@ -255,7 +255,7 @@ class TransportContract:
             await network.a.ask(network.b, b"waits", ATTEMPT_S)
         assert not network.a.transport.is_down(network.b.address)
         network.b.handler.go_on.set()
-        assert await other == Value(b"other")
+        assert await other == ReadResult(b"other")
 
     async def test_transport_attempt_at_a_silent_peer_shows_that_it_is_silent(self, network: Network) -> None:
         await network.a.ask(network.b, b"first")
@@ -303,13 +303,13 @@ class TransportContract:
         with pytest.raises(PeerLost):
             await call
         network.b.handler.go_on.set()
-        assert await network.a.ask_until_answered(network.b, b"next") == Value(b"next")
+        assert await network.a.ask_until_answered(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_reset_next_call_makes_a_new_link(self, network: Network) -> None:
         """At once: a node that stood still asks around, and must not take its own reset for a peer's refusal."""
         await network.a.ask(network.b, b"first")
         network.a.transport.reset()
-        assert await network.a.ask(network.b, b"next") == Value(b"next")
+        assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_reset_forgets_who_was_down(self, network: Network) -> None:
         await network.kill(network.b)
@@ -317,7 +317,7 @@ class TransportContract:
             await network.a.ask(network.b, b"k")
         await network.revive(network.b)
         network.a.transport.reset()
-        assert await network.a.ask(network.b, b"next") == Value(b"next")
+        assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_reset_of_the_asked_side_loses_calls(self, network: Network) -> None:
         call = await unanswered(network, b"k")
@@ -343,7 +343,7 @@ class TransportContract:
         call.cancel()
         await asyncio.wait([call])
         network.b.handler.go_on.set()
-        assert await network.a.ask(network.b, b"next") == Value(b"next")
+        assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_close_fails_calls(self, network: Network) -> None:
         call = await unanswered(network, b"k")

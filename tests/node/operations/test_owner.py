@@ -12,14 +12,14 @@ from node.net.messages import (
     Answer,
     Fetch,
     Fetched,
-    Nothing,
+    NothingDeleted,
     Read,
+    ReadResult,
     Replicate,
     Request,
     Superseded,
     Taken,
     Unable,
-    Value,
     ViewIs,
     Write,
     Wrote,
@@ -62,7 +62,7 @@ async def write(parts: Parts, key: bytes, value: bytes | None = b"1", version: b
 @on_virtual_time
 async def test_read_without_donors_asks_nobody() -> None:
     parts = await node_a(A, B)
-    assert parts.owner.read_here(parts.key_of(A)) == Value(None)
+    assert parts.owner.read_here(parts.key_of(A)) == ReadResult(None)
     assert parts.peers.asked == []
 
 
@@ -73,7 +73,7 @@ async def test_read_of_a_key_on_its_way_asks_the_donor_and_keeps_what_it_has() -
     parts.wait_for(B, key)
     parts.peers.script[B] = holding(record(3, b'"old"'))
     assert parts.owner.read_here(key) is None
-    assert await read(parts, key) == Value(b'"old"')
+    assert await read(parts, key) == ReadResult(b'"old"')
     assert parts.held(key) == record(3, b'"old"')
 
 
@@ -84,7 +84,7 @@ async def test_read_newer_record_here_wins_over_the_donors() -> None:
     await parts.keep((key, record(4, b'"new"')))
     parts.wait_for(B, key)
     parts.peers.script[B] = holding(record(3))
-    assert await read(parts, key) == Value(b'"new"')
+    assert await read(parts, key) == ReadResult(b'"new"')
 
 
 @on_virtual_time
@@ -94,7 +94,7 @@ async def test_read_of_what_the_donor_deleted_is_a_miss() -> None:
     await parts.keep((key, record(3)))
     parts.wait_for(B, key)
     parts.peers.script[B] = holding(record(4, None))
-    assert await read(parts, key) == Value(None)
+    assert await read(parts, key) == ReadResult(None)
 
 
 @on_virtual_time
@@ -133,7 +133,7 @@ async def test_delete_of_what_nobody_has_writes_nothing() -> None:
     key = parts.key_of(A)
     parts.wait_for(B, key)
     parts.peers.script[B] = holding(None)
-    assert await write(parts, key, None) == Nothing()
+    assert await write(parts, key, None) == NothingDeleted()
     assert parts.held(key) is None
 
 
@@ -167,7 +167,7 @@ async def test_miss_while_donors_inside_the_view_are_silent(
             parts.peers.script[donor] = holding(None)
         else:
             parts.peers.silent.add(donor)
-    assert await read(parts, key) == (Value(None) if fine else Unable())
+    assert await read(parts, key) == (ReadResult(None) if fine else Unable())
     assert await write(parts, key) == (Wrote(False) if fine else Unable())
     assert (parts.held(key) is not None) == fine
 
@@ -178,7 +178,7 @@ async def test_hit_needs_no_silent_donor() -> None:
     key = parts.key_of(A)
     await parts.keep((key, record(3)))
     parts.wait_for(B, key, ALONE)
-    assert await read(parts, key) == Value(b"1")
+    assert await read(parts, key) == ReadResult(b"1")
 
 
 @on_virtual_time
@@ -186,7 +186,7 @@ async def test_miss_silent_donor_outside_the_view_is_passed_over() -> None:
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(C, key)
-    assert await read(parts, key) == Value(None)
+    assert await read(parts, key) == ReadResult(None)
     assert await write(parts, key) == Wrote(False)
 
 

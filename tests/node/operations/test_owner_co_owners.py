@@ -9,10 +9,10 @@ import pytest
 from node.net.messages import (
     Fetch,
     MayBeStored,
-    Nothing,
+    NothingDeleted,
+    ReadResult,
     Superseded,
     Unable,
-    Value,
     ViewIs,
     Wrote,
 )
@@ -30,7 +30,7 @@ async def test_read_with_all_leases_asks_nobody() -> None:
     assert parts.owner.read_here(b"k") is None
     async with parts.running():
         await asyncio.sleep(0.2)
-        assert parts.owner.read_here(b"k") == await read(parts, b"k") == Value(None)
+        assert parts.owner.read_here(b"k") == await read(parts, b"k") == ReadResult(None)
         assert await write(parts, b"k") == Wrote(False)
     assert parts.asked(Fetch) == []
 
@@ -39,10 +39,10 @@ async def test_read_with_all_leases_asks_nobody() -> None:
 async def test_read_without_a_lease_the_newest_of_all_wins_and_is_kept_and_spread() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     older, newer = parts.co_owner(B, (b"k", record(3, b"3"))), parts.co_owner(C, (b"k", record(4, b"4")))
-    older.everything = newer.everything = False
+    older.lease_granted = newer.lease_granted = False
     await parts.keep((b"k", record(2, b"2")))
     async with parts.running():
-        assert await read(parts, b"k") == Value(b"4")
+        assert await read(parts, b"k") == ReadResult(b"4")
         assert {peer for peer, _ in parts.asked(Fetch)} == {B, C}
         assert parts.held(b"k") == record(4, b"4")
         await asyncio.sleep(0.1)
@@ -54,10 +54,10 @@ async def test_read_without_a_lease_the_newest_of_all_wins_and_is_kept_and_sprea
 async def test_read_only_those_without_a_lease_are_asked() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
-    parts.co_owner(C).everything = False
+    parts.co_owner(C).lease_granted = False
     async with parts.running():
         await asyncio.sleep(0.2)
-        assert await read(parts, b"k") == Value(None)
+        assert await read(parts, b"k") == ReadResult(None)
     assert {peer for peer, _ in parts.asked(Fetch)} == {C}
 
 
@@ -67,9 +67,9 @@ async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() ->
     await parts.keep((b"k", record(3)))
     parts.peers.silent.add(B)
     began = parts.time.monotonic()
-    assert await read(parts, b"k") == Value(b"1")
+    assert await read(parts, b"k") == ReadResult(b"1")
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s)
-    assert await read(parts, b"none") == Value(None)
+    assert await read(parts, b"none") == ReadResult(None)
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s), "it is known to be down by now"
 
 
@@ -81,9 +81,9 @@ async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken
     assert await read(parts, b"k") == Unable()
     assert await write(parts, b"k") == Unable()
     await parts.keep((b"here", record(3)))
-    assert await read(parts, b"here") == Value(b"1")
+    assert await read(parts, b"here") == ReadResult(b"1")
     await asyncio.sleep(BLANK_S)
-    assert await read(parts, b"k") == Value(None), "in a store that is new, nobody will tell"
+    assert await read(parts, b"k") == ReadResult(None), "in a store that is new, nobody will tell"
 
 
 @on_virtual_time
@@ -91,11 +91,11 @@ async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> N
     """They have told each other that they have nothing, then one falls silent."""
     parts = await node_a(A, B, repl_factor=2, is_unfilled=True)
     peer = parts.co_owner(B)
-    peer.everything, peer.has_nothing = False, True
+    peer.lease_granted, peer.has_nothing = False, True
     async with parts.running():
         await asyncio.sleep(0.01)
         parts.peers.silent.add(B)
-        assert await read(parts, b"k") == Value(None)
+        assert await read(parts, b"k") == ReadResult(None)
 
 
 @on_virtual_time
@@ -103,7 +103,7 @@ async def test_read_at_the_first_start_a_co_owner_that_is_heard_tells_enough() -
     parts = await node_a(A, B, C, repl_factor=3, is_unfilled=True)
     parts.co_owner(B)
     parts.peers.silent.add(C)
-    assert await read(parts, b"k") == Value(None)
+    assert await read(parts, b"k") == ReadResult(None)
 
 
 @on_virtual_time
@@ -117,26 +117,26 @@ async def test_read_lease_that_ends_while_others_are_asked_makes_it_ask_again() 
         await asyncio.sleep(0.01)
         assert {peer for peer, _ in parts.asked(Fetch)} == {C}
         peer.held[b"k"] = record(3)
-        peer.everything = False
-        assert await reading == Value(b"1")
+        peer.lease_granted = False
+        assert await reading == ReadResult(b"1")
 
 
 @on_virtual_time
 async def test_write_without_a_lease_is_judged_by_what_the_co_owner_has() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B, (b"live", record(3)), (b"gone", record(3, None)), (b"newer", record(8))).everything = False
+    parts.co_owner(B, (b"live", record(3)), (b"gone", record(3, None)), (b"newer", record(8))).lease_granted = False
     async with parts.running():
         assert await write(parts, b"live") == Wrote(True)
         assert await write(parts, b"gone") == Wrote(False)
         assert await write(parts, b"newer") == Superseded(record(8).version)
-        assert await write(parts, b"none", None) == Nothing()
+        assert await write(parts, b"none", None) == NothingDeleted()
 
 
 @on_virtual_time
 async def test_write_repeated_is_answered_as_the_first_once_the_co_owner_has_it() -> None:
     parts = await node_a(A, B, repl_factor=2)
     peer = parts.co_owner(B, (b"k", record(3)))
-    peer.everything = False
+    peer.lease_granted = False
     async with parts.running():
         assert await write(parts, b"k") == Wrote(True)
         peer.is_free.clear()
@@ -231,10 +231,10 @@ async def test_owner_of_another_shard_is_named_by_the_view() -> None:
 @on_virtual_time
 async def test_owner_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B, (b"k", record(3))).everything = False
+    parts.co_owner(B, (b"k", record(3))).lease_granted = False
     parts.disk.full = True
     assert await write(parts, b"k") == Unable()
-    assert await read(parts, b"k") == Value(b"1")
+    assert await read(parts, b"k") == ReadResult(b"1")
 
 
 @on_virtual_time
@@ -249,7 +249,7 @@ async def test_write_whose_co_owner_has_no_room_is_given_up_at_once_and_later_on
         assert await write(parts, b"second") == Unable()
         assert parts.time.monotonic() - began < 0.1
         assert parts.held(b"first") is not None and parts.held(b"second") is None
-        assert await read(parts, b"second") == Value(None)
+        assert await read(parts, b"second") == ReadResult(None)
         peer.has_room = True
         await asyncio.sleep(0.1)
         assert await write(parts, b"third") == Wrote(False)

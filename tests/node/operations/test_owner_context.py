@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.net.messages import Nothing, Read, Superseded, Unsatisfied, Value, Write, Wrote
+from node.net.messages import NothingDeleted, Read, ReadResult, Superseded, Unsatisfied, Write, Wrote
 from node.operations.causality import Causality
 from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
 from node.values.record import Record, Version, make_version
@@ -67,7 +67,7 @@ async def test_read_of_a_key_in_the_context(
         if expected is None:
             assert answer == Unsatisfied()
         else:
-            assert isinstance(answer, Value) and answer.value == expected
+            assert isinstance(answer, ReadResult) and answer.value == expected
 
 
 @on_virtual_time
@@ -76,7 +76,7 @@ async def test_ablation_read_without_the_rule_is_older_than_what_was_seen(monkey
         monkeypatch.setattr(Causality, "is_met", lambda *_: True)
         await lone.hold(KEY, Record(v(OLD), b"old", False))
         answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
-        assert isinstance(answer, Value) and answer.value == b"old"
+        assert isinstance(answer, ReadResult) and answer.value == b"old"
 
 
 @on_virtual_time
@@ -85,9 +85,9 @@ async def test_read_of_another_key_is_never_refused() -> None:
         await lone.hold(OTHER, Record(v(OLD), b"1", False))
         context = names(KEY, v(NEW))
         answer = await carry_out(lone, Read(OTHER, context))
-        assert isinstance(answer, Value) and answer.value == b"1"
+        assert isinstance(answer, ReadResult) and answer.value == b"1"
         assert answer.context == context.with_entry(hash_of(OTHER), v(OLD), owner_id(A))
-        assert await carry_out(lone, Read(b"missing", context)) == Value(None, context)
+        assert await carry_out(lone, Read(b"missing", context)) == ReadResult(None, context)
 
 
 @on_virtual_time
@@ -96,10 +96,10 @@ async def test_read_despite_leases_asks_all_for_what_is_missing() -> None:
         lone.peers.script[B] = CoOwner(key=Record(v(NEW), b"new", False))
         await asyncio.sleep(1.0)
         assert not lone.node.pairs.unleased()
-        assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == Value(None, names(KEY, v(NEW)))
+        assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == ReadResult(None, names(KEY, v(NEW)))
         assert lone.fetched_from() == []
         answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
-        assert isinstance(answer, Value) and answer.value == b"new"
+        assert isinstance(answer, ReadResult) and answer.value == b"new"
         assert lone.fetched_from() == [B]
 
 
@@ -122,7 +122,7 @@ async def test_read_under_folded_clocks_must_reach_the_owners_named(
         lone.peers.script |= {name: CoOwner() for name in (B, C) if name[0].upper() in up}
         await lone.hold(KEY, Record(v(OLD), b"1", False))
         answer = await carry_out(lone, Read(KEY, Context({}, folded)))
-        assert isinstance(answer, Value) == served
+        assert isinstance(answer, ReadResult) == served
 
 
 @pytest.mark.parametrize(("value", "refused"), [(None, True), (b"2", False)], ids=["delete", "put"])
@@ -149,10 +149,10 @@ async def test_write_keeps_its_context_and_readers_get_it() -> None:
         assert written == Wrote(False, names(OTHER, v(5))), "the only owner has it: it is everywhere"
         held = lone.store.get(partition_of(KEY), KEY)
         assert held is not None and decode(held.context) == names(OTHER, v(5)), "what was known of its own key is past"
-        assert await carry_out(lone, Read(KEY, EMPTY)) == Value(b"1", names(OTHER, v(5)))
-        assert await carry_out(lone, Read(KEY)) == Value(b"1")
+        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", names(OTHER, v(5)))
+        assert await carry_out(lone, Read(KEY)) == ReadResult(b"1")
         assert await carry_out(lone, Write(KEY, v(NEW + 1), None, EMPTY)) == Wrote(True, EMPTY)
-        assert await carry_out(lone, Write(KEY, v(NEW + 2), None, EMPTY)) == Nothing(EMPTY)
+        assert await carry_out(lone, Write(KEY, v(NEW + 2), None, EMPTY)) == NothingDeleted(EMPTY)
         held = lone.store.get(partition_of(KEY), KEY)
         assert held is not None and held.context == b""
 
@@ -162,7 +162,7 @@ async def test_delete_of_a_deleted_key_depends_on_its_tombstone() -> None:
     async with lone_owner(B, C) as lone:
         await lone.hold(KEY, Record(v(OLD), None, False, encode(names(OTHER, v(5)))))
         answer = await carry_out(lone, Write(KEY, v(NEW), None, EMPTY))
-        assert answer == Nothing(names(OTHER, v(5)).with_entry(hash_of(KEY), v(OLD), owner_id(A)))
+        assert answer == NothingDeleted(names(OTHER, v(5)).with_entry(hash_of(KEY), v(OLD), owner_id(A)))
 
 
 @pytest.mark.parametrize("takes", [True, False])
@@ -175,7 +175,7 @@ async def test_write_adds_its_entry_only_if_somebody_was_left_out(takes: bool) -
         answer = await carry_out(lone, Write(KEY, v(NEW), b"1", EMPTY))
         left = EMPTY if takes else EMPTY.with_entry(hash_of(KEY), v(NEW), owner_id(A))
         assert answer == Wrote(False, left)
-        assert await carry_out(lone, Read(KEY, EMPTY)) == Value(b"1", left)
+        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", left)
 
 
 @on_virtual_time
@@ -183,15 +183,15 @@ async def test_read_of_a_record_whose_context_is_garbage_still_served() -> None:
     async with lone_owner(B, C) as lone:
         await lone.hold(KEY, Record(v(OLD), b"1", False, b"\xc1garbage"))
         answer = await carry_out(lone, Read(KEY, EMPTY))
-        assert answer == Value(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)))
+        assert answer == ReadResult(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)))
 
 
 @on_virtual_time
 async def test_write_below_the_floor_must_be_stamped_anew() -> None:
     async with lone_owner() as lone:
-        floor = (lone.time.wall_ms() + 60_000) << 16
-        await lone.store.submit(lambda batch: batch.raise_floor(floor))
-        answer = await carry_out(lone, Write(KEY, make_version(floor, 9), b"1", EMPTY))
-        assert answer == Superseded(make_version(floor + 1, 0))
-        outcome = await lone.node.replica.write(KEY, b"2", EMPTY)
+        low_watermark = (lone.time.wall_ms() + 60_000) << 16
+        await lone.store.submit(lambda batch: batch.raise_low_watermark(low_watermark))
+        answer = await carry_out(lone, Write(KEY, make_version(low_watermark, 9), b"1", EMPTY))
+        assert answer == Superseded(make_version(low_watermark + 1, 0))
+        outcome = await lone.node.router.write(KEY, b"2", EMPTY)
         assert outcome.answer == Wrote(False, EMPTY)

@@ -7,8 +7,8 @@ import asyncio
 
 import pytest
 
-from gossip.view import Stamp
-from node.net.messages import Fetch, Read, Unable, Value, ViewIs, Wrote
+from gossip.view import ViewId
+from node.net.messages import Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
 from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
@@ -38,7 +38,7 @@ async def test_write_past_a_silent_earlier_owner_waits_for_the_end_of_the_leases
 @on_virtual_time
 async def test_call_under_a_later_view_that_takes_long_to_store_is_answered_in_time() -> None:
     async with lone_owner(B) as lone:
-        asked = asyncio.ensure_future(lone.node.answer(B, Stamp(5, 5), 0.45, Fetch(KEY)))  # type: ignore[arg-type]
+        asked = asyncio.ensure_future(lone.node.answer(B, ViewId(5, 5), 0.45, Fetch(KEY)))  # type: ignore[arg-type]
         lone.peers.silent.add(B)
         await asyncio.sleep(0.4)
         assert asked.done() and asked.result() == Unable()
@@ -64,9 +64,9 @@ async def test_call_under_a_later_view_gets_what_is_left_of_its_time_once_that_i
 ) -> None:
     budgets_s: list[float] = []
 
-    def serve(operation: object, budget_s: float) -> Value:
+    def serve(operation: object, budget_s: float) -> ReadResult:
         budgets_s.append(budget_s)
-        return Value(None)
+        return ReadResult(None)
 
     async with lone_owner(B) as lone:
         view = successor(lone.node.views.current, A, B)
@@ -77,5 +77,5 @@ async def test_call_under_a_later_view_gets_what_is_left_of_its_time_once_that_i
 
         lone.peers.script[B] = fetched
         monkeypatch.setattr(lone.node.owner, "serve", serve)
-        assert await lone.node.answer(B, view.stamp, 0.6, Read(KEY)) == Value(None)  # type: ignore[misc]
+        assert await lone.node.answer(B, view.view_id, 0.6, Read(KEY)) == ReadResult(None)  # type: ignore[misc]
     assert budgets_s == [pytest.approx(0.35, abs=0.02)]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gossip.view import Address, Stamp
+from gossip.view import Address, ViewId
 from node.errors import PeerLost, PeerRefused, Unavailable
 from node.net.messages import (
     Answer,
@@ -15,12 +15,12 @@ from node.net.messages import (
     Foreign,
     Hello,
     MayBeStored,
-    Nothing,
+    NothingDeleted,
     Read,
+    ReadResult,
     Request,
     Superseded,
     Unable,
-    Value,
     ViewIs,
     Write,
     Wrote,
@@ -63,7 +63,7 @@ async def test_write_here_is_stamped_above_a_newer_version() -> None:
     parts = await node_a(A, B)
     key, newer = parts.key_of(A), ahead(parts)
     await parts.keep((key, Record(newer, b"0", False)))
-    assert (await parts.replica.write(key, b"1")).answer == Wrote(True)
+    assert (await parts.router.write(key, b"1")).answer == Wrote(True)
     held = parts.held(key)
     assert held is not None and held.version > newer
 
@@ -73,7 +73,7 @@ async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped()
     parts = await node_a(A, B)
     key, absurd = parts.key_of(A), ahead(parts, 2 * LEAD_MS_MAX)
     await parts.keep((key, Record(absurd, b"0", False)))
-    outcomes = await asyncio.gather(*(parts.replica.write(key, value) for value in (b"1", b"2")))
+    outcomes = await asyncio.gather(*(parts.router.write(key, value) for value in (b"1", b"2")))
     assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2
     held = parts.held(key)
     assert held is not None and held.version > absurd and held.value in (b"1", b"2")
@@ -84,7 +84,7 @@ async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped()
 async def test_write_elsewhere_repeated_keeps_its_version() -> None:
     parts = await node_a(A, B)
     owner = parts.peers.script[B] = Scripted(PeerLost("reset"), Wrote(False))
-    outcome = await parts.replica.write(parts.key_of(B), b"1")
+    outcome = await parts.router.write(parts.key_of(B), b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), B)
     assert len(set(owner.versions)) == 1
 
@@ -94,7 +94,7 @@ async def test_write_elsewhere_refused_is_stamped_above() -> None:
     parts = await node_a(A, B)
     newer = ahead(parts)
     owner = parts.peers.script[B] = Scripted(Superseded(newer), Superseded(newer), Wrote(True))
-    assert (await parts.replica.write(parts.key_of(B), b"1")).answer == Wrote(True)
+    assert (await parts.router.write(parts.key_of(B), b"1")).answer == Wrote(True)
     first, second, third = map(clock_of, owner.versions)
     assert first < clock_of(newer) < second < third
 
@@ -105,7 +105,7 @@ async def test_write_elsewhere_that_may_be_stored_is_never_stamped_anew(first: A
     parts = await node_a(A, B)
     owner = parts.peers.script[B] = Scripted(first, Superseded(ahead(parts)))
     with pytest.raises(Unavailable):
-        await parts.replica.write(parts.key_of(B), b"1")
+        await parts.router.write(parts.key_of(B), b"1")
     assert len(owner.versions) == 2 and len(set(owner.versions)) == 1
 
 
@@ -117,7 +117,7 @@ async def test_owner_down_is_told_at_once() -> None:
     parts = await node_a(A, B)
     began = parts.time.monotonic()
     with pytest.raises(Unavailable):
-        await parts.replica.read(parts.key_of(B))
+        await parts.router.read(parts.key_of(B))
     assert len(parts.peers.asked) == 1 and parts.time.monotonic() == began
 
 
@@ -127,9 +127,9 @@ async def test_owner_under_a_later_view_is_believed() -> None:
     key = parts.key_of(B)
     later = successor(parts.views.current, A)
     parts.peers.script[B] = lambda request: Fetched(None) if isinstance(request, Fetch) else ViewIs(later.encoded)
-    outcome = await parts.replica.read(key)
-    assert (outcome.answer, outcome.served_by) == (Value(None), None)
-    assert parts.views.stamp == Stamp(*later.stamp)
+    outcome = await parts.router.read(key)
+    assert (outcome.answer, outcome.served_by) == (ReadResult(None), None)
+    assert parts.views.view_id == ViewId(*later.view_id)
 
 
 @on_virtual_time
@@ -137,9 +137,9 @@ async def test_owner_behind_is_greeted_with_the_view_then_asked_again() -> None:
     parts = await node_a(A, B)
     before = parts.views.current
     await parts.views.adopt(successor(before, A, B), B)
-    answers: list[Answer] = [ViewIs(before.encoded), Value(b"1")]
+    answers: list[Answer] = [ViewIs(before.encoded), ReadResult(b"1")]
     parts.peers.script[B] = lambda request: ViewIs(before.encoded) if isinstance(request, Hello) else answers.pop(0)
-    assert (await parts.replica.read(parts.key_of(B))).answer == Value(b"1")
+    assert (await parts.router.read(parts.key_of(B))).answer == ReadResult(b"1")
     assert parts.asked(Hello) == [(B, Hello(parts.views.current.encoded))]
 
 
@@ -149,7 +149,7 @@ async def test_request_is_answered_in_time_whatever_hangs() -> None:
     parts.peers.silent.add(B)
     began = parts.time.monotonic()
     with pytest.raises(Unavailable):
-        await parts.replica.write(parts.key_of(B), b"1")
+        await parts.router.write(parts.key_of(B), b"1")
     assert parts.time.monotonic() - began <= 2.0
 
 
@@ -170,9 +170,9 @@ async def test_owners_this_node_first_if_it_may_act() -> None:
     for peer in (B, C):
         parts.peers.script[peer] = Scripted()
     key = parts.key_of(A, B, C)
-    assert parts.replica.owners(key)[0] == A
+    assert parts.router.owners(key)[0] == A
     parts.gate.is_now_open = False
-    assert sorted(parts.replica.owners(key)) == [A, B, C]
+    assert sorted(parts.router.owners(key)) == [A, B, C]
 
 
 @on_virtual_time
@@ -182,7 +182,7 @@ async def test_owners_that_are_down_come_last() -> None:
     key = parts.key_of(first, second)
     for up, down in ((first, second), (second, first)):
         parts.peers.script = {up: Scripted()}
-        assert list(parts.replica.owners(key)) == [up, down]
+        assert list(parts.router.owners(key)) == [up, down]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_owner_that_cannot_the_next_one_is_asked_under_the_same_version(fa
     first, second = _owners(parts, key)
     one = parts.peers.script[first] = Scripted(failure)
     other = parts.peers.script[second] = Scripted(Wrote(True))
-    outcome = await parts.replica.write(key, b"1")
+    outcome = await parts.router.write(key, b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(True), second)
     assert one.versions == other.versions
 
@@ -206,10 +206,10 @@ async def test_owner_silent_the_next_one_answers_in_time() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
     parts.peers.silent.add(first)
-    parts.peers.script[second] = Scripted(Value(b"1"))
+    parts.peers.script[second] = Scripted(ReadResult(b"1"))
     began = parts.time.monotonic()
-    outcome = await parts.replica.read(key)
-    assert (outcome.answer, outcome.served_by) == (Value(b"1"), second)
+    outcome = await parts.router.read(key)
+    assert (outcome.answer, outcome.served_by) == (ReadResult(b"1"), second)
     assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s)
 
 
@@ -220,7 +220,7 @@ async def test_owners_that_all_refuse_are_told_at_once() -> None:
     parts.peers.script |= {first: Scripted(Unable()), second: Scripted(Unable())}
     began = parts.time.monotonic()
     with pytest.raises(Unavailable):
-        await parts.replica.write(key, b"1")
+        await parts.router.write(key, b"1")
     assert parts.time.monotonic() == began
 
 
@@ -232,7 +232,7 @@ async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -
     parts.peers.script[first] = Scripted(PeerLost("reset"))
     other = parts.peers.script[second] = Scripted(Superseded(ahead(parts)))
     with pytest.raises(Unavailable):
-        await parts.replica.write(key, b"1")
+        await parts.router.write(key, b"1")
     assert len(other.versions) == 1
 
 
@@ -240,9 +240,9 @@ async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -
 async def test_owner_whose_answer_was_lost_is_asked_again_until_one_confirms() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    one = parts.peers.script[first] = Scripted(MayBeStored(), Nothing())
+    one = parts.peers.script[first] = Scripted(MayBeStored(), NothingDeleted())
     parts.peers.script[second] = Scripted(Unable())
-    assert (await parts.replica.write(key, None)).answer == Nothing()
+    assert (await parts.router.write(key, None)).answer == NothingDeleted()
     assert len(one.versions) == 2 and len(set(one.versions)) == 1
 
 
@@ -254,7 +254,7 @@ async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_o
     one = parts.peers.script[first] = Scripted(MayBeStored(), Wrote(False))
     parts.peers.silent.add(second)
     began = parts.time.monotonic()
-    outcome = await parts.replica.write(key, b"1")
+    outcome = await parts.router.write(key, b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), first)
     assert len(set(one.versions)) == 1
     assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + RETRY_S)
@@ -264,6 +264,6 @@ def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:
     """Those of the key, in the order in which this node tries them while none of them is down."""
     before = dict(parts.peers.script)
     parts.peers.script = {peer: Scripted() for peer in (B, C, D)}
-    first, second = parts.replica.owners(key)
+    first, second = parts.router.owners(key)
     parts.peers.script = before
     return first, second

@@ -11,7 +11,7 @@ from gossip.view import Address
 from node.errors import StorageFault
 from node.net.messages import (
     Answer,
-    Claim,
+    AskHolding,
     Compare,
     Differing,
     Holding,
@@ -54,11 +54,11 @@ def places(keys: Iterable[bytes]) -> list[int]:
 
 
 async def push(parts: Parts, sender: Address, *items: tuple[bytes, Record], finished: Iterable[int] = ()) -> Answer:
-    return await parts.sync.push(sender, parts.views.stamp, Push(encoded(*items), pack(finished)))
+    return await parts.sync.push(sender, parts.views.view_id, Push(encoded(*items), pack(finished)))
 
 
 async def announce(parts: Parts, donor: Address, keys: Iterable[bytes]) -> Answer:
-    return await parts.sync.announced(donor, parts.views.stamp, Holding(pack(places(keys))))
+    return await parts.sync.announced(donor, parts.views.view_id, Holding(pack(places(keys))))
 
 
 def rows(parts: Parts) -> list[Row]:
@@ -121,15 +121,15 @@ async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
     (key,) = mine(parts, 1)
     assert await push(parts, C, (key, record(5)), (elsewhere(parts), record(5))) == Unable()
     garbled = Push(((key, b"short"),), b"")
-    assert await parts.sync.push(C, parts.views.stamp, garbled) == Unable()
-    assert await parts.sync.push(C, parts.views.stamp, Push(encoded((key, record(5))), b"\0")) == Unable()
+    assert await parts.sync.push(C, parts.views.view_id, garbled) == Unable()
+    assert await parts.sync.push(C, parts.views.view_id, Push(encoded((key, record(5))), b"\0")) == Unable()
     assert not parts.store.occupied
 
 
 @on_virtual_time
 async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one() -> None:
     parts = await node_a(A, B)
-    before = parts.views.stamp
+    before = parts.views.view_id
     (key,) = mine(parts, 1)
     await parts.views.adopt(successor(parts.views.current, A, B), B)
     answer = await parts.sync.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
@@ -195,7 +195,7 @@ async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
     parts = await node_a(A, B)
     assert await announce(parts, C, [elsewhere(parts)]) == Unable()
     for packed in (b"\0", pack([PARTITIONS])):
-        assert await parts.sync.announced(C, parts.views.stamp, Holding(packed)) == Unable()
+        assert await parts.sync.announced(C, parts.views.view_id, Holding(packed)) == Unable()
     assert rows(parts) == []
 
 
@@ -312,4 +312,4 @@ async def test_donor_that_holds_nothing_is_found_out_by_claiming() -> None:
     async with parts.running(parts.sync.run()):
         while rows(parts):
             await asyncio.sleep(0.01)
-    assert parts.asked(Claim)[0] == (C, Claim())
+    assert parts.asked(AskHolding)[0] == (C, AskHolding())

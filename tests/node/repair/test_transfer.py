@@ -98,7 +98,7 @@ async def some(parts: Parts, count: int, *owners: Address) -> list[bytes]:
 
 
 async def bring(parts: Parts, keys: Iterable[bytes], *peers: Address, forget: bool = False) -> bool:
-    return await parts.transfers.bring(peers, sorted(map(partition_of, keys)), parts.views.stamp, forget)
+    return await parts.transfers.bring(peers, sorted(map(partition_of, keys)), parts.views.view_id, forget)
 
 
 # What is sent

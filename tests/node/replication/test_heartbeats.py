@@ -6,15 +6,15 @@ import asyncio
 from unittest.mock import patch
 
 from node.config import Config
-from node.net.messages import Answer, Beat, Beaten, Unable, ViewIs
+from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable, ViewIs
 from node.replication import outbox
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
 
 EVERYTHING, OWING, NOT_YET = (
-    Beaten(STORE_ID, False, False, everything, owing)
-    for everything, owing in ((True, False), (False, True), (False, False))
+    HeartbeatAnswer(STORE_ID, False, False, lease_granted, owing)
+    for lease_granted, owing in ((True, False), (False, True), (False, False))
 )
 
 
@@ -44,7 +44,7 @@ async def test_lease_is_asked_for_again_and_again_by_the_store_id() -> None:
     async with parts.running():
         await asyncio.sleep(1.01)
         assert list(parts.pairs.unleased()) == []
-    assert parts.asked(Beat) == [(B, Beat(STORE_ID, False))] * 11
+    assert parts.asked(Heartbeat) == [(B, Heartbeat(STORE_ID, False))] * 11
 
 
 @on_virtual_time
@@ -66,7 +66,7 @@ async def test_lease_ends_with_the_answer_that_there_is_more() -> None:
     peer = parts.co_owner(B)
     async with parts.running():
         await asyncio.sleep(0.05)
-        peer.everything = False
+        peer.lease_granted = False
         assert list(parts.pairs.unleased()) == []
         await asyncio.sleep(0.06)
         assert list(parts.pairs.unleased()) == [B]
@@ -123,11 +123,11 @@ async def test_heartbeat_answered_with_a_later_view_makes_it_be_adopted() -> Non
 
 
 def ask(parts: Parts, store_id: int = THEIR_ID) -> Answer:
-    return parts.pairs.grant(B, Beat(store_id, False))
+    return parts.pairs.grant(B, Heartbeat(store_id, False))
 
 
 async def change(parts: Parts, key: bytes, clock: int = 5) -> None:
-    await parts.store.merge(parts.views.stamp, [(partition_of(key), key, record(clock).encode())])
+    await parts.store.merge(parts.views.view_id, [(partition_of(key), key, record(clock).encode())])
 
 
 @on_virtual_time
@@ -222,7 +222,7 @@ async def test_everything_is_not_said_under_a_new_view_before_another_comparison
 async def test_heartbeat_of_a_stranger_or_to_a_node_that_may_not_act_is_refused() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.compare(B)
-    assert parts.pairs.grant(C, Beat(THEIR_ID, False)) == Unable()
+    assert parts.pairs.grant(C, Heartbeat(THEIR_ID, False)) == Unable()
     parts.gate.is_now_open = False
     assert ask(parts) == Unable()
     parts.gate.is_now_open = True
@@ -274,7 +274,7 @@ async def test_comparison_that_began_with_another_store_counts_for_nothing() -> 
         await asyncio.sleep(0.01)
         pair = parts.pairs.start_comparison(B)
         assert pair is not None
-        answer = Beaten(THEIR_ID, False, False, True, False)
+        answer = HeartbeatAnswer(THEIR_ID, False, False, True, False)
         await asyncio.sleep(parts.config.beat_s)
         parts.pairs.end_comparison(pair, has_arrived=True)
         assert parts.pairs.out_of_step() == [B]

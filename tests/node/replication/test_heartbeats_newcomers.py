@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gossip.view import Stamp
+from gossip.view import ViewId
 from node.net.messages import (
     Adopt,
     Answer,
@@ -24,13 +24,13 @@ from node.views.coordinator import Coordinator
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 
-EARLIER = Stamp(1, 5)
+EARLIER = ViewId(1, 5)
 
 
 class Newcomer:
     """Node B, outside the view: what it is asked, and what it then has."""
 
-    def __init__(self, parts: Parts, view: Stamp, keys: int, handing: tuple[Owed, ...] = ()) -> None:
+    def __init__(self, parts: Parts, view: ViewId, keys: int, handing: tuple[Owed, ...] = ()) -> None:
         self.parts = parts
         self.view = view
         self.keys = keys
@@ -46,8 +46,8 @@ class Newcomer:
                 return status
             case Adopt(view):
                 self.told.append("the view in force" if view == self.parts.views.current.encoded else "a new view")
-                if self.view != self.parts.views.stamp:
-                    self.view, self.handing = self.parts.views.stamp, (Owed(A, 1, self.keys),)
+                if self.view != self.parts.views.view_id:
+                    self.view, self.handing = self.parts.views.view_id, (Owed(A, 1, self.keys),)
                 self.keys = 0
                 return ViewIs(view)
             case Promise():
@@ -62,7 +62,7 @@ async def coordinator(parts: Parts) -> Coordinator:
     async def answer_here(request: Request) -> Answer:
         match request:
             case AskStatus():
-                return Status(parts.views.stamp, 0, "", 0, (), (), True, False)
+                return Status(parts.views.view_id, 0, "", 0, (), (), True, False)
             case Promise():
                 return await parts.views.promise(request)
             case Release(epoch, who):
@@ -77,11 +77,11 @@ def holds_keys(parts: Parts) -> Newcomer:
 
 
 def hands_over(parts: Parts) -> Newcomer:
-    return Newcomer(parts, parts.views.stamp, 0, (Owed(A, 1, 7),))
+    return Newcomer(parts, parts.views.view_id, 0, (Owed(A, 1, 7),))
 
 
 def is_empty(parts: Parts) -> Newcomer:
-    return Newcomer(parts, Stamp(0, 9), keys=0)
+    return Newcomer(parts, ViewId(0, 9), keys=0)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_newcomer_that_finds_nobody_to_take_what_it_holds_is_taken_in_with
     """It is to replace the very node that it holds something for, and that is dead."""
     parts = await node_a(A)
     change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
-    b = parts.peers.script[B] = Newcomer(parts, parts.views.stamp, 0, (Owed(C, 1, 7),))
+    b = parts.peers.script[B] = Newcomer(parts, parts.views.view_id, 0, (Owed(C, 1, 7),))
     await change([A, B], None)
     assert b.told[-1] == "the view in force"
     assert parts.views.current.nodes == {A, B}

@@ -27,7 +27,7 @@ async def test_replicate_takes_what_is_newer_and_sends_it_no_further() -> None:
     await parts.keep((b"old", record(9)))
     async with parts.running():
         message = Replicate(replicated(KEY) + replicated(b"old"), relayed=False)
-        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
         await asyncio.sleep(SOON_S)
     assert (parts.held(KEY), parts.held(b"old")) == (record(5), record(9))
     assert [peer.sent for peer in others] == [[], []]
@@ -40,7 +40,7 @@ async def test_replicate_relayed_is_taken_once_the_third_one_has_it() -> None:
     third.is_free.clear()
     async with parts.running():
         taking = asyncio.ensure_future(
-            parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=True))
+            parts.streams.replicate(B, parts.views.view_id, Replicate(replicated(KEY), relayed=True))
         )
         await asyncio.sleep(SOON_S)
         assert parts.held(KEY) == record(5) and not taking.done()
@@ -58,7 +58,7 @@ async def test_replicate_relayed_of_what_is_here_already_sees_to_it_all_the_same
     await parts.keep((KEY, record(5)))
     async with parts.running():
         message = Replicate(replicated(KEY), relayed=True)
-        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
     assert third.held[KEY] == record(5)
 
 
@@ -69,7 +69,7 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
     (others,) = (shard for shard in parts.views.ring.shards if A not in shard)
     mine, theirs = parts.key_of(*{A, B, C, D} - {*others}), parts.key_of(*others)
     message = Replicate(replicated(mine) + replicated(theirs), relayed)
-    assert await parts.streams.replicate(B, parts.views.stamp, message) == Unable()
+    assert await parts.streams.replicate(B, parts.views.view_id, message) == Unable()
     assert parts.held(mine) is None and not parts.store.occupied
 
 
@@ -77,14 +77,14 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
 async def test_replicate_refuses_what_is_no_record() -> None:
     parts = await node_a(A, B, repl_factor=2)
     message = Replicate((*replicated(KEY), (b"x", b"short")), relayed=False)
-    assert await parts.streams.replicate(B, parts.views.stamp, message) == Unable()
+    assert await parts.streams.replicate(B, parts.views.view_id, message) == Unable()
     assert not parts.store.occupied
 
 
 @on_virtual_time
 async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present_one() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    before = parts.views.stamp
+    before = parts.views.view_id
     await parts.views.adopt(successor(parts.views.current, A, B), B)
     answer = await parts.streams.replicate(B, before, Replicate(replicated(KEY), relayed=False))
     assert answer == ViewIs(parts.views.current.encoded)
@@ -95,7 +95,7 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
 async def test_replicate_on_a_full_disk_is_not_confirmed() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.disk.full = True
-    assert await parts.streams.replicate(B, parts.views.stamp, Replicate(replicated(KEY), relayed=False)) == NoRoom()
+    assert await parts.streams.replicate(B, parts.views.view_id, Replicate(replicated(KEY), relayed=False)) == NoRoom()
 
 
 # Streams
@@ -106,9 +106,9 @@ async def test_stream_whatever_is_merged_goes_to_all_but_its_source() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     peers = {B: parts.co_owner(B), C: parts.co_owner(C)}
     async with parts.running():
-        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5).encode())], but={B})
-        assert await parts.sync.push(C, parts.views.stamp, Push(replicated(b"pushed"), b"")) == Taken()
-        assert await parts.sync.push(D, parts.views.stamp, Push(replicated(b"donated"), b"")) == Taken()
+        await parts.store.merge(parts.views.view_id, [(partition_of(KEY), KEY, record(5).encode())], exclude={B})
+        assert await parts.sync.push(C, parts.views.view_id, Push(replicated(b"pushed"), b"")) == Taken()
+        assert await parts.sync.push(D, parts.views.view_id, Push(replicated(b"donated"), b"")) == Taken()
         await asyncio.sleep(SOON_S)
     assert set(peers[B].held) == {b"pushed", b"donated"}
     assert set(peers[C].held) == {KEY, b"donated"}
@@ -161,7 +161,7 @@ async def test_stream_names_who_was_told_while_a_third_one_was_not() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
     async with parts.running():
-        await parts.store.merge(parts.views.stamp, [(partition_of(KEY), KEY, record(5).encode())])
+        await parts.store.merge(parts.views.view_id, [(partition_of(KEY), KEY, record(5).encode())])
         await asyncio.sleep(SOON_S)
     streamed = [request for to, request in parts.peers.asked if to == B and isinstance(request, Replicate)]
     assert streamed and {(request.relayed, request.told) for request in streamed} == {(False, (A, B))}
@@ -174,6 +174,6 @@ async def test_replicate_takes_over_who_was_not_told() -> None:
     source, third = parts.co_owner(B), parts.co_owner(C)
     async with parts.running():
         message = Replicate(replicated(KEY), False, (B, A))
-        assert await parts.streams.replicate(B, parts.views.stamp, message) == Taken()
+        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
         await asyncio.sleep(SOON_S)
     assert (source.sent, third.held[KEY]) == ([], record(5))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from node.errors import Fenced
-from node.net.messages import Beat, Replicate, Unable, ViewIs
+from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
 from node.values.record import make_version
 from ring.hashing import partition_of
 from tests.node.fakes import successor
@@ -20,7 +20,7 @@ SOON_S = 0.05
 
 async def put(parts: Parts, key: bytes = KEY, clock: int = 5, value: bytes = b"1") -> None:
     version = make_version(clock << 16, 1)
-    await parts.store.write(parts.views.stamp, partition_of(key), key, version, value)
+    await parts.store.write(parts.views.view_id, partition_of(key), key, version, value)
 
 
 def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.Task[float]:
@@ -95,7 +95,7 @@ async def test_write_co_owner_that_is_down_is_left_out_400_ms_after_the_last_eve
     parts.compare(B)
     await asyncio.sleep(1.0)
     async with parts.running():
-        parts.pairs.grant(B, Beat(7, False))
+        parts.pairs.grant(B, Heartbeat(7, False))
         granted_at = parts.time.monotonic()
         await put(parts)
         assert await acknowledged(parts) == pytest.approx(granted_at + 0.4, abs=SOON_S)
@@ -131,7 +131,7 @@ async def test_write_co_owner_that_falls_silent_is_left_out_in_time() -> None:
     parts.compare(B)
     async with parts.running():
         await asyncio.sleep(1.0)
-        parts.pairs.grant(B, Beat(7, False))
+        parts.pairs.grant(B, Heartbeat(7, False))
         parts.peers.silent.add(B)
         began = parts.time.monotonic()
         await put(parts)

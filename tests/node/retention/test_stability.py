@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from gossip.messages import Delta
-from gossip.messages import Record as Member
+from gossip.messages import Delta, MemberRecord
 from node.storage.store import Absent, Newer, Written
 from node.timing.clock import LEAD_MS_MAX
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
@@ -30,9 +29,9 @@ def v(clock: int) -> Version:
 
 def heard(lone: Lone, address: str, stable: int, settles_it: bool = True) -> None:
     """Let the node hear by gossip what `address` announces, under this view or another one."""
-    digest = lone.node.views.stamp.digest if settles_it else 7
-    record = Member(address, 1, 0, 5, 0, 0, digest, stable)
-    lone.node.hear(address, Delta(lone.node.views.stamp, record, (), (), ()))
+    digest = lone.node.views.view_id.digest if settles_it else 7
+    record = MemberRecord(address, 1, 0, 5, 0, 0, digest, stable)
+    lone.node.hear(address, Delta(lone.node.views.view_id, record, (), (), ()))
 
 
 # The floor
@@ -41,16 +40,16 @@ def heard(lone: Lone, address: str, stable: int, settles_it: bool = True) -> Non
 @on_virtual_time
 async def test_floor_refuses_what_comes_after_it_and_not_what_came_before() -> None:
     async with lone_owner() as lone:
-        store, stamp = lone.store, lone.node.views.stamp
+        store, view_id = lone.store, lone.node.views.view_id
         partition = partition_of(KEY)
-        before = store.write(stamp, partition, KEY, v(5), b"1")
-        floor = store.submit(lambda batch: batch.raise_floor(START + 7))
-        again = store.write(stamp, partition, KEY, v(5), b"1")
-        below = store.write(stamp, partition, KEY, v(6), b"2")
-        at = store.write(stamp, partition, b"fresh", make_version(START + 7, 2**64 - 1), b"2")
-        nothing = store.write(stamp, partition, b"fresh", v(6), None)
-        above = store.write(stamp, partition, KEY, v(8), b"3")
-        await floor
+        before = store.write(view_id, partition, KEY, v(5), b"1")
+        low_watermark = store.submit(lambda transaction: transaction.raise_low_watermark(START + 7))
+        again = store.write(view_id, partition, KEY, v(5), b"1")
+        below = store.write(view_id, partition, KEY, v(6), b"2")
+        at = store.write(view_id, partition, b"fresh", make_version(START + 7, 2**64 - 1), b"2")
+        nothing = store.write(view_id, partition, b"fresh", v(6), None)
+        above = store.write(view_id, partition, KEY, v(8), b"3")
+        await low_watermark
         assert (await before, await again) == (Written(False), Written(False))
         assert await below == Newer(make_version(START + 8, 0))
         assert await at == Newer(make_version(START + 8, 0))
@@ -62,11 +61,11 @@ async def test_floor_refuses_what_comes_after_it_and_not_what_came_before() -> N
 async def test_floor_of_the_life_before_is_below_all_that_is_stamped_later() -> None:
     disk = Disk(random.Random(1))
     async with lone_owner(disk=disk) as lone:
-        floor = (lone.time.wall_ms() + 60_000) << 16
-        await lone.store.submit(lambda batch: batch.raise_floor(floor))
+        low_watermark = (lone.time.wall_ms() + 60_000) << 16
+        await lone.store.submit(lambda transaction: transaction.raise_low_watermark(low_watermark))
     async with lone_owner(disk=disk) as lone:
-        assert lone.store.floor() == floor <= lone.node.clock.reading
-        assert clock_of(await lone.node.clock.stamp()) > floor
+        assert lone.store.low_watermark() == low_watermark <= lone.node.clock.reading
+        assert clock_of(await lone.node.clock.stamp()) > low_watermark
 
 
 # Announcing
@@ -80,7 +79,7 @@ async def test_announced_lags_by_more_than_a_request_lives() -> None:
         await asyncio.sleep(1.75)
         assert lone.node.stability.announced() < clock_of(version)
         await asyncio.sleep(1.0)
-        assert clock_of(version) <= lone.node.stability.announced() <= lone.store.floor()
+        assert clock_of(version) <= lone.node.stability.announced() <= lone.store.low_watermark()
         announced = lone.node.stability.announced()
         await asyncio.sleep(5.0)
         assert lone.node.stability.announced() == announced, "an idle node has no news"
@@ -92,7 +91,7 @@ async def test_announced_only_when_all_co_owners_have_confirmed() -> None:
         b, c = CoOwner(), CoOwner()
         lone.peers.script |= {B: b, C: c}
         await asyncio.sleep(1.0)
-        first = await lone.node.replica.write(KEY, b"1", EMPTY)
+        first = await lone.node.router.write(KEY, b"1", EMPTY)
         assert first.context == EMPTY
         await asyncio.sleep(3.0)
         announced = lone.node.stability.announced()
@@ -100,7 +99,7 @@ async def test_announced_only_when_all_co_owners_have_confirmed() -> None:
 
         del lone.peers.script[C]
         await asyncio.sleep(1.0)
-        second = await lone.node.replica.write(KEY, b"2", EMPTY)
+        second = await lone.node.router.write(KEY, b"2", EMPTY)
         version = lone.store.get(partition_of(KEY), KEY).version  # type: ignore[union-attr]
         assert second.context == Context({hash_of(KEY): Sight(version, owner_id(A))})
         await asyncio.sleep(5.0)
@@ -177,6 +176,6 @@ async def test_unstable_forgets_owners_of_old_and_what_no_clock_can_have_stamped
 async def test_context_taken_in_puts_the_clock_above_it() -> None:
     async with lone_owner(B) as lone:
         ahead = START + (3_600_000 << 16)
-        taken = lone.node.replica.take_context({"v": 1, "s": {f"{owner_id(B):016x}": f"{ahead:016x}"}})
+        taken = lone.node.router.take_context({"v": 1, "s": {f"{owner_id(B):016x}": f"{ahead:016x}"}})
         assert taken == Context({}, {owner_id(B): ahead})
         assert clock_of(await lone.node.clock.stamp()) > ahead

@@ -15,15 +15,15 @@ from typing import TypeAlias
 
 import pytest
 
-from node.storage.transaction import Batch, Engine, EngineFactory, Transaction
+from node.storage.transaction import Engine, EngineFactory, EngineTransaction, Transaction
 
 Storage: TypeAlias = Callable[[], EngineFactory]
 
 
-class PlainBatch(Batch):
+class PlainBatch(Transaction):
     """Jobs of these tests write keys as they are."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: EngineTransaction) -> None:
         super().__init__(transaction, ())
         self.transaction = transaction
         self.finished = 0
@@ -32,20 +32,20 @@ class PlainBatch(Batch):
         self.finished += 1
 
 
-def plain(batch: Batch) -> Transaction:
-    assert isinstance(batch, PlainBatch)
-    return batch.transaction
+def plain(transaction: Transaction) -> EngineTransaction:
+    assert isinstance(transaction, PlainBatch)
+    return transaction.transaction
 
 
-def put(key: bytes, value: bytes) -> Callable[[Batch], None]:
-    def job(batch: Batch) -> None:
-        plain(batch).put(key, value)
+def put(key: bytes, value: bytes) -> Callable[[Transaction], None]:
+    def job(transaction: Transaction) -> None:
+        plain(transaction).put(key, value)
 
     return job
 
 
 @contextmanager
-def opened(storage: Storage, committed: Callable[[Batch], None] = lambda _batch: None) -> Iterator[Engine]:
+def opened(storage: Storage, committed: Callable[[Transaction], None] = lambda _batch: None) -> Iterator[Engine]:
     engine = storage()(PlainBatch, committed)
     try:
         yield engine
@@ -74,15 +74,15 @@ class EngineContract:
     async def test_engine_delete_of_a_missing_key_is_nothing(self, storage: Storage) -> None:
         with opened(storage) as engine:
             await engine.submit(put(b"k", b"v"))
-            await engine.submit(lambda batch: plain(batch).delete(b"j"))
-            await engine.submit(lambda batch: plain(batch).delete(b"k"))
+            await engine.submit(lambda transaction: plain(transaction).delete(b"j"))
+            await engine.submit(lambda transaction: plain(transaction).delete(b"k"))
             assert engine.get(b"k") is None
 
     async def test_engine_jobs_run_in_order_and_see_earlier_writes(self, storage: Storage) -> None:
-        def append(letter: bytes) -> Callable[[Batch], bytes]:
-            def job(batch: Batch) -> bytes:
-                text = (plain(batch).get(b"k") or b"") + letter
-                plain(batch).put(b"k", text)
+        def append(letter: bytes) -> Callable[[Transaction], bytes]:
+            def job(transaction: Transaction) -> bytes:
+                text = (plain(transaction).get(b"k") or b"") + letter
+                plain(transaction).put(b"k", text)
                 return text
 
             return job
@@ -93,7 +93,7 @@ class EngineContract:
             assert engine.get(b"k") == b"abc"
 
     async def test_engine_job_that_raises_harms_no_other(self, storage: Storage) -> None:
-        def raises(batch: Batch) -> None:
+        def raises(transaction: Transaction) -> None:
             raise LookupError("mine")
 
         with opened(storage) as engine:
@@ -117,19 +117,19 @@ class EngineContract:
             assert (engine.get(b"a"), engine.get(b"b")) == (b"1", b"2")
 
     async def test_engine_committed_is_told_finished_batches_before_their_futures(self, storage: Storage) -> None:
-        told: list[Batch] = []
+        told: list[Transaction] = []
         pending: list[bool] = []
-        futures: list[asyncio.Future[Batch]] = []
+        futures: list[asyncio.Future[Transaction]] = []
 
-        def committed(batch: Batch) -> None:
-            assert isinstance(batch, PlainBatch) and batch.finished == 1
+        def committed(transaction: Transaction) -> None:
+            assert isinstance(transaction, PlainBatch) and transaction.finished == 1
             assert engine.get(b"k") == b"v"
-            told.append(batch)
+            told.append(transaction)
             pending.extend(not future.done() for future in futures)
 
-        def job(batch: Batch) -> Batch:
-            plain(batch).put(b"k", b"v")
-            return batch
+        def job(transaction: Transaction) -> Transaction:
+            plain(transaction).put(b"k", b"v")
+            return transaction
 
         with opened(storage, committed) as engine:
             futures = [asyncio.ensure_future(engine.submit(job)) for _ in range(3)]

@@ -19,7 +19,7 @@ import pytest
 from node.errors import BadDataDir, StorageFault
 from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
-from node.storage.transaction import Batch, Engine, Transaction
+from node.storage.transaction import Engine, EngineTransaction, Transaction
 from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20
@@ -45,7 +45,7 @@ def open_in(path: Path) -> Engine:
 async def test_engine_full_map_grows_and_the_whole_batch_runs_again(tmp_path: Path) -> None:
     runs = 0
 
-    def count(batch: Batch) -> None:
+    def count(transaction: Transaction) -> None:
         nonlocal runs
         runs += 1
 
@@ -304,15 +304,15 @@ async def test_engine_queue_is_halved_with_those_just_committed(tmp_path: Path) 
     late: list[asyncio.Future[None]] = []
 
     class CountingBatch(PlainBatch):
-        def __init__(self, transaction: Transaction) -> None:
+        def __init__(self, transaction: EngineTransaction) -> None:
             super().__init__(transaction)
             sizes.append(0)
 
-    def count(batch: Batch) -> None:
+    def count(transaction: Transaction) -> None:
         sizes[-1] += 1
 
-    def bring_more(batch: Batch) -> None:
-        count(batch)
+    def bring_more(transaction: Transaction) -> None:
+        count(transaction)
         late.extend(asyncio.ensure_future(engine.submit(count)) for _ in range(8))
 
     factory = open_engine(tmp_path, asyncio.get_running_loop(), MAP_BYTES, clock=lambda: 0.0)

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 import xxhash
 
-from gossip.view import Stamp, View
+from gossip.view import View, ViewId
 from node.errors import Fenced
 from node.storage.lmdb_engine import open_engine
+from node.storage.keys import Setting
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
-from node.values.donors import Change, Kind
+from node.values.donors import DonorsChange, Kind
 from node.values.record import Record, Version, clock_of, decode_record, make_version
 from ring.hashing import PARTITIONS
 from tests.node.fakes import Row, rows_of, shares_of
 
 ALONE = Kind.ALONE
-UNFENCED = Stamp(-1, 0)
+UNFENCED = ViewId(-1, 0)
 """What is in force on an empty disk."""
 MAP_BYTES = 2**20
 
@@ -154,13 +155,13 @@ async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
 # The fence
 
 
-def jobs(store: Store, fence: Stamp) -> dict[str, Callable[[], Any]]:
+def jobs(store: Store, fence: ViewId) -> dict[str, Callable[[], Any]]:
     return {
         "write": lambda: store.write(fence, 0, b"k", v(9), b"9"),
-        "merge": lambda: store.merge(fence, [(0, b"k", live(9).encode())], change=Change({"a:1": 1 << 0})),
+        "merge": lambda: store.merge(fence, [(0, b"k", live(9).encode())], change=DonorsChange({"a:1": 1 << 0})),
         "drop": lambda: store.drop(fence, [(0, b"k", v(1))]),
         "change_donors": lambda: store.change_donors(
-            fence, Change({"a:1": 1 << 0}, put=shares_of(Row(1, "b:1", ALONE)))
+            fence, DonorsChange({"a:1": 1 << 0}, put=shares_of(Row(1, "b:1", ALONE)))
         ),
     }
 
@@ -168,55 +169,55 @@ def jobs(store: Store, fence: Stamp) -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("name", list(jobs(None, UNFENCED)))  # type: ignore[arg-type]
 async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Store, name: str) -> None:
     await store.write(UNFENCED, 0, b"k", v(1), b"1")
-    await store.change_donors(UNFENCED, Change(put=shares_of(Row(0, "a:1", Kind.COPY))))
-    entered = store.submit(lambda batch: batch.enter(VIEW))
+    await store.change_donors(UNFENCED, DonorsChange(put=shares_of(Row(0, "a:1", Kind.COPY))))
+    entered = store.submit(lambda transaction: transaction.enter(VIEW))
     late = jobs(store, UNFENCED)[name]()  # queued while the view is not yet on the disk
     await entered
-    for attempt in (late, jobs(store, UNFENCED)[name](), jobs(store, Stamp(0, 1))[name]()):
+    for attempt in (late, jobs(store, UNFENCED)[name](), jobs(store, ViewId(0, 1))[name]()):
         with pytest.raises(Fenced, match="0/"):
             await attempt
     assert store.get(0, b"k") == live(1)
     assert rows_of(store.donors()) == [(0, "a:1", Kind.COPY)]
-    await jobs(store, VIEW.stamp)[name]()
+    await jobs(store, VIEW.view_id)[name]()
 
 
 async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Path) -> None:
     donors = [Row(3, "[::1]:80", Kind.ALONE), Row(4095, "b:1", Kind.COPY), Row(4095, "c:1", Kind.COVERED)]
     with closing(open_store(tmp_path)) as store:
-        assert (store.view(), store.setting("id")) == (None, None)
-        await store.set("id", b"me")
-        await store.submit(lambda batch: batch.enter(VIEW))
-        await store.write(VIEW.stamp, 3, b"k", v(1), b"1")
-        await store.change_donors(VIEW.stamp, Change(put=shares_of(*donors)))
+        assert (store.view(), store.setting(Setting.PROMISE)) == (None, None)
+        await store.set(Setting.PROMISE, b"me")
+        await store.submit(lambda transaction: transaction.enter(VIEW))
+        await store.write(VIEW.view_id, 3, b"k", v(1), b"1")
+        await store.change_donors(VIEW.view_id, DonorsChange(put=shares_of(*donors)))
         stats = store.stats(3)
     with closing(open_store(tmp_path)) as store:
-        assert (store.view(), store.setting("id")) == (VIEW, b"me")
+        assert (store.view(), store.setting(Setting.PROMISE)) == (VIEW, b"me")
         assert store.stats(3) == stats == Stats(1, 1, xxhash.xxh3_64_intdigest(b"k" + v(1)))
         assert rows_of(store.donors()) == donors
-        assert await store.submit(lambda batch: batch.setting("id")) == b"me"
+        assert await store.submit(lambda transaction: transaction.setting(Setting.PROMISE)) == b"me"
         with pytest.raises(Fenced):
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
 
 
 async def test_store_floor_never_falls_and_is_remembered(tmp_path: Path) -> None:
     with closing(open_store(tmp_path)) as store:
-        assert store.floor() == 0
-        await store.submit(lambda batch: batch.raise_floor(9))
-        await store.submit(lambda batch: batch.raise_floor(4))
+        assert store.low_watermark() == 0
+        await store.submit(lambda transaction: transaction.raise_low_watermark(9))
+        await store.submit(lambda transaction: transaction.raise_low_watermark(4))
     with closing(open_store(tmp_path)) as store:
-        assert store.floor() == 9
+        assert store.low_watermark() == 9
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:
     rows = Row(1, "a:1", ALONE), Row(1, "b:1", ALONE), Row(2, "a:1", ALONE)
-    await store.change_donors(UNFENCED, Change(put=shares_of(*rows)))
-    await store.merge(UNFENCED, [], change=Change({"a:1": 1 << 1}))
+    await store.change_donors(UNFENCED, DonorsChange(put=shares_of(*rows)))
+    await store.merge(UNFENCED, [], change=DonorsChange({"a:1": 1 << 1}))
     assert rows_of(store.donors()) == [(1, "b:1", ALONE), (2, "a:1", ALONE)]
 
 
 async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
-    await store.change_donors(UNFENCED, Change(put=shares_of(Row(1, "a:1", Kind.COPY))))
-    await store.change_donors(UNFENCED, Change(cover={"a:1": 1 << 1 | 1 << 2, "b:1": 1 << 1}))
+    await store.change_donors(UNFENCED, DonorsChange(put=shares_of(Row(1, "a:1", Kind.COPY))))
+    await store.change_donors(UNFENCED, DonorsChange(cover={"a:1": 1 << 1 | 1 << 2, "b:1": 1 << 1}))
     assert rows_of(store.donors()) == [(1, "a:1", Kind.COVERED)]
 
 
@@ -225,9 +226,9 @@ async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
 
 async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> None:
     news: list[tuple[bytes, Collection[str], Record | None]] = []
-    store.on_news = lambda changed: news.extend((key, but, store.get(7, key)) for key, but in changed)
+    store.on_news = lambda changed: news.extend((key, exclude, store.get(7, key)) for key, exclude in changed)
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
-    await store.write(UNFENCED, 7, b"b", v(5), b"1", seen=live(6))
+    await store.write(UNFENCED, 7, b"b", v(5), b"1", peers_newest=live(6))
     await store.merge(UNFENCED, [(7, b"c", live(3).encode())], {"b:1"})
     assert news == [(b"a", (), live(5)), (b"b", (), live(6)), (b"c", {"b:1"}, live(3))]
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.timing.deadlines import Deadlines, Limits
+from node.timing.deadlines import Deadlines, Timeouts
 from tests.node.parts import on_virtual_time
 
 
@@ -58,7 +58,7 @@ async def test_deadlines_keep_nothing_of_what_waits_no_more() -> None:
 
 @on_virtual_time
 async def test_within_in_time_gives_the_outcome() -> None:
-    limits = Limits()
+    limits = Timeouts()
     assert await limits.within(1.0, asyncio.sleep(0.5, "done")) == "done"
     with pytest.raises(KeyError):
         await limits.within(1.0, fail())
@@ -71,7 +71,7 @@ def test_within_too_late_is_cancelled(limit_s: float) -> None:
     @on_virtual_time
     async def run() -> None:
         with pytest.raises(TimeoutError):
-            await Limits().within(limit_s, asyncio.sleep(5.0))
+            await Timeouts().within(limit_s, asyncio.sleep(5.0))
         assert now() == max(0.0, limit_s)
         await asyncio.sleep(10.0)
 
@@ -80,7 +80,7 @@ def test_within_too_late_is_cancelled(limit_s: float) -> None:
 
 @on_virtual_time
 async def test_within_one_limit_inside_another() -> None:
-    limits = Limits()
+    limits = Timeouts()
     with pytest.raises(TimeoutError):
         await limits.within(1.0, limits.within(2.0, asyncio.sleep(5.0)))
     assert now() == 1.0
@@ -91,7 +91,7 @@ async def test_within_one_limit_inside_another() -> None:
 
 @on_virtual_time
 async def test_within_who_cancels_the_task_is_heard() -> None:
-    task = asyncio.ensure_future(Limits().within(1.0, asyncio.sleep(5.0)))
+    task = asyncio.ensure_future(Timeouts().within(1.0, asyncio.sleep(5.0)))
     await asyncio.sleep(0.5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -100,7 +100,7 @@ async def test_within_who_cancels_the_task_is_heard() -> None:
 
 @on_virtual_time
 async def test_within_who_cancels_the_task_at_the_limit_is_heard() -> None:
-    limits = Limits()
+    limits = Timeouts()
     task = asyncio.ensure_future(limits.within(1.0, asyncio.sleep(5.0)))
     await asyncio.sleep(0.5)
     (number,) = limits._tasks
@@ -114,5 +114,5 @@ async def test_within_who_cancels_the_task_at_the_limit_is_heard() -> None:
 async def test_within_work_that_does_not_let_itself_be_cancelled_leaves_the_task_as_it_was() -> None:
     task = asyncio.current_task()
     assert task is not None
-    assert await Limits().within(1.0, endure(5.0)) == "endured"
+    assert await Timeouts().within(1.0, endure(5.0)) == "endured"
     assert not task.cancelling()

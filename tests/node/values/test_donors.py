@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.view import Address, View
-from node.values.donors import NO_CHANGE, NONE, Change, Donors, Kind, Share, decode_share, shares_under
+from node.values.donors import NO_CHANGE, NO_DONORS, Donors, DonorsChange, Kind, Share, decode_share, shares_under
 from node.views.holder import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
@@ -129,31 +129,31 @@ def listing(*rows: Row) -> Donors:
 
 def test_donors_a_partition_ends_with_its_last_donor() -> None:
     donors = listing(Row(1, A, ALONE), Row(1, B, COPY), Row(2, B, COVERED))
-    donors.change(Change({A: 1 << 1}))
-    donors.change(Change({A: 1 << 1}))
-    assert [donors.of(partition) for partition in (1, 2, 3)] == [{B: COPY}, {B: COVERED}, NONE]
-    donors.change(Change({B: 1 << 1}))
+    donors.change(DonorsChange({A: 1 << 1}))
+    donors.change(DonorsChange({A: 1 << 1}))
+    assert [donors.of(partition) for partition in (1, 2, 3)] == [{B: COPY}, {B: COVERED}, NO_DONORS]
+    donors.change(DonorsChange({B: 1 << 1}))
     assert rows_of(donors.shares) == [Row(2, B, COVERED)]
-    donors.change(Change({B: ALL}))
-    assert donors.shares == {} and donors.of(2) is NONE
+    donors.change(DonorsChange({B: ALL}))
+    assert donors.shares == {} and donors.of(2) is NO_DONORS
 
 
 def test_donors_of_follows_each_change() -> None:
     donors, last = listing(Row(1, A, ALONE)), PARTITIONS - 1
     assert (donors.of(1), donors.of(last)) == ({A: ALONE}, {})
-    donors.change(Change({A: 1 << 1}, put=shares_of(Row(last, B, ALONE))))
+    donors.change(DonorsChange({A: 1 << 1}, put=shares_of(Row(last, B, ALONE))))
     assert (donors.of(1), donors.of(last)) == ({}, {B: ALONE})
 
 
 def test_donors_removed_and_put_in_one_change_are_there() -> None:
     donors = listing(Row(1, A, COPY), Row(2, A, COPY), Row(2, B, COPY))
-    donors.change(Change({A: ALL, B: ALL}, put=shares_of(Row(2, A, COVERED))))
+    donors.change(DonorsChange({A: ALL, B: ALL}, put=shares_of(Row(2, A, COVERED))))
     assert rows_of(donors.shares) == [Row(2, A, COVERED)]
 
 
 def test_donors_put_again_takes_the_later_kind() -> None:
     donors = listing(Row(1, A, COVERED), Row(2, A, COPY))
-    donors.change(Change(put=shares_of(Row(1, A, ALONE))))
+    donors.change(DonorsChange(put=shares_of(Row(1, A, ALONE))))
     assert rows_of(donors.shares) == [Row(1, A, ALONE), Row(2, A, COPY)]
 
 
@@ -176,14 +176,14 @@ def test_donors_finish_covers_a_copy_only_as_far_as_it_is_still_there() -> None:
     first, second = donors.finish(A, 1 << 1), donors.finish(B, 1 << 1)
     donors.change(first)
     donors.change(second)
-    assert donors.shares == {} and donors.of(1) == NONE
+    assert donors.shares == {} and donors.of(1) == NO_DONORS
 
 
 def test_donors_cover_leaves_what_has_become_more_than_a_copy() -> None:
     """It has announced itself anew since somebody else was heard as its copy."""
     donors = listing(Row(1, A, COPY), Row(1, B, COPY))
     late = donors.finish(A, 1 << 1)
-    donors.change(Change({B: 1 << 1}, put=shares_of(Row(1, B, ALONE))))
+    donors.change(DonorsChange({B: 1 << 1}, put=shares_of(Row(1, B, ALONE))))
     donors.change(late)
     assert rows_of(donors.shares) == [Row(1, B, ALONE)]
 

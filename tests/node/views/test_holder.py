@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gossip.view import Address, Stamp, View
+from gossip.view import Address, View, ViewId
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
@@ -35,7 +35,7 @@ class Bench:
 
     async def put(self, key: bytes) -> None:
         version = make_version(1, 1)
-        await self.store.write(self.views.stamp, partition_of(key), key, version, b"1")
+        await self.store.write(self.views.view_id, partition_of(key), key, version, b"1")
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def environment(*nodes: Address, repl_factor: int | None = None) -> View:
 
 
 def test_environment_view_order_of_nodes_does_not_matter() -> None:
-    assert environment(A, B, C).stamp == environment(C, A, B).stamp
+    assert environment(A, B, C).view_id == environment(C, A, B).view_id
 
 
 def test_environment_view_factor_unset_and_one_differ() -> None:
-    assert environment(A, B).stamp != environment(A, B, repl_factor=1).stamp
+    assert environment(A, B).view_id != environment(A, B, repl_factor=1).view_id
 
 
 async def test_adopt_later_view_of_own_lineage(bench: Bench) -> None:
@@ -66,16 +66,16 @@ async def test_adopt_later_view_of_own_lineage(bench: Bench) -> None:
 
 
 async def test_adopt_tells_listeners_once_it_is_visible(bench: Bench) -> None:
-    seen: list[Stamp] = []
-    bench.views.listeners.append(lambda: seen.append(bench.views.stamp))
+    seen: list[ViewId] = []
+    bench.views.listeners.append(lambda: seen.append(bench.views.view_id))
     later = successor(bench.views.current, A)
     await bench.views.adopt(later, B)
     await bench.views.adopt(later, B)
-    assert seen == [later.stamp]
+    assert seen == [later.view_id]
 
 
 async def test_adopt_fences_off_writes_of_the_view_before(bench: Bench) -> None:
-    old = bench.views.stamp
+    old = bench.views.view_id
     queued = bench.views.adopt(successor(bench.views.current, A), B)
     await queued
     with pytest.raises(Fenced):
@@ -105,7 +105,7 @@ async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench
 
 async def test_adopt_same_epoch_higher_digest_wins_in_either_order(bench: Bench) -> None:
     one, other = (successor(bench.views.current, A, B, C, coordinator=c) for c in (A, B))
-    lower, higher = sorted((one, other), key=lambda view: view.stamp)
+    lower, higher = sorted((one, other), key=lambda view: view.view_id)
     await bench.views.adopt(lower, B)
     await bench.views.adopt(higher, B)
     assert bench.views.current == higher
@@ -174,7 +174,7 @@ async def test_judge_environment_views_that_name_both_higher_digest_wins(
     bench: Bench, others: tuple[Address, ...]
 ) -> None:
     theirs = environment(A, B, *others)
-    higher = theirs.stamp > bench.views.stamp
+    higher = theirs.view_id > bench.views.view_id
     assert bench.views.judge(theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
 
 
@@ -200,11 +200,11 @@ async def test_restart_continues_with_the_stored_view(bench: Bench) -> None:
 
 
 async def test_reconcile_same_view_goes_on(bench: Bench) -> None:
-    assert await bench.views.reconcile(B, bench.views.stamp) is None
+    assert await bench.views.reconcile(B, bench.views.view_id) is None
 
 
 async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) -> None:
-    old = bench.views.stamp
+    old = bench.views.view_id
     later = successor(bench.views.current, A, B, C)
     await bench.views.adopt(later, B)
     assert await bench.views.reconcile(B, old) == ViewIs(later.encoded)
@@ -213,19 +213,19 @@ async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) ->
 async def test_reconcile_sender_ahead_is_asked_for_its_view_first(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     bench.peers.script[B] = lambda _: ViewIs(later.encoded)
-    assert await bench.views.reconcile(B, later.stamp) is None
+    assert await bench.views.reconcile(B, later.view_id) is None
     assert bench.views.current == later
     assert bench.peers.asked == [(B, FetchView())]
 
 
 async def test_reconcile_sender_ahead_that_falls_silent_is_refused(bench: Bench) -> None:
     mine = bench.views.current
-    assert await bench.views.reconcile(B, Stamp(9, 9)) == ViewIs(mine.encoded)
+    assert await bench.views.reconcile(B, ViewId(9, 9)) == ViewIs(mine.encoded)
 
 
 async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> None:
     mine = bench.views.current
-    assert await bench.views.reconcile(B, environment(A, B, C).stamp) == ViewIs(mine.encoded)
+    assert await bench.views.reconcile(B, environment(A, B, C).view_id) == ViewIs(mine.encoded)
 
 
 async def test_hello_teaches_both_sides(bench: Bench) -> None:
@@ -250,7 +250,7 @@ async def test_promise_keeps_lower_views_out(bench: Bench) -> None:
     await bench.views.promise(wish(bench, 3, C))
     lower = successor(bench.views.current, A, B, D, epoch=2)
     assert await bench.views.adopt(lower, B) == Busy(3, C, "t")
-    assert bench.views.stamp.epoch == 0
+    assert bench.views.view_id.epoch == 0
 
 
 async def test_promise_ends_with_the_view_it_was_for(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from gossip.view import Address, Stamp, check_view
+from gossip.view import Address, ViewId, check_view
 from node.net.messages import Owed, Status
 from node.views.holder import ring_of
 from node.views.plan import Plan, plan_change
@@ -21,7 +21,7 @@ SHARDS = environment(A, B, C, D, repl_factor=2)
 
 
 def status(*waiting: Address) -> Status:
-    return Status(Stamp(0, 0), 0, "", 0, (), tuple(Owed(address, 1, 0) for address in waiting), not waiting, False)
+    return Status(ViewId(0, 0), 0, "", 0, (), tuple(Owed(address, 1, 0) for address in waiting), not waiting, False)
 
 
 def donated(plan: Plan, donor: Address, alone: bool = False) -> set[int]:
@@ -43,8 +43,8 @@ def test_plan_is_built_on_the_old_view() -> None:
     view = plan_change(OLD, [A], 1, {A: status(), B: status()}).view(OLD, 5, B, 0)
     assert (view.epoch, view.base, view.lineage, view.coordinator, view.repl_factor) == (
         5,
-        OLD.stamp,
-        OLD.stamp.digest,
+        OLD.view_id,
+        OLD.view_id.digest,
         B,
         1,
     )
@@ -91,9 +91,9 @@ def test_plan_newcomer_to_a_shard_hears_those_who_were_there() -> None:
     """Those that stay need not hear each other: only its partitions' owners before are named, and not the newcomer."""
     old = environment(A, B, repl_factor=2)
     plan = plan_change(old, [A, B, C], 2, everybody(A, B, C))
-    everything = set(range(PARTITIONS))
+    lease_granted = set(range(PARTITIONS))
     assert plan.ring.shards == ((A, B, C),)
-    assert (donated(plan, A), donated(plan, B), donated(plan, C)) == (everything, everything, set())
+    assert (donated(plan, A), donated(plan, B), donated(plan, C)) == (lease_granted, lease_granted, set())
     check_view(plan.view(old, 1, A, 0))
 
 

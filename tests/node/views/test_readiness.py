@@ -11,7 +11,7 @@ from pathlib import Path
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Answer, Hello, Request, ViewIs
-from node.values.donors import Change, Share
+from node.values.donors import DonorsChange, Share
 from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Gate
 from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
@@ -124,7 +124,7 @@ async def test_gate_large_view_asks_some_and_every_donor(tmp_path: Path) -> None
     others = [f"n{number}:1" for number in range(100)]
     async with running_gate(tmp_path, A, *others) as bench:
         await bench.views.adopt(successor(bench.views.current, A, *others), B)
-        bench.views.donors.change(Change(put={C: Share(alone=1 << 5)}))
+        bench.views.donors.change(DonorsChange(put={C: Share(alone=1 << 5)}))
         assert await open_gate(bench)
         asked = {to for to, _ in bench.peers.asked}
         assert C in asked
