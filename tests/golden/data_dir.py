@@ -1,0 +1,153 @@
+"""A data directory with something of everything in it, and the store file of one as it must stay readable.
+
+`fill` is a history that the real parts of a node go through, on a clock that is set by hand: the same calls leave the
+same items on disk, byte for byte. `unpack` gives the directory that a former release has left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+from contextlib import closing
+from pathlib import Path
+
+from gossip.view import View
+from node import context
+from node.batch import Batch
+from node.clock import Clocks
+from node.config import Config
+from node.disk import open_engine
+from node.donors import Change
+from node.identity import identify
+from node.node import Node
+from node.records import Record, Version, make_version
+from node.store import Store
+from node.wire import Promise
+from ring.hashing import PARTITIONS, pack, partition_of
+from tests.golden.samples import CONTEXT
+from tests.node.engine_contract import PlainBatch
+from tests.node.fakes import HandTime, ScriptedPeers
+
+FILE = Path(__file__).with_name("store.lmdb.gz")
+MAP_BYTES = 2**20
+"""The least that has room for all of it."""
+
+A, B, C, D, E = "a:1", "b:1", "c:1", "d:1", "[fe80::5]:80"
+STORE_ID = 10499958131665514997
+"""What `node_on` draws."""
+THEIR_ID = 2**64 - 1
+NOW_MS = 1_000_000
+"""What `HandTime` shows; all clock readings below are counted from it."""
+
+COPIED, MOVED = (1, 2), (3000, 3001)
+"""Partitions of which A was an owner before, and of which it was none."""
+TARGET = "view a:1,c:1"
+
+
+def clock(n: int) -> int:
+    return (NOW_MS << 16) + n
+
+
+def version(n: int, store_id: int = STORE_ID) -> Version:
+    return make_version(clock(n), store_id)
+
+
+FLOOR, SEEN, PURGED = clock(10), clock(20), clock(5)
+
+BIG = b'"%s"' % (b"0123456789" * 10_000)
+BESIDE = b"beside8170"
+"""Of the same partition as `live`."""
+LONG_KEY = ("\N{MUSICAL SYMBOL G CLEF}" * 50).encode()
+WRITTEN_WITH = context.encode(CONTEXT)
+THEIRS = Record(version(33, THEIR_ID), b"[]", True, WRITTEN_WITH)
+RECORDS: dict[bytes, Record | None] = {
+    b"live": Record(version(30), b"1", False),
+    b"replaced": Record(version(32), b'"new"', True),
+    b"deleted": Record(version(35), None, True),
+    b"context": Record(version(36), b'{"a": 1}', False, WRITTEN_WITH),
+    LONG_KEY: Record(version(37), b"null", False),
+    b"big": Record(version(38), BIG, False),
+    b"theirs": THEIRS,
+    b"seen": Record(version(39), b"2", True),
+    BESIDE: Record(version(41), b"4", False),
+    b"dropped": None,
+    b"never": None,
+}
+"""What is held in the end."""
+
+
+def open_store(path: Path) -> Store:
+    return Store(open_engine(path, asyncio.get_running_loop(), MAP_BYTES))
+
+
+async def node_on(store: Store) -> Node:
+    """A, that its environment has told of itself and B. Nothing of it runs."""
+    rng = random.Random(1)
+    config = Config.for_test(A, (A, B), Path("/nowhere"))
+    return Node(config, HandTime(), rng, store, await identify(store, rng), ScriptedPeers())
+
+
+def view_after(old: View) -> View:
+    """A and C share what A and B had parted."""
+    donors = (E, True, pack([9])), (B, False, pack((*COPIED, *MOVED))), (D, True, pack((7, 8, 4095)))
+    spare_until_ms = NOW_MS + 86_400_000
+    table = pack([0] * PARTITIONS)
+    return View(old.lineage_of_successor, 1, old.stamp, C, 2, ((A, C),), table, donors, spare_until_ms)
+
+
+async def fill(store: Store) -> None:
+    node = await node_on(store)
+    await node.start()
+    view = view_after(node.views.current)
+    await node.views.adopt(view, C)
+    await store.change_donors(view.stamp, Change({D: 1 << 7, E: 1 << 9}, {B: 1 << MOVED[0]}, {}))
+    await node.views.promise(Promise(2, C, TARGET, (A, C), view.lineage))
+
+    node.clock.hear(C, Clocks(clock(3), NOW_MS + 5_000))
+    await node.clock.keep_lead()
+    await node.clock.stamp()
+
+    def raise_horizons(batch: Batch) -> None:
+        batch.raise_floor(FLOOR)
+        batch.raise_seen(SEEN)
+        batch.raise_purged(PURGED)
+
+    await store.submit(raise_horizons)
+
+    async def write(key: bytes, n: int, value: bytes | None, seen: Record | None = None, known: bytes = b"") -> None:
+        await store.write(view.stamp, partition_of(key), key, version(n), value, seen, True, known)
+
+    await write(b"live", 30, b"1")
+    await write(b"replaced", 31, b'"old"')
+    await write(b"replaced", 32, b'"new"')
+    await write(b"deleted", 34, b"0")
+    await write(b"deleted", 35, None)
+    await write(b"context", 36, b'{"a": 1}', None, WRITTEN_WITH)
+    await write(LONG_KEY, 37, b"null")
+    await write(b"big", 38, BIG)
+    await write(b"seen", 39, b"2", THEIRS)
+    await write(b"dropped", 40, b"3")
+    await write(BESIDE, 41, b"4")
+    await store.drop(view.stamp, [(partition_of(b"dropped"), b"dropped", version(40))])
+    forgotten = Record(version(4, THEIR_ID), None, True)
+    brought = {b"theirs": THEIRS, b"live": Record(version(29, THEIR_ID), b"0", False), b"never": forgotten}
+    await store.merge(view.stamp, [(partition_of(key), key, record.encode()) for key, record in brought.items()])
+
+
+def items_in(path: Path) -> list[tuple[bytes, bytes]]:
+    """All that is in a store, in its order, wherever it belongs."""
+    engine = open_engine(path, asyncio.get_running_loop(), MAP_BYTES)(PlainBatch, lambda _batch: None)
+    with closing(engine):
+        return engine.scan(b"\0", b"\xff" * 256, 2**40)
+
+
+def unpack(path: Path) -> None:
+    (path / "store.lmdb").write_bytes(gzip.decompress(FILE.read_bytes()))
+
+
+async def write_anew(path: Path) -> None:
+    """Replaces the file that `unpack` reads, by way of the empty directory `path`."""
+    with closing(open_store(path)) as store:
+        await fill(store)
+    FILE.write_bytes(gzip.compress((path / "store.lmdb").read_bytes(), mtime=0))

@@ -1,0 +1,193 @@
+"""What a node sends and keeps, one sample of each kind, and what the bytes of each must be for ever: `frames.json`.
+
+The messages are made with positional arguments: on the wire a field is its place, and its name is free to change. So
+two fields of one type that trade places in their class pass unnoticed here: only who fills and reads them can tell. A
+sample fills every field, each with a value of its own; where there are defaults, another one leaves them out. Where
+there are several flags, each has a sample in which it alone is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+import gossip.messages
+from gossip.messages import Delta, Digest, Held, PingAck, PingReq, Rumour
+from gossip.view import Stamp, View, decode_view
+from node import context, wire
+from node.clock import CLOCK_MAX, Clocks
+from node.context import ANYBODY, Context, Sight, from_json, to_json
+from node.donors import Share, decode_share
+from node.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.records import Record, decode_record, make_version
+from ring.hashing import pack
+
+FILE = Path(__file__).with_name("frames.json")
+"""The name of each sample -> its bytes in hexadecimal."""
+
+STAMP = Stamp(5, 2**64 - 1)
+CLOCKS = Clocks(CLOCK_MAX - 2, 2**40 + 1)
+VERSION, OTHER_VERSION = make_version(2**62 + 3, 2**64 - 4), make_version(5, 6)
+CONTEXT = Context(
+    {2**64 - 7: Sight(VERSION, 2**64 - 8), 9: Sight(OTHER_VERSION, 10)},
+    {2**63 + 11: 2**62 + 12, ANYBODY: 13},
+)
+"""Not in the order of its numbers: entries travel in the order in which they came."""
+KEY = "ключ".encode()
+VALUE = b'{"a": [1, 2.5, null]}'
+
+EPOCH_0 = View(0, 0, None, "", None, (("10.10.0.4:13800",), ("b:1",)), pack([0, 1, 0, 1]), ())
+EPOCH_1 = View(
+    EPOCH_0.stamp.digest,
+    1,
+    EPOCH_0.stamp,
+    "[fe80::1]:80",
+    2,
+    (("b:1", "[fe80::1]:80"), ("c:1", "d:1", "e:1")),
+    pack([0, 0, 1, 1]),
+    (("10.10.0.4:13800", False, pack([0, 2])), ("10.10.0.4:13800", True, pack([3])), ("b:1", True, pack([1]))),
+    2**40,
+)
+
+LIVE = Record(VERSION, VALUE, False)
+TOMBSTONE = Record(OTHER_VERSION, None, True)
+
+REQUESTS: dict[str, wire.Request | Ping] = {
+    "Ping": Ping(),
+    "Read": wire.Read(KEY, CONTEXT),
+    "Read, defaults": wire.Read(KEY),
+    "Read, empty context": wire.Read(KEY, Context()),
+    "Write": wire.Write(KEY, VERSION, VALUE, CONTEXT),
+    "Write, defaults": wire.Write(KEY, VERSION, VALUE),
+    "Write, delete": wire.Write(KEY, VERSION, None, CONTEXT),
+    "Fetch": wire.Fetch(KEY),
+    "Hello": wire.Hello(EPOCH_1.encoded),
+    "FetchView": wire.FetchView(),
+    "Promise": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7),
+    "Release": wire.Release(6, "c:1"),
+    "Adopt": wire.Adopt(EPOCH_1.encoded),
+    "AskStatus": wire.AskStatus(),
+    "CountKeys": wire.CountKeys(pack([1, 4095])),
+    "Claim": wire.Claim(),
+    "Holding": wire.Holding(pack([2, 3])),
+    "Push": wire.Push(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), pack([4, 5])),
+    "Compare": wire.Compare(pack([6, 7]), bytes(range(16)), 2**62 + 8),
+    "Compare, defaults": wire.Compare(pack([6, 7]), bytes(range(16))),
+    "Offer": wire.Offer(((KEY, VERSION), (b"k", OTHER_VERSION)), 2**62 + 9),
+    "Offer, defaults": wire.Offer(((KEY, VERSION),)),
+    "Beat": wire.Beat(2**64 - 10, False),
+    "Beat, has nothing": wire.Beat(2**64 - 10, True),
+    "Replicate": wire.Replicate(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), True, ("c:1", "[::1]:80")),
+    "Replicate, defaults": wire.Replicate(((KEY, LIVE.encode()),), False),
+}
+
+ANSWERS: dict[str, wire.Answer] = {
+    "Value": wire.Value(VALUE, CONTEXT),
+    "Value, defaults": wire.Value(VALUE),
+    "Value, none": wire.Value(None, CONTEXT),
+    "Wrote": wire.Wrote(True, CONTEXT),
+    "Wrote, defaults": wire.Wrote(False),
+    "Nothing": wire.Nothing(CONTEXT),
+    "Nothing, defaults": wire.Nothing(),
+    "Superseded": wire.Superseded(VERSION),
+    "Unable": wire.Unable(),
+    "MayBeStored": wire.MayBeStored(),
+    "Unsatisfied": wire.Unsatisfied(),
+    "Fetched": wire.Fetched(LIVE.encode(), 2**62 + 14, True),
+    "Fetched, defaults": wire.Fetched(LIVE.encode()),
+    "Fetched, none": wire.Fetched(None, 15),
+    "ViewIs": wire.ViewIs(EPOCH_1.encoded),
+    "Promised": wire.Promised(),
+    "Busy": wire.Busy(7, "d:1", "view d:1"),
+    "Foreign": wire.Foreign(),
+    "Status, settled": wire.Status(
+        STAMP, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
+    ),
+    "Status, holds records": wire.Status(STAMP, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
+    "KeyCounts": wire.KeyCounts((15, 0, 2**32)),
+    "Holding": wire.Holding(pack([16, 17])),
+    "Taken": wire.Taken(),
+    "Differing": wire.Differing(pack([18]), pack([19, 20]), 2**62 + 21),
+    "Differing, defaults": wire.Differing(pack([18]), pack([19, 20])),
+    "Wanted": wire.Wanted(pack([22, 23])),
+    "Beaten, has nothing": wire.Beaten(2**64 - 24, True, False, False, False),
+    "Beaten, may lack": wire.Beaten(2**64 - 24, False, True, False, False),
+    "Beaten, everything": wire.Beaten(2**64 - 24, False, False, True, False),
+    "Beaten, owing": wire.Beaten(2**64 - 24, False, False, False, True),
+    "NoRoom": wire.NoRoom(),
+}
+
+OWN = gossip.messages.Record("10.10.0.4:13800", 2**62, 1, 2**64 - 2, 3, 4, 2**64 - 5, 2**62 + 6, 2**62 + 7)
+OTHER = gossip.messages.Record("[::1]:80", 8, 9, 10, 11, 12)
+RUMOURS = (Rumour("b:1", 13, True), Rumour("c:1", 14, False))
+
+CASTS: dict[str, gossip.messages.Message] = {
+    "Digest": Digest(STAMP, OWN, RUMOURS, (Held("b:1", 15, 16), Held("c:1", 0, 0))),
+    "Digest, empty": Digest(STAMP, OTHER, (), ()),
+    "Delta": Delta(STAMP, OWN, RUMOURS, (OTHER, OWN), ("c:1", "d:1")),
+    "PingReq": PingReq(STAMP, OWN, RUMOURS, "b:1"),
+    "PingAck": PingAck(STAMP, OWN, RUMOURS, "b:1"),
+}
+
+
+class Sample(NamedTuple):
+    what: Any
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+    """The reverse, as the product does it."""
+
+
+def _call(id_: int, request: wire.Request | Ping) -> Call:
+    return Call(id_, STAMP, 450, request)
+
+
+def _calls(*calls: Call, casts: tuple[gossip.messages.Message, ...] = ()) -> Sample:
+    return Sample(CallFrame(CLOCKS, calls, casts), encode, decode_calls)
+
+
+def _replies(*replies: Reply) -> Sample:
+    return Sample(ReplyFrame(CLOCKS, replies), encode, decode_replies)
+
+
+def _view(view: View) -> Sample:
+    return Sample(view, lambda view: view.encoded, decode_view)
+
+
+def _digest(view: View) -> Sample:
+    return Sample(view.stamp.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
+
+
+def _record(record: Record) -> Sample:
+    return Sample(record, Record.encode, decode_record)
+
+
+SAMPLES: dict[str, Sample] = {
+    **{f"call: {name}": _calls(_call(2**32 + 1, request)) for name, request in REQUESTS.items()},
+    **{f"reply: {name}": _replies(Reply(2**32 + 1, answer)) for name, answer in ANSWERS.items()},
+    **{f"cast: {name}": _calls(casts=(cast,)) for name, cast in CASTS.items()},
+    "frame: no calls": _calls(),
+    "frame: calls and casts": _calls(
+        _call(1, REQUESTS["Read"]), _call(2, REQUESTS["Ping"]), casts=(CASTS["PingReq"], CASTS["Delta"])
+    ),
+    "frame: no replies": _replies(),
+    "frame: replies": _replies(Reply(1, ANSWERS["Value"]), Reply(2, ANSWERS["Taken"])),
+    "view: epoch 0": _view(EPOCH_0),
+    "view: epoch 0, digest": _digest(EPOCH_0),
+    "view: donors": _view(EPOCH_1),
+    "view: donors, digest": _digest(EPOCH_1),
+    "record: live": _record(LIVE),
+    "record: tombstone": _record(TOMBSTONE),
+    "record: replaced": _record(Record(VERSION, VALUE, True)),
+    "record: context": _record(Record(VERSION, VALUE, True, context.encode(CONTEXT))),
+    "record: tombstone with context": _record(Record(VERSION, None, True, context.encode(CONTEXT))),
+    "share": Sample(Share(1 << 4095 | 1, 1 << 2048 | 2, 1 << 1024 | 4), Share.encode, decode_share),
+    "context: on disk": Sample(CONTEXT, context.encode, context.decode),
+    "context: of a client": Sample(
+        CONTEXT,
+        lambda known: msgspec.json.encode(to_json(known)),
+        lambda data: from_json(msgspec.json.decode(data), CLOCK_MAX),
+    ),
+}

@@ -1,0 +1,64 @@
+"""What travels, and what is kept of a key, is byte for byte what it always was: nodes of two releases talk to each
+other while one takes the other's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+import gossip.messages
+from node import wire
+from node.frames import Ping
+from tests.golden.samples import ANSWERS, CASTS, FILE, REQUESTS, SAMPLES
+from tests.node.test_wire import members
+
+GOLDEN: dict[str, str] = json.loads(FILE.read_text())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_golden_sample_has_the_same_bytes(name: str) -> None:
+    sample = SAMPLES[name]
+    assert sample.encode(sample.what).hex() == GOLDEN[name]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_golden_bytes_are_the_same_sample(name: str) -> None:
+    sample = SAMPLES[name]
+    again = sample.decode(bytes.fromhex(GOLDEN[name]))
+    assert again == sample.what
+    assert type(again) is type(sample.what)
+
+
+def test_golden_file_holds_nothing_else() -> None:
+    assert GOLDEN.keys() == SAMPLES.keys()
+
+
+UNIONS: list[tuple[Collection[Any], set[Any]]] = [
+    (REQUESTS.values(), {*members(wire.Request), Ping}),
+    (ANSWERS.values(), {*members(wire.Answer)}),
+    (CASTS.values(), {*members(gossip.messages.Message)}),
+]
+
+
+@pytest.mark.parametrize(("samples", "types"), UNIONS, ids=["requests", "answers", "casts"])
+def test_golden_samples_are_of_every_type(samples: Collection[Any], types: set[Any]) -> None:
+    assert {type(message) for message in samples} == types
+
+
+@pytest.mark.parametrize(("samples", "types"), UNIONS, ids=["requests", "answers", "casts"])
+def test_golden_samples_fill_every_default_and_leave_it(samples: Collection[Any], types: set[Any]) -> None:
+    for message_type in types:
+        defaults = message_type.__struct_defaults__
+        if not defaults:
+            continue
+        names = message_type.__struct_fields__[-len(defaults) :]
+        filled = [
+            [getattr(message, name) != default for name, default in zip(names, defaults, strict=True)]
+            for message in samples
+            if type(message) is message_type
+        ]
+        assert any(map(all, filled)), f"no {message_type.__name__} with everything"
+        assert not all(map(any, filled)), f"no {message_type.__name__} with defaults alone"
