@@ -1,7 +1,7 @@
 """`python -m tests.golden` writes the golden files anew.
 
 It may be run only with a change of the protocol, or of the form on disk, that is meant: the releases before it can then
-neither speak with this one nor leave it their data, so `node.identity.FORMAT` is raised in the same commit. A new kind
+neither speak with this one nor leave it their data, so `identity.FORMAT` is raised in the same commit. A new kind
 of message is no such change if all that the commit does to `frames.json` is to add to it. To run it because a test
 fails is to throw the test away.
 """

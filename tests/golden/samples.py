@@ -16,19 +16,20 @@ import msgspec
 
 import gossip.messages
 from gossip.messages import Delta, Digest, Held, PingAck, PingReq, Rumour
-from gossip.view import Stamp, View, decode_view
-from node import context, wire
-from node.clock import CLOCK_MAX, Clocks
-from node.context import ANYBODY, Context, Sight, from_json, to_json
-from node.donors import Share, decode_share
-from node.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.records import Record, decode_record, make_version
+from gossip.view import View, ViewId, decode_view
+from node.net import messages as wire
+from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.timing.clock import CLOCK_MAX, Clocks
+from node.values import context
+from node.values.context import ANYBODY, Context, Sight, from_json, to_json
+from node.values.donors import Share, decode_share
+from node.values.record import Record, decode_record, make_version
 from ring.hashing import pack
 
 FILE = Path(__file__).with_name("frames.json")
 """The name of each sample -> its bytes in hexadecimal."""
 
-STAMP = Stamp(5, 2**64 - 1)
+STAMP = ViewId(5, 2**64 - 1)
 CLOCKS = Clocks(CLOCK_MAX - 2, 2**40 + 1)
 VERSION, OTHER_VERSION = make_version(2**62 + 3, 2**64 - 4), make_version(5, 6)
 CONTEXT = Context(
@@ -41,9 +42,9 @@ VALUE = b'{"a": [1, 2.5, null]}'
 
 EPOCH_0 = View(0, 0, None, "", None, (("10.10.0.4:13800",), ("b:1",)), pack([0, 1, 0, 1]), ())
 EPOCH_1 = View(
-    EPOCH_0.stamp.digest,
+    EPOCH_0.view_id.digest,
     1,
-    EPOCH_0.stamp,
+    EPOCH_0.view_id,
     "[fe80::1]:80",
     2,
     (("b:1", "[fe80::1]:80"), ("c:1", "d:1", "e:1")),
@@ -71,27 +72,27 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Adopt": wire.Adopt(EPOCH_1.encoded),
     "AskStatus": wire.AskStatus(),
     "CountKeys": wire.CountKeys(pack([1, 4095])),
-    "Claim": wire.Claim(),
+    "Claim": wire.AskHolding(),
     "Holding": wire.Holding(pack([2, 3])),
     "Push": wire.Push(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), pack([4, 5])),
     "Compare": wire.Compare(pack([6, 7]), bytes(range(16)), 2**62 + 8),
     "Compare, defaults": wire.Compare(pack([6, 7]), bytes(range(16))),
     "Offer": wire.Offer(((KEY, VERSION), (b"k", OTHER_VERSION)), 2**62 + 9),
     "Offer, defaults": wire.Offer(((KEY, VERSION),)),
-    "Beat": wire.Beat(2**64 - 10, False),
-    "Beat, has nothing": wire.Beat(2**64 - 10, True),
+    "Beat": wire.Heartbeat(2**64 - 10, False),
+    "Beat, has nothing": wire.Heartbeat(2**64 - 10, True),
     "Replicate": wire.Replicate(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), True, ("c:1", "[::1]:80")),
     "Replicate, defaults": wire.Replicate(((KEY, LIVE.encode()),), False),
 }
 
 ANSWERS: dict[str, wire.Answer] = {
-    "Value": wire.Value(VALUE, CONTEXT),
-    "Value, defaults": wire.Value(VALUE),
-    "Value, none": wire.Value(None, CONTEXT),
+    "Value": wire.ReadResult(VALUE, CONTEXT),
+    "Value, defaults": wire.ReadResult(VALUE),
+    "Value, none": wire.ReadResult(None, CONTEXT),
     "Wrote": wire.Wrote(True, CONTEXT),
     "Wrote, defaults": wire.Wrote(False),
-    "Nothing": wire.Nothing(CONTEXT),
-    "Nothing, defaults": wire.Nothing(),
+    "Nothing": wire.NothingDeleted(CONTEXT),
+    "Nothing, defaults": wire.NothingDeleted(),
     "Superseded": wire.Superseded(VERSION),
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),
@@ -113,15 +114,15 @@ ANSWERS: dict[str, wire.Answer] = {
     "Differing": wire.Differing(pack([18]), pack([19, 20]), 2**62 + 21),
     "Differing, defaults": wire.Differing(pack([18]), pack([19, 20])),
     "Wanted": wire.Wanted(pack([22, 23])),
-    "Beaten, has nothing": wire.Beaten(2**64 - 24, True, False, False, False),
-    "Beaten, may lack": wire.Beaten(2**64 - 24, False, True, False, False),
-    "Beaten, everything": wire.Beaten(2**64 - 24, False, False, True, False),
-    "Beaten, owing": wire.Beaten(2**64 - 24, False, False, False, True),
+    "Beaten, has nothing": wire.HeartbeatAnswer(2**64 - 24, True, False, False, False),
+    "Beaten, may lack": wire.HeartbeatAnswer(2**64 - 24, False, True, False, False),
+    "Beaten, everything": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False),
+    "Beaten, owing": wire.HeartbeatAnswer(2**64 - 24, False, False, False, True),
     "NoRoom": wire.NoRoom(),
 }
 
-OWN = gossip.messages.Record("10.10.0.4:13800", 2**62, 1, 2**64 - 2, 3, 4, 2**64 - 5, 2**62 + 6, 2**62 + 7)
-OTHER = gossip.messages.Record("[::1]:80", 8, 9, 10, 11, 12)
+OWN = gossip.messages.MemberRecord("10.10.0.4:13800", 2**62, 1, 2**64 - 2, 3, 4, 2**64 - 5, 2**62 + 6, 2**62 + 7)
+OTHER = gossip.messages.MemberRecord("[::1]:80", 8, 9, 10, 11, 12)
 RUMOURS = (Rumour("b:1", 13, True), Rumour("c:1", 14, False))
 
 CASTS: dict[str, gossip.messages.Message] = {
@@ -157,7 +158,7 @@ def _view(view: View) -> Sample:
 
 
 def _digest(view: View) -> Sample:
-    return Sample(view.stamp.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
+    return Sample(view.view_id.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
 
 
 def _record(record: Record) -> Sample:

@@ -13,12 +13,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from node.batch import Stats, digest_of
-from node.clock import CEILING_SPAN, Memory
-from node.donors import Share
-from node.identity import Identity, identify
-from node.store import Store
-from node.views import Promisee
+from node.storage.identity import Identity, identify
+from node.storage.keys import Setting
+from node.storage.store import Store
+from node.storage.transaction import Stats, digest_of
+from node.timing.clock import CEILING_SPAN, Memory
+from node.values.donors import Share
+from node.views.holder import Promisee
 from ring.hashing import PARTITIONS, partition_of
 from ring.sets import bits_of
 from tests.golden.data_dir import (
@@ -76,17 +77,16 @@ async def test_golden_figures_are_read(store: Store) -> None:
 
 
 async def test_golden_settings_are_read(store: Store) -> None:
-    assert store.setting("format") == b"2"
-    assert store.setting("store_id") == STORE_ID.to_bytes(8)
-    assert store.setting("incarnation") == (1).to_bytes(8)
-    assert store.setting("unfilled") == b"1"
-    assert msgspec.msgpack.decode(store.setting("clock") or b"", type=Memory) == Memory(CEILING, 5_000)
-    assert msgspec.msgpack.decode(store.setting("promise") or b"", type=Promisee) == PROMISEE
-    assert store.setting("unheard of") is None
+    assert store.setting(Setting.FORMAT) == b"2"
+    assert store.setting(Setting.STORE_ID) == STORE_ID.to_bytes(8)
+    assert store.setting(Setting.INCARNATION) == (1).to_bytes(8)
+    assert store.setting(Setting.UNFILLED) == b"1"
+    assert msgspec.msgpack.decode(store.setting(Setting.CLOCK) or b"", type=Memory) == Memory(CEILING, 5_000)
+    assert msgspec.msgpack.decode(store.setting(Setting.PROMISE) or b"", type=Promisee) == PROMISEE
 
 
-async def test_golden_horizons_are_read(store: Store) -> None:
-    assert (store.floor(), store.seen, store.purged) == (FLOOR, SEEN, PURGED)
+async def test_golden_watermarks_are_read(store: Store) -> None:
+    assert (store.low_watermark(), store.stable_watermark, store.purge_watermark) == (FLOOR, SEEN, PURGED)
 
 
 async def test_golden_donors_are_read(store: Store) -> None:
@@ -103,7 +103,7 @@ async def test_golden_node_is_what_it_was(store: Store, tmp_path_factory: pytest
     node = await node_on(store)
     await node.start()
     assert store.view() == node.views.current == view
-    assert await store.submit(lambda batch: batch.fence) == view.stamp
+    assert await store.submit(lambda batch: batch.fence) == view.view_id
     assert node.views.donors.shares == SHARES
     assert node.views.promisee() == PROMISEE
     assert node.clock.reading == CEILING

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import gossip.messages
-from node import wire
-from node.frames import Ping
+from node.net import messages as wire
+from node.net.frames import Ping
 from tests.golden.samples import ANSWERS, CASTS, FILE, REQUESTS, SAMPLES
-from tests.node.test_wire import members
+from tests.node.net.test_messages import members
 
 GOLDEN: dict[str, str] = json.loads(FILE.read_text())
 

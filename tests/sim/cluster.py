@@ -17,8 +17,8 @@ from node.config import Config
 from node.errors import StorageFault
 from node.node import Node
 from node.storage.identity import identify
-from node.storage.store import Store
 from node.storage.keys import Setting, setting_place
+from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import Host, VirtualLoop

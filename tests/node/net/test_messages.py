@@ -23,7 +23,7 @@ KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
 COUNTS = st.integers(0, 2**63 - 1)
 ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
-STAMPS = st.builds(ViewId, COUNTS, st.integers(0, 2**64 - 1))
+VIEW_IDS = st.builds(ViewId, COUNTS, st.integers(0, 2**64 - 1))
 HASHES = st.integers(0, 2**64 - 1)
 CLOCKS = Clocks(5, 6)
 CLOCK_PAIRS = st.builds(Clocks, COUNTS, st.integers(0, 2**47 - 1))
@@ -49,7 +49,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 def any_of(message_type: Any) -> st.SearchStrategy[Any]:
     """Messages of one type, its fields filled by their names or types."""
     by_type = {"int": COUNTS, "bytes": BYTES, "str": ADDRESSES, "Address": ADDRESSES, "bool": st.booleans()}
-    by_type |= {"Unsigned": COUNTS, "Partitions": BYTES, "Stamp": STAMPS}
+    by_type |= {"Unsigned": COUNTS, "Partitions": BYTES, "ViewId": VIEW_IDS}
     fields = message_type.__struct_fields__
     hints = {
         name: hint
@@ -66,12 +66,12 @@ def members(union: Any) -> tuple[Any, ...]:
 
 REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)
 RECORDS = st.builds(gossip.messages.MemberRecord, ADDRESSES, COUNTS.map(lambda n: n >> 2), *[COUNTS] * 5)
-CASTS = st.builds(gossip.messages.Delta, STAMPS, RECORDS, st.just(()), st.lists(RECORDS).map(tuple), st.just(()))
+CASTS = st.builds(gossip.messages.Delta, VIEW_IDS, RECORDS, st.just(()), st.lists(RECORDS).map(tuple), st.just(()))
 
 CALL_FRAMES = st.builds(
     CallFrame,
     CLOCK_PAIRS,
-    st.lists(st.builds(Call, COUNTS, STAMPS, COUNTS, st.one_of(*map(any_of, REQUESTS)))).map(tuple),
+    st.lists(st.builds(Call, COUNTS, VIEW_IDS, COUNTS, st.one_of(*map(any_of, REQUESTS)))).map(tuple),
     st.lists(CASTS, max_size=2).map(tuple),
 )
 REPLY_FRAMES = st.builds(

@@ -13,8 +13,8 @@ import xxhash
 
 from gossip.view import View, ViewId
 from node.errors import Fenced
-from node.storage.lmdb_engine import open_engine
 from node.storage.keys import Setting
+from node.storage.lmdb_engine import open_engine
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
