@@ -56,11 +56,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Between two looks whether copies are alike at rest."""
     pause_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
+    recovery_s: float = 0.5
+    """At least this long after a pause longer than `late_s`, clients' requests are taken for old: hundreds of
+    connections may have piled up, and they are accepted some at a time."""
     late_s: float = 1.0
     """What a client has sent may be this late, but not more: it waits for 2 s, then does the same elsewhere."""
     unreachable_s: float = 1.0
-    """A coordinator gives a node this long, twice `silence_s`: it may be in the middle of its own start or
-    standstill."""
+    """A coordinator gives a node this long, twice `silence_s`: it may be in the middle of its own start or pause."""
     promise_s: float = 10.0
     """A promise to a coordinator that died is void after this."""
     prepare_s: float = 15.0

@@ -52,20 +52,21 @@ from node.net.transport import Answering, Transport
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
-from node.repair.handoff import Sync
+from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
 from node.retention.stability import Stability
-from node.retention.tombstones import Purge
+from node.retention.tombstones import Tombstones
 from node.storage.identity import Identity
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory, Time
 from node.values.donors import NOTHING
+from node.views.calls import Calls
 from node.views.coordinator import Coordinator
 from node.views.holder import Views
-from node.views.readiness import Gate
+from node.views.readiness import Readiness
 from ring.hashing import pack, unpack
 from ring.ring import Ring
 
@@ -99,29 +100,40 @@ class Node:
         self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
-        self.views = Views(config, store, time, self.transport)
-        self.gate = Gate(config, time, rng, self.transport, self.views)
-        self.pairs = Pairs(config, time, identity, store, self.views, self.gate, transport)
-        self.streams = Streams(config, time, store, self.views, self.pairs, transport)
-        self.owner = Owner(config, time, store, self.views, self.gate, self.pairs, self.streams, transport)
-        transfers = Transfers(config, time, store, self.views, transport, self._clients_served)
-        self.sync = Sync(config, store, self.views, self.pairs, self.streams, transport, transfers)
-        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, transport)
-        self.coordinator = Coordinator(config, time, self.views, self.transport, self._answer_here, self.clock.now_ms)
+        self.views = Views(config, store, time, self._view_changed)
+        self.calls = Calls(config, time, self.views, transport)
+        self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
+        self.pairs = Pairs(config, time, identity, store, self.views, self.readiness, self.calls, transport)
+        self.streams = Streams(config, time, store, self.views, self.pairs, self.calls, transport)
+        store.attach(self.streams.spread)
+        self.owner = Owner(config, time, store, self.views, self.readiness, self.pairs, self.streams, self.calls)
+        transfers = Transfers(config, time, store, self.calls, self._clients_served)
+        self.handoff = Handoff(config, store, self.views, self.pairs, self.streams, self.calls, transport, transfers)
+        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, self.calls)
+        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
         self._gossip_settings = gossip_settings or Settings()
         self.gossip = Gossip(
             config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
         )
         self.stability = Stability(
-            config, time, self.clock, store, self.views, self.pairs, self.gossip, self.sync.is_settled
+            config, time, self.clock, store, self.views, self.pairs, self.gossip, self.handoff.is_settled
         )
-        self.purge = Purge(config, time, store, self.views, self.gossip, self.stability)
-        self.router = Router(config, time, self.clock, self.views, self.owner, self.stability.unstable, transport)
+        self.tombstones = Tombstones(config, time, store, self.views, self.gossip, self.stability)
+        self.router = Router(
+            config,
+            time,
+            self.clock,
+            self.views,
+            self.readiness,
+            self.owner,
+            self.stability.unstable,
+            self.calls,
+            transport,
+        )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
         self._keeping: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
-        self.views.listeners.append(self._gossip_view)
 
     async def start(self) -> None:
         """Before `run`. Raises StorageFault."""
@@ -132,12 +144,12 @@ class Node:
         """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
         everybody."""
         async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
-            self._tasks.create_task(self.gate.run())
+            self._tasks.create_task(self.readiness.run())
             self._tasks.create_task(self.pairs.run())
             self._tasks.create_task(self.streams.run())
-            self._tasks.create_task(self.sync.run())
+            self._tasks.create_task(self.handoff.run())
             self._tasks.create_task(self.stability.run())
-            self._tasks.create_task(self.purge.run())
+            self._tasks.create_task(self.tombstones.run())
             self._tasks.create_task(self.antientropy.run())
 
     async def close(self) -> None:
@@ -166,7 +178,7 @@ class Node:
         """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and
         what only a walk can show. To be called when nothing waits to run: between a commit and those who waited for it,
         disk and memory differ."""
-        self.sync.check()
+        self.handoff.check()
         self._store.check(partitions)
         if partitions is None:
             self.gossip.check()
@@ -179,6 +191,19 @@ class Node:
                 forgotten = any(held & ~on_disk for held, on_disk in zip(share, kept, strict=True))
                 assert not forgotten, f"some of what {donor} is a donor of would be forgotten by a restart"
 
+    # What the whole node does about what one part has noticed
+
+    def _view_changed(self) -> None:
+        """In this order: what was promised to co-owners is settled before anything is moved."""
+        self.pairs.change_view()
+        self.handoff.wake()
+        self._gossip_view()
+
+    def _was_paused(self) -> None:
+        """Nothing that counted before may count now, and nothing that had piled up is executed."""
+        self.pairs.drop_leases()
+        self.transport.reset()
+
     # Other nodes
 
     def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
@@ -190,7 +215,7 @@ class Node:
         until = self._time.monotonic() + budget_s
         try:
             async with asyncio.timeout(RECONCILE_SHARE * budget_s):
-                refusal = await self.views.reconcile(sender, view_id)
+                refusal = await self.calls.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
         if refusal is not None:
@@ -218,17 +243,17 @@ class Node:
             case Replicate():
                 return self.streams.replicate(sender, view_id, request)
             case Compare():
-                return self.sync.compare(sender, request)
+                return self.handoff.compare(sender, request)
             case Offer():
-                return self.sync.offer(sender, request)
+                return self.handoff.offer(sender, request)
             case Push():
-                return self.sync.push(sender, view_id, request)
+                return self.handoff.push(sender, view_id, request)
             case Holding():
-                return self.sync.announced(sender, view_id, request)
+                return self.handoff.announced(sender, view_id, request)
             case AskHolding():
-                return self.sync.claim(sender)
+                return self.handoff.claim(sender)
             case Hello():
-                return self.views.hello(sender, request)
+                return self.calls.hello(sender, request)
             case FetchView():
                 return ViewIs(self.views.current.encoded)
             case Promise():
@@ -262,9 +287,9 @@ class Node:
             promisee.epoch,
             promisee.target,
             self.key_count,
-            self.sync.handing(),
-            self.sync.waiting(),
-            self.sync.is_settled(),
+            self.handoff.handing(),
+            self.handoff.waiting(),
+            self.handoff.is_settled(),
             bool(self._store.occupied),
         )
 
@@ -275,8 +300,8 @@ class Node:
 
     def _start_round(self) -> None:
         view = self.views.current
-        if self.sync.is_settled():
-            told = self.stability.announced(), self.purge.forgettable()
+        if self.handoff.is_settled():
+            told = self.stability.announced(), self.tombstones.forgettable()
             self.gossip.update(view.epoch, self.key_count, view.view_id.digest, *told)
         else:
             self.gossip.update(max(0, view.epoch - 1), self.key_count)
@@ -290,7 +315,7 @@ class Node:
         if output.incarnation is not None:
             self._tasks.create_task(self._store_incarnation(output.incarnation))
         if output.fetch_view_from is not None:
-            self._tasks.create_task(self.views.learn(output.fetch_view_from))
+            self._tasks.create_task(self.calls.learn(output.fetch_view_from))
 
     def _gossip_view(self) -> None:
         view: View = self.views.current

@@ -97,7 +97,7 @@ class AdminApi:
             {"message": "Status retrieved successfully", "address": self._address}
             | _view_fields(view)
             | {"data-digest": f"{self._node.digest:016x}"}
-            | {"state": "settled" if self._node.sync.is_settled() else "moving", "nodes": nodes}
+            | {"state": "settled" if self._node.handoff.is_settled() else "moving", "nodes": nodes}
         )
 
     async def ring(self, _: web.Request) -> web.Response:

@@ -75,14 +75,14 @@ class JsonProtocol(web.RequestHandler):
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
-        self._lateness = staleness
+        self._staleness = staleness
         self._is_link: bool | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._is_link is None:
             self._is_link = data.startswith(LINKS)
         transport = self.transport
-        if not self._is_link and transport is not None and self._lateness.is_stale(data, socket_of(transport)):
+        if not self._is_link and transport is not None and not self._staleness.admit(data, socket_of(transport)):
             transport.abort()
         else:
             super().data_received(data)

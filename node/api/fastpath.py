@@ -130,7 +130,7 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
     def data_received(self, data: bytes) -> None:
-        if not data.startswith(LINKS) and self._front.staleness.is_stale(data, self._socket):
+        if not data.startswith(LINKS) and not self._front.staleness.admit(data, self._socket):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data

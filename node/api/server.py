@@ -65,7 +65,7 @@ async def serving(
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
         await runner.setup()
         assert runner.server is not None
-        staleness = Staleness(node.gate.is_recovering, config.late_s)
+        staleness = Staleness(node.readiness, config.late_s)
         protocol = partial(
             JsonProtocol,
             runner.server,

@@ -4,9 +4,9 @@ A client that gets no answer within 2 s does the same elsewhere, and others writ
 attempt would be stamped last, and win. So its connection is reset. There are two ways to notice, and both are asked at
 the doors, before anything is looked at:
 
-- After a long standstill of the process, until it has asked around, whatever arrives may be old; see `gate`.
+- After a long pause of the process, until it has asked around, whatever arrives may be old; see `views.readiness`.
 - Where the kernel tells (Linux), by when it received the bytes of a write: on a machine that is short of processors,
-  they may wait for long though the process never stands still.
+  they may wait for long though the process is never paused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+
+from node.views.readiness import Readiness
 
 LINKS = b"GET /peer?"
 """What begins like this is another node that dials: links have a rule of their own."""
@@ -25,17 +26,19 @@ _LAST_DATA_RECEIVED = struct.Struct("=52xI")
 
 
 class Staleness:
-    """`is_recovering` tells whether the process stood still for long, and has not asked around yet."""
+    """`late_s`: what was sent longer ago is not executed."""
 
-    def __init__(self, is_recovering: Callable[[], bool], late_s: float) -> None:
-        self._is_recovering = is_recovering
+    def __init__(self, readiness: Readiness, late_s: float) -> None:
+        self._readiness = readiness
         self._late_s = late_s
 
-    def is_stale(self, data: bytes, connection: socket.socket | None) -> bool:
-        """Whether `data`, which has just been read from `connection`, is too old to be executed."""
-        if data.startswith(_WRITES) and _age_s(connection) > self._late_s:
-            return True
-        return self._is_recovering()
+    def admit(self, data: bytes, connection: socket.socket | None) -> bool:
+        """`data` has just been read from `connection`: notices a pause of this process, and tells whether the data is
+        young enough to be executed."""
+        self._readiness.enter()
+        if self._readiness.is_recovering:
+            return False
+        return not (data.startswith(_WRITES) and _age_s(connection) > self._late_s)
 
 
 def socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerLost, PeerRefused, StorageFault
+from node.errors import Fenced, PeerLost, StorageFault
 from node.net.messages import (
     Answer,
     Fetch,
@@ -35,7 +35,7 @@ from node.net.messages import (
     Write,
     Wrote,
 )
-from node.net.transport import Answering, Transport
+from node.net.transport import Answering
 from node.operations.causality import Causality, kept_with
 from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
@@ -44,8 +44,9 @@ from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
 from node.values.donors import Kind
 from node.values.record import Record, clock_of, decode_record
+from node.views.calls import Calls
 from node.views.holder import Views
-from node.views.readiness import Gate
+from node.views.readiness import Readiness
 from ring.hashing import partition_of
 
 REPLY_S = 0.05
@@ -79,38 +80,30 @@ class Owner:
         time: Time,
         store: Store,
         views: Views,
-        gate: Gate,
+        readiness: Readiness,
         pairs: Pairs,
         streams: Streams,
-        transport: Transport,
+        calls: Calls,
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._views = views
-        self._gate = gate
+        self._readiness = readiness
         self._pairs = pairs
         self._streams = streams
-        self._transport = transport
+        self._calls = calls
         self._causality = Causality(config, store, views, pairs)
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
-
-    def is_ready(self) -> bool:
-        """Whether this node may act as an owner now."""
-        return self._gate.is_open()
-
-    def is_stale(self) -> bool:
-        """Whether what clients asked of this node may be old by now."""
-        return self._gate.is_recovering()
 
     def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         partition = partition_of(key)
         if (
             self._config.address not in self._views.ring.owners(partition)
-            or not self._gate.is_open()
+            or not self._readiness.enter()
             or self._not_synced_with(partition)
         ):
             return None
@@ -132,13 +125,13 @@ class Owner:
         except TimeoutError:
             return MayBeStored() if isinstance(operation, Write) else Unable()
         except PeerLost:
-            return MayBeStored()  # Nobody will hear it: at a standstill, all links were closed.
+            return MayBeStored()  # Nobody will hear it: all links were closed when it noticed its pause.
 
     async def carry_out(self, operation: Read | Write, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Nothing is begun after `deadline`, but
         what was begun may hang for as long as a disk or a peer does: the caller sets it a limit. Raises PeerLost if
-        this node stood still while it wrote: others may have taken its place and not have seen the write."""
-        if not self._gate.is_open() and not await self._gate.opened(deadline):
+        this node was paused while it wrote: others may have taken its place and not have seen the write."""
+        if not self._readiness.enter() and not await self._readiness.ready(deadline):
             return Unable()
         self.served_at = self._time.monotonic()
         if self.served_at >= deadline:
@@ -151,7 +144,7 @@ class Owner:
         if asked:
             sightings = await self._ask(asked, partition, operation.key, view_id)
             is_other_view = self._views.view_id != view_id
-            if not self._gate.is_open() or is_other_view or not asked.issuperset(self._not_synced_with(partition)):
+            if not self._readiness.enter() or is_other_view or not asked.issuperset(self._not_synced_with(partition)):
                 return await self.carry_out(operation, deadline)
             if sightings.is_refused:
                 await asyncio.sleep(RETRY_S)
@@ -202,8 +195,8 @@ class Owner:
             return await self.carry_out(write, deadline) if self._time.monotonic() < deadline else Unable()
         except StorageFault:
             return Unable()
-        if not self._gate.is_open():
-            raise PeerLost("this node stood still")
+        if not self._readiness.enter():
+            raise PeerLost("this node was paused")
         match outcome:
             case Written(replaced):
                 if self._pairs.is_alone() and not sightings.is_silent:
@@ -235,8 +228,8 @@ class Owner:
         except Fenced:
             again = await self.carry_out(write, deadline) if self._time.monotonic() < deadline else None
             return again if isinstance(again, Wrote) else MayBeStored()  # It is on this disk: no refusal any more.
-        if not self._gate.is_open():
-            raise PeerLost("this node stood still")
+        if not self._readiness.enter():
+            raise PeerLost("this node was paused")
         return Wrote(replaced, self._causality.after_write(write, is_everywhere))
 
     # What others hold
@@ -273,7 +266,7 @@ class Owner:
         return Sightings(newest, source, is_complete, heard, not silent.issubset(owners), is_refused)
 
     def _is_forgotten(self, record: Record, holder: Address, seen: int) -> bool:
-        """Whether it is a deletion of long ago, or may be what was deleted then; see `purge`."""
+        """Whether it is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
         if holder in self._views.current.nodes:
             return not record.live and clock_of(record.version) <= self._store.purge_watermark
         return self._store.is_outdated(record.version, seen)
@@ -295,20 +288,9 @@ class Owner:
         return True
 
     async def _fetch(self, peer: Address, key: bytes, view_id: ViewId) -> Answer | None:
-        """None if it refused the connection or was silent (a link that merely broke is no silence), or if another
-        cluster's node has its address now."""
-        deadline = self._time.monotonic() + self._config.silence_s
-        while (left := deadline - self._time.monotonic()) > 0:
-            try:
-                answer = await self._transport.call(peer, Fetch(key), view_id, left)
-            except PeerRefused:
-                return None
-            except PeerLost:
-                continue
-            if isinstance(answer, ViewIs) and isinstance(await self._views.take(answer.view, peer), Foreign):
-                return None
-            return None if isinstance(answer, Foreign) else answer
-        return None
+        """None if it refused the connection or was silent, or if another cluster's node has its address now."""
+        answer = await self._calls.ask_patiently(peer, Fetch(key), view_id)
+        return None if isinstance(answer, Foreign) else answer
 
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the

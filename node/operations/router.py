@@ -40,7 +40,9 @@ from node.operations.owner import Owner
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
+from node.views.calls import Calls
 from node.views.holder import Views
+from node.views.readiness import Readiness
 from ring.hashing import partition_of
 
 RETRY_S = 0.02
@@ -66,16 +68,20 @@ class Router:
         time: Time,
         clock: HybridClock,
         views: Views,
+        readiness: Readiness,
         owner: Owner,
         unstable: Callable[[Context], Context],
+        calls: Calls,
         transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
         self._clock = clock
         self._views = views
+        self._readiness = readiness
         self._owner = owner
         self._unstable = unstable
+        self._calls = calls
         self._transport = transport
         self._turn = crc32(config.address.encode())
         self._timeouts = Timeouts()
@@ -86,7 +92,7 @@ class Router:
         owners, me = self._views.ring.owners(partition_of(key)), self._config.address
         if len(owners) == 1:
             return owners
-        first = owners.index(me) if me in owners and self._owner.is_ready() else self._turn % len(owners)
+        first = owners.index(me) if me in owners and self._readiness.is_ready else self._turn % len(owners)
         turns = owners[first:] + owners[:first]
         down = [owner for owner in turns if owner != me and self._transport.is_down(owner)]
         return [*(owner for owner in turns if owner not in down), *down] if down else turns
@@ -108,8 +114,9 @@ class Router:
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
-        if self._owner.is_stale():
-            raise Unavailable()  # It was read from its socket before this node stood still, and begins only now.
+        self._readiness.enter()
+        if self._readiness.is_recovering:
+            raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
         return self._rendered(await self._within_time(self._write(key, value, context, deadline)), context)
 
     def _rendered(self, outcome: Outcome, context: Context | None) -> Outcome:
@@ -157,7 +164,7 @@ class Router:
                         answer = await self._owner.carry_out(operation, deadline)
                     else:
                         timeout_s = min(attempt_s, deadline - self._time.monotonic())
-                        answer = await self._transport.call(owner, operation, view_id, timeout_s)
+                        answer = await self._calls.ask(owner, operation, timeout_s, view_id)
                 except PeerRefused:
                     refused += 1
                     continue
@@ -172,9 +179,8 @@ class Router:
                     case Superseded() if may_be_stored:
                         raise Unavailable()
                     case ViewIs():
-                        await self._views.take(answer.view, owner)
                         if self._views.view_id == view_id:
-                            await self._views.greet(owner)
+                            await self._calls.greet(owner)
                             await asyncio.sleep(RETRY_S)
                         break
                     case Unsatisfied():

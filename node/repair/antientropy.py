@@ -3,8 +3,8 @@
 Streams and comparisons keep co-owners in step as long as this program makes no mistake and disks keep what they were
 given. This is for when they do not: a difference would else stay for ever, and each owner would answer from its own
 copy. Co-owners that are in step compare the digests of their partitions. A write on its way makes a difference too, so
-only one that is *seen twice*, with the same digest here, counts: in between nothing has arrived here that
-could have made the two alike. Then they are in step no more, and compare what they hold, as after a start; see `sync`.
+only one that is *seen twice*, with the same digest here, counts: in between nothing has arrived here that could have
+made the two alike. Then they are in step no more, and compare what they hold, as after a start; see `handoff`.
 
 Who lacks something finds the difference but cannot mend it; who has it finds it too.
 """
@@ -19,9 +19,9 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault
 from node.net.messages import Compare, Differing
-from node.net.transport import Transport
 from node.replication.heartbeats import Pairs
 from node.storage.store import Store
+from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import pack, unpack
 
@@ -31,12 +31,12 @@ ANSWER_S = 1.0
 
 
 class AntiEntropy:
-    def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs, transport: Transport) -> None:
+    def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs, calls: Calls) -> None:
         self._config = config
         self._store = store
         self._views = views
         self._pairs = pairs
-        self._transport = transport
+        self._calls = calls
 
     async def run(self) -> None:
         """Look, for as long as the node runs."""
@@ -59,7 +59,7 @@ class AntiEntropy:
             pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.stable_watermark
         )
         try:
-            answer = await self._transport.call(peer, compare, self._views.view_id, ANSWER_S, bulk=True)
+            answer = await self._calls.ask(peer, compare, ANSWER_S, bulk=True)
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}

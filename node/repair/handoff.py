@@ -45,6 +45,7 @@ from node.replication.streams import Streams
 from node.storage.store import Store
 from node.values.donors import NO_CHANGE, NOTHING, DonorsChange, Share
 from node.values.record import checked
+from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
 from ring.placement import Shard
@@ -59,7 +60,7 @@ CO_OWNERS_S = 1.5
 log = logging.getLogger(__name__)
 
 
-class Sync:
+class Handoff:
     def __init__(
         self,
         config: Config,
@@ -67,6 +68,7 @@ class Sync:
         views: Views,
         pairs: Pairs,
         streams: Streams,
+        calls: Calls,
         transport: Transport,
         transfers: Transfers,
     ) -> None:
@@ -75,13 +77,17 @@ class Sync:
         self._views = views
         self._pairs = pairs
         self._streams = streams
+        self._calls = calls
         self._transport = transport
         self._transfers = transfers
         self._misplaced: dict[Shard, list[int]] = {}
         self._misplaced_under: tuple[Ring, frozenset[int]] | None = None
         """What `_misplaced` was worked out from."""
-        self._wake = asyncio.Event()
-        views.listeners.append(self._wake.set)
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to do at once: the view has changed."""
+        self._awake.set()
 
     # What there is to do
 
@@ -143,7 +149,7 @@ class Sync:
         under_way: dict[Shard | Address, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
-                self._wake.clear()
+                self._awake.clear()
                 under_way = {what: task for what, task in under_way.items() if not task.done()}
                 for owners, partitions in self.misplaced().items():
                     if owners not in under_way:
@@ -152,8 +158,8 @@ class Sync:
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._claim, self._views.donors.shares))
-                retry = asyncio.get_running_loop().call_later(self._config.handoff_retry_s, self._wake.set)
-                await self._wake.wait()
+                retry = asyncio.get_running_loop().call_later(self._config.handoff_retry_s, self._awake.set)
+                await self._awake.wait()
                 retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
@@ -167,13 +173,10 @@ class Sync:
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""
         try:
-            answer = await self._transport.call(owner, Holding(pack(partitions)), view_id, self._config.silence_s)
+            return await self._calls.ask(owner, Holding(pack(partitions)), self._config.silence_s, view_id)
         except PeerFault as fault:
             log.debug("announcement to %s: %s", owner, fault)
             return None
-        if isinstance(answer, ViewIs):
-            await self._views.take(answer.view, owner)
-        return answer
 
     async def _bring_up_to_date(self, peer: Address) -> None:
         view_id, pair = self._views.view_id, self._pairs.start_comparison(peer)
@@ -193,12 +196,11 @@ class Sync:
         """Ask a donor for its announcement: it may hold nothing, and then would never speak."""
         view_id = self._views.view_id
         try:
-            answer = await self._transport.call(donor, AskHolding(), view_id, self._config.silence_s)
+            answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
         except PeerFault as fault:
             log.debug("claim at %s: %s", donor, fault)
             return
-        refusal = await self._views.take(answer.view, donor) if isinstance(answer, ViewIs) else answer
-        if isinstance(refusal, Foreign):
+        if isinstance(answer, Foreign):
             answer = Holding(b"")  # Another cluster's node has its address now.
         if isinstance(answer, Holding):
             with suppress(StorageFault):  # It will be claimed again.
@@ -285,7 +287,7 @@ class Sync:
         return Wanted(pack(wanted))
 
     def _is_doubted(self, sender: Address, seen: int) -> bool:
-        """Whether it may bring what was deleted so long ago that nobody remembers; see `purge`."""
+        """Whether it may bring what was deleted so long ago that nobody remembers; see `tombstones`."""
         return sender not in self._views.current.nodes and seen < self._store.purge_watermark
 
     def _owns(self, partitions: Iterable[int]) -> bool:

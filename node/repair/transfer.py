@@ -22,12 +22,11 @@ from typing import NamedTuple
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
-from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, ViewIs, Wanted
-from node.net.transport import Transport
+from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, Wanted
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.values.record import version_of
-from node.views.holder import Views
+from node.views.calls import Calls
 from ring.hashing import pack, partition_of, unpack
 
 log = logging.getLogger(__name__)
@@ -65,15 +64,13 @@ class Transfers:
         config: Config,
         time: Time,
         store: Store,
-        views: Views,
-        transport: Transport,
+        calls: Calls,
         clients_served: Callable[[], bool],
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
-        self._views = views
-        self._transport = transport
+        self._calls = calls
         self._clients_served = clients_served
         self._turn = asyncio.Lock()
 
@@ -160,12 +157,9 @@ class Transfers:
     async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
         """Raises _Stopped."""
         try:
-            answer = await self._transport.call(peer, request, view_id, TRANSFER_S, bulk=True)
+            return await self._calls.ask(peer, request, TRANSFER_S, view_id, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
-        if isinstance(answer, ViewIs):
-            await self._views.take(answer.view, peer)
-        return answer
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ For each co-owner there is a `Pair`. Two promises hold together, and each needs 
   is left out only when no "everything" of this node can count any more at the other end.
 
 A co-owner that was never compared with (a new view, a start, an overflow), or that owes a confirmation for long, is not
-told "everything". The comparison itself is the business of `sync`, what goes from one to the other that of `streams`.
+told "everything". The comparison itself is the business of `handoff`, what goes from one to the other that of
+`streams`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from typing import Any
 from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault, StorageFault
-from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable, ViewIs
+from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable
 from node.net.transport import Transport
 from node.replication.outbox import Outbox
 from node.storage.identity import Identity, note_filled
 from node.storage.store import Store
 from node.timing.clock import Time
+from node.views.calls import Calls
 from node.views.holder import Views
-from node.views.readiness import Gate
+from node.views.readiness import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,8 @@ class Pairs:
         identity: Identity,
         store: Store,
         views: Views,
-        gate: Gate,
+        readiness: Readiness,
+        calls: Calls,
         transport: Transport,
     ) -> None:
         self._config = config
@@ -99,7 +102,8 @@ class Pairs:
         self._blank_until = time.monotonic() + BLANK_S if self._is_unfilled else float("-inf")
         self._store = store
         self._views = views
-        self._gate = gate
+        self._readiness = readiness
+        self._calls = calls
         self._transport = transport
         self._pairs: dict[Address, Pair] = {}
         self._since = float("-inf")
@@ -108,9 +112,7 @@ class Pairs:
         self._is_stopping = False
         self._leased_until = float("-inf")
         """When the first of the leases ends: what each read asks."""
-        gate.listeners.append(self._drop_leases)
-        views.listeners.append(self._change_view)
-        self._change_view()
+        self.change_view()
 
     async def run(self) -> None:
         """Beat, for as long as the node runs."""
@@ -131,7 +133,7 @@ class Pairs:
         self._is_stopping = True
         self._note_leases()
 
-    def _change_view(self) -> None:
+    def change_view(self) -> None:
         """What was promised under the view before holds for as long as it can count; all else begins anew."""
         before, now = self._pairs, self._time.monotonic()
         self._since = now
@@ -185,8 +187,8 @@ class Pairs:
         except StorageFault as fault:
             log.error("cannot store that this node has all that its co-owners had: %s", fault)
 
-    def _drop_leases(self) -> None:
-        """At a standstill."""
+    def drop_leases(self) -> None:
+        """This process was paused."""
         for pair in self._pairs.values():
             pair.leased_at = float("-inf")
         self._note_leases()
@@ -199,7 +201,7 @@ class Pairs:
     def grant(self, sender: Address, beat: Heartbeat) -> Answer:
         """Answer a co-owner's heartbeat."""
         pair = self._pairs.get(sender)
-        if pair is None or self._is_stopping or not self._gate.is_open():
+        if pair is None or self._is_stopping or not self._readiness.enter():
             return Unable()
         now = self._time.monotonic()
         pair.note_store(beat.store_id, beat.has_nothing, now)
@@ -214,17 +216,11 @@ class Pairs:
         while True:
             sent_at = self._time.monotonic()
             try:
-                answer = await self._transport.call(
-                    pair.peer,
-                    Heartbeat(self._store_id, self._has_nothing()),
-                    self._views.view_id,
-                    self._config.silence_s,
-                )
+                heartbeat = Heartbeat(self._store_id, self._has_nothing())
+                answer = await self._calls.ask(pair.peer, heartbeat, self._config.silence_s)
             except PeerFault:
                 answer = Unable()
                 self.note_silence(pair)
-            if isinstance(answer, ViewIs):
-                await self._views.take(answer.view, pair.peer)
             if isinstance(answer, HeartbeatAnswer):
                 pair.is_silent = False
                 pair.note_store(answer.store_id, answer.has_nothing, self._time.monotonic())
@@ -235,7 +231,7 @@ class Pairs:
                     await self._note_filled()
             await asyncio.sleep(max(0.0, sent_at + self._config.beat_s - self._time.monotonic()))
 
-    # Comparisons, which `sync` makes
+    # Comparisons, which `handoff` makes
 
     def out_of_step(self) -> list[Address]:
         """The co-owners that may lack something that is not in their outbox."""

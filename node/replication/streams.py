@@ -24,6 +24,7 @@ from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
 from node.values.record import checked
+from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
 
@@ -41,21 +42,29 @@ class Streams:
     """Needs a running event loop; `run` must be running."""
 
     def __init__(
-        self, config: Config, time: Time, store: Store, views: Views, pairs: Pairs, transport: Transport
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        pairs: Pairs,
+        calls: Calls,
+        transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._views = views
         self._pairs = pairs
+        self._calls = calls
         self._transport = transport
-        store.on_news = self._spread
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
         await self._pairs.attend(self._stream)
 
-    def _spread(self, news: Sequence[News]) -> None:
+    def spread(self, news: Sequence[News]) -> None:
+        """Take down what has changed here, for each co-owner that has yet to hear of it."""
         now = self._time.monotonic()
         for pair in self._pairs.all():
             for key, exclude in news:
@@ -130,7 +139,7 @@ class Streams:
         while self._pairs.is_of_this_view(pair):
             try:
                 timeout_s = 2 * self._config.silence_s
-                answer = await self._transport.call(pair.peer, request, self._views.view_id, timeout_s)
+                answer = await self._calls.ask(pair.peer, request, timeout_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", pair.peer, fault)
                 answer = Unable()
@@ -138,8 +147,6 @@ class Streams:
                 return True
             if isinstance(answer, NoRoom):
                 raise StorageFault(f"the disk of {pair.peer} is full")
-            if isinstance(answer, ViewIs):
-                await self._views.take(answer.view, pair.peer)
             if self._pairs.may_be_left_out(pair) and self._time.monotonic() >= earliest:
                 self._pairs.leave_out(pair)
                 return False
@@ -177,12 +184,10 @@ class Streams:
         pair.outbox.sent(position)
         request, timeout_s = Replicate(tuple(records), False, self._told(pair)), self._config.silence_s
         try:
-            answer = await self._transport.call(pair.peer, request, self._views.view_id, timeout_s)
+            answer = await self._calls.ask(pair.peer, request, timeout_s)
         except PeerFault as fault:
             log.debug("stream to %s: %s", pair.peer, fault)
             return False
-        if isinstance(answer, ViewIs):
-            await self._views.take(answer.view, pair.peer)
         pair.has_no_room = isinstance(answer, NoRoom)
         if isinstance(answer, Taken):
             pair.outbox.confirm(position)

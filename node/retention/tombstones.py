@@ -51,7 +51,7 @@ DROPPED_AT_ONCE = 500
 """Tombstones in one job: some milliseconds of the loop's time."""
 
 
-class Purge:
+class Tombstones:
     def __init__(
         self,
         config: Config,

@@ -56,8 +56,7 @@ class Store:
     """The records, the view, and what else a node must remember. All writes resolve when they are on stable storage."""
 
     def __init__(self, open_engine: EngineFactory) -> None:
-        self.on_news: Callable[[Sequence[News]], None] = lambda _: None
-        """Called after each commit, before anybody else knows of it, with what co-owners have yet to hear."""
+        self._on_news: Callable[[Sequence[News]], None] = lambda _: None
         self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
@@ -69,6 +68,11 @@ class Store:
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._note_watermarks()
+
+    def attach(self, on_news: Callable[[Sequence[News]], None]) -> None:
+        """Say who is told after each commit, before anybody else knows of it, what co-owners have yet to hear; before
+        anything is written."""
+        self._on_news = on_news
 
     def close(self) -> None:
         self._engine.close()
@@ -250,7 +254,7 @@ class Store:
         if transaction.has_new_watermark:
             self._note_watermarks()
         if transaction.news:
-            self.on_news(transaction.news)
+            self._on_news(transaction.news)
 
     def _note_watermarks(self) -> None:
         self._stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)

@@ -5,7 +5,7 @@ neither.
    coordinators. The new epoch is above every one seen or promised.
 2. Adopt. The new view is stored here, then pushed to all. From then on the change completes whatever becomes of this
    node: gossip carries the view, and the nodes move keys by themselves.
-3. Move. That is `sync`; nothing to do here.
+3. Move. That is `handoff`; nothing to do here.
 4. Settle. All nodes are asked, again and again, until none that can be reached has anything left to hand over or to
    take.
 
@@ -41,8 +41,8 @@ from node.net.messages import (
     Status,
     ViewIs,
 )
-from node.net.transport import Transport
 from node.timing.clock import Time
+from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.plan import Plan, plan_change
 from ring.hashing import pack
@@ -96,14 +96,14 @@ class Coordinator:
         config: Config,
         time: Time,
         views: Views,
-        transport: Transport,
+        calls: Calls,
         answer_here: Callable[[Request], Awaitable[Answer]],
         now_ms: Callable[[], int],
     ) -> None:
         self._config = config
         self._time = time
         self._views = views
-        self._transport = transport
+        self._calls = calls
         self._answer_here = answer_here
         self._now_ms = now_ms
         self._preparing: dict[Target, asyncio.Task[ViewChange]] = {}
@@ -213,7 +213,7 @@ class Coordinator:
                 promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
                 foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
                 self._demand_native(target, foreign)
-                await self._demand_old_view(old, target, replies)
+                self._demand_old_view(old, target)
                 self._demand_promises(target, replies)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
             view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
@@ -232,11 +232,11 @@ class Coordinator:
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.view_id]
         if statuses[newest].view.epoch and statuses[newest].view > old.view_id:
-            await self._views.greet(newest)
+            await self._calls.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
-            await asyncio.gather(*map(self._views.greet, others))
+            await asyncio.gather(*map(self._calls.greet, others))
             raise _Again
         if self._views.current is not old:
             raise _Again
@@ -284,11 +284,8 @@ class Coordinator:
             if gets_on:
                 raise Conflict(UNDER_WAY) if old.epoch else _Again
 
-    async def _demand_old_view(self, old: View, target: Target, replies: Mapping[Address, Answer | None]) -> None:
+    def _demand_old_view(self, old: View, target: Target) -> None:
         """Raises Conflict if one has taken the view of another change since it was asked where it stands."""
-        for node, answer in replies.items():
-            if isinstance(answer, ViewIs):
-                await self._views.take(answer.view, node)
         if self._views.current is not old and not target.is_met_by(self._views.current):
             raise Conflict(UNDER_WAY)
 
@@ -336,7 +333,7 @@ class Coordinator:
         deadline = self._time.monotonic() + patience_s
         while True:
             try:
-                return await self._transport.call(node, request, self._views.view_id, self._config.unreachable_s)
+                return await self._calls.ask(node, request, self._config.unreachable_s)
             except PeerFault as fault:
                 if self._time.monotonic() >= deadline:
                     log.debug("%s: %s", node, fault)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.net.messages import Status
-from node.views.holder import ring_of
+from node.views.rules import ring_of
 from ring.hashing import pack
 from ring.placement import Placement, next_placement
 from ring.reshard import Move, moves, regions

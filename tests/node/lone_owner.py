@@ -82,6 +82,6 @@ async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = Fa
         await note_filled(store)  # It has been here before: what it does not hold, it has not lost.
         node = Node(config, time, rng, store, await identify(store, rng), peers)
         await node.start()
-        async with running(node.run() if runs else node.gate.run()):
-            assert await node.gate.opened(time.monotonic() + config.silence_s)
+        async with running(node.run() if runs else node.readiness.run()):
+            assert await node.readiness.ready(time.monotonic() + config.silence_s)
             yield Lone(node, store, peers, time)

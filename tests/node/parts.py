@@ -29,7 +29,7 @@ from node.net.messages import (
 )
 from node.operations.owner import Owner
 from node.operations.router import Router
-from node.repair.handoff import Sync
+from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
@@ -38,6 +38,7 @@ from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record, decode_record, make_version
+from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
 from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
@@ -90,27 +91,23 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 await task
 
 
-class HandGate:
-    """A gate that is shut and opened by the test."""
+class HandReadiness:
+    """A readiness that the test gives and takes."""
 
-    def __init__(self) -> None:
-        self.listeners: list[Callable[[], None]] = []
-        self.is_now_open = True
-        self.is_now_late = False
+    def __init__(self, on_pause: Callable[[], None]) -> None:
+        self._on_pause = on_pause
+        self.is_ready = True
+        self.is_recovering = False
 
-    def is_recovering(self) -> bool:
-        return self.is_now_late
+    def enter(self) -> bool:
+        return self.is_ready
 
-    def is_open(self) -> bool:
-        return self.is_now_open
+    async def ready(self, deadline: float) -> bool:
+        return self.is_ready
 
-    async def opened(self, deadline: float) -> bool:
-        return self.is_now_open
-
-    def stand_still(self) -> None:
-        self.is_now_open = False
-        for listener in self.listeners:
-            listener()
+    def pause(self) -> None:
+        self.is_ready = False
+        self._on_pause()
 
 
 class Parts:
@@ -120,21 +117,42 @@ class Parts:
         self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
         self.time = LoopTime()
         self.peers = ScriptedPeers()
-        self.gate = HandGate()
+        self.readiness = HandReadiness(self._was_paused)
         self.disk = Disk(random.Random(1))
         self.store = store_on(self.disk)
-        self.views = Views(self.config, self.store, self.time, self.peers)
-        gate: Any = self.gate
+        self.views = Views(self.config, self.store, self.time, self._view_changed)
+        self.calls = Calls(self.config, self.time, self.views, self.peers)
+        readiness: Any = self.readiness
         who = Identity(STORE_ID, 1, is_unfilled)
-        self.pairs = Pairs(self.config, self.time, who, self.store, self.views, gate, self.peers)
-        self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.peers)
-        self.owner = Owner(self.config, self.time, self.store, self.views, gate, self.pairs, self.streams, self.peers)
+        self.pairs = Pairs(self.config, self.time, who, self.store, self.views, readiness, self.calls, self.peers)
+        self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.calls, self.peers)
+        self.store.attach(self.streams.spread)
+        self.owner = Owner(
+            self.config, self.time, self.store, self.views, readiness, self.pairs, self.streams, self.calls
+        )
         self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
         self.router = Router(
-            self.config, self.time, self.clock, self.views, self.owner, lambda context: context, self.peers
+            self.config,
+            self.time,
+            self.clock,
+            self.views,
+            readiness,
+            self.owner,
+            lambda context: context,
+            self.calls,
+            self.peers,
         )
-        self.transfers = Transfers(self.config, self.time, self.store, self.views, self.peers, lambda: False)
-        self.sync = Sync(self.config, self.store, self.views, self.pairs, self.streams, self.peers, self.transfers)
+        self.transfers = Transfers(self.config, self.time, self.store, self.calls, lambda: False)
+        self.handoff = Handoff(
+            self.config, self.store, self.views, self.pairs, self.streams, self.calls, self.peers, self.transfers
+        )
+
+    def _was_paused(self) -> None:
+        self.pairs.drop_leases()
+
+    def _view_changed(self) -> None:
+        self.pairs.change_view()
+        self.handoff.wake()
 
     async def _remember(self, memory: Memory) -> None:
         pass

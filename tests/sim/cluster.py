@@ -138,7 +138,8 @@ class Machine:
 
         async def work() -> None:
             try:
-                if node.gate.is_recovering():  # As the doors of a real one do.
+                node.readiness.enter()  # As the doors of a real one do.
+                if node.readiness.is_recovering:
                     raise NoAnswer("connection reset")
                 result = await question(node)
             except Exception as error:

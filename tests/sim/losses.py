@@ -4,7 +4,7 @@ of the next only once the survivors have caught up."""
 from __future__ import annotations
 
 from gossip.view import View
-from node.views.holder import ring_of
+from node.views.rules import ring_of
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
 
@@ -30,7 +30,7 @@ def is_spared(cluster: Cluster, machine: Machine) -> bool:
 def has_caught_up(cluster: Cluster, machine: Machine) -> bool:
     """Whether it holds the newest view, and of all that it owns the newest there is on any disk."""
     view = newest_view(cluster)
-    if machine.node is None or machine.node.views.view_id != view.view_id or not machine.node.sync.is_settled():
+    if machine.node is None or machine.node.views.view_id != view.view_id or not machine.node.handoff.is_settled():
         return False
     ring = ring_of(view)
     for other in cluster.machines.values():

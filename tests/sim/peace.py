@@ -87,7 +87,9 @@ class Peace:
     def _is_settled(self) -> bool:
         nodes = self._nodes()
         one_view = len({node.views.view_id for node in nodes}) == 1
-        return len(nodes) == len(self._cluster.machines) and one_view and all(node.sync.is_settled() for node in nodes)
+        return (
+            len(nodes) == len(self._cluster.machines) and one_view and all(node.handoff.is_settled() for node in nodes)
+        )
 
     def _copies_are_alike(self) -> bool:
         nodes = {node.config.address: node for node in self._nodes()}
@@ -96,8 +98,8 @@ class Peace:
 
     def _state(self) -> str:
         return "; ".join(
-            f"{node.config.address}: {node.views.view_id}, digest {node.digest:x}, handing {node.sync.handing()}, "
-            f"waiting {node.sync.waiting()}"
+            f"{node.config.address}: {node.views.view_id}, digest {node.digest:x}, handing {node.handoff.handing()}, "
+            f"waiting {node.handoff.waiting()}"
             for node in self._nodes()
         )
 

@@ -36,7 +36,7 @@ def take_another_ring(node: Node) -> None:
 
 
 def misplace(node: Node) -> None:
-    node.sync._misplaced = {("x:1",): [PARTITION]}
+    node.handoff._misplaced = {("x:1",): [PARTITION]}
 
 
 def doubt_itself(node: Node) -> None:

@@ -40,7 +40,7 @@ def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> Non
         nodes = [machine.node for machine in cluster.machines.values() if machine.node is not None]
         for node in nodes:
             node.check()
-        assert all(node.sync.is_settled() for node in nodes)
+        assert all(node.handoff.is_settled() for node in nodes)
         assert sum(node.key_count for node in nodes) == KEYS
         return {node.views.view_id for node in nodes}
 

@@ -119,7 +119,7 @@ async def come_home(story: Story, after_s: float) -> None:
     await asyncio.sleep(after_s)
     away.start()
     await asyncio.sleep(STEADY_S)
-    assert away.node is not None and away.node.sync.is_settled() and not away.node.sync.misplaced()
+    assert away.node is not None and away.node.handoff.is_settled() and not away.node.handoff.misplaced()
     expected = {b"1"} if after_s < GRACE_S else {None}
     assert await story.values(key) == expected
 

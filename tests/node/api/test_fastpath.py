@@ -15,6 +15,7 @@ from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
 from tests.cluster import eventually
+from tests.node.parts import HandReadiness
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 READ_BYTES_MAX = 256 * 1024
@@ -101,7 +102,7 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, Staleness(lambda: False, 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
+    front = FastPath(api, Staleness(HandReadiness(lambda: None), 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
     listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])

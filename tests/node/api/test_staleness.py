@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -14,14 +15,15 @@ from node.api.staleness import Staleness, socket_of
 from node.errors import Unavailable
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
+from tests.node.parts import HandReadiness
 
 SHORT_WAY = b'PUT /kvs/keys/late HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"value":1}'
 LONG_WAY = SHORT_WAY.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
 
 
-def stand_still(node: Node) -> None:
+def pause(node: Node) -> None:
     """As if it had not run for so long that its clients have given up."""
-    node.gate._ran_at -= node.config.late_s + 0.1
+    node.readiness._pauses._ran_at -= node.config.late_s + 0.1
 
 
 async def is_cut_off(reader: asyncio.StreamReader) -> bool:
@@ -42,7 +44,7 @@ async def test_late_request_is_not_executed_and_its_client_reset(
     assert (await http.put(address, "before", 1)).status == 201
     reader, writer = await asyncio.open_connection(host_of(address), port_of(address))
     writer.write(request_)
-    stand_still(node)
+    pause(node)
     assert await is_cut_off(reader)
     writer.close()
     reply = await eventually(partial(http.get, address, "late"))
@@ -60,7 +62,7 @@ async def test_late_half_of_a_request_is_not_executed_by_aiohttp(cluster: Cluste
         assert (await reader.readline()).startswith(b"HTTP/1.1 100")
         await reader.readline()
     writer.write(LONG_WAY[-5:])
-    stand_still(node)
+    pause(node)
     assert await is_cut_off(reader)
     writer.close()
     assert (await eventually(partial(http.get, address, "late"))).status == 404
@@ -70,7 +72,7 @@ async def test_late_links_of_other_nodes_are_made_anew(cluster: Cluster, http: C
     nodes = fresh_addresses(2)
     await cluster.start_all(nodes, repl_factor=2)
     assert (await http.put(nodes[0], "k", 1)).status == 201
-    stand_still(cluster.nodes[nodes[0]])
+    pause(cluster.nodes[nodes[0]])
     for node in nodes:
         assert (await eventually(partial(http.put, node, "k", 2))).status == 200
         assert (await eventually(partial(http.get, node, "k"))).json["value"] == 2
@@ -82,7 +84,7 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
     (address,) = fresh_addresses(1)
     node = await cluster.start(address, [address])
     assert (await http.put(address, "before", 1)).status == 201
-    stand_still(node)
+    pause(node)
     with pytest.raises(Unavailable):
         await node.router.write(b"late", b"1")
     reply = await eventually(partial(http.get, address, "late"))
@@ -108,7 +110,7 @@ class Door(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.found.set_result(self.staleness.is_stale(data, socket_of(self.transport)))
+        self.found.set_result(not self.staleness.admit(data, socket_of(self.transport)))
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
@@ -122,10 +124,11 @@ class Door(asyncio.Protocol):
     ],
     ids=["put", "delete", "a read is never late", "in time"],
 )
-async def test_late_is_what_waited_for_long_to_be_read_though_nothing_stood_still(
+async def test_late_is_what_waited_for_long_to_be_read_though_nothing_was_paused(
     request_: bytes, late_s: float, late: bool
 ) -> None:
-    door = Door(Staleness(lambda: False, late_s))
+    readiness: Any = HandReadiness(lambda: None)
+    door = Door(Staleness(readiness, late_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: door, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

@@ -198,7 +198,7 @@ async def test_write_when_the_view_changes_and_it_cannot_be_made_sure_of_may_be_
 
 
 @on_virtual_time
-async def test_write_at_a_standstill_may_be_stored() -> None:
+async def test_write_at_a_pause_may_be_stored() -> None:
     """Others may have taken this node's place meanwhile, and not have seen the write."""
     parts = await node_a(A, B, repl_factor=2)
     peer = parts.co_owner(B)
@@ -206,7 +206,7 @@ async def test_write_at_a_standstill_may_be_stored() -> None:
     async with parts.running():
         writing = asyncio.create_task(write(parts, b"k"))
         await asyncio.sleep(0.1)
-        parts.gate.stand_still()
+        parts.readiness.pause()
         peer.is_free.set()
         assert await writing == MayBeStored()
 
@@ -214,7 +214,7 @@ async def test_write_at_a_standstill_may_be_stored() -> None:
 @on_virtual_time
 async def test_owner_that_may_not_act_is_unable() -> None:
     parts = await node_a(A, B)
-    parts.gate.is_now_open = False
+    parts.readiness.is_ready = False
     key = parts.key_of(A)
     assert parts.owner.read_here(key) is None
     assert await read(parts, key) == await write(parts, key) == Unable()

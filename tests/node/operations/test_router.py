@@ -171,7 +171,7 @@ async def test_owners_this_node_first_if_it_may_act() -> None:
         parts.peers.script[peer] = Scripted()
     key = parts.key_of(A, B, C)
     assert parts.router.owners(key)[0] == A
-    parts.gate.is_now_open = False
+    parts.readiness.is_ready = False
     assert sorted(parts.router.owners(key)) == [A, B, C]
 
 

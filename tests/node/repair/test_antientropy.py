@@ -13,7 +13,7 @@ KEY = b"k"
 
 
 def watching(parts: Parts) -> AntiEntropy:
-    return AntiEntropy(parts.config, parts.store, parts.views, parts.pairs, parts.peers)
+    return AntiEntropy(parts.config, parts.store, parts.views, parts.pairs, parts.calls)
 
 
 def answering(parts: Parts, different: list[int]) -> None:

@@ -54,11 +54,11 @@ def places(keys: Iterable[bytes]) -> list[int]:
 
 
 async def push(parts: Parts, sender: Address, *items: tuple[bytes, Record], finished: Iterable[int] = ()) -> Answer:
-    return await parts.sync.push(sender, parts.views.view_id, Push(encoded(*items), pack(finished)))
+    return await parts.handoff.push(sender, parts.views.view_id, Push(encoded(*items), pack(finished)))
 
 
 async def announce(parts: Parts, donor: Address, keys: Iterable[bytes]) -> Answer:
-    return await parts.sync.announced(donor, parts.views.view_id, Holding(pack(places(keys))))
+    return await parts.handoff.announced(donor, parts.views.view_id, Holding(pack(places(keys))))
 
 
 def rows(parts: Parts) -> list[Row]:
@@ -121,8 +121,8 @@ async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
     (key,) = mine(parts, 1)
     assert await push(parts, C, (key, record(5)), (elsewhere(parts), record(5))) == Unable()
     garbled = Push(((key, b"short"),), b"")
-    assert await parts.sync.push(C, parts.views.view_id, garbled) == Unable()
-    assert await parts.sync.push(C, parts.views.view_id, Push(encoded((key, record(5))), b"\0")) == Unable()
+    assert await parts.handoff.push(C, parts.views.view_id, garbled) == Unable()
+    assert await parts.handoff.push(C, parts.views.view_id, Push(encoded((key, record(5))), b"\0")) == Unable()
     assert not parts.store.occupied
 
 
@@ -132,7 +132,7 @@ async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one()
     before = parts.views.view_id
     (key,) = mine(parts, 1)
     await parts.views.adopt(successor(parts.views.current, A, B), B)
-    answer = await parts.sync.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
+    answer = await parts.handoff.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
     assert answer == ViewIs(parts.views.current.encoded) and not parts.store.occupied
 
 
@@ -195,7 +195,7 @@ async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
     parts = await node_a(A, B)
     assert await announce(parts, C, [elsewhere(parts)]) == Unable()
     for packed in (b"\0", pack([PARTITIONS])):
-        assert await parts.sync.announced(C, parts.views.view_id, Holding(packed)) == Unable()
+        assert await parts.handoff.announced(C, parts.views.view_id, Holding(packed)) == Unable()
     assert rows(parts) == []
 
 
@@ -209,7 +209,7 @@ async def test_compare_tells_empty_from_different_from_equal() -> None:
     await parts.keep((different, record(5)), (equal, record(5)))
     same = parts.store.stats(partition_of(equal)).digest
     digests = b"".join(digest.to_bytes(8) for digest in (7, 0, same, 0))
-    answer = parts.sync.compare(B, Compare(pack(places(keys)), digests))
+    answer = parts.handoff.compare(B, Compare(pack(places(keys)), digests))
     assert answer == Differing(pack(places([empty])), pack(places([different])))
 
 
@@ -218,9 +218,9 @@ async def test_compare_tells_empty_from_different_from_equal() -> None:
 async def test_compare_that_is_malformed_is_refused(digests: bytes) -> None:
     parts = await node_a(A, B)
     (key,) = mine(parts, 1)
-    assert parts.sync.compare(B, Compare(pack(places([key])), digests)) == Unable()
-    assert parts.sync.compare(B, Compare(b"\0", bytes(8))) == Unable()
-    assert parts.sync.compare(B, Compare(pack(places([elsewhere(parts)])), bytes(8))) == Unable()
+    assert parts.handoff.compare(B, Compare(pack(places([key])), digests)) == Unable()
+    assert parts.handoff.compare(B, Compare(b"\0", bytes(8))) == Unable()
+    assert parts.handoff.compare(B, Compare(pack(places([elsewhere(parts)])), bytes(8))) == Unable()
 
 
 @on_virtual_time
@@ -228,7 +228,7 @@ async def test_offer_wants_what_is_missing_or_older_here() -> None:
     parts = await node_a(A, B, repl_factor=2)
     older, same, newer, missing = keys = [b"older", b"same", b"newer", b"missing"]
     await parts.keep((older, record(4)), (same, record(5)), (newer, record(6)))
-    answer = parts.sync.offer(B, Offer(tuple((key, record(5).version) for key in keys)))
+    answer = parts.handoff.offer(B, Offer(tuple((key, record(5).version) for key in keys)))
     assert isinstance(answer, Wanted) and [keys[index] for index in unpack(answer.indexes)] == [older, missing]
 
 
@@ -241,8 +241,8 @@ async def test_claim_is_answered_with_what_the_owner_has_not_heard_of() -> None:
     theirs = elsewhere(parts)
     (own,) = mine(parts, 1)
     await parts.keep((theirs, record(5)), (own, record(5)))
-    assert parts.sync.claim(B) == Holding(pack(places([theirs])))
-    assert parts.sync.claim(C) == Holding(b"")
+    assert parts.handoff.claim(B) == Holding(pack(places([theirs])))
+    assert parts.handoff.claim(C) == Holding(b"")
 
 
 @on_virtual_time
@@ -250,21 +250,21 @@ async def test_claim_of_a_co_owner_is_answered_with_all_until_it_was_compared_wi
     parts = await node_a(A, B, repl_factor=2)
     keys = mine(parts, 2)
     await parts.keep(*((key, record(5)) for key in keys))
-    assert parts.sync.claim(B) == Holding(pack(places(keys)))
-    assert not parts.sync.is_settled() or parts.peers.is_down(B)
+    assert parts.handoff.claim(B) == Holding(pack(places(keys)))
+    assert not parts.handoff.is_settled() or parts.peers.is_down(B)
     parts.compare(B)
-    assert parts.sync.claim(B) == Holding(b"")
+    assert parts.handoff.claim(B) == Holding(b"")
 
 
 @on_virtual_time
 async def test_settled_once_each_co_owner_that_can_be_reached_has_what_is_here() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)
-    assert not parts.sync.is_settled()
+    assert not parts.handoff.is_settled()
     parts.compare(B)
-    assert parts.sync.is_settled()
+    assert parts.handoff.is_settled()
     parts.co_owner(C)
-    assert not parts.sync.is_settled()
+    assert not parts.handoff.is_settled()
 
 
 @on_virtual_time
@@ -281,11 +281,11 @@ async def test_hand_over_goes_to_all_owners_that_can_be_reached() -> None:
         return Differing(pack(places([key])), b"") if isinstance(request, Compare) else Taken()
 
     parts.peers.script[up] = take
-    async with parts.running(parts.sync.run()):
+    async with parts.running(parts.handoff.run()):
         while parts.held(key) is not None:
             await asyncio.sleep(0.01)
     assert [type(request) for request in asked] == [Holding, Compare, Push]
-    assert parts.sync.misplaced() == {}
+    assert parts.handoff.misplaced() == {}
 
 
 @on_virtual_time
@@ -297,7 +297,7 @@ async def test_hand_over_waits_while_an_owner_that_answers_does_not_take_it() ->
     up, full = others
     parts.peers.script[up] = lambda request: Taken()
     parts.peers.script[full] = lambda request: Unable()
-    async with parts.running(parts.sync.run()):
+    async with parts.running(parts.handoff.run()):
         await asyncio.sleep(2.0)
     assert parts.held(key) == record(5)
     assert {type(request) for _, request in parts.peers.asked} == {Holding}
@@ -309,7 +309,7 @@ async def test_donor_that_holds_nothing_is_found_out_by_claiming() -> None:
     (key,) = mine(parts, 1)
     await parts.wait_durably(Row(partition_of(key), C, ALONE))
     parts.peers.script[C] = lambda request: Holding(b"")
-    async with parts.running(parts.sync.run()):
+    async with parts.running(parts.handoff.run()):
         while rows(parts):
             await asyncio.sleep(0.01)
     assert parts.asked(AskHolding)[0] == (C, AskHolding())

@@ -73,13 +73,13 @@ async def test_lease_ends_with_the_answer_that_there_is_more() -> None:
 
 
 @on_virtual_time
-async def test_lease_is_dropped_at_a_standstill() -> None:
+async def test_lease_is_dropped_at_a_pause() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B), parts.co_owner(C)
     async with parts.running():
         await asyncio.sleep(0.01)
         assert list(parts.pairs.unleased()) == []
-        parts.gate.stand_still()
+        parts.readiness.pause()
         assert sorted(parts.pairs.unleased()) == [B, C]
 
 
@@ -223,9 +223,9 @@ async def test_heartbeat_of_a_stranger_or_to_a_node_that_may_not_act_is_refused(
     parts = await node_a(A, B, repl_factor=2)
     parts.compare(B)
     assert parts.pairs.grant(C, Heartbeat(THEIR_ID, False)) == Unable()
-    parts.gate.is_now_open = False
+    parts.readiness.is_ready = False
     assert ask(parts) == Unable()
-    parts.gate.is_now_open = True
+    parts.readiness.is_ready = True
     assert ask(parts) == EVERYTHING
     parts.pairs.stop()
     assert ask(parts) == Unable()

@@ -69,7 +69,7 @@ async def coordinator(parts: Parts) -> Coordinator:
                 await parts.views.release(epoch, who)
         return ViewIs(parts.views.current.encoded)
 
-    return Coordinator(parts.config, parts.time, parts.views, parts.peers, answer_here, parts.time.wall_ms)
+    return Coordinator(parts.config, parts.time, parts.views, parts.calls, answer_here, parts.time.wall_ms)
 
 
 def holds_keys(parts: Parts) -> Newcomer:

@@ -12,7 +12,7 @@ from node.storage.store import Absent, Newer, Written
 from node.timing.clock import LEAD_MS_MAX
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
 from node.values.record import Version, clock_of, make_version
-from node.views.holder import environment_view
+from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
 from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner

@@ -226,7 +226,7 @@ async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
 
 async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> None:
     news: list[tuple[bytes, Collection[str], Record | None]] = []
-    store.on_news = lambda changed: news.extend((key, exclude, store.get(7, key)) for key, exclude in changed)
+    store.attach(lambda changed: news.extend((key, exclude, store.get(7, key)) for key, exclude in changed))
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"b", v(5), b"1", peers_newest=live(6))
     await store.merge(UNFENCED, [(7, b"c", live(3).encode())], {"b:1"})
@@ -237,7 +237,7 @@ async def test_store_news_of_what_changed_nothing_none(store: Store) -> None:
     """A repetition, a refusal, a miss, an older version; and what all co-owners have been told by somebody else."""
     await store.merge(UNFENCED, [(7, b"a", live(5).encode())])
     news: list[News] = []
-    store.on_news = news.extend
+    store.attach(news.extend)
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"a", v(4), b"1")
     await store.write(UNFENCED, 7, b"b", v(4), None)

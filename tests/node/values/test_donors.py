@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from gossip.view import Address, View
 from node.values.donors import NO_CHANGE, NO_DONORS, Donors, DonorsChange, Kind, Share, decode_share, shares_under
-from node.views.holder import ring_of
+from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
 from tests.node.fakes import Row, rows_of, shares_of, successor
-from tests.node.views.test_holder import environment
+from tests.node.views.bench import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from gossip.view import Address
-from node.repair.handoff import Sync
+from node.repair.handoff import Handoff
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 
 
@@ -69,7 +69,7 @@ async def test_coordinator_client_gone_its_request_waits_no_longer(bench: Bench)
         return not await waiting()
 
     assert (await bench.http.change_view(a, [a, b])).status == 200
-    with patch.object(Sync, "is_settled", lambda _: False):
+    with patch.object(Handoff, "is_settled", lambda _: False):
         request = asyncio.create_task(bench.http.change_view(a, [a, b]))
         await eventually(waiting, "the request waits")
         request.cancel()

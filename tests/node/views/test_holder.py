@@ -1,61 +1,22 @@
-"""Which views a node takes, refuses, or has promised to wait for."""
+"""Which views a node takes, refuses, or has promised to wait for, and that it does so whole."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from gossip.view import Address, View, ViewId
+from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
-from node.net.messages import Busy, FetchView, Foreign, Hello, Promise, Promised, ViewIs
-from node.storage.store import Store
+from node.net.messages import Busy, Foreign, Promise, Promised, ViewIs
 from node.values.donors import Kind
 from node.values.record import make_version
-from node.views.holder import Verdict, Views, environment_view
-from ring.hashing import PARTITIONS, partition_of
-from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
-
-A, B, C, D = "a:1", "b:1", "c:1", "d:1"
-
-
-class Bench:
-    """A `Views` of node A whose environment names A and B, and what it stands on."""
-
-    def __init__(self, store: Store, config: Config) -> None:
-        self.store = store
-        self.config = config
-        self.time = HandTime()
-        self.peers = ScriptedPeers()
-        self.views = Views(config, store, self.time, self.peers)
-
-    async def put(self, key: bytes) -> None:
-        version = make_version(1, 1)
-        await self.store.write(self.views.view_id, partition_of(key), key, version, b"1")
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_store(tmp_path) as store:
-        bench = Bench(store, Config.for_test(A, (A, B), tmp_path))
-        await bench.views.start()
-        yield bench
-
-
-def environment(*nodes: Address, repl_factor: int | None = None) -> View:
-    return environment_view(Config.for_test(nodes[0], nodes, Path("/nowhere"), repl_factor))
-
-
-def test_environment_view_order_of_nodes_does_not_matter() -> None:
-    assert environment(A, B, C).view_id == environment(C, A, B).view_id
-
-
-def test_environment_view_factor_unset_and_one_differ() -> None:
-    assert environment(A, B).view_id != environment(A, B, repl_factor=1).view_id
+from ring.hashing import PARTITIONS
+from tests.node.fakes import successor
+from tests.node.views.bench import A, B, Bench, C, D, environment
 
 
 async def test_adopt_later_view_of_own_lineage(bench: Bench) -> None:
@@ -65,13 +26,11 @@ async def test_adopt_later_view_of_own_lineage(bench: Bench) -> None:
     assert bench.store.view() == later
 
 
-async def test_adopt_tells_listeners_once_it_is_visible(bench: Bench) -> None:
-    seen: list[ViewId] = []
-    bench.views.listeners.append(lambda: seen.append(bench.views.view_id))
+async def test_adopt_tells_once_it_is_visible(bench: Bench) -> None:
     later = successor(bench.views.current, A)
     await bench.views.adopt(later, B)
     await bench.views.adopt(later, B)
-    assert seen == [later.view_id]
+    assert bench.told == [later.view_id]
 
 
 async def test_adopt_fences_off_writes_of_the_view_before(bench: Bench) -> None:
@@ -151,86 +110,11 @@ async def test_take_garbage_is_refused(bench: Bench) -> None:
     assert isinstance(await bench.views.take(b"\x01garbage", B), Foreign)
 
 
-# Views from the environment
-
-
-@pytest.mark.parametrize(
-    ("theirs", "source", "verdict"),
-    [
-        pytest.param((A, B), B, Verdict.KEEP, id="the same"),
-        pytest.param((B, C), B, Verdict.TAKE, id="a named peer's view that omits this node"),
-        pytest.param((C, D), C, Verdict.KEEP, id="that of a peer not named"),
-        pytest.param((A, B, C), C, Verdict.KEEP, id="that of a peer not named, though it names this node"),
-    ],
-)
-async def test_judge_environment_views(
-    bench: Bench, theirs: tuple[Address, ...], source: Address, verdict: Verdict
-) -> None:
-    assert bench.views.judge(environment(*theirs), source) is verdict
-
-
-@pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("e:1",), ("f:1",)])
-async def test_judge_environment_views_that_name_both_higher_digest_wins(
-    bench: Bench, others: tuple[Address, ...]
-) -> None:
-    theirs = environment(A, B, *others)
-    higher = theirs.view_id > bench.views.view_id
-    assert bench.views.judge(theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
-
-
-async def test_judge_environment_view_never_replaces_a_later_one(bench: Bench) -> None:
-    await bench.views.adopt(successor(bench.views.current, A, B, C), B)
-    assert bench.views.judge(environment(B), B) is Verdict.KEEP
-
-
-async def test_followed_environment_view_is_followed_on(bench: Bench) -> None:
-    await bench.views.adopt(environment(B), B)
-    back = environment(A, B, C)
-    assert bench.views.judge(back, B) is Verdict.TAKE
-
-
 async def test_restart_continues_with_the_stored_view(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     await bench.views.adopt(later, B)
     again = Bench(bench.store, Config.for_test(A, (A, D), Path("/nowhere")))
     assert again.views.current == later
-
-
-# Calls under another view
-
-
-async def test_reconcile_same_view_goes_on(bench: Bench) -> None:
-    assert await bench.views.reconcile(B, bench.views.view_id) is None
-
-
-async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) -> None:
-    old = bench.views.view_id
-    later = successor(bench.views.current, A, B, C)
-    await bench.views.adopt(later, B)
-    assert await bench.views.reconcile(B, old) == ViewIs(later.encoded)
-
-
-async def test_reconcile_sender_ahead_is_asked_for_its_view_first(bench: Bench) -> None:
-    later = successor(bench.views.current, A, B, C)
-    bench.peers.script[B] = lambda _: ViewIs(later.encoded)
-    assert await bench.views.reconcile(B, later.view_id) is None
-    assert bench.views.current == later
-    assert bench.peers.asked == [(B, FetchView())]
-
-
-async def test_reconcile_sender_ahead_that_falls_silent_is_refused(bench: Bench) -> None:
-    mine = bench.views.current
-    assert await bench.views.reconcile(B, ViewId(9, 9)) == ViewIs(mine.encoded)
-
-
-async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> None:
-    mine = bench.views.current
-    assert await bench.views.reconcile(B, environment(A, B, C).view_id) == ViewIs(mine.encoded)
-
-
-async def test_hello_teaches_both_sides(bench: Bench) -> None:
-    later = successor(bench.views.current, A, B, C)
-    assert await bench.views.hello(B, Hello(later.encoded)) == ViewIs(later.encoded)
 
 
 # Promises

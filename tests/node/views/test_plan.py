@@ -6,11 +6,11 @@ from msgspec import structs
 
 from gossip.view import Address, ViewId, check_view
 from node.net.messages import Owed, Status
-from node.views.holder import ring_of
 from node.views.plan import Plan, plan_change
+from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, unpack
 from ring.sets import ALL, partitions_in
-from tests.node.views.test_holder import environment
+from tests.node.views.bench import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 OLD = environment(A, B)

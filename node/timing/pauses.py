@@ -1,0 +1,20 @@
+"""How a process finds out that it was paused, or starved of its processor.
+
+A time in which nothing of this process ran is a pause; that a timer was late is not one, for two thousand requests in
+one turn of the loop are no reason to stop serving. Pure: the time is an argument.
+"""
+
+from __future__ import annotations
+
+
+class PauseDetector:
+    """`limit_s`: a shorter gap is no pause. `now`: monotonic seconds."""
+
+    def __init__(self, limit_s: float, now: float) -> None:
+        self._limit_s = limit_s
+        self._ran_at = now
+
+    def ran(self, now: float) -> float:
+        """The process runs; for how long it had been paused before, 0 if it had not."""
+        gap_s, self._ran_at = now - self._ran_at, now
+        return gap_s if gap_s > self._limit_s else 0.0

@@ -1,0 +1,96 @@
+"""A call to another node, and what it means that the call is refused because of a view.
+
+Every call names the view under which it is made. Whoever holds another one refuses it, and attaches its own: then the
+older of the two views must be replaced before anything else is said. So each answer passes here, where a view that
+comes with it is taken if it may follow the one held; who asks need only see that there was no answer. A refusal by view
+is never a failure of the peer.
+
+It works the same the other way round: `reconcile` is what every call from another node passes first. The holder of the
+lower view fetches and adopts the higher one before it acts. A donor that has answered its successor is thereby fenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gossip.view import Address, ViewId
+from node.config import Config
+from node.errors import PeerLost, PeerRefused
+from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
+from node.net.transport import Transport
+from node.timing.clock import Time
+from node.views.holder import Views
+
+log = logging.getLogger(__name__)
+
+
+class Calls:
+    """The calls that this node makes under the view it holds."""
+
+    def __init__(self, config: Config, time: Time, views: Views, transport: Transport) -> None:
+        self._config = config
+        self._time = time
+        self._views = views
+        self._transport = transport
+        self._questions: dict[Address, asyncio.Task[Answer | None]] = {}
+
+    async def ask(
+        self, peer: Address, request: Request, timeout_s: float, view_id: ViewId | None = None, bulk: bool = False
+    ) -> Answer:
+        """The answer of `peer` to a call made under `view_id`; None: the view in force.
+
+        ViewIs: it was refused, and the view that came with it has been taken if it may follow the one held. Foreign:
+        the peer is of another cluster. Raises PeerFault.
+        """
+        answer = await self._transport.call(
+            peer, request, self._views.view_id if view_id is None else view_id, timeout_s, bulk
+        )
+        if isinstance(answer, ViewIs):
+            refusal = await self._views.take(answer.view, peer)
+            if isinstance(refusal, Foreign):
+                return refusal
+        return answer
+
+    async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
+        """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
+        link that merely breaks says nothing about the peer, so the question is put again."""
+        deadline = self._time.monotonic() + self._config.silence_s
+        while (left_s := deadline - self._time.monotonic()) > 0:
+            try:
+                return await self.ask(peer, request, left_s, view_id)
+            except PeerRefused:
+                break
+            except PeerLost:
+                continue
+        return None
+
+    async def greet(self, peer: Address) -> Answer | None:
+        """Exchange views with `peer`; None if it has not answered."""
+        answer = await self.ask_patiently(peer, Hello(self._views.current.encoded))
+        if answer is None:
+            log.debug("no view from %s", peer)
+        return answer
+
+    async def learn(self, peer: Address) -> Answer | None:
+        """Fetch the view of `peer`, and take it if it may follow. All who want that at the same time share one
+        question."""
+        question = self._questions.get(peer)
+        if question is None:
+            question = self._questions[peer] = asyncio.create_task(self.ask_patiently(peer, FetchView()))
+            question.add_done_callback(lambda _: self._questions.pop(peer))
+        return await asyncio.shield(question)
+
+    # The side that is asked
+
+    async def reconcile(self, sender: Address, view_id: ViewId) -> Answer | None:
+        """None if a call made under `view_id` may be acted on; else the answer that refuses it."""
+        is_later = view_id.epoch > 0 and view_id > self._views.view_id
+        if is_later and isinstance(await self.learn(sender), Foreign):
+            return Foreign()
+        return None if view_id == self._views.view_id else ViewIs(self._views.current.encoded)
+
+    async def hello(self, sender: Address, request: Hello) -> Answer:
+        """Answer a peer that says which view it holds."""
+        await self._views.take(request.view, sender)
+        return ViewIs(self._views.current.encoded)

@@ -1,0 +1,106 @@
+"""Calls under a view: what a refusal by view teaches, on either side."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gossip.view import ViewId
+from node.errors import PeerLost, PeerRefused
+from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
+from tests.node.fakes import successor
+from tests.node.views.bench import A, B, Bench, C, D, environment
+
+# The side that asks
+
+
+async def test_ask_refused_with_a_later_view_takes_it(bench: Bench) -> None:
+    later = successor(bench.views.current, A, B, C)
+    bench.peers.script[B] = lambda _: ViewIs(later.encoded)
+    assert await bench.calls.ask(B, Read(b"k"), 1.0) == ViewIs(later.encoded)
+    assert bench.views.current == later
+
+
+async def test_ask_refused_with_an_older_view_keeps_its_own(bench: Bench) -> None:
+    first = successor(bench.views.current, A, B, C)
+    second = successor(first, A, B)
+    await bench.views.adopt(second, B)
+    bench.peers.script[B] = lambda _: ViewIs(first.encoded)
+    assert await bench.calls.ask(B, Read(b"k"), 1.0) == ViewIs(first.encoded)
+    assert bench.views.current == second
+
+
+async def test_ask_refused_with_the_view_of_another_cluster_is_foreign(bench: Bench) -> None:
+    await bench.views.adopt(successor(bench.views.current, A, B, C), B)
+    alien = successor(successor(environment(C, D), A, C), A, C, D)
+    bench.peers.script[C] = lambda _: ViewIs(alien.encoded)
+    assert await bench.calls.ask(C, Read(b"k"), 1.0) == Foreign()
+
+
+async def test_ask_raises_what_the_link_raises(bench: Bench) -> None:
+    with pytest.raises(PeerRefused):
+        await bench.calls.ask(B, Read(b"k"), 1.0)
+
+
+async def test_ask_patiently_puts_its_question_again_when_a_link_breaks(bench: Bench) -> None:
+    breaks = iter([True, False])
+
+    async def answer(_: Request) -> Answer:
+        if next(breaks):
+            raise PeerLost("the link broke")
+        return ReadResult(b"1")
+
+    bench.peers.script[B] = answer
+    assert await bench.calls.ask_patiently(B, Read(b"k")) == ReadResult(b"1")
+    assert len(bench.peers.asked) == 2
+
+
+async def test_ask_patiently_refused_asks_once(bench: Bench) -> None:
+    assert await bench.calls.ask_patiently(B, Read(b"k")) is None
+    assert len(bench.peers.asked) == 1
+
+
+async def test_learn_by_many_at_once_asks_once(bench: Bench) -> None:
+    later = successor(bench.views.current, A, B, C)
+    bench.peers.script[B] = lambda _: ViewIs(later.encoded)
+    await asyncio.gather(*(bench.calls.learn(B) for _ in range(5)))
+    assert bench.peers.asked == [(B, FetchView())]
+    assert bench.views.current == later
+
+
+# The side that is asked
+
+
+async def test_reconcile_same_view_goes_on(bench: Bench) -> None:
+    assert await bench.calls.reconcile(B, bench.views.view_id) is None
+
+
+async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) -> None:
+    old = bench.views.view_id
+    later = successor(bench.views.current, A, B, C)
+    await bench.views.adopt(later, B)
+    assert await bench.calls.reconcile(B, old) == ViewIs(later.encoded)
+
+
+async def test_reconcile_sender_ahead_is_asked_for_its_view_first(bench: Bench) -> None:
+    later = successor(bench.views.current, A, B, C)
+    bench.peers.script[B] = lambda _: ViewIs(later.encoded)
+    assert await bench.calls.reconcile(B, later.view_id) is None
+    assert bench.views.current == later
+    assert bench.peers.asked == [(B, FetchView())]
+
+
+async def test_reconcile_sender_ahead_that_falls_silent_is_refused(bench: Bench) -> None:
+    mine = bench.views.current
+    assert await bench.calls.reconcile(B, ViewId(9, 9)) == ViewIs(mine.encoded)
+
+
+async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> None:
+    mine = bench.views.current
+    assert await bench.calls.reconcile(B, environment(A, B, C).view_id) == ViewIs(mine.encoded)
+
+
+async def test_hello_teaches_both_sides(bench: Bench) -> None:
+    later = successor(bench.views.current, A, B, C)
+    assert await bench.calls.hello(B, Hello(later.encoded)) == ViewIs(later.encoded)

@@ -1,0 +1,105 @@
+"""Which view may follow which: tables, and that none of it depends on anything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from gossip.view import Address, View
+from node.views.rules import Standing, Verdict, environments_contradict, is_foreign, judge
+from tests.node.fakes import successor
+from tests.node.views.bench import A, B, C, D, environment
+
+MINE = environment(A, B)
+
+
+def standing(view: View = MINE, holds_keys: bool = False, followed: Address | None = None) -> Standing:
+    """Of node A, whose environment names A and B."""
+    return Standing(A, frozenset({B}), view, holds_keys, followed)
+
+
+def test_environment_view_order_of_nodes_does_not_matter() -> None:
+    assert environment(A, B, C).view_id == environment(C, A, B).view_id
+
+
+def test_environment_view_factor_unset_and_one_differ() -> None:
+    assert environment(A, B).view_id != environment(A, B, repl_factor=1).view_id
+
+
+@pytest.mark.parametrize(
+    ("theirs", "source", "verdict"),
+    [
+        pytest.param((A, B), B, Verdict.KEEP, id="the same"),
+        pytest.param((B, C), B, Verdict.TAKE, id="a named peer's view that omits this node"),
+        pytest.param((C, D), C, Verdict.KEEP, id="that of a peer not named"),
+        pytest.param((A, B, C), C, Verdict.KEEP, id="that of a peer not named, though it names this node"),
+    ],
+)
+def test_judge_environment_views(theirs: tuple[Address, ...], source: Address, verdict: Verdict) -> None:
+    assert judge(standing(), environment(*theirs), source) is verdict
+
+
+@pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("e:1",), ("f:1",)])
+def test_judge_environment_views_that_name_both_higher_digest_wins(others: tuple[Address, ...]) -> None:
+    theirs = environment(A, B, *others)
+    higher = theirs.view_id > MINE.view_id
+    assert judge(standing(), theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
+
+
+def test_judge_environment_view_never_replaces_a_later_one() -> None:
+    assert judge(standing(successor(MINE, A, B, C)), environment(B), B) is Verdict.KEEP
+
+
+def test_judge_environment_view_of_the_node_followed_is_followed_on() -> None:
+    """This node has no say any more in a view that omits it."""
+    assert judge(standing(environment(B), followed=B), environment(A, B, C), B) is Verdict.TAKE
+    assert judge(standing(environment(B), followed=None), environment(A, B, C), B) is Verdict.KEEP
+
+
+FIRST = successor(MINE, A, B, C)
+ALIEN = successor(environment(C, D), A, C, D)
+
+
+@pytest.mark.parametrize(
+    ("mine", "holds_keys", "theirs", "source", "verdict"),
+    [
+        pytest.param(MINE, True, FIRST, C, Verdict.TAKE, id="own lineage"),
+        pytest.param(MINE, True, ALIEN, C, Verdict.FOREIGN, id="another lineage, with keys at stake"),
+        pytest.param(MINE, False, ALIEN, C, Verdict.TAKE, id="another lineage that takes an empty node in"),
+        pytest.param(MINE, False, successor(environment(C, D), C, D), C, Verdict.FOREIGN, id="and one that does not"),
+        pytest.param(MINE, True, ALIEN, B, Verdict.TAKE, id="another lineage, of a node that the environment names"),
+        pytest.param(FIRST, False, successor(FIRST, A, B), B, Verdict.TAKE, id="higher epoch"),
+        pytest.param(successor(FIRST, A, B), False, FIRST, B, Verdict.KEEP, id="lower epoch"),
+        pytest.param(FIRST, False, successor(ALIEN, A, C), B, Verdict.FOREIGN, id="another lineage later on"),
+    ],
+)
+def test_judge_later_views(mine: View, holds_keys: bool, theirs: View, source: Address, verdict: Verdict) -> None:
+    assert judge(standing(mine, holds_keys), theirs, source) is verdict
+
+
+@pytest.mark.parametrize(
+    ("theirs", "source", "contradict"),
+    [
+        pytest.param(environment(A, B), B, False, id="the same"),
+        pytest.param(environment(A, B, C), B, True, id="both name both"),
+        pytest.param(environment(B, C), B, False, id="theirs omits this node"),
+        pytest.param(environment(A, B, C), C, False, id="of a node that this one was not told of"),
+        pytest.param(FIRST, B, False, id="not an environment's"),
+    ],
+)
+def test_environments_contradict(theirs: View, source: Address, contradict: bool) -> None:
+    assert environments_contradict(standing(), theirs, source) is contradict
+
+
+@pytest.mark.parametrize(
+    ("mine", "holds_keys", "lineage", "old_nodes", "foreign"),
+    [
+        pytest.param(MINE, True, MINE.view_id.digest, (A, B), False, id="builds on the view held"),
+        pytest.param(MINE, True, 7, (C, D), True, id="another one, with keys at stake"),
+        pytest.param(MINE, False, 7, (C, D), False, id="another one, of a node without keys"),
+        pytest.param(MINE, True, 7, (B, C), False, id="names a node that the environment names"),
+        pytest.param(FIRST, False, FIRST.lineage, (A, B), False, id="own lineage"),
+        pytest.param(FIRST, False, 7, (A, B), True, id="another lineage later on"),
+    ],
+)
+def test_is_foreign(mine: View, holds_keys: bool, lineage: int, old_nodes: tuple[Address, ...], foreign: bool) -> None:
+    assert is_foreign(standing(mine, holds_keys), lineage, old_nodes) is foreign
