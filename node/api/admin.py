@@ -119,7 +119,7 @@ class AdminApi:
     async def view_change_progress(self, _: web.Request) -> web.Response:
         view, coordinator = self._node.views.current, self._node.coordinator
         statuses = await coordinator.progress()
-        if any(status and status.promised for status in statuses.values()):
+        if any(status and status.target for status in statuses.values()):
             state = "preparing"
         else:
             settled = all(status and status.view == view.view_id and status.settled for status in statuses.values())

@@ -166,9 +166,9 @@ class Status(_Message, frozen=True, tag=21):
 
     view: ViewId
     promised: Unsigned
-    """The highest epoch promised and not void; 0: none."""
+    """The highest epoch ever promised, be the promise void by now; 0: none."""
     target: str
-    """What the promise is for."""
+    """What the promise is for; empty if none holds."""
     key_count: Unsigned
     handing: tuple[Owed, ...]
     waiting: tuple[Owed, ...]

@@ -37,6 +37,19 @@ class Target(NamedTuple):
         return self.nodes == view.nodes and self.repl_factor == view.repl_factor
 
 
+class Wish(NamedTuple):
+    """What an operator wants. A factor that is left out is that of the newest view which the attempt finds, not of the
+    view that happens to be held by the node that was asked."""
+
+    nodes: frozenset[Address]
+    repl_factor: int | None
+    """None: the present one."""
+
+    def under(self, view: View) -> Target:
+        """What that comes to if `view` is the present one."""
+        return Target(self.nodes, view.repl_factor if self.repl_factor is None else self.repl_factor)
+
+
 class Again(Exception):
     """Something has changed since this attempt began: begin anew from what is now known. Its text, if it has one, is
     for whoever asked, should it last."""

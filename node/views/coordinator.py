@@ -43,6 +43,7 @@ from node.views.conditions import (
     UNDER_WAY,
     Again,
     Target,
+    Wish,
     demand_native,
     demand_nothing_moves,
     demand_promises,
@@ -105,12 +106,13 @@ class Coordinator:
         """Bring a view of `nodes` in force; returns as soon as nothing can stop it. `repl_factor` None keeps the
         present one. One at a time: nodes let a coordinator replace its own promise, for its earlier attempt must be
         over then. Raises Conflict or Unavailable."""
-        target = self._target(nodes, repl_factor)
+        wish = Wish(frozenset(nodes), repl_factor)
+        target = wish.under(self._views.current)
         task = self._preparing.get(target)
         if task is None:
             if self._preparing:
                 raise Conflict(UNDER_WAY)
-            task = self._preparing[target] = asyncio.create_task(self._prepare(target))
+            task = self._preparing[target] = asyncio.create_task(self._prepare(wish))
             task.add_done_callback(lambda _: self._preparing.pop(target, None))
         return await asyncio.shield(task)
 
@@ -132,9 +134,13 @@ class Coordinator:
 
     async def plan(self, nodes: Iterable[Address], repl_factor: int | None) -> tuple[Plan, dict[int, int]]:
         """What a change would do, and how many live keys each partition holds that would move."""
-        target = self._target(nodes, repl_factor)
-        statuses = await self._statuses(self._views.current.nodes | target.nodes, self._config.unreachable_s)
-        demand_reachable(target.nodes, statuses)
+        wish = Wish(frozenset(nodes), repl_factor)
+        statuses = await self._statuses(self._views.current.nodes | wish.nodes, self._config.unreachable_s)
+        demand_reachable(wish.nodes, statuses)
+        newest = max(statuses, key=lambda node: statuses[node].view)
+        if statuses[newest].view.epoch and statuses[newest].view > self._views.view_id:
+            await self._calls.greet(newest)
+        target = wish.under(self._views.current)
         plan = plan_change(self._views.current, target.nodes, target.repl_factor, statuses)
         counts: dict[int, int] = {}
         for source, partitions in plan.partitions_by_source().items():
@@ -152,28 +158,34 @@ class Coordinator:
 
     # Preparing: from what was asked for to a view in force
 
-    def _target(self, nodes: Iterable[Address], repl_factor: int | None) -> Target:
-        return Target(frozenset(nodes), self._views.current.repl_factor if repl_factor is None else repl_factor)
-
-    async def _prepare(self, target: Target) -> ViewChange:
+    async def _prepare(self, wish: Wish) -> ViewChange:
         deadline, why = self._time.monotonic() + self._config.prepare_s, ""
         while self._time.monotonic() < deadline:
             try:
-                return await self._attempt(target)
+                return await self._attempt(wish)
             except Again as again:
                 why = str(again)
                 await asyncio.sleep(self._config.settle_poll_s)
         raise Conflict(why or UNDER_WAY)
 
-    async def _attempt(self, target: Target) -> ViewChange:
-        """One try at bringing `target` in force. Raises Again if what it was built on no longer holds."""
+    async def _attempt(self, wish: Wish) -> ViewChange:
+        """One try at bringing about what is wished. Raises Again if what it was built on no longer holds."""
         old = self._views.current
+        target = wish.under(old)
         nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
-        foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
+        if self._views.is_blank and target.nodes != old.nodes:
+            await self._join(target.nodes & statuses.keys())
+        behind = {node for node in old.nodes & statuses.keys() if statuses[node].view != old.view_id}
+        foreign = await self._foreign({node: statuses[node] for node in behind})
+        statuses |= await self._statuses(behind - foreign)  # Some were only late to hear of the view in force.
         demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses)
+        if old.epoch == 0:
+            demand_reachable(
+                target.nodes, statuses
+            )  # That the environment names them does not mean that they are there.
         if target.is_met_by(old):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
@@ -182,6 +194,15 @@ class Coordinator:
         view, promised, refused = await self._bring_in_force(old, target, statuses)
         await asyncio.gather(*map(self._push, promised))
         return ViewChange(view, nodes - foreign - refused)
+
+    async def _join(self, nodes: Iterable[Address]) -> None:
+        """A node that has nothing, and knows nobody, was asked to make a view with others: the view that those are in
+        is to be extended, not replaced by one that begins with this node. Raises Again if there is one."""
+        others, alone = set(nodes) - {self._config.address}, self._views.current
+        self._views.introduce(others)
+        await asyncio.gather(*map(self._calls.greet, sorted(others)))
+        if self._views.current is not alone:
+            raise Again
 
     async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
         """Raises Again if another view than `old` is, or may be, in force: a later one, or another environment's;
@@ -211,12 +232,15 @@ class Coordinator:
         """The new view, stored here; who has promised to wait for it; and who was found to be of another cluster. Until
         it is stored, the promises are given back whatever happens."""
         epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
+        began = self._time.monotonic()
         promised: set[Address] = set()
         foreign: set[Address] = set()
         try:
             await self._gather_promises(epoch, old, target, statuses, promised, foreign)
             plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
             view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
+            if self._time.monotonic() - began > self._config.promise_s / 2:
+                raise Again  # Promises as old as that may be void before the view is stored, and count for nothing.
             if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
                 raise Again
         except BaseException:

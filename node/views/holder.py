@@ -3,7 +3,10 @@
 - Whether a view may follow the one held is decided by `rules`, here it is done. A view is durable before it is acted
   on, and goes through the writer's queue, so that every write queued under the old one is refused. The donors that come
   with it are stored in the same transaction. It happens whole, even if whoever asked for it goes away.
-- A promise is durable, to one coordinator for one epoch; it keeps lower views out, and is void after a time.
+- A promise is durable, to one coordinator for one epoch; it keeps lower views out, and is void after a time. But its
+  epoch is never promised again, not even once the promise is void or given back: a coordinator that died with a view
+  stored and told to nobody may return an hour later, and must not find another view of the same epoch in force, which
+  by its digest might lose to it although it was acknowledged.
 - A node that knows of a later view which its disk cannot take serves nothing until it can: what it holds is out of
   force.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +23,7 @@ import msgspec
 from gossip.view import Address, BadView, View, ViewId, decode_view
 from node.config import Config
 from node.errors import StorageFault
-from node.net.messages import Busy, Foreign, Promise, Promised, ViewIs
+from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
@@ -40,12 +43,25 @@ from ring.sets import ALL
 log = logging.getLogger(__name__)
 
 
+EPOCH_LEAP_MAX = 1 << 32
+"""An epoch so far above all that this node has heard of is nobody's honest next one, and would leave no room above."""
+
+
 class Promisee(NamedTuple):
     """Who has this node's promise, for which epoch and change."""
 
     epoch: int
+    """The highest that was ever promised, whatever has become of the promise; 0: none."""
     coordinator: Address
+    """Empty: nobody has one."""
     target: str
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.coordinator)
+
+    def given_back(self) -> Promisee:
+        return Promisee(self.epoch, "", "")
 
 
 NOBODY = Promisee(0, "", "")
@@ -63,6 +79,7 @@ class Views:
         self._adopting = asyncio.Lock()
         self._adoptions: dict[tuple[bytes, Address], asyncio.Task[Busy | Foreign | None]] = {}
         self._followed: Address | None = None
+        self._introduced: frozenset[Address] = frozenset()
         self.is_behind = False
         """Whether a later view is known that could not be stored: what this node holds is out of force."""
         self.current = store.view() or environment_view(config)
@@ -92,8 +109,17 @@ class Views:
 
     def _standing(self) -> Standing:
         me = self._config.address
-        environment = frozenset(self._config.view) - {me}
-        return Standing(me, environment, self.current, self.holds_keys(), self._followed)
+        named = (self._introduced | frozenset(self._config.view)) - {me}
+        return Standing(me, named, self.current, self.holds_keys(), self._followed)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether this node has never held a key, and knows no one but itself."""
+        return self.current.epoch == 0 and self.current.nodes == {self._config.address} and not self.holds_keys()
+
+    def introduce(self, nodes: Iterable[Address]) -> None:
+        """An operator wants this node together with these: they are as good as named by its environment."""
+        self._introduced |= frozenset(nodes)
 
     # Adopting
 
@@ -128,23 +154,24 @@ class Views:
             promisee = self.promisee()
             if verdict is Verdict.KEEP:
                 return None
-            if view.epoch < promisee.epoch:
+            if promisee.is_held and view.epoch < promisee.epoch:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
+            given_back = self._promisee.given_back()
             now = self._time.wall_ms() << 16
 
             def job(transaction: Transaction) -> None:
                 if not self._store.occupied and not transaction.stats:
                     transaction.raise_stable_watermark(now)  # Who holds nothing has missed nothing; see `tombstones`.
                 transaction.enter(view)
-                transaction.set(Setting.PROMISE, msgspec.msgpack.encode(NOBODY))
+                transaction.set(Setting.PROMISE, msgspec.msgpack.encode(given_back))
                 transaction.change_donors(change)
 
             await self._store.submit(job)
             if view.epoch == 0:
                 self._followed = source
-            self._promisee = NOBODY
+            self._promisee = given_back
             self.is_behind = False
             self.current, self.ring = view, ring
             self.donors = Donors(shares)
@@ -171,29 +198,32 @@ class Views:
 
     def promisee(self) -> Promisee:
         """Who has this node's promise now."""
-        void = self._time.monotonic() - self._promised_at > self._config.promise_s
-        return NOBODY if void else self._promisee
+        is_void = self._time.monotonic() - self._promised_at > self._config.promise_s
+        return self._promisee.given_back() if is_void else self._promisee
 
-    async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
+    async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
         async with self._adopting:
             return await self._promise(request)
 
-    async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
+    async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
         mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
         if is_foreign(self._standing(), request.lineage, request.old_nodes):
             return Foreign()
-        if request.epoch <= mine.epoch:
-            return ViewIs(mine.encoded)
-        if held != NOBODY and held.coordinator != wanted.coordinator:
+        if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
             return Busy(*held)
+        if request.epoch <= max(mine.epoch, held.epoch) and held != wanted:
+            return ViewIs(mine.encoded)
+        if request.epoch > max(mine.epoch, held.epoch) + EPOCH_LEAP_MAX:
+            log.error("refused to promise the epoch %d: the highest so far is %d", request.epoch, mine.epoch)
+            return Unable()
         await self._hold(wanted)
         return Promised()
 
     async def release(self, epoch: int, coordinator: Address) -> None:
         """Forget the promise of `epoch` to `coordinator`; a no-op if another one is held."""
         if self._promisee[:2] == (epoch, coordinator):
-            await self._hold(NOBODY)
+            await self._hold(self._promisee.given_back())
 
     async def _hold(self, promisee: Promisee) -> None:
         before = self._promisee, self._promised_at

@@ -30,7 +30,8 @@ from node.views.holder import Views
 log = logging.getLogger(__name__)
 
 HELLOS_MAX = 16
-"""In a large view, this many at random besides the donors: any one of them that heard of a newer view tells it."""
+"""In a large view, this many at random besides co-owners and donors: any one of them that heard of a newer view tells
+it."""
 
 
 class Readiness:
@@ -128,7 +129,8 @@ class Readiness:
     def _whom_to_ask(self) -> Iterable[Address]:
         """Not only the nodes of the view: alone in it, this node would find nobody who knows that it was replaced. So
         those too that its environment names, and those that had a part in making the view."""
-        view, donors = self._views.current, self._views.donors.shares.keys()
+        view, me = self._views.current, self._config.address
+        peers = {*self._views.donors.shares, *self._views.ring.co_owners(me)}
         known = {*view.nodes, *self._config.view, *(donor for donor, *_ in view.donors), view.coordinator} - {""}
-        others = sorted(known - donors - {self._config.address})
-        return [*donors, *self._rng.sample(others, min(HELLOS_MAX, len(others)))]
+        others = sorted(known - peers - {me})
+        return [*sorted(peers), *self._rng.sample(others, min(HELLOS_MAX, len(others)))]

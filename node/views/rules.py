@@ -31,7 +31,7 @@ class Standing(NamedTuple):
 
     me: Address
     environment: frozenset[Address]
-    """The nodes that its environment names, itself apart."""
+    """The nodes that its environment names, or an operator has named since, itself apart."""
     view: View
     """The one it holds."""
     holds_keys: bool

@@ -11,7 +11,6 @@ from node.errors import RequestFault, Unavailable
 from node.net.messages import ReadResult
 from node.node import Node
 from node.operations.router import Outcome
-from node.views.holder import NOBODY
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.disk import SYNC_S
 from tests.sim.nemesis import change
@@ -57,7 +56,7 @@ class Peace:
     async def change_view(self) -> None:
         """One that nothing disturbs ends in time, with exact counts. Not tried while a promise to a coordinator that
         was killed is not void yet: it would be refused, or wait for that. Raises Violation."""
-        if any(node.views.promisee() != NOBODY for node in self._nodes()):
+        if any(node.views.promisee().is_held for node in self._nodes()):
             self._seen["view changes in peace put off by a promise"] += 1
             return
         rng, machines = self._cluster.rng, sorted(self._cluster.machines)

@@ -63,6 +63,6 @@ def test_coordinator_with_a_full_disk_leaves_no_promise_behind() -> None:
         coordinator.disk.full = False
         for machine in cluster.machines.values():
             assert machine.node is not None
-            assert machine.node.status().promised == 0
+            assert machine.node.status().target == ""
 
     cluster.loop.run(live())

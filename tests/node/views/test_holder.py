@@ -11,7 +11,7 @@ import pytest
 from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
-from node.net.messages import Busy, Foreign, Promise, Promised, ViewIs
+from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.values.donors import Kind
 from node.values.record import make_version
 from ring.hashing import PARTITIONS
@@ -140,13 +140,38 @@ async def test_promise_keeps_lower_views_out(bench: Bench) -> None:
 async def test_promise_ends_with_the_view_it_was_for(bench: Bench) -> None:
     await bench.views.promise(wish(bench, 1, C))
     await bench.views.adopt(successor(bench.views.current, A, B, C), C)
-    assert bench.views.promisee().epoch == 0
+    assert not bench.views.promisee().is_held
 
 
 async def test_promise_is_void_after_a_time(bench: Bench) -> None:
     await bench.views.promise(wish(bench, 1, C))
     bench.time.now += bench.config.promise_s + 0.1
-    assert await bench.views.promise(wish(bench, 1, D)) == Promised()
+    assert await bench.views.promise(wish(bench, 2, D)) == Promised()
+
+
+async def test_promise_of_an_epoch_once_promised_is_refused(bench: Bench) -> None:
+    """Void, given back, or over a restart: a view of that epoch may be on some disk."""
+    refusal = ViewIs(bench.views.current.encoded)
+    await bench.views.promise(wish(bench, 1, C))
+    bench.time.now += bench.config.promise_s + 0.1
+    assert await bench.views.promise(wish(bench, 1, D)) == refusal
+    assert await bench.views.promise(wish(bench, 2, D)) == Promised()
+    await bench.views.release(2, D)
+    assert await bench.views.promise(wish(bench, 2, D)) == refusal
+    again = Bench(bench.store, bench.config)
+    assert await again.views.promise(wish(again, 2, C)) == refusal
+    assert again.views.promisee() == (2, "", "")
+
+
+async def test_promise_asked_for_twice_is_given_twice(bench: Bench) -> None:
+    """The answer to the first request may have been lost."""
+    assert await bench.views.promise(wish(bench, 1, C)) == await bench.views.promise(wish(bench, 1, C)) == Promised()
+
+
+@pytest.mark.parametrize("epoch", [2**63 - 1, 2**63, 2**64 - 1])
+async def test_promise_of_an_epoch_without_room_above_is_refused(bench: Bench, epoch: int) -> None:
+    assert await bench.views.promise(wish(bench, epoch, C)) == Unable()
+    assert await bench.views.promise(wish(bench, 1, C)) == Promised()
 
 
 async def test_promise_release_of_another_one_is_a_no_op(bench: Bench) -> None:
@@ -155,7 +180,7 @@ async def test_promise_release_of_another_one_is_a_no_op(bench: Bench) -> None:
     await bench.views.release(2, D)
     assert bench.views.promisee().coordinator == C
     await bench.views.release(2, C)
-    assert bench.views.promisee().epoch == 0
+    assert not bench.views.promisee().is_held
 
 
 async def test_promise_survives_a_restart(bench: Bench) -> None:

@@ -1,0 +1,124 @@
+"""What an operator was told is done stays done: views that were acknowledged, factors, and nodes that are taken in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from gossip.view import Address
+from node.views.coordinator import Settled
+from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.nemesis import Snare, Step, change
+
+STEADY_S = 5.0
+HOUR_S = 3600.0
+PATIENCE_S = 40.0
+
+
+class Story:
+    """A cluster of `size` machines, the first `members` of which start with a view of themselves."""
+
+    def __init__(self, size: int, members: int, repl_factor: int | None = None, seed: int = 1) -> None:
+        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor)
+        self.machines = self.cluster.machines
+
+    def run(self, story: Coroutine[Any, Any, None]) -> None:
+        self.cluster.loop.run(story)
+
+    def __getitem__(self, number: int) -> Machine:
+        return self.machines[f"n{number}:1"]
+
+    async def start(self) -> None:
+        for machine in self.machines.values():
+            machine.start()
+        await asyncio.sleep(STEADY_S)
+
+    async def change(self, asked: Machine, numbers: Sequence[int], factor: int | None = None) -> Settled:
+        nodes = [f"n{number}:1" for number in numbers]
+        return await asked.ask(lambda node: change(node, nodes, factor), PATIENCE_S)
+
+    async def put(self, asked: Machine, key: bytes) -> None:
+        await asked.ask(lambda node: node.router.write(key, b"1"))
+
+    def nodes_of(self, machine: Machine) -> frozenset[Address]:
+        assert machine.node is not None
+        return machine.node.views.current.nodes
+
+
+@pytest.mark.parametrize(("lost", "taken_in"), [(3, 4), (4, 3)], ids=["lower digest", "higher digest"])
+def test_acknowledged_view_stays_though_a_coordinator_returns_with_one_that_nobody_confirmed(
+    lost: int, taken_in: int
+) -> None:
+    story = Story(4, members=2)
+
+    async def tell() -> None:
+        await story.start()
+        snare = Snare(story.cluster, story[lost], Step.STORED, story[lost].crash)
+        with pytest.raises(NoAnswer):
+            await story.change(story[lost], [1, 2, lost])
+        snare.remove()
+        await asyncio.sleep(11)
+        settled = await story.change(story[1], [1, 2, taken_in])
+        await asyncio.sleep(HOUR_S)
+        story[lost].start()
+        await asyncio.sleep(STEADY_S)
+        for number in (1, 2, taken_in, lost):
+            assert story.nodes_of(story[number]) == settled.view.nodes
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("step", [Step.PROMISES, Step.STORED])
+def test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own(step: Step) -> None:
+    """Its promises are void by then, and another change was made in between."""
+    story = Story(4, members=2)
+
+    async def tell() -> None:
+        await story.start()
+        snare = Snare(story.cluster, story[3], step, story[3].freeze)
+        with pytest.raises(NoAnswer):
+            await story[3].ask(lambda node: change(node, ["n1:1", "n2:1", "n3:1"]), 11.0)
+        snare.remove()
+        settled = await story.change(story[1], [1, 2, 4])
+        story[3].thaw()
+        await asyncio.sleep(STEADY_S)
+        for number in (1, 2, 3, 4):
+            assert story.nodes_of(story[number]) == settled.view.nodes
+
+    story.run(tell())
+
+
+def test_factor_that_is_left_out_is_that_of_the_newest_view() -> None:
+    """Not that of the node that was asked, which is behind."""
+    story = Story(4, members=4, repl_factor=2)
+
+    async def tell() -> None:
+        await story.start()
+        story[4].crash()
+        await story.change(story[1], [1, 2, 3], factor=3)
+        story[4].start()
+        while story[4].node is None:
+            await asyncio.sleep(0.0005)
+        settled = await story.change(story[4], [1, 2, 3, 4])
+        assert settled.view.repl_factor == 3
+
+    story.run(tell())
+
+
+def test_factor_that_is_left_out_keeps_the_form_of_the_newest_view() -> None:
+    story = Story(3, members=2)
+
+    async def tell() -> None:
+        await story.start()
+        story[3].crash()
+        await story.change(story[1], [1, 2], factor=2)
+        story[3].start()
+        while story[3].node is None:
+            await asyncio.sleep(0.0005)
+        settled = await story.change(story[3], [1, 2, 3])
+        assert settled.view.repl_factor == 2
+
+    story.run(tell())
