@@ -213,7 +213,8 @@ class Machine:
 
 class Cluster:
     """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: what their
-    configuration has otherwise than that of production."""
+    configuration has otherwise than that of production. `environments`: the nodes that some of them are told
+    otherwise."""
 
     def __init__(
         self,
@@ -225,6 +226,7 @@ class Cluster:
         skew_ms_max: int = 0,
         trace: Trace | None = None,
         timing: Mapping[str, float] | None = None,
+        environments: Mapping[Address, tuple[Address, ...]] | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop(random.Random(self.rng.getrandbits(64)))
@@ -244,7 +246,12 @@ class Cluster:
             address: Machine(
                 self,
                 replace(
-                    Config(address=address, view=view, data_dir=Path("/nowhere"), repl_factor=repl_factor),
+                    Config(
+                        address=address,
+                        view=(environments or {}).get(address, view),
+                        data_dir=Path("/nowhere"),
+                        repl_factor=repl_factor,
+                    ),
                     **(timing or {}),
                 ),
                 self.rng.randint(-skew_ms_max, skew_ms_max),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from gossip.view import Address
+from node.errors import Conflict, Unavailable
 from node.views.coordinator import Settled
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Snare, Step, change
@@ -21,8 +22,14 @@ PATIENCE_S = 40.0
 class Story:
     """A cluster of `size` machines, the first `members` of which start with a view of themselves."""
 
-    def __init__(self, size: int, members: int, repl_factor: int | None = None, seed: int = 1) -> None:
-        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor)
+    def __init__(
+        self,
+        size: int,
+        members: int,
+        repl_factor: int | None = None,
+        environments: Mapping[Address, tuple[Address, ...]] | None = None,
+    ) -> None:
+        self.cluster = Cluster(1, size, members, repl_factor=repl_factor, environments=environments)
         self.machines = self.cluster.machines
 
     def run(self, story: Coroutine[Any, Any, None]) -> None:
@@ -93,7 +100,7 @@ def test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own(st
 
 def test_factor_that_is_left_out_is_that_of_the_newest_view() -> None:
     """Not that of the node that was asked, which is behind."""
-    story = Story(4, members=4, repl_factor=2)
+    story = Story(4, members=3, repl_factor=2)
 
     async def tell() -> None:
         await story.start()
@@ -120,5 +127,52 @@ def test_factor_that_is_left_out_keeps_the_form_of_the_newest_view() -> None:
             await asyncio.sleep(0.0005)
         settled = await story.change(story[3], [1, 2, 3])
         assert settled.view.repl_factor == 2
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("changes", [0, 1], ids=["a view from the environment", "a later view"])
+def test_blank_node_asked_to_join_extends_the_view_of_the_others(changes: int) -> None:
+    """It was told of itself alone; what the others hold is neither refused nor replaced."""
+    story = Story(3, members=2, environments={"n3:1": ("n3:1",)})
+    keys = [b"k%d" % number for number in range(20)]
+
+    async def tell() -> None:
+        await story.start()
+        for _ in range(changes):
+            await story.change(story[1], [1, 2], factor=1)
+        for key in keys:
+            await story.put(story[1], key)
+        settled = await story.change(story[3], [1, 2, 3])
+        assert settled.view.epoch == changes + 1
+        assert sum(settled.key_counts.values()) == len(keys)
+
+    story.run(tell())
+
+
+def test_blank_node_with_keys_is_another_cluster() -> None:
+    story = Story(3, members=2, environments={"n3:1": ("n3:1",)})
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(story[1], b"theirs")
+        await story.put(story[3], b"mine")
+        with pytest.raises(Conflict) as refusal:
+            await story.change(story[1], [1, 2, 3])
+        assert refusal.value.details == {"foreign": ["n3:1"]}
+
+    story.run(tell())
+
+
+def test_change_to_nodes_of_the_environment_that_do_not_run_is_refused() -> None:
+    """That they were named at the start does not mean that they are there."""
+    story = Story(3, members=3)
+
+    async def tell() -> None:
+        story[3].start()
+        await asyncio.sleep(STEADY_S)
+        with pytest.raises(Unavailable) as refusal:
+            await story.change(story[3], [1, 2, 3])
+        assert refusal.value.details == {"unreachable": ["n1:1", "n2:1"]}
 
     story.run(tell())
