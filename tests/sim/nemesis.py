@@ -18,6 +18,7 @@ from node.errors import Conflict, RequestFault, StorageFault
 from node.net.messages import Adopt, AskStatus, Promise, Push, Request
 from node.node import Node
 from node.views.coordinator import Settled
+from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import has_caught_up, is_spared, newest_view
@@ -88,8 +89,9 @@ class Snare:
 class Nemesis:
     cut_s_max = 3.0
 
-    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
+    def __init__(self, cluster: Cluster, seen: Counter[str], views: AcknowledgedViews) -> None:
         self._cluster = cluster
+        self._views = views
         self._rng = cluster.rng
         self._seen = seen
         self._machines: Sequence[Machine] = list(cluster.machines.values())
@@ -223,6 +225,7 @@ class Nemesis:
         try:
             settled = await machine.ask(lambda node: change(node, nodes, factor), CHANGE_S)
             self._seen["view changes"] += 1
+            self._views.acknowledge(settled.view)
             self._seen["view changes with another number of copies"] += factor is not None
             view = view_name(settled.view.view_id)
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")

@@ -11,6 +11,7 @@ from node.errors import RequestFault, Unavailable
 from node.net.messages import ReadResult
 from node.node import Node
 from node.operations.router import Outcome
+from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.disk import SYNC_S
 from tests.sim.nemesis import change
@@ -25,9 +26,15 @@ HEAL_S = 4.0
 
 class Peace:
     def __init__(
-        self, cluster: Cluster, registers: dict[bytes, Register], onlooker: Onlooker, seen: Counter[str]
+        self,
+        cluster: Cluster,
+        registers: dict[bytes, Register],
+        onlooker: Onlooker,
+        views: AcknowledgedViews,
+        seen: Counter[str],
     ) -> None:
         self._cluster = cluster
+        self._views = views
         self._registers = registers
         self._onlooker = onlooker
         self._seen = seen
@@ -43,6 +50,7 @@ class Peace:
         live = await self._check_keys()
         await self._settle()  # A change that waited for a promise to become void may have begun meanwhile.
         self._check_counts(live)
+        self._views.check(self._nodes()[0].views.current)
 
     async def last(self, duration_s: float) -> None:
         """Nothing happens for so long, and all is as it was, but for deletions that were forgotten. Raises

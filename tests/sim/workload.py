@@ -9,6 +9,7 @@ from gossip.view import Address
 from node.errors import StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.router import Outcome
+from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
 from tests.sim.onlooker import Glance, Onlooker
@@ -41,7 +42,8 @@ class Workload:
         self.seen: Counter[str] = Counter()
         self._peace_s = 0.0 if grace_s is None else LASTING * grace_s
         self._onlooker = Onlooker(cluster, self.registers, self.seen, *(() if grace_s is None else (grace_s,)))
-        self._peace = Peace(cluster, self.registers, self._onlooker, self.seen)
+        self._views = AcknowledgedViews(cluster)
+        self._peace = Peace(cluster, self.registers, self._onlooker, self._views, self.seen)
         self._written = 0
         self._recent: deque[bytes] = deque(maxlen=RECENT_KEYS)
         self._stopping = False
@@ -63,7 +65,7 @@ class Workload:
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
                 tasks.create_task(self._client(f"c{number}"))
-            await Nemesis(self.cluster, self.seen).run(until=self.cluster.loop.now + duration_s)
+            await Nemesis(self.cluster, self.seen, self._views).run(until=self.cluster.loop.now + duration_s)
             self._stopping = True
 
     # Clients
