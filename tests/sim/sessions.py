@@ -19,6 +19,7 @@ from node.net.messages import ReadResult, Unsatisfied
 from node.node import Node
 from node.operations.router import Outcome
 from node.values.context import EMPTY, to_json
+from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
 from tests.sim.peace import heal
@@ -45,7 +46,7 @@ class Outages(Nemesis):
     cut_s_max = 4.0
 
     def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
-        super().__init__(cluster, seen)
+        super().__init__(cluster, seen, AcknowledgedViews(cluster))
         self._faults = [self._crash, self._freeze, self._fill_disk, self._slow_disk, *[self._isolate] * 4]
 
 
