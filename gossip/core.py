@@ -18,9 +18,9 @@ from itertools import chain
 from random import Random
 from typing import NamedTuple
 
+from gossip.dissemination import Dissemination
 from gossip.membership import Member, Membership
 from gossip.messages import Delta, Digest, Held, MemberRecord, Message, PingAck, PingReq, Rumour, fit
-from gossip.news import Dissemination
 from gossip.probing import IndirectProbe, Probing
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
