@@ -126,7 +126,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     0."""
 
     @cached_property
-    def view_id(self) -> ViewId:
+    def id(self) -> ViewId:
         return ViewId(self.epoch, xxhash.xxh3_64_intdigest(self.encoded))
 
     @cached_property
@@ -146,7 +146,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     @property
     def lineage_of_successor(self) -> int:
         """The lineage of any view built on this one."""
-        return self.lineage if self.epoch else self.view_id.digest
+        return self.lineage if self.epoch else self.id.digest
 
 
 @lru_cache(VIEWS_KEPT)

@@ -230,8 +230,8 @@ class Coordinator:
         """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's;
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
-        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.view_id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.view_id:
+        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
+        if statuses[newest].view.epoch and statuses[newest].view > old.id:
             await self._views.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)
@@ -255,7 +255,7 @@ class Coordinator:
             if node in target.nodes - old.nodes
             and (
                 any(owed.address in statuses for owed in status.handing)
-                or (old.epoch and status.view != old.view_id and status.holds_records)
+                or (old.epoch and status.view != old.id and status.holds_records)
             )
         }
         if returning and not await self._foreign(returning):
@@ -277,7 +277,7 @@ class Coordinator:
         """A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does
         not."""
         for node, status in statuses.items():
-            if status.view == old.view_id:
+            if status.view == old.id:
                 gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
             else:
                 gets_on = node in old.nodes

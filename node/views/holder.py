@@ -99,7 +99,7 @@ class Views:
 
     @property
     def view_id(self) -> ViewId:
-        return self.current.view_id
+        return self.current.id
 
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
@@ -123,7 +123,7 @@ class Views:
 
     def judge(self, view: View, source: Address) -> Verdict:
         mine = self.current
-        if view.view_id == mine.view_id or view.epoch == 0 < mine.epoch:
+        if view.id == mine.id or view.epoch == 0 < mine.epoch:
             return Verdict.KEEP
         if view.epoch == mine.epoch == 0:
             return self._judge_environments(view, source)
@@ -133,13 +133,13 @@ class Views:
             return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
         if view.lineage != mine.lineage:
             return Verdict.FOREIGN
-        return Verdict.TAKE if view.view_id > mine.view_id else Verdict.KEEP
+        return Verdict.TAKE if view.id > mine.id else Verdict.KEEP
 
     def _judge_environments(self, theirs: View, source: Address) -> Verdict:
         me, mine = self._config.address, self.current
         if not self.names([source]):
             return Verdict.KEEP
-        higher = theirs.view_id > mine.view_id
+        higher = theirs.id > mine.id
         if me not in theirs.nodes:
             return Verdict.TAKE if higher or me in mine.nodes or self._followed == source else Verdict.KEEP
         if me not in mine.nodes:
@@ -174,7 +174,7 @@ class Views:
         async with self._adopting:
             verdict = self.judge(view, source)
             if verdict is Verdict.FOREIGN:
-                log.error("refused the view %s of %s: it is of another cluster", view.view_id, source)
+                log.error("refused the view %s of %s: it is of another cluster", view.id, source)
                 return Foreign()
             promisee = self.promisee()
             if verdict is Verdict.KEEP:
@@ -199,7 +199,7 @@ class Views:
             self.is_behind = False
             self.current, self.ring = view, ring
             self.donors = Donors(shares)
-        log.info("view %s: %d nodes, %d shards", view.view_id, len(view.nodes), len(view.shards))
+        log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         for listener in self.listeners:
             listener()
         return None

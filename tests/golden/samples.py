@@ -42,9 +42,9 @@ VALUE = b'{"a": [1, 2.5, null]}'
 
 EPOCH_0 = View(0, 0, None, "", None, (("10.10.0.4:13800",), ("b:1",)), pack([0, 1, 0, 1]), ())
 EPOCH_1 = View(
-    EPOCH_0.view_id.digest,
+    EPOCH_0.id.digest,
     1,
-    EPOCH_0.view_id,
+    EPOCH_0.id,
     "[fe80::1]:80",
     2,
     (("b:1", "[fe80::1]:80"), ("c:1", "d:1", "e:1")),
@@ -158,7 +158,7 @@ def _view(view: View) -> Sample:
 
 
 def _digest(view: View) -> Sample:
-    return Sample(view.view_id.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
+    return Sample(view.id.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
 
 
 def _record(record: Record) -> Sample:

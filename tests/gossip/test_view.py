@@ -36,9 +36,9 @@ FIRST = View(
     donors=(),
 )
 SECOND = View(
-    lineage=FIRST.view_id.digest,
+    lineage=FIRST.id.digest,
     epoch=1,
-    base=FIRST.view_id,
+    base=FIRST.id,
     coordinator="a:1",
     repl_factor=2,
     shards=(("b:1", "c:1"),),
@@ -150,7 +150,7 @@ def test_stamp_reads_as_epoch_and_hex() -> None:
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
-    assert again.view_id == view.view_id
+    assert again.id == view.id
     assert again.encoded == view.encoded
 
 
@@ -167,8 +167,8 @@ def test_view_survives_its_encoding(view: View) -> None:
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
-    assert other.view_id.epoch == SECOND.view_id.epoch
-    assert other.view_id.digest != SECOND.view_id.digest
+    assert other.id.epoch == SECOND.id.epoch
+    assert other.id.digest != SECOND.id.digest
 
 
 def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
@@ -179,7 +179,7 @@ def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
 def test_view_nodes_plain_and_lineage() -> None:
     assert SECOND.nodes == {"b:1", "c:1"}
     assert FIRST.plain and not SECOND.plain
-    assert FIRST.lineage_of_successor == FIRST.view_id.digest
+    assert FIRST.lineage_of_successor == FIRST.id.digest
     assert SECOND.lineage_of_successor == SECOND.lineage
 
 

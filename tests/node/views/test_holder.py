@@ -51,11 +51,11 @@ def environment(*nodes: Address, repl_factor: int | None = None) -> View:
 
 
 def test_environment_view_order_of_nodes_does_not_matter() -> None:
-    assert environment(A, B, C).view_id == environment(C, A, B).view_id
+    assert environment(A, B, C).id == environment(C, A, B).id
 
 
 def test_environment_view_factor_unset_and_one_differ() -> None:
-    assert environment(A, B).view_id != environment(A, B, repl_factor=1).view_id
+    assert environment(A, B).id != environment(A, B, repl_factor=1).id
 
 
 async def test_adopt_later_view_of_own_lineage(bench: Bench) -> None:
@@ -71,7 +71,7 @@ async def test_adopt_tells_listeners_once_it_is_visible(bench: Bench) -> None:
     later = successor(bench.views.current, A)
     await bench.views.adopt(later, B)
     await bench.views.adopt(later, B)
-    assert seen == [later.view_id]
+    assert seen == [later.id]
 
 
 async def test_adopt_fences_off_writes_of_the_view_before(bench: Bench) -> None:
@@ -105,7 +105,7 @@ async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench
 
 async def test_adopt_same_epoch_higher_digest_wins_in_either_order(bench: Bench) -> None:
     one, other = (successor(bench.views.current, A, B, C, coordinator=c) for c in (A, B))
-    lower, higher = sorted((one, other), key=lambda view: view.view_id)
+    lower, higher = sorted((one, other), key=lambda view: view.id)
     await bench.views.adopt(lower, B)
     await bench.views.adopt(higher, B)
     assert bench.views.current == higher
@@ -174,7 +174,7 @@ async def test_judge_environment_views_that_name_both_higher_digest_wins(
     bench: Bench, others: tuple[Address, ...]
 ) -> None:
     theirs = environment(A, B, *others)
-    higher = theirs.view_id > bench.views.view_id
+    higher = theirs.id > bench.views.view_id
     assert bench.views.judge(theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
 
 
@@ -213,7 +213,7 @@ async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) ->
 async def test_reconcile_sender_ahead_is_asked_for_its_view_first(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     bench.peers.script[B] = lambda _: ViewIs(later.encoded)
-    assert await bench.views.reconcile(B, later.view_id) is None
+    assert await bench.views.reconcile(B, later.id) is None
     assert bench.views.current == later
     assert bench.peers.asked == [(B, FetchView())]
 
@@ -225,7 +225,7 @@ async def test_reconcile_sender_ahead_that_falls_silent_is_refused(bench: Bench)
 
 async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> None:
     mine = bench.views.current
-    assert await bench.views.reconcile(B, environment(A, B, C).view_id) == ViewIs(mine.encoded)
+    assert await bench.views.reconcile(B, environment(A, B, C).id) == ViewIs(mine.encoded)
 
 
 async def test_hello_teaches_both_sides(bench: Bench) -> None:
