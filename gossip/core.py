@@ -122,7 +122,7 @@ class Gossip:
         fetch_view_from = None
         if sender != self._address:
             self.heard(sender)
-            if message.view.epoch >= 1 and message.view > self._view_id:
+            if message.view_id.epoch >= 1 and message.view_id > self._view_id:
                 fetch_view_from = sender
             sends += [
                 (requester, self._ping_ack(requester, sender)) for requester in self._probing.requesters(sender, now)

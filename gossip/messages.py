@@ -87,7 +87,7 @@ class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
 
 
 class _Opening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    view: ViewId
+    view_id: ViewId
     record: MemberRecord
     """The sender's own."""
     rumours: tuple[Rumour, ...]

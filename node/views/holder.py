@@ -1,6 +1,6 @@
 """Which view this node holds, and what makes it take another. The rules, once each:
 
-- `judge`: may a view follow the one held? From epoch 1 on, the higher stamp of the same lineage does. Views from the
+- `judge`: may a view follow the one held? From epoch 1 on, the higher id of the same lineage does. Views from the
   environment (epoch 0) are not ordered like that, for an operator's typing error must not spread: a node follows a peer
   that its own environment names if that peer's view omits it, and of two views that name both nodes the higher digest
   wins.

@@ -26,12 +26,12 @@ from gossip.view import ViewId, parse_address
 OWN = MemberRecord("10.10.0.4:13800", incarnation=3, version=7, store_id=2**64 - 1, settled_epoch=5, key_count=1000)
 OTHER = MemberRecord("[::1]:80", incarnation=1, version=0, store_id=0, settled_epoch=0, key_count=0)
 RUMOUR = Rumour("b:1", 4, dead=True)
-STAMP = ViewId(5, 2**64 - 1)
+VIEW_ID = ViewId(5, 2**64 - 1)
 ONE_OF_EACH: list[Message] = [
-    Digest(STAMP, OWN, (RUMOUR,), (Held("b:1", 4, 2), Held("c:1", 0, 0))),
-    Delta(STAMP, OWN, (), (OTHER,), ("c:1",)),
-    PingReq(STAMP, OWN, (), "b:1"),
-    PingAck(STAMP, OWN, (RUMOUR,), "b:1"),
+    Digest(VIEW_ID, OWN, (RUMOUR,), (Held("b:1", 4, 2), Held("c:1", 0, 0))),
+    Delta(VIEW_ID, OWN, (), (OTHER,), ("c:1",)),
+    PingReq(VIEW_ID, OWN, (), "b:1"),
+    PingAck(VIEW_ID, OWN, (RUMOUR,), "b:1"),
 ]
 
 
@@ -97,12 +97,12 @@ def test_message_deep_nesting_is_refused() -> None:
 
 def test_message_bad_utf8_is_refused() -> None:
     with pytest.raises(BadMessage):
-        decode(encode(PingReq(STAMP, OWN, (), "b:1")).replace(b"b:1", b"\xff:1"))
+        decode(encode(PingReq(VIEW_ID, OWN, (), "b:1")).replace(b"b:1", b"\xff:1"))
 
 
 def test_message_over_the_bound_is_neither_made_nor_taken() -> None:
     held = tuple(Held(f"node-{i}:13800", 1, 1) for i in range(2000))
-    message = Digest(STAMP, OWN, (), held)
+    message = Digest(VIEW_ID, OWN, (), held)
     with pytest.raises(AssertionError, match="Digest of"):
         encode(message)
     with pytest.raises(BadMessage, match="more than any message"):

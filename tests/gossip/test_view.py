@@ -138,11 +138,11 @@ def test_nodes_bad_list_names_the_entry(text: str, fault: str) -> None:
     ("lower", "higher"),
     [(ViewId(1, 9), ViewId(2, 1)), (ViewId(2, 1), ViewId(2, 9)), (ViewId(0, 9), ViewId(1, 0))],
 )
-def test_stamp_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
+def test_view_id_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
     assert lower < higher
 
 
-def test_stamp_reads_as_epoch_and_hex() -> None:
+def test_view_id_reads_as_epoch_and_hex() -> None:
     assert str(ViewId(3, 255)) == "3/00000000000000ff"
 
 
