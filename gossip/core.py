@@ -93,7 +93,7 @@ class Gossip:
     # Events
 
     def start_round(self, now: float, rng: Random) -> Output:
-        self._face_own_standstill(now)
+        self._face_own_pause(now)
         nodes = len(self._members)
         self._dissemination.expire(now - self._settings.recent_s(nodes))
         for address in self._members.ripen(now):
@@ -133,10 +133,10 @@ class Gossip:
 
     # Rounds
 
-    def _face_own_standstill(self, now: float) -> None:
-        """What came while this node stood still, answers and denials, is yet to be read before it judges."""
+    def _face_own_pause(self, now: float) -> None:
+        """After a pause of this node, answers and refutations wait to be read: it judges nobody before it has."""
         gap = now - self._last_round_at
-        if gap > self._settings.late_s:
+        if gap > self._settings.pause_s:
             self._probing.start_afresh(now)
             self._members.grant(gap)
         self._now = self._last_round_at = now

@@ -3,7 +3,7 @@
 Every known node gets its turn, in an order shuffled anew each time round: chance alone would leave some
 failure unseen for long, and one order for all would have everybody ask the same node at once. The dead keep
 their turn, which is how they learn of what they missed once they are back. Only an answer that could come,
-but did not, counts against a node: whoever stood still himself asks again. Must never import `ring` or
+but did not, counts against a node: one that was paused itself asks again. Must never import `ring` or
 `node`, nor do any I/O.
 """
 
@@ -124,7 +124,7 @@ class Probing:
         return overdue
 
     def start_afresh(self, now: float) -> None:
-        """This node stood still: all that is unanswered gets its full time once more."""
+        """This node was paused: every unanswered probe gets its full time once more."""
         for probe in self._probes.values():
             probe.attempts, probe.deadline = 1, now + self._settings.probe_timeout_s
 

@@ -38,9 +38,9 @@ class Settings:
     suspicion_rounds: float = 2.0
     """Rounds from suspicion to death, times log2 of the cluster: the time for the suspicion to arrive and its
     denial to come back."""
-    late_rounds: float = 2.0
-    """A round that comes later than this after the last means that this node stood still: its silence was
-    ours, so nobody is to blame."""
+    pause_rounds: float = 2.0
+    """More than this between two rounds of ours means that this node was paused: the silence was our own, so nobody is
+    to blame for it."""
 
     tellings: float = 3.0
     """Messages in which one node tells a rumour, times log2 of the cluster. SWIM's lambda: all learn it but
@@ -61,7 +61,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         assert 1 <= self.fanout <= 3, "fanout is 1 to 3"
-        assert self.interval_s > 0 and 0 <= self.jitter < 1 and self.late_rounds > 1 + self.jitter
+        assert self.interval_s > 0 and 0 <= self.jitter < 1 and self.pause_rounds > 1 + self.jitter
         assert self.probe_attempts >= 1 and self.probe_helpers >= 0
         assert MESSAGE_BYTES_MIN <= self.message_bytes_max <= MESSAGE_BYTES_MAX
 
@@ -72,14 +72,14 @@ class Settings:
             interval_s=0.025,
             probe_timeout_s=0.1,
             suspicion_rounds=8.0,
-            late_rounds=4.0,
+            pause_rounds=4.0,
             forget_settled_s=2.0,
             forget_unsettled_s=10.0,
         )
 
     @property
-    def late_s(self) -> float:
-        return self.late_rounds * self.interval_s
+    def pause_s(self) -> float:
+        return self.pause_rounds * self.interval_s
 
     def suspicion_s(self, nodes: int) -> float:
         return self.suspicion_rounds * self.interval_s * scale(nodes)
