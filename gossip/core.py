@@ -76,7 +76,7 @@ class Gossip:
     def heard(self, address: Address) -> None:
         """A node was heard elsewhere, say by a reply on its link: it is alive. Anything but a known address
         is ignored."""
-        self._probing.answered(address)
+        self._probing.end(address)
         if self._members.heard(address):
             self._accused[address] = None
 
@@ -125,7 +125,7 @@ class Gossip:
             if message.view_id.epoch >= 1 and message.view_id > self._view_id:
                 fetch_view_from = sender
             sends += [
-                (requester, self._ping_ack(requester, sender)) for requester in self._probing.requesters(sender, now)
+                (requester, self._ping_ack(requester, sender)) for requester in self._probing.end_indirect(sender, now)
             ]
             sends += self._react(sender, message, rival)
         own = self.record.incarnation
@@ -142,7 +142,7 @@ class Gossip:
         self._now = self._last_round_at = now
 
     def _follow_up_probes(self, rng: Random) -> list[tuple[Address, Message]]:
-        again, failed = self._probing.overdue(self._now)
+        again, failed = self._probing.collect_overdue(self._now)
         for target in failed:
             self._members.suspect(target, self._now)
             self._note(target)
@@ -173,11 +173,13 @@ class Gossip:
             case Delta():
                 if message.wants:
                     wanted = (
-                        self._members.record(address) for address in message.wants if self._members.mentionable(address)
+                        self._members.record(address)
+                        for address in message.wants
+                        if self._members.is_mentionable(address)
                     )
                     return [(sender, self._delta(sender, filter(None, wanted), ()))]
             case PingReq() if message.target != self._address:
-                if self._probing.run_indirect_probe(IndirectProbe(message.target, sender), self._now):
+                if self._probing.begin_indirect(IndirectProbe(message.target, sender), self._now):
                     return [(message.target, self._digest(message.target))]
             case PingAck():
                 if self._probing.awaits(message.target):
@@ -214,7 +216,7 @@ class Gossip:
         return self._delta(to, newer, wants)
 
     def _is_worth_telling(self, address: Address) -> bool:
-        return address != self._address and self._members.mentionable(address)
+        return address != self._address and self._members.is_mentionable(address)
 
     def _digest(self, to: Address, held: tuple[Held, ...] = ()) -> Digest:
         return Digest(self._view_id, self.record, self._rumours(to), held)

@@ -94,7 +94,7 @@ class Membership(Mapping[Address, Member]):
             return State.ALIVE
         return State.DEAD if suspicion.rumour.dead else State.SUSPECT
 
-    def well(self, address: Address) -> bool:
+    def is_well(self, address: Address) -> bool:
         """Whether nothing is held against it."""
         suspicion = self._suspicions.get(address)
         return suspicion is None or suspicion.overruled
@@ -108,7 +108,7 @@ class Membership(Mapping[Address, Member]):
         """Whether there is no rumour at all."""
         return not self._suspicions
 
-    def mentionable(self, address: Address) -> bool:
+    def is_mentionable(self, address: Address) -> bool:
         """Whether others may be told of it: a known node, and not a dead stranger."""
         if address not in self._suspicions:
             return address in self._records
@@ -272,7 +272,7 @@ class Membership(Mapping[Address, Member]):
         """Raises AssertionError if an invariant does not hold."""
         assert self._in_view <= self._records.keys(), "a member of the view is not known"
         assert self._strangers() <= self._settings.strangers_max, "more strangers than the bound"
-        assert self._address not in self._suspicions, "doubts itself"
+        assert self._address not in self._suspicions, "suspects itself"
         assert self._records[self._address] == self.own, "says two things about itself"
         for address, record in self._records.items():
             assert record is None or record.address == address, f"record of {record} under {address}"

@@ -229,7 +229,7 @@ def test_heard_overrules_a_rumour_here_and_keeps_it_for_its_denial(rumour: Rumou
     members.merge_rumour(rumour, now=100.0)
     assert members.heard("b:1")
     assert not members.heard("b:1"), "already overruled"
-    assert members["b:1"].state is State.ALIVE and members.well("b:1")
+    assert members["b:1"].state is State.ALIVE and members.is_well("b:1")
     assert members.rumour("b:1") == rumour
     assert members.ripen(1e6) == []
     assert not members.merge_rumour(rumour, now=101.0), "the same rumour again is stale"
@@ -274,7 +274,7 @@ def test_mentionable_all_but_dead_strangers_and_unknown() -> None:
     members = membership(B, stranger("x"), stranger("y"))
     for address, dead in (("b:1", True), ("x:1", True), ("y:1", False)):
         members.merge_rumour(Rumour(address, 9, dead), now=0.0)
-    assert [a for a in ("a:1", "b:1", "c:1", "x:1", "y:1", "z:1") if members.mentionable(a)] == [
+    assert [a for a in ("a:1", "b:1", "c:1", "x:1", "y:1", "z:1") if members.is_mentionable(a)] == [
         "a:1",
         "b:1",
         "c:1",

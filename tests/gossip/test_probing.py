@@ -52,7 +52,7 @@ def test_ping_req_for_oneself_or_an_unknown_node_is_ignored(target: Address) -> 
     assert gossip().receive("b:1", PingReq(VIEW_ID, record("b:1"), (), target), 0.0).sends == ()
 
 
-def test_ping_req_errands_are_bounded() -> None:
+def test_ping_req_indirect_probes_pending_are_bounded() -> None:
     node = gossip(replace(SETTINGS, indirect_probes_max=2))
     requesters = [f"{name}:1" for name in "bdef"]
     outputs = [node.receive(r, PingReq(VIEW_ID, record(r), (), "c:1"), 0.0) for r in requesters]
