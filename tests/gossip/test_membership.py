@@ -227,8 +227,8 @@ def test_suspect_gets_more_time_when_granted() -> None:
 def test_heard_overrules_a_rumour_here_and_keeps_it_for_its_denial(rumour: Rumour) -> None:
     members = membership(B)
     members.merge_rumour(rumour, now=100.0)
-    assert members.heard("b:1")
-    assert not members.heard("b:1"), "already overruled"
+    assert members.hear("b:1")
+    assert not members.hear("b:1"), "already overruled"
     assert members["b:1"].state is State.ALIVE and members.is_well("b:1")
     assert members.rumour("b:1") == rumour
     assert members.ripen(1e6) == []
@@ -240,9 +240,9 @@ def test_heard_overrules_a_rumour_here_and_keeps_it_for_its_denial(rumour: Rumou
 
 def test_heard_of_a_well_or_unknown_node_is_a_no_op() -> None:
     members = membership(B)
-    assert not members.heard("b:1")
-    assert not members.heard("x:1")
-    assert not members.heard("a:1")
+    assert not members.hear("b:1")
+    assert not members.hear("x:1")
+    assert not members.hear("a:1")
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def test_heard_elsewhere_overrules_and_has_the_node_told_next_round() -> None:
     node = gossip()
     node.receive("b:1", ping("b:1", Rumour("d:1", 1, dead=True)), 0.0)
     assert states(node)["d:1"] is State.DEAD
-    node.heard("d:1")
-    node.heard("nobody:1")
+    node.hear("d:1")
+    node.hear("nobody:1")
     assert states(node)["d:1"] is State.ALIVE
     sends = node.start_round(STEP_S, Random(1)).sends
     assert any(to == "d:1" and Rumour("d:1", 1, dead=True) in message.rumours for to, message in sends)
