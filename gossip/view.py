@@ -66,16 +66,16 @@ def parse_address(text: str) -> Address:
 
 
 def parse_nodes(text: str) -> tuple[Address, ...]:
-    """The addresses of a comma-separated list, in its order. Raises BadAddress: an empty list or entry, a bad one, a
-    duplicate."""
-    nodes: list[Address] = []
+    """The addresses of a comma-separated list, in its order. Raises BadAddress with the faults of all entries, in their
+    order: those that are empty, malformed, or name an address a second time."""
+    nodes: dict[Address, None] = {}
     faults: list[str] = []
     for entry in text.split(","):
         try:
             node = parse_address(entry)
             if node in nodes:
                 raise BadAddress(f"duplicate address {node!r}")
-            nodes.append(node)
+            nodes[node] = None
         except BadAddress as error:
             faults += error.faults if entry.strip() else ["empty address"]
     if faults:

@@ -134,6 +134,50 @@ def test_nodes_bad_list_names_the_entry(text: str, fault: str) -> None:
         parse_nodes(text)
 
 
+def test_nodes_bad_list_names_every_entry_in_order() -> None:
+    with pytest.raises(BadAddress) as caught:
+        parse_nodes("B:1,,b:1,x,a:1, A:1 ,b:1,x,")
+    assert caught.value.faults == (
+        "empty address",
+        "duplicate address 'b:1'",
+        "malformed address 'x'",
+        "duplicate address 'a:1'",
+        "duplicate address 'b:1'",
+        "malformed address 'x'",
+        "empty address",
+    )
+
+
+def dumb_parse_nodes(entries: list[str]) -> tuple[list[str], list[str]]:
+    """The nodes and the faults, each entry compared with all before it."""
+    nodes: list[str] = []
+    faults: list[str] = []
+    for entry in entries:
+        if not entry.strip():
+            faults.append("empty address")
+        elif not entry.strip().endswith(":1"):
+            faults.append(f"malformed address {entry.strip()!r}")
+        elif entry.strip().lower() in nodes:
+            faults.append(f"duplicate address {entry.strip().lower()!r}")
+        else:
+            nodes.append(entry.strip().lower())
+    return nodes, faults
+
+
+entries = st.sampled_from(["a:1", "A:1", " a:1", "b:1", "B:1 ", "c:1", "d:1", "e:1", "x", "y ", "", " "])
+
+
+@given(st.lists(entries, min_size=1))
+def test_nodes_and_faults_are_those_of_the_dumb_oracle(listed: list[str]) -> None:
+    nodes, faults = dumb_parse_nodes(listed)
+    if faults:
+        with pytest.raises(BadAddress) as caught:
+            parse_nodes(",".join(listed))
+        assert caught.value.faults == tuple(faults)
+    else:
+        assert parse_nodes(",".join(listed)) == tuple(nodes)
+
+
 @pytest.mark.parametrize(
     ("lower", "higher"),
     [(ViewId(1, 9), ViewId(2, 1)), (ViewId(2, 1), ViewId(2, 9)), (ViewId(0, 9), ViewId(1, 0))],
