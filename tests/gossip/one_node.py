@@ -1,4 +1,4 @@
-"""One gossip state machine, `a:1` in a view of four, and the words that others say to it."""
+"""One gossip state machine, `a:1` in a view of four nodes, and what others say to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ping(address: Address, *rumours: Rumour, view_id: ViewId = VIEW_ID) -> Diges
 
 
 def gossip(settings: Settings = SETTINGS, nodes: frozenset[Address] = NODES, known: str = "bcd") -> Gossip:
-    """Node a:1, which has already heard of the `known` ones."""
+    """Node a:1, which has already heard the `known` ones."""
     node = Gossip("a:1", store_id=7, incarnation=4, settings=settings, now=0.0)
     node.set_view(VIEW_ID, nodes)
     for name in known:

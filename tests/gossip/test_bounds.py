@@ -1,4 +1,4 @@
-"""Messages stay small, whatever the size of the cluster and of what has changed in it."""
+"""Messages stay small, however large the cluster is, and however much has changed in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_messages_are_bounded_at_ten_thousand_members_and_what_changed_comes_fir
         sizes.append(max((len(encode(message)) for _, message in output.sends), default=0))
 
     largest(node.start_round(STEP_S, Random(1)))
-    # All of it changes at once, which no real message could bring.
+    # Everything changes at once, more than any real message can hold.
     rumours = tuple(Rumour(address, 1, dead=True) for address in everybody[5000:])
     teacher = record("b:1")
     node.receive("b:1", Delta(VIEW_ID, teacher, rumours, tuple(map(record, everybody)), ()), STEP_S)

@@ -1,4 +1,4 @@
-"""What one node answers: to a digest, a delta, a newer view, a message that is not what it seems."""
+"""What one node does about a digest, a delta, a newer view, and a message that is not what it seems."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_message_bears_the_id_of_the_view_now_held() -> None:
     assert sends and all(message.view_id == (9, 9) for _, message in sends)
 
 
-def test_digest_is_answered_with_what_is_newer_and_what_is_lacked() -> None:
+def test_digest_is_answered_with_newer_records_and_names_of_lacking_ones() -> None:
     node = gossip(known="bc")
     held = (Held("c:1", 0, 0), Held("d:1", 2, 0), Held("x:1", 1, 1), Held("b:1", 1, 0), Held("y:1", 0, 0))
     output = node.receive("b:1", Digest(VIEW_ID, record("b:1"), (), held), 0.0)
@@ -59,10 +59,10 @@ def test_digest_is_answered_with_what_is_newer_and_what_is_lacked() -> None:
 
 def test_delta_brings_records_and_is_answered_only_with_what_it_wants() -> None:
     node = gossip(known="bc")
-    news = record("d:1", incarnation=2)
-    delta = Delta(VIEW_ID, record("b:1"), (), (news,), ("c:1", "x:1"))
+    newer = record("d:1", incarnation=2)
+    delta = Delta(VIEW_ID, record("b:1"), (), (newer,), ("c:1", "x:1"))
     answer = sent(node.receive("b:1", delta, 0.0), "b:1", Delta)
-    assert node.members["d:1"] == (State.ALIVE, news)
+    assert node.members["d:1"] == (State.ALIVE, newer)
     assert (answer.records, answer.wants) == ((record("c:1"),), ())
     assert node.receive("b:1", Delta(VIEW_ID, record("b:1"), (), (), ()), 0.0).sends == ()
 

@@ -1,3 +1,5 @@
+"""Messages survive the wire; garbage raises BadMessage and nothing else; sizes are bounded."""
+
 from __future__ import annotations
 
 import msgspec
@@ -120,12 +122,12 @@ def test_fit_takes_the_longest_prefix_within_the_bound(held: list[Held], bytes_m
     count = len(fit(held, bytes_max))
     assert fit(iter(held), bytes_max) == tuple(held[:count])
     assert size(count) <= bytes_max
-    # The length of the list itself (1 to 5 bytes) may count or not: senders leave room for it.
+    # The length of the list itself (1 to 5 bytes) may be counted or not: senders leave room for it.
     assert count == len(held) or size(count + 1) > bytes_max
 
 
 @pytest.mark.parametrize("count", [1, 16, 100])
-def test_fit_needs_not_measure_few_entries(count: int) -> None:
+def test_fit_of_few_entries_needs_no_measuring(count: int) -> None:
     label = "x" * 61
     longest = parse_address(f"{label}.{label}.{label}.{'y' * 63}.{'z' * 3}:65535")
     assert len(longest) == 259

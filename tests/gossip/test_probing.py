@@ -1,4 +1,4 @@
-"""How a silent node comes to be suspected, and what others do to help or to prevent it."""
+"""How a silent node comes to be suspected, and how indirect probes by others confirm or prevent that."""
 
 from __future__ import annotations
 

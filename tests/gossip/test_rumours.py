@@ -1,4 +1,4 @@
-"""What one node does about rumours: denies, overrules, tells them first to whom they are about, and stops."""
+"""What a node does about rumours: refutes and overrules them, tells them first to the accused, and stops telling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gossip.one_node import STEP_S, gossip, ping, sent, states
 
 
 @pytest.mark.parametrize("dead", [False, True])
-def test_rumour_against_oneself_is_denied_in_the_answer(dead: bool) -> None:
+def test_rumour_against_oneself_is_refuted_in_the_answer(dead: bool) -> None:
     node = gossip()
     output = node.receive("b:1", ping("b:1", Rumour("a:1", 4, dead)), 0.0)
     assert output.incarnation == 5
@@ -51,7 +51,7 @@ def test_rumour_is_told_a_bounded_number_of_times() -> None:
     assert told == SETTINGS.tellings_max(len(node.members))
 
 
-def test_suspicion_of_a_node_that_lives_is_denied_for_all() -> None:
+def test_suspicion_of_a_node_that_lives_is_refuted_for_all() -> None:
     net = Network(30, seed=3, loss=0.1)
     net.introduce()
     accuser, accused = addresses(30)[:2]

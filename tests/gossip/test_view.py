@@ -1,3 +1,5 @@
+"""Addresses have one form; views have an order and a digest over all of their content, and are checked whole."""
+
 from __future__ import annotations
 
 import struct
