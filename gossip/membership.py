@@ -12,8 +12,8 @@ that has long refuted it.
 - Hearing a node at first hand overrules a rumour *here*, and touches neither lattice: the node still has to learn of
   the rumour, so that it refutes it for everybody.
 - Members of the view are always known. Others ("strangers") become known with their first record, up to a bound, and
-  are forgotten some time after their death. Dead strangers are never mentioned: nodes would keep learning them back
-  from one another for ever.
+  are forgotten some time after their death. Dead strangers are never mentioned to others: nodes would keep learning of
+  them again from one another, for ever.
 
 Decides nothing about when to probe or whom to tell, and never touches the view.
 """

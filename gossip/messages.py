@@ -116,7 +116,7 @@ _Entry = TypeVar("_Entry", MemberRecord, Held, Rumour, Address)
 _ENTRY_BYTES_MIN = 4
 """An entry that is just an address, and the shortest one."""
 ENTRY_BYTES_MAX = 360
-"""A record with the longest address and the largest numbers, and its share of the length of the list."""
+"""A record with the longest address and the largest numbers, with room for the length of the list."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
 
@@ -150,7 +150,7 @@ def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
 
 
 def check_addresses(message: Message) -> None:
-    """Checks of a message what its types cannot express. Raises BadAddress."""
+    """Checks what the types of a message cannot express. Raises BadAddress."""
     records = message.records if isinstance(message, Delta) else ()
     for record in (message.record, *records):
         if parse_address(record.address) != record.address:

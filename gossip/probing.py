@@ -76,9 +76,8 @@ class Probing:
         """Seats each at random among the nodes still to come, lest all nodes probe it at once."""
         for address in self._newcomers:
             self._order.append(address)
-            seat = self._turn + int(
-                rng.random() * (len(self._order) - self._turn)
-            )  # In a third of the time of `randrange`.
+            # This takes a third of the time of `randrange`.
+            seat = self._turn + int(rng.random() * (len(self._order) - self._turn))
             self._order[seat], self._order[-1] = self._order[-1], self._order[seat]
         self._newcomers.clear()
 
