@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.kvs.cli.command import Kvs
+from tests.kvs.command import Kvs
 from tests.kvs.fake_store import FakeStore
 
 

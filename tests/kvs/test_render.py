@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.kvs.cli.command import Kvs
+from tests.kvs.command import Kvs
 from tests.kvs.fake_store import RANGES, SHARDS, STATUS, FakeStore, answer
 
 
