@@ -1,0 +1,50 @@
+"""What is typed as a value or a key: JSON or a string, refused where it was meant to be something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kvs.command import Kvs
+from tests.kvs.fake_store import FakeStore
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("42", b"42"),
+        ("-1.50", b"-1.50"),
+        ("123456789012345678901234567890", b"123456789012345678901234567890"),
+        ("null", b"null"),
+        ('{"b": 1, "a": [2.0]}', b'{"b": 1, "a": [2.0]}'),
+        ('"42"', b'"42"'),
+        ("forty-two", b'"forty-two"'),
+        ("True", b'"True"'),
+        ("", b'""'),
+        ("ü", '"ü"'.encode()),
+    ],
+)
+def test_put_value_is_json_or_a_string(run: Kvs, store: FakeStore, typed: str, stored: bytes) -> None:
+    result = run("put", "k", typed)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Added\n")
+    assert store.values == {b"k": stored}
+    assert run("get", "k").stdout_bytes == stored + b"\n"
+
+
+@pytest.mark.parametrize("typed", ['{"a": 1', "[1,]", '"open', "--typo", "-x", "[" * 5000])
+def test_put_value_meant_to_be_json_is_refused(run: Kvs, store: FakeStore, typed: str) -> None:
+    result = run("put", "k", typed)
+    assert result.exit_code == 2
+    assert "neither JSON nor a plain string" in result.stderr
+    assert not store.asked
+
+
+@pytest.mark.parametrize(("piped", "stored"), [(b"[1, 2]\n", b"[1, 2]"), (b"two\nlines\n", b'"two\\nlines"')])
+def test_put_dash_reads_standard_input(run: Kvs, store: FakeStore, piped: bytes, stored: bytes) -> None:
+    assert run("put", "k", "-", stdin=piped).exit_code == 0
+    assert store.values == {b"k": stored}
+
+
+def test_put_bytes_that_are_no_text_are_refused(run: Kvs, store: FakeStore) -> None:
+    assert "not valid UTF-8" in run("put", "k", "-", stdin=b"\xff").stderr
+    assert "not valid UTF-8" in run("put", "\udcff", "1").stderr
+    assert not store.asked
