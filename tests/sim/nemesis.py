@@ -33,7 +33,7 @@ CHANGE_S = 6.0
 
 
 class Step(Enum):
-    """Where in its change a coordinator can be struck: DESIGN, section 6."""
+    """Where in its change a coordinator can be struck, see docs/architecture.md."""
 
     PROMISE = "as it asks for the first promise"
     PROMISES = "between promises"
