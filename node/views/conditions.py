@@ -68,7 +68,7 @@ def returning(old: View, target: Target, statuses: Mapping[Address, Status]) -> 
         if node in target.nodes - old.nodes
         and (
             any(owed.address in statuses for owed in status.handing)
-            or (old.epoch and status.view != old.view_id and status.holds_records)
+            or (old.epoch and status.view != old.id and status.holds_records)
         )
     }
 
@@ -91,7 +91,7 @@ def demand_native(target: Target, foreign: Iterable[Address]) -> None:
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status]) -> None:
     """Raises Conflict, or at epoch 0 Again, if the change before gets on."""
     for node, status in statuses.items():
-        if status.view == old.view_id:
+        if status.view == old.id:
             gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
         else:
             gets_on = node in old.nodes

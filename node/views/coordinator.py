@@ -208,8 +208,8 @@ class Coordinator:
         """Raises Again if another view than `old` is, or may be, in force: a later one, or another environment's;
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
-        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.view_id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.view_id:
+        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
+        if statuses[newest].view.epoch and statuses[newest].view > old.id:
             await self._calls.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)

@@ -29,7 +29,7 @@ def status(
     view: View = OLD, *, handing: tuple[Address, ...] = (), waiting: tuple[Address, ...] = (), holds: bool = True
 ) -> Status:
     owed, awaited = (tuple(Owed(peer, 1, 1) for peer in peers) for peers in (handing, waiting))
-    return Status(view.view_id, 0, "", 0, owed, awaited, not owed and not awaited, holds)
+    return Status(view.id, 0, "", 0, owed, awaited, not owed and not awaited, holds)
 
 
 def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
@@ -48,7 +48,7 @@ def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
     ids=["all", "one holds another view", "one hands over", "one waits"],
 )
 def test_is_settled(statuses: list[Status], settled: bool) -> None:
-    assert is_settled(OLD.view_id, statuses) is settled
+    assert is_settled(OLD.id, statuses) is settled
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_demand_promises(replies: dict[Address, Answer | None], refusal: type[Ex
 def test_target_is_met_by_nodes_and_factor() -> None:
     assert Target(START.nodes, None).is_met_by(OLD)
     assert not Target(START.nodes, 1).is_met_by(OLD)
-    assert OLD.view_id > ViewId(0, 0)
+    assert OLD.id > ViewId(0, 0)
