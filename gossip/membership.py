@@ -31,6 +31,10 @@ from gossip.messages import MemberRecord, Rumour
 from gossip.settings import Settings
 from gossip.view import Address
 
+HEARSAY_INCARNATION_MAX = 2**61
+"""A node goes above no incarnation of its own that is said to be higher than this: no honest one ever was, and there
+would be no room left that others could read."""
+
 
 class State(StrEnum):
     UNKNOWN = "unknown"
@@ -158,7 +162,7 @@ class Membership(Mapping[Address, Member]):
     def merge_record(self, record: MemberRecord) -> bool:
         """Returns whether this changed anything."""
         if record.address == self._address:
-            if record == self.own or record.rank < self.own.rank:
+            if record == self.own or record.rank < self.own.rank or record.incarnation > HEARSAY_INCARNATION_MAX:
                 return False
             self._go_above(record.incarnation)
             return True
@@ -177,7 +181,7 @@ class Membership(Mapping[Address, Member]):
     def merge_rumour(self, rumour: Rumour, now: float) -> bool:
         """Returns whether this changed anything. A rumour about an unknown node changes nothing."""
         if rumour.address == self._address:
-            if rumour.incarnation < self.own.incarnation:
+            if rumour.incarnation < self.own.incarnation or rumour.incarnation > HEARSAY_INCARNATION_MAX:
                 return False
             self._go_above(rumour.incarnation)
             return True

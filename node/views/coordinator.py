@@ -176,7 +176,7 @@ class Coordinator:
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join(target.nodes & statuses.keys())
-        behind = {node for node in old.nodes & statuses.keys() if statuses[node].view != old.view_id}
+        behind = {node for node in old.nodes & statuses.keys() if statuses[node].view != old.id}
         foreign = await self._foreign({node: statuses[node] for node in behind})
         statuses |= await self._statuses(behind - foreign)  # Some were only late to hear of the view in force.
         demand_native(target, foreign)

@@ -80,6 +80,8 @@ class Views:
         self._adoptions: dict[tuple[bytes, Address], asyncio.Task[Busy | Foreign | None]] = {}
         self._followed: Address | None = None
         self._introduced: frozenset[Address] = frozenset()
+        self._complaints: dict[Address, str] = {}
+        """What is wrong with the views of whom, as it was last logged. As many as there are nodes that dial."""
         self.is_behind = False
         """Whether a later view is known that could not be stored: what this node holds is out of force."""
         self.current = store.view() or environment_view(config)
@@ -140,16 +142,14 @@ class Views:
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         if environments_contradict(self._standing(), view, source):
             higher = source if view.id > self.view_id else self._config.address
-            log.error(
-                "VIEW or REPL_FACTOR of %s and %s differ; the one of %s holds", self._config.address, source, higher
-            )
+            self._complain(source, f"its VIEW or REPL_FACTOR differs from this node's; the one of {higher} holds")
         if judge(self._standing(), view, source) is Verdict.KEEP:
             return None
         ring = ring_of(view)
         async with self._adopting:
             verdict = judge(self._standing(), view, source)
             if verdict is Verdict.FOREIGN:
-                log.error("refused the view %s of %s: it is of another cluster", view.id, source)
+                self._complain(source, "it is of another cluster, its views are refused")
                 return Foreign()
             promisee = self.promisee()
             if verdict is Verdict.KEEP:
@@ -169,6 +169,7 @@ class Views:
                 transaction.change_donors(change)
 
             await self._store.submit(job)
+            self._be_content(source)
             if view.epoch == 0:
                 self._followed = source
             self._promisee = given_back
@@ -183,16 +184,27 @@ class Views:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
         if encoded == self.current.encoded:
+            self._be_content(source)
             return None
         try:
             return await self._adopt_once(encoded, source, lambda: decode_view(encoded))
         except BadView as error:
-            log.error("refused a view of %s: %s", source, error)
+            self._complain(source, f"what it sends is no view: {error}")
             return Foreign()
         except StorageFault as fault:
-            log.error("cannot store a view of %s: %s", source, fault)
+            self._complain(source, f"its view, a later one, cannot be stored: {fault}")
             self.is_behind = True
             return None
+
+    def _complain(self, source: Address, what: str) -> None:
+        """Nodes repeat themselves several times a second: what is wrong is said when it begins, and when it is over."""
+        if self._complaints.get(source) != what:
+            self._complaints[source] = what
+            log.error("%s: %s", source, what)
+
+    def _be_content(self, source: Address) -> None:
+        if (what := self._complaints.pop(source, None)) is not None:
+            log.info("%s: holds the same view as this node now; before: %s", source, what)
 
     # Promises
 

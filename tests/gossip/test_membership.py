@@ -168,6 +168,7 @@ def test_own_record_next_version_only_if_it_changes() -> None:
         (replace(OWN, version=3), 6),
         (replace(OWN, store_id=1), 6),
         (replace(OWN, incarnation=9, store_id=1), 10),
+        (replace(OWN, incarnation=2**62, store_id=1), 5),
     ],
 )
 def test_own_record_goes_above_one_that_it_never_wrote(heard: MemberRecord, incarnation: int) -> None:
@@ -178,7 +179,7 @@ def test_own_record_goes_above_one_that_it_never_wrote(heard: MemberRecord, inca
     assert not members.merge_record(heard), "heard again, it is stale"
 
 
-@pytest.mark.parametrize(("rumoured", "incarnation"), [(4, 5), (5, 6), (8, 9)])
+@pytest.mark.parametrize(("rumoured", "incarnation"), [(4, 5), (5, 6), (8, 9), (2**62, 5)])
 @pytest.mark.parametrize("dead", [False, True])
 def test_own_incarnation_refutes_a_rumour_unless_stale(rumoured: int, incarnation: int, dead: bool) -> None:
     members = membership()

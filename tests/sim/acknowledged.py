@@ -29,21 +29,21 @@ class AcknowledgedViews:
     def acknowledge(self, view: View) -> None:
         """Somebody was told that this one is settled."""
         if not self._cluster.is_cut(CUT_S):
-            self._acknowledged.append(view.view_id)
+            self._acknowledged.append(view.id)
 
     def check(self, view: View) -> None:
         """`view` is the one in force everywhere. Raises Violation if one that was acknowledged is not among those that
         it follows."""
-        followed = set(self._chain(view.view_id))
+        followed = set(self._chain(view.id))
         for acknowledged in self._acknowledged:
             if acknowledged not in followed:
                 raise Violation(
-                    f"view {view_name(acknowledged)} was acknowledged, and {view_name(view.view_id)} is in force, "
+                    f"view {view_name(acknowledged)} was acknowledged, and {view_name(view.id)} is in force, "
                     f"which was built without it"
                 )
 
     def _stored(self, _: Machine, view: View) -> None:
-        self._bases[view.view_id] = view.base
+        self._bases[view.id] = view.base
 
     def _chain(self, view_id: ViewId | None) -> Iterator[ViewId]:
         while view_id is not None:

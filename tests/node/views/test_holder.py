@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from unittest.mock import patch
 
@@ -115,6 +116,22 @@ async def test_restart_continues_with_the_stored_view(bench: Bench) -> None:
     await bench.views.adopt(later, B)
     again = Bench(bench.store, Config.for_test(A, (A, D), Path("/nowhere")))
     assert again.views.current == later
+
+
+async def test_take_says_once_what_is_wrong_and_once_that_it_is_over(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clusters that gossip by accident would fill the disk otherwise."""
+    caplog.set_level(logging.INFO, "node.views.holder")
+    await bench.views.adopt(successor(bench.views.current, A, B, C), B)
+    caplog.clear()
+    alien = successor(successor(environment(C, D), A, C), A, C, D)
+    for _ in range(20):
+        assert isinstance(await bench.views.take(alien.encoded, C), Foreign)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    for _ in range(20):
+        await bench.views.take(bench.views.current.encoded, C)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
 # Promises
