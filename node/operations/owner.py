@@ -49,11 +49,6 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import partition_of
 
-REPLY_S = 0.05
-"""For the way back of an answer: one that comes too late costs its caller the link."""
-RETRY_S = 0.02
-"""Between two attempts when nothing has changed that would make the next one fare better."""
-
 
 class Sightings(NamedTuple):
     """What others hold of a key."""
@@ -117,7 +112,7 @@ class Owner:
             value = self.read_here(operation.key)
             if value is not None:
                 return value
-        return self._serve(operation, self._time.monotonic() + budget_s - REPLY_S)
+        return self._serve(operation, self._time.monotonic() + budget_s - self._config.reply_s)
 
     async def _serve(self, operation: Read | Write, deadline: float) -> Answer:
         try:
@@ -147,7 +142,7 @@ class Owner:
             if not self._readiness.enter() or is_other_view or not asked.issuperset(self._not_synced_with(partition)):
                 return await self.carry_out(operation, deadline)
             if sightings.is_refused:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._config.retry_s)
                 return await self.carry_out(operation, deadline)
         if not self._causality.is_met(operation, sightings.newest, sightings.heard):
             return Unsatisfied()
@@ -191,7 +186,7 @@ class Owner:
                 kept_with(write),
             )
         except Fenced:
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(self._config.retry_s)
             return await self.carry_out(write, deadline) if self._time.monotonic() < deadline else Unable()
         except StorageFault:
             return Unable()

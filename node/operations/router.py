@@ -45,9 +45,6 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import partition_of
 
-RETRY_S = 0.02
-"""Between two attempts of a request when nothing has changed that would make the next one fare better."""
-
 Operation: TypeAlias = Read | Write
 
 
@@ -181,7 +178,7 @@ class Router:
                     case ViewIs():
                         if self._views.view_id == view_id:
                             await self._calls.greet(owner)
-                            await asyncio.sleep(RETRY_S)
+                            await asyncio.sleep(self._config.retry_s)
                         break
                     case Unsatisfied():
                         unsatisfied = unsatisfied or self._outcome(answer, owner)
@@ -196,7 +193,7 @@ class Router:
             if refused == len(owners) and self._views.view_id == view_id:
                 raise Unavailable()
             if self._views.view_id == view_id:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._config.retry_s)
         raise Unavailable()
 
     def _outcome(self, answer: Answer, owner: Address) -> Outcome:

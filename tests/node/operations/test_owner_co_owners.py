@@ -19,7 +19,7 @@ from node.net.messages import (
 from node.replication.heartbeats import BLANK_S
 from node.values.record import Record
 from tests.node.fakes import successor
-from tests.node.operations.test_owner import V5, read, write
+from tests.node.operations.asking import V5, read, write
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
 
 
