@@ -36,7 +36,7 @@ from node.net.messages import (
     Wrote,
 )
 from node.net.transport import Answering
-from node.operations.causality import Causality, kept_with
+from node.operations.causality import Causality, Demand
 from node.operations.sightings import NOBODY_ASKED, Sightings, Standpoint, judge
 from node.replication.heartbeats import Pairs
 from node.replication.streams import Streams
@@ -140,20 +140,23 @@ class Owner:
         view_id, partition = self._views.view_id, partition_of(operation.key)
         if self._config.address not in self._views.ring.owners(partition):
             return ViewIs(self._views.current.encoded)
+        demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
-        asked = {*self._not_synced_with(partition), *self._causality.whom_to_ask(operation)}
+        asked = self._not_synced_with(partition)
+        if demand is not None:
+            asked = {*asked, *demand.whom_to_ask}
         if asked:
             found = await self._find_out(asked, partition, operation.key, view_id)
             if isinstance(found, NewAttempt):
                 return found
             sightings = found
-        if not self._causality.is_met(operation, sightings.newest, sightings.heard):
+        if demand is not None and demand.may_refuse and not self._is_met(demand, partition, operation.key, sightings):
             return Unsatisfied()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
         if self._pairs.is_some_disk_full():
             return Unable()
-        return await self._write(view_id, partition, operation, sightings)
+        return await self._write(view_id, partition, operation, b"" if demand is None else demand.kept, sightings)
 
     # Whom to ask
 
@@ -189,6 +192,10 @@ class Owner:
         answer = await self._calls.ask_patiently(peer, Fetch(key), view_id)
         return None if isinstance(answer, Foreign) else answer
 
+    def _is_met(self, demand: Demand, partition: int, key: bytes, sightings: Sightings) -> bool:
+        donors = self._views.donors.of(partition).keys() & self._views.current.nodes
+        return demand.is_met(self._store.get(partition, key), sightings.newest, sightings.heard, donors)
+
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
@@ -218,7 +225,9 @@ class Owner:
 
     # Writing
 
-    async def _write(self, view_id: ViewId, partition: int, write: Write, sightings: Sightings) -> Answer | NewAttempt:
+    async def _write(
+        self, view_id: ViewId, partition: int, write: Write, kept: bytes, sightings: Sightings
+    ) -> Answer | NewAttempt:
         earliest = self._time.monotonic() + self._config.lease_s if self._views.donors.of(partition) else 0.0
         try:
             outcome = await self._store.write(
@@ -229,7 +238,7 @@ class Owner:
                 write.value,
                 sightings.newest,
                 sightings.is_complete,
-                kept_with(write),
+                kept,
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
@@ -267,7 +276,9 @@ class Owner:
         return self._wrote(write, replaced, is_everywhere)
 
     def _wrote(self, write: Write, replaced: bool, is_everywhere: bool) -> Wrote:
-        return Wrote(replaced, self._causality.after_write(write, is_everywhere))
+        if write.context is None:
+            return Wrote(replaced)
+        return Wrote(replaced, self._causality.after_write(write.context, write, is_everywhere))
 
     def _nothing_deleted(self, partition: int, write: Write) -> NothingDeleted:
         if write.context is None:
