@@ -38,6 +38,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     attempt_s: float = 0.6
     """How long an owner may take to answer before another one is asked: an owner that waits for a silent peer of its
     own still comes in time."""
+    reply_s: float = 0.05
+    """For the way back of an answer to another node: one that comes too late costs its caller the link."""
+    retry_s: float = 0.02
+    """Between two attempts when nothing has changed that would make the next one fare better."""
     beat_s: float = 0.1
     """Between two heartbeats to a co-owner."""
     lease_s: float = 0.4
@@ -81,6 +85,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
     """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+
+    def __post_init__(self) -> None:
+        self._check_requests()
+
+    def _check_requests(self) -> None:
+        """How the limits of a client's request must relate."""
+        assert self.request_s < self.answer_s < 2.0, "a call must end before its client is answered, and both in time"
+        assert 2 * self.attempt_s < self.request_s, "an owner that is silent must leave time to ask another one"
+        assert self.silence_s + self.reply_s < self.attempt_s, "an owner must outwait a silent peer, and still answer"
+        assert 0 < self.retry_s < self.reply_s < self.silence_s, "a pause must be short beside what is waited for"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

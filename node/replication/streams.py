@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
 """Of one message of a stream. It is confirmed as a whole, and a write waits for its message."""
-RETRY_S = 0.02
 RELAY_SHARE = 1.5
 """Of a silence, that a relay may take: the co-owner that asked for it waits for two."""
 
@@ -150,7 +149,7 @@ class Streams:
             if self._pairs.may_be_left_out(pair) and self._time.monotonic() >= earliest:
                 self._pairs.leave_out(pair)
                 return False
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(self._config.retry_s)
         return False
 
     # The side that sends
@@ -165,7 +164,7 @@ class Streams:
                 sent = False
             if not sent:
                 self._pairs.note_silence(pair)
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._config.retry_s)
 
     async def _send(self, pair: Pair) -> bool:
         """Whether the head of the outbox has been confirmed."""

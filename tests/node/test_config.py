@@ -104,3 +104,21 @@ def test_config_all_faults_at_once() -> None:
 def test_config_line_breaks_stay_in_one_line() -> None:
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
         assert len(fault.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"request_s": 1.9},
+        {"answer_s": 2.0},
+        {"attempt_s": 0.9},
+        {"attempt_s": 0.5},
+        {"reply_s": 0.15},
+        {"reply_s": 0.02},
+        {"retry_s": 0.0},
+    ],
+    ids=str,
+)
+def test_config_limits_of_a_request_that_contradict_each_other(broken: dict[str, float]) -> None:
+    with pytest.raises(AssertionError):
+        Config(address=A, view=(A, B), data_dir=Path("/nowhere"), **broken)  # type: ignore[arg-type]

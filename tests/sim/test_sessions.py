@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from node.net.messages import Wrote
-from node.operations.causality import Causality
+from node.operations.causality import Demand
 from node.replication.heartbeats import Pairs
 from node.values.context import EMPTY
 from tests.sim.cluster import Cluster
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 DURATION_S = 8.0
 RULES: dict[str, Callable[[], None]] = {
-    "what a context demands": lambda: setattr(Causality, "is_met", lambda *_: True),
+    "what a context demands": lambda: setattr(Demand, "is_met", lambda *_: True),
     "what an answer adds": lambda: setattr(Pairs, "is_everywhere", lambda *_: True),
 }
 """How to switch each of them off."""

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from node.net.messages import (
+    Answer,
     Fetch,
+    Fetched,
     MayBeStored,
     NothingDeleted,
     ReadResult,
@@ -19,7 +21,7 @@ from node.net.messages import (
 from node.replication.heartbeats import BLANK_S
 from node.values.record import Record
 from tests.node.fakes import successor
-from tests.node.operations.test_owner import V5, read, write
+from tests.node.operations.asking import V5, read, write
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
 
 
@@ -119,6 +121,17 @@ async def test_read_lease_that_ends_while_others_are_asked_makes_it_ask_again() 
         peer.held[b"k"] = record(3)
         peer.lease_granted = False
         assert await reading == ReadResult(b"1")
+
+
+@on_virtual_time
+async def test_read_co_owner_that_cannot_tell_is_asked_again_after_a_pause() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    answers: list[Answer] = [Unable(), Fetched(None)]
+    parts.peers.script[B] = lambda _: answers.pop(0)
+    began = parts.time.monotonic()
+    assert await read(parts, b"k") == ReadResult(None)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.retry_s)
+    assert len(parts.asked(Fetch)) == 2
 
 
 @on_virtual_time

@@ -12,7 +12,7 @@ from node.net.messages import Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
 from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
-from tests.node.operations.test_owner import write
+from tests.node.operations.asking import write
 from tests.node.parts import node_a, on_virtual_time
 
 KEY = b"k"

@@ -26,7 +26,6 @@ from node.net.messages import (
     Wrote,
 )
 from node.net.transport import Answering
-from node.operations.router import RETRY_S
 from node.timing.clock import LEAD_MS_MAX
 from node.values.record import Record, clock_of, make_version
 from tests.node.fakes import successor
@@ -257,7 +256,7 @@ async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_o
     outcome = await parts.router.write(key, b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), first)
     assert len(set(one.versions)) == 1
-    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + RETRY_S)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + parts.config.retry_s)
 
 
 def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:
