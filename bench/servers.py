@@ -23,7 +23,8 @@ import uvloop
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.storage.transaction import Transaction
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -43,7 +43,8 @@ from node.storage.store import Absent, Newer, Store, Unsure, Written
 from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
 from node.values.donors import Kind
-from node.values.record import Record, clock_of, decode_record
+from node.values.record import Record, decode_record
+from node.values.version import clock_of
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness

@@ -38,7 +38,8 @@ from node.errors import Fenced, StorageFault
 from node.retention.stability import Stability
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.record import Version, clock_of, is_live, version_of
+from node.values.record import is_live, version_of
+from node.values.version import Version, clock_of
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)

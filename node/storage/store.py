@@ -19,7 +19,8 @@ from gossip.view import Address, View, ViewId, decode_view
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import Record, Version, clock_of, decode_record, has_replaced, is_live, version_of
+from node.values.record import Record, decode_record, has_replaced, is_live, version_of
+from node.values.version import Version, clock_of
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")

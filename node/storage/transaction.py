@@ -20,7 +20,8 @@ from gossip.view import Address, View, ViewId
 from node.errors import Fenced
 from node.storage.keys import Setting, donor_place, partition_place, record_place, setting_place
 from node.values.donors import NOTHING, DonorsChange, decode_share
-from node.values.record import Version, is_live, make_version, version_of
+from node.values.record import is_live, version_of
+from node.values.version import Version, make_version
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
-from node.values.record import Version, clock_of, make_version
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ LEAD_STEP_MS = 1000
 
 OFF_MS = 60_000
 """A peer's clock this far from this node's is complained of."""
-
-CLOCK_MAX = 1 << 63
 
 COMPLAINT_S = 60.0
 """Between two complaints about readings that can only be wrong: whoever sends them sends many."""

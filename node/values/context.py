@@ -26,8 +26,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import xxhash
 
-from node.timing.clock import CLOCK_MAX
-from node.values.record import Version, clock_of
+from node.values.version import CLOCK_MAX, Version, clock_of
 
 ENTRIES_MAX = 64
 OWNERS_MAX = 64

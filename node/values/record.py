@@ -8,26 +8,15 @@ are compared as bytes, so a batch can be compared with what is held without taki
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-Version: TypeAlias = bytes
-"""16 bytes: a hybrid clock reading (8), then the id of the store that stamped it (8), big-endian; compares as versions
-do."""
+from node.values.version import Version
 
 KEY_BYTES_MAX = 200
 """50 characters of at most 4 bytes each."""
 
-_VERSION = struct.Struct(">QQ")
 _LENGTH = struct.Struct(">H")
 _TOMBSTONE, _REPLACED, _CONTEXT = 1, 2, 4
-
-
-def make_version(clock: int, store_id: int) -> Version:
-    return _VERSION.pack(clock, store_id)
-
-
-def clock_of(version: Version) -> int:
-    return int.from_bytes(version[:8])
 
 
 class Record(NamedTuple):

@@ -23,7 +23,8 @@ from node.storage.transaction import Transaction
 from node.timing.clock import Clocks
 from node.values import context
 from node.values.donors import DonorsChange
-from node.values.record import Record, Version, make_version
+from node.values.record import Record
+from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS, pack, partition_of
 from tests.golden.samples import CONTEXT
 from tests.node.fakes import HandTime, ScriptedPeers

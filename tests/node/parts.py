@@ -37,7 +37,8 @@ from node.storage.identity import Identity
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from gossip.view import Address, ViewId
 from node.timing.clock import CEILING_SPAN
-from node.values.record import Record, Version
+from node.values.record import Record
+from node.values.version import Version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 from tests.sim.registers import Attempt, Register, Violation

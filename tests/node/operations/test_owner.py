@@ -26,7 +26,8 @@ from node.net.messages import (
 )
 from node.operations.owner import REPLY_S
 from node.values.donors import Kind
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 

@@ -28,7 +28,8 @@ from node.net.messages import (
 from node.net.transport import Answering
 from node.operations.router import RETRY_S
 from node.timing.clock import LEAD_MS_MAX
-from node.values.record import Record, clock_of, make_version
+from node.values.record import Record
+from node.values.version import clock_of, make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 

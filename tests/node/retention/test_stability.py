@@ -11,7 +11,7 @@ from gossip.messages import Delta, MemberRecord
 from node.storage.store import Absent, Newer, Written
 from node.timing.clock import LEAD_MS_MAX
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
-from node.values.record import Version, clock_of, make_version
+from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
 from tests.node.fakes import successor

@@ -18,7 +18,8 @@ from node.storage.lmdb_engine import open_engine
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, Version, clock_of, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 from tests.node.fakes import Row, rows_of, shares_of
 

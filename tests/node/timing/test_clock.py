@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.timing.clock import LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS, Clocks, HybridClock, Memory
-from node.values.record import clock_of, make_version
+from node.values.version import clock_of, make_version
 
 MINUTE_MS = 60_000
 
