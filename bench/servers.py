@@ -141,7 +141,7 @@ def fill(data_dir: Path, keys: list[str], value: str) -> None:
     placed = sorted((partition_of(key), key) for key in encoded)
 
     async def put_all() -> None:
-        store = Store(open_engine(data_dir, asyncio.get_running_loop()))
+        store = Store(open_engine(data_dir, asyncio.get_running_loop(), jobs_s_max=1.0))
         try:
             for start in range(0, len(placed), FILL_BATCH):
                 chunk = placed[start : start + FILL_BATCH]

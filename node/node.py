@@ -72,13 +72,6 @@ from ring.ring import Ring
 
 log = logging.getLogger(__name__)
 
-CLIENTS_RECENT_S = 0.1
-"""A client's request this long ago means that there will be more: transfers leave them room."""
-
-
-RECONCILE_SHARE = 0.7
-"""Of the time that a caller waits, for taking a later view first."""
-
 
 class Node:
     def __init__(
@@ -97,7 +90,7 @@ class Node:
         self._store = store
         remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
-        self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
+        self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self._view_changed)
@@ -214,7 +207,7 @@ class Node:
     async def _answer_reconciled(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answer:
         until = self._time.monotonic() + budget_s
         try:
-            async with asyncio.timeout(RECONCILE_SHARE * budget_s):
+            async with asyncio.timeout(self.config.reconcile_share * budget_s):
                 refusal = await self.calls.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
@@ -342,4 +335,4 @@ class Node:
             log.error("cannot store incarnation %d: %s", incarnation, fault)
 
     def _clients_served(self) -> bool:
-        return self._time.monotonic() - self.owner.served_at < CLIENTS_RECENT_S
+        return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

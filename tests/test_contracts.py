@@ -36,6 +36,7 @@ TRIES = [
     Try("direction", "gossip/news.py", "import node.errors"),
     Try("rooms", "node/errors.py", "import node.config"),
     Try("rooms", "node/config.py", "import node.values.version"),
+    Try("rooms", "node/environment.py", "import node.values.version"),
     Try("rooms", "node/values/context.py", "import node.timing.clock"),
     Try("rooms", "node/timing/clock.py", "import node.storage.keys"),
     Try("rooms", "node/storage/keys.py", "import node.net.frames"),

@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
+from node.config import Config
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
@@ -29,8 +30,6 @@ KEY_CHARACTERS_MAX = 50
 VALUE_BYTES_MAX = 1024 * 1024
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 """A value, and beside it a context and some blanks."""
-BODY_S = 10.0
-"""A body that has not arrived within this never will."""
 KEYS = "/kvs/keys/"
 NO_HEADERS: Mapping[str, str] = {}
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -95,16 +94,17 @@ class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class DataApi:
-    """What is answered to requests for `KEYS`. `address`: this node's own."""
+    """What is answered to requests for `KEYS`."""
 
-    def __init__(self, replica: Router, address: Address) -> None:
-        self._router = replica
-        self._address = address
+    def __init__(self, config: Config, router: Router) -> None:
+        self._router = router
+        self._address = config.address
+        self._body_s = config.body_s
         self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
 
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
-        key, data = PathKey.from_path(request.raw_path), await read_data(request)
+        key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
         answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
         return answer.for_aiohttp()
 
@@ -183,20 +183,15 @@ class DataApi:
         return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
 
 
-async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
-    """The JSON object in the body, `absent` if there is no body. Raises RequestFault."""
-    return decode_body(await read_data(request), decoder, absent)
-
-
-async def read_data(request: web.Request) -> bytes:
-    """The body, empty if there is none. Raises RequestFault. One that is compressed is refused: a megabyte may unpack
-    to a gigabyte, for which the whole loop would stand still."""
+async def read_data(request: web.Request, limit_s: float) -> bytes:
+    """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault. A compressed body is refused:
+    a megabyte may unpack to a gigabyte, and the whole loop would stand still meanwhile."""
     if not request.body_exists:
         return b""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnknownEncoding("Content-Encoding is not supported")
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(limit_s):
             return await request.read()
     except TimeoutError:
         raise RequestFault("The body did not arrive in time") from None

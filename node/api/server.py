@@ -32,11 +32,6 @@ from node.timing.clock import SystemTime, Time
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-DRAIN_S = 1.0
-"""Clients' requests for keys have been answered by then; what else is in flight may take this long, a wait for a view
-change for instance."""
-KEEPALIVE_S = 75.0
-"""An idle client keeps its connection for so long."""
 
 
 class Serving(NamedTuple):
@@ -61,8 +56,8 @@ async def serving(
             await node.start()
         except (BadDataDir, StorageFault) as fault:
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
-        data = DataApi(node.router, config.address)
-        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
+        data = DataApi(config, node.router)
+        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         staleness = Staleness(node.readiness, config.late_s)
@@ -73,9 +68,9 @@ async def serving(
             loop=loop,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, KEEPALIVE_S)
+        front = FastPath(data, staleness, protocol, config.keepalive_s)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:
@@ -98,7 +93,7 @@ async def serving(
 def _open_store(config: Config) -> Store:
     """Raises BadDataDir."""
     try:
-        return Store(open_engine(config.data_dir, asyncio.get_running_loop()))
+        return Store(open_engine(config.data_dir, asyncio.get_running_loop(), config.jobs_s_max))
     except StorageFault as fault:
         raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
 

@@ -27,8 +27,6 @@ from ring.hashing import pack, unpack
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 1.0
-
 
 class AntiEntropy:
     def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs, calls: Calls) -> None:
@@ -59,7 +57,7 @@ class AntiEntropy:
             pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.stable_watermark
         )
         try:
-            answer = await self._calls.ask(peer, compare, ANSWER_S, bulk=True)
+            answer = await self._calls.ask(peer, compare, self._config.digests_s, bulk=True)
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}

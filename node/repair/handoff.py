@@ -54,9 +54,6 @@ from ring.sets import bits_of
 
 T = TypeVar("T")
 
-CO_OWNERS_S = 1.5
-"""How long a batch may wait for this node's co-owners: its sender waits for 2 s."""
-
 log = logging.getLogger(__name__)
 
 
@@ -242,7 +239,7 @@ class Handoff:
         try:
             merged = self._store.merge(view_id, records, {sender}, change)
             taken = await self._change(view_id, merged, change)
-            async with asyncio.timeout(CO_OWNERS_S):
+            async with asyncio.timeout(self._config.co_owners_s):
                 await self._streams.everywhere(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.caught_up(exclude={sender})

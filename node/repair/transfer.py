@@ -31,10 +31,6 @@ from ring.hashing import pack, partition_of, unpack
 
 log = logging.getLogger(__name__)
 
-TRANSFER_S = 2.0
-"""One that has not made a batch durable within this is taken for silent, and sent it again: long for a small batch on a
-slow disk, short for a link that went dead while a cut lasted."""
-
 
 class _Target(NamedTuple):
     """One to whom records are brought, and how its partitions compare."""
@@ -157,7 +153,7 @@ class Transfers:
     async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
         """Raises _Stopped."""
         try:
-            return await self._calls.ask(peer, request, TRANSFER_S, view_id, bulk=True)
+            return await self._calls.ask(peer, request, self._config.transfer_s, view_id, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
 

@@ -51,9 +51,6 @@ from node.storage.transaction import EngineFactory, EngineTransaction, Transacti
 
 T = TypeVar("T")
 
-BATCH_S_MAX = 0.005
-"""How long the jobs of one batch may keep the loop: some 300 writes. A single job may take longer."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -74,12 +71,16 @@ class _Commit(NamedTuple):
 def open_engine(
     path: Path,
     loop: asyncio.AbstractEventLoop,
+    jobs_s_max: float,
     map_bytes_first: int = MAP_BYTES_FIRST,
     clock: Callable[[], float] = monotonic,
 ) -> EngineFactory:
-    """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises
-    BadDataDir. `clock`: seconds; not the loop's, since uvloop's stands still during a callback."""
-    return lambda begin, committed: LmdbEngine(DataDir(path, map_bytes_first), loop, clock, begin, committed)
+    """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises BadDataDir.
+    `jobs_s_max`: how long the jobs of one batch may keep the loop, by `clock`; seconds, but not the loop's, since
+    uvloop's clock stands still during a callback."""
+    return lambda begin, committed: LmdbEngine(
+        DataDir(path, map_bytes_first), loop, clock, jobs_s_max, begin, committed
+    )
 
 
 class LmdbEngine:
@@ -90,12 +91,14 @@ class LmdbEngine:
         directory: DataDir,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        jobs_s_max: float,
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
     ) -> None:
         self._directory = directory
         self._loop = loop
         self._clock = clock
+        self._jobs_s_max = jobs_s_max
         self._begin = begin
         self._committed = committed
         self._environment = directory.open()
@@ -178,7 +181,7 @@ class LmdbEngine:
             raw = self._environment.begin(write=True)
             transaction = self._begin(raw)
             outcomes = [_run(jobs[0], transaction)]
-            deadline = self._clock() + BATCH_S_MAX
+            deadline = self._clock() + self._jobs_s_max
             while self._queue and len(jobs) < jobs_max and self._clock() < deadline:
                 jobs.append(self._queue.popleft())
                 outcomes.append(_run(jobs[-1], transaction))

@@ -24,25 +24,10 @@ from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
+from node.config import Config
 from node.values.version import CLOCK_MAX, Version, clock_of, make_version
 
 log = logging.getLogger(__name__)
-
-CEILING_SPAN = 1000 << 16
-"""One durable write of the ceiling serves for 1 s of stamps. A node that is back sooner starts that much ahead of its
-time, and what it stamps then wins over what is stamped elsewhere meanwhile."""
-
-LEAD_MS_MAX = 24 * 3_600_000
-"""No clock is this far ahead of another by accident."""
-
-LEAD_STEP_MS = 1000
-"""A lead that has grown by less is not worth a durable write."""
-
-OFF_MS = 60_000
-"""A peer's clock this far from this node's is complained of."""
-
-COMPLAINT_S = 60.0
-"""Between two complaints about readings that can only be wrong: whoever sends them sends many."""
 
 
 class Clocks(NamedTuple):
@@ -83,8 +68,12 @@ class HybridClock:
     """`memory`: what was last remembered; `remember` makes a new one durable."""
 
     def __init__(
-        self, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
+        self, config: Config, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
     ) -> None:
+        self._config = config
+        self._ceiling_span = int(1000 * config.clock_ceiling_s) << 16
+        self._lead_ms_max = config.clock_lead_ms_max
+        self._off_ms = config.clock_off_ms
         self._time = time
         self._store_id = store_id
         self._memory = memory
@@ -112,7 +101,7 @@ class HybridClock:
     @property
     def latest(self) -> int:
         """The highest reading that can be right; whatever is above must not spread."""
-        return (self._time.wall_ms() + LEAD_MS_MAX + 1 << 16) - 1
+        return (self._time.wall_ms() + self._lead_ms_max + 1 << 16) - 1
 
     def now_ms(self) -> int:
         """The time by the fastest wall clock that was ever heard, this node's own included."""
@@ -125,9 +114,9 @@ class HybridClock:
         """Take note of what came along with a message of `peer`."""
         self.observe(clocks.reading)
         offset_ms = clocks.wall_ms - self._time.wall_ms()
-        if 0 < offset_ms <= LEAD_MS_MAX:
+        if 0 < offset_ms <= self._lead_ms_max:
             self._fastest_ms = max(self._fastest_ms, clocks.wall_ms - int(self._time.monotonic() * 1000))
-        if (abs(offset_ms) >= OFF_MS) != (abs(self.offsets_ms.get(peer, 0)) >= OFF_MS):
+        if (abs(offset_ms) >= self._off_ms) != (abs(self.offsets_ms.get(peer, 0)) >= self._off_ms):
             log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
         self.offsets_ms[peer] = offset_ms
 
@@ -148,13 +137,13 @@ class HybridClock:
         """A version above everything given or seen so far."""
         self._reading = stamp = max(self._reading + 1, self.now_ms() << 16)
         if stamp >= self._memory.ceiling:
-            await self._keep(stamp + CEILING_SPAN)
+            await self._keep(stamp + self._ceiling_span)
         return make_version(stamp, self._store_id)
 
     @property
     def has_new_lead(self) -> bool:
         """Whether a faster clock was heard than is remembered: `keep_lead` is due."""
-        return self._lead_ms() >= self._memory.lead_ms + LEAD_STEP_MS
+        return self._lead_ms() >= self._memory.lead_ms + self._config.clock_lead_step_ms
 
     async def keep_lead(self) -> None:
         """Make durable by how much the fastest clock leads this node's."""
@@ -163,7 +152,7 @@ class HybridClock:
 
     async def _keep(self, ceiling: int) -> None:
         self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later one has both.
-        memory = Memory(self._submitted, min(self._lead_ms(), LEAD_MS_MAX))
+        memory = Memory(self._submitted, min(self._lead_ms(), self._lead_ms_max))
         await self._remember(memory)
         self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
 
@@ -185,6 +174,6 @@ class HybridClock:
 
     def _complain(self) -> None:
         now = self._time.monotonic()
-        if self._complained_at is None or now - self._complained_at > COMPLAINT_S:
+        if self._complained_at is None or now - self._complained_at > self._config.clock_complaint_s:
             self._complained_at = now
-            log.error("ignored a clock reading more than %d h ahead", LEAD_MS_MAX // 3_600_000)
+            log.error("ignored a clock reading more than %d h ahead", self._lead_ms_max // 3_600_000)

@@ -131,7 +131,7 @@ class Parts:
         self.owner = Owner(
             self.config, self.time, self.store, self.views, readiness, self.pairs, self.streams, self.calls
         )
-        self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
+        self.clock = HybridClock(self.config, self.time, STORE_ID, Memory(), self._remember)
         self.router = Router(
             self.config,
             self.time,

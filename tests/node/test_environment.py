@@ -1,4 +1,4 @@
-"""What the environment may say, and what a node answers to the rest."""
+"""What the environment may say, and which faults are reported of the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import Config
+from node.environment import read_environment
 from node.errors import BadEnvironment
 
 A, B = "10.0.0.1:13800", "10.0.0.2:13800"
@@ -15,30 +15,30 @@ GOOD = {"ADDRESS": A, "VIEW": f"{A},{B}"}
 
 def faults_of(**environment: str) -> tuple[str, ...]:
     with pytest.raises(BadEnvironment) as caught:
-        Config.from_env(GOOD | environment)
+        read_environment(GOOD | environment)
     assert caught.value.status == 2
     return caught.value.faults
 
 
-def test_config_least_environment_defaults() -> None:
-    config = Config.from_env(GOOD)
+def test_environment_least_environment_defaults() -> None:
+    config = read_environment(GOOD)
     assert (config.address, config.view) == (A, (A, B))
     assert (config.repl_factor, config.bind) == (None, None)
     assert config.data_dir == Path("data") / A
 
 
-def test_config_every_variable_taken() -> None:
+def test_environment_every_variable_taken() -> None:
     more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
-    config = Config.from_env(GOOD | more)
+    config = read_environment(GOOD | more)
     assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
 
 
-def test_config_view_may_omit_address() -> None:
-    assert Config.from_env({"ADDRESS": A, "VIEW": B}).view == (B,)
+def test_environment_view_may_omit_address() -> None:
+    assert read_environment({"ADDRESS": A, "VIEW": B}).view == (B,)
 
 
-def test_config_addresses_are_made_canonical() -> None:
-    config = Config.from_env({"ADDRESS": " Node1.Example:13800 ", "VIEW": "[0:0::1]:1 , node1.example:13800"})
+def test_environment_addresses_are_made_canonical() -> None:
+    config = read_environment({"ADDRESS": " Node1.Example:13800 ", "VIEW": "[0:0::1]:1 , node1.example:13800"})
     assert (config.address, config.view) == ("node1.example:13800", ("[::1]:1", "node1.example:13800"))
 
 
@@ -54,8 +54,8 @@ def test_config_addresses_are_made_canonical() -> None:
         ("10.0.0.1:13800", " 10.0.0.9 ", "10.0.0.9"),
     ],
 )
-def test_config_bind_loopback_alone_by_default(address: str, bind: str, expected: str | None) -> None:
-    assert Config.from_env({"ADDRESS": address, "VIEW": address, "BIND": bind}).bind == expected
+def test_environment_bind_loopback_alone_by_default(address: str, bind: str, expected: str | None) -> None:
+    assert read_environment({"ADDRESS": address, "VIEW": address, "BIND": bind}).bind == expected
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_config_bind_loopback_alone_by_default(address: str, bind: str, expected
         ("BIND", "127.0.0.1:80", "'127.0.0.1:80'"),
     ],
 )
-def test_config_fault_names_variable_and_entry(variable: str, text: str, entry: str) -> None:
+def test_environment_fault_names_variable_and_entry(variable: str, text: str, entry: str) -> None:
     (fault,) = faults_of(**{variable: text})
     assert fault.startswith(f"{variable}: ") and entry in fault
     assert "\n" not in fault
 
 
-def test_config_all_faults_at_once() -> None:
+def test_environment_all_faults_at_once() -> None:
     faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w")
     assert [fault.partition(":")[0] for fault in faults] == ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND"]
 
 
-def test_config_line_breaks_stay_in_one_line() -> None:
+def test_environment_line_breaks_stay_in_one_line() -> None:
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
         assert len(fault.splitlines()) == 1

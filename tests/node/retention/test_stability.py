@@ -9,7 +9,6 @@ import pytest
 
 from gossip.messages import Delta, MemberRecord
 from node.storage.store import Absent, Newer, Written
-from node.timing.clock import LEAD_MS_MAX
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
 from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
@@ -165,7 +164,7 @@ async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, settle
 @on_virtual_time
 async def test_unstable_forgets_owners_of_old_and_what_no_clock_can_have_stamped() -> None:
     async with lone_owner(B) as lone:
-        absurd = (lone.time.wall_ms() + LEAD_MS_MAX + 1) << 16
+        absurd = (lone.time.wall_ms() + lone.node.config.clock_lead_ms_max + 1) << 16
         context = Context({hash_of(KEY): Sight(make_version(absurd, 1), owner_id(B))}, {owner_id("gone:1"): START})
         assert lone.node.stability.unstable(context) == EMPTY
         near = Context({hash_of(KEY): Sight(make_version(absurd - 1, 1), owner_id(B))})

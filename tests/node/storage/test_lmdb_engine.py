@@ -20,6 +20,7 @@ from node.errors import BadDataDir, StorageFault
 from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
 from node.storage.transaction import Engine, EngineTransaction, Transaction
+from tests.node.fakes import JOBS_S_MAX
 from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
 
 MAP_BYTES = 2**20
@@ -28,7 +29,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return lambda: open_engine(tmp_path / "data", asyncio.get_running_loop(), MAP_BYTES)
+    return lambda: open_engine(tmp_path / "data", asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)
 
 
 class TestLmdbEngine(EngineContract):
@@ -36,7 +37,7 @@ class TestLmdbEngine(EngineContract):
 
 
 def open_in(path: Path) -> Engine:
-    return open_engine(path, asyncio.get_running_loop(), MAP_BYTES)(PlainBatch, lambda _batch: None)
+    return open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)(PlainBatch, lambda _batch: None)
 
 
 # The map
@@ -49,7 +50,7 @@ async def test_engine_full_map_grows_and_the_whole_batch_runs_again(tmp_path: Pa
         nonlocal runs
         runs += 1
 
-    factory = open_engine(tmp_path, asyncio.get_running_loop(), MAP_BYTES, clock=lambda: 0.0)
+    factory = open_engine(tmp_path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES, clock=lambda: 0.0)
     with closing(factory(PlainBatch, lambda _batch: None)) as engine:  # one batch: its time never ends
         jobs = [engine.submit(count)]
         for n in range(50):
@@ -290,7 +291,7 @@ async def test_engine_batch_that_cannot_be_finished_fails_and_the_next_one_goes_
             if bad:
                 raise ArithmeticError("bug")
 
-    factory = open_engine(tmp_path, asyncio.get_running_loop(), MAP_BYTES)
+    factory = open_engine(tmp_path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)
     with closing(factory(BadBatch, lambda _batch: None)) as engine:
         with pytest.raises(StorageFault, match="bug"):
             await engine.submit(put(b"k", b"v"))
@@ -315,7 +316,7 @@ async def test_engine_queue_is_halved_with_those_just_committed(tmp_path: Path) 
         count(transaction)
         late.extend(asyncio.ensure_future(engine.submit(count)) for _ in range(8))
 
-    factory = open_engine(tmp_path, asyncio.get_running_loop(), MAP_BYTES, clock=lambda: 0.0)
+    factory = open_engine(tmp_path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES, clock=lambda: 0.0)
     with closing(factory(CountingBatch, lambda _batch: None)) as engine:
         await asyncio.gather(engine.submit(count), engine.submit(bring_more))
         await asyncio.gather(*late)
@@ -338,7 +339,7 @@ async def test_engine_closed_refuses_writes_and_reads(tmp_path: Path) -> None:
 
 def test_engine_closes_after_its_loop_and_commits_what_was_queued(tmp_path: Path) -> None:
     loop = asyncio.new_event_loop()
-    engine = open_engine(tmp_path, loop, MAP_BYTES)(PlainBatch, lambda _batch: None)
+    engine = open_engine(tmp_path, loop, JOBS_S_MAX, MAP_BYTES)(PlainBatch, lambda _batch: None)
     future = engine.submit(put(b"k", b"v"))
     loop.close()
     engine.close()
@@ -351,11 +352,12 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from node.storage.lmdb_engine import open_engine
+from tests.node.fakes import JOBS_S_MAX
 from tests.node.storage.engine_contract import PlainBatch, put
 
 async def write():
     loop = asyncio.get_running_loop()
-    engine = open_engine(Path(sys.argv[1]), loop, 2**16)(PlainBatch, lambda batch: None)
+    engine = open_engine(Path(sys.argv[1]), loop, JOBS_S_MAX, 2**16)(PlainBatch, lambda batch: None)
     first = int(sys.argv[2])
     for n in range(first, 10**9, 20):
         await asyncio.gather(*[engine.submit(put(b"%09d" % m, b"v" * (m % 3000))) for m in range(n, n + 20)])

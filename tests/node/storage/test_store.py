@@ -21,7 +21,7 @@ from node.values.donors import DonorsChange, Kind
 from node.values.record import Record, decode_record
 from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import Row, rows_of, shares_of
+from tests.node.fakes import JOBS_S_MAX, Row, rows_of, shares_of
 
 ALONE = Kind.ALONE
 UNFENCED = ViewId(-1, 0)
@@ -41,7 +41,7 @@ VIEW = View(
 
 
 def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), MAP_BYTES))
+    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.timing.clock import LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS, Clocks, HybridClock, Memory
+from node.timing.clock import Clocks, HybridClock, Memory
 from node.values.version import clock_of, make_version
+from tests.node.fakes import CONFIG
 
 MINUTE_MS = 60_000
+LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS = CONFIG.clock_lead_ms_max, CONFIG.clock_lead_step_ms, CONFIG.clock_off_ms
 
 
 class WallTime:
@@ -42,7 +44,7 @@ class Disk:
 
 
 def clock_on(disk: Disk, time: WallTime, store_id: int = 7) -> HybridClock:
-    return HybridClock(time, store_id, disk.memory, disk.store)
+    return HybridClock(CONFIG, time, store_id, disk.memory, disk.store)
 
 
 async def test_clock_stamp_is_wall_time_and_store() -> None:

@@ -1,0 +1,48 @@
+"""The numbers that a node goes by fit together, and nobody can give it others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from node.config import PATIENCE_S, Config
+
+DAY_MS = 24 * 3_600_000
+
+
+def config(**numbers: float) -> Config:
+    return Config(address="a:1", view=("a:1",), data_dir=Path("/nowhere"), **numbers)  # type: ignore[arg-type]
+
+
+def test_config_of_production_and_of_tests_fit_together() -> None:
+    config()
+    Config.for_test("a:1", ("a:1",), Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"request_s": 1.9},
+        {"answer_s": PATIENCE_S},
+        {"count_s": PATIENCE_S},
+        {"late_s": 0.3},
+        {"reconcile_share": 1.0},
+        {"clock_ceiling_s": DAY_MS / 1000},
+        {"clock_lead_step_ms": DAY_MS},
+        {"clock_off_ms": DAY_MS},
+        {"stable_lag_s": 1.9},
+        {"tombstone_grace_s": 2.0},
+        {"purge_every_s": 25 * 3600.0},
+        {"co_owners_s": 0.85},
+        {"co_owners_s": 2.0},
+        {"handoff_streams": 0},
+        {"batch_bytes": 0},
+        {"jobs_s_max": 0.4},
+    ],
+    ids=repr,
+)
+def test_config_numbers_that_do_not_fit_are_refused(numbers: Mapping[str, float]) -> None:
+    with pytest.raises(AssertionError):
+        config(**numbers)
