@@ -145,6 +145,11 @@ class Node:
             self._tasks.create_task(self.tombstones.run())
             self._tasks.create_task(self.antientropy.run())
 
+    def stop_serving(self) -> None:
+        """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and
+        grants none."""
+        self.pairs.stop()
+
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
         await self.coordinator.close()
@@ -294,11 +299,13 @@ class Node:
     def _start_round(self) -> None:
         view = self.views.current
         if self.handoff.is_settled():
-            told = self.stability.announced(), self.tombstones.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.view_id.digest, *told)
+            self.stability.advance()
+            stable, forgettable = self.stability.announced, self.tombstones.forgettable()
+            self.gossip.update(view.epoch, self.key_count, view.view_id.digest, stable, forgettable)
         else:
             self.gossip.update(max(0, view.epoch - 1), self.key_count)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
+        self.clock.notice_wall()
         if self.clock.has_new_lead and self._keeping is None:
             self._keeping = self._tasks.create_task(self._keep_lead())
 

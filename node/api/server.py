@@ -80,7 +80,7 @@ async def serving(
             log.info("%s serves", config.address)
             yield Serving(node, life)
         finally:
-            node.pairs.stop()
+            node.stop_serving()
             for server in servers:
                 server.close()
             await front.close()

@@ -40,8 +40,8 @@ class Absent(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """The key is held in a newer version, or the floor is higher: nothing was written, and the write must be stamped
-    above this one."""
+    """The key is held in a newer version, or the low watermark is higher: nothing was written, and the write must be
+    stamped above this one."""
 
     version: Version
 
@@ -63,9 +63,7 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
         """Rises with each change of what `stats` says."""
-        self.sweep_watermark = 0
-        """No tombstones up to this clock are left here; `retention.tombstones` keeps it. Copies that have swept to
-        different ends differ in nothing else."""
+        self._sweep_watermark = 0
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._note_watermarks()
@@ -121,7 +119,7 @@ class Store:
             if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
                 encoded = peers_newest.encode()
                 transaction.put(partition, key, encoded, held)
-                transaction.news.append(News(key, ()))
+                transaction.tell(key)
                 held = encoded
             if held is not None and version_of(held) == version:
                 return Written(has_replaced(held))
@@ -134,7 +132,7 @@ class Store:
             if newest > version:
                 return Newer(newest)
             transaction.put(partition, key, Record(version, value, live, context).encode(), held)
-            transaction.news.append(News(key, ()))
+            transaction.tell(key)
             return Written(live)
 
         return self._engine.submit(job)
@@ -160,7 +158,7 @@ class Store:
                     transaction.put(partition, key, encoded, held)
                     taken.append(key)
                     if exclude is not None:
-                        transaction.news.append(News(key, exclude))
+                        transaction.tell(key, exclude)
             transaction.change_donors(change)
             return taken
 
@@ -218,6 +216,17 @@ class Store:
     def purge_watermark(self) -> int:
         """The clock up to which deletions are forgotten, and none is taken any more."""
         return self._purge_watermark
+
+    @property
+    def sweep_watermark(self) -> int:
+        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
+        sweep watermarks may differ just in tombstones that one of them has dropped."""
+        return self._sweep_watermark
+
+    def note_swept(self, clock: int) -> None:
+        """All tombstones up to `clock`, a reading that was the purge watermark, have been dropped."""
+        assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
+        self._sweep_watermark = clock
 
     def is_outdated(self, version: Version, stable_watermark: int) -> bool:
         """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be

@@ -91,6 +91,7 @@ class Transaction:
         self._purge_watermark: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
+        """What co-owners have yet to hear."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -145,6 +146,10 @@ class Transaction:
         """`held`: what `get` says is there; nobody puts or deletes without having looked."""
         self._raw.put(record_place(partition, key), encoded)
         self._count(partition, key, held, encoded)
+
+    def tell(self, key: bytes, exclude: Collection[Address] = ()) -> None:
+        """Once this is committed, let co-owners know that `key` has changed; all but these."""
+        self.news.append(News(key, exclude))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""

@@ -110,6 +110,10 @@ class HybridClock:
         self._fastest_ms = max(self._fastest_ms, ahead_ms)
         return monotonic_ms + self._fastest_ms
 
+    def notice_wall(self) -> None:
+        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first."""
+        self.now_ms()
+
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`."""
         self.observe(clocks.reading)
@@ -142,11 +146,12 @@ class HybridClock:
 
     @property
     def has_new_lead(self) -> bool:
-        """Whether a faster clock was heard than is remembered: `keep_lead` is due."""
+        """Whether a clock was noticed that is faster than what is remembered: `keep_lead` is due."""
         return self._lead_ms() >= self._memory.lead_ms + self._config.clock_lead_step_ms
 
     async def keep_lead(self) -> None:
         """Make durable by how much the fastest clock leads this node's."""
+        self.notice_wall()
         if self.has_new_lead:
             await self._keep(self._memory.ceiling)
 
@@ -157,7 +162,7 @@ class HybridClock:
         self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
 
     def _lead_ms(self) -> int:
-        return self.now_ms() - self._time.wall_ms()
+        return max(0, int(self._time.monotonic() * 1000) + self._fastest_ms - self._time.wall_ms())
 
     async def stamp_above(self, version: Version, lead_ms: int) -> Version:
         """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it

@@ -183,6 +183,19 @@ async def test_clock_own_wall_that_was_days_ahead_is_forgotten_with_a_restart() 
     assert disk.memory.lead_ms == LEAD_MS_MAX
 
 
+async def test_clock_question_changes_nothing_and_a_wall_clock_once_noticed_is_gone_on_from() -> None:
+    time = WallTime(5000)
+    clock = clock_on(Disk(), time)
+    time.now_ms = 20_000
+    assert not clock.has_new_lead
+    time.now_ms = 5000
+    assert clock.now_ms() == 5000
+    time.now_ms = 9000
+    clock.notice_wall()
+    time.now_ms = 5000
+    assert clock.has_new_lead and clock.now_ms() == 9000
+
+
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
     """Else each key that is written by two at once would push all clocks on, for good."""
     clock = clock_on(Disk(), WallTime(5000))
