@@ -1,4 +1,4 @@
-"""What an owner announces to be everywhere, and that it stays true: the low watermark, the outboxes, restarts, views."""
+"""What an owner announces to be everywhere, and why it stays true: low watermark, outboxes, restarts, views."""
 
 from __future__ import annotations
 
