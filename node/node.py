@@ -52,6 +52,7 @@ from node.net.transport import Answering, Transport
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
+from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
@@ -101,7 +102,8 @@ class Node:
         store.attach(self.streams.spread)
         self.owner = Owner(config, time, store, self.views, self.readiness, self.pairs, self.streams, self.calls)
         transfers = Transfers(config, time, store, self.calls, self._clients_served)
-        self.handoff = Handoff(config, store, self.views, self.pairs, self.streams, self.calls, transport, transfers)
+        self.arrivals = Arrivals(config, store, self.views, self.streams)
+        self.handoff = Handoff(config, store, self.views, self.pairs, self.calls, transport, transfers, self.arrivals)
         self.antientropy = AntiEntropy(config, store, self.views, self.pairs, self.calls)
         self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
         self._gossip_settings = gossip_settings or Settings()
@@ -241,15 +243,15 @@ class Node:
             case Replicate():
                 return self.streams.replicate(sender, view_id, request)
             case Compare():
-                return self.handoff.compare(sender, request)
+                return self.arrivals.compare(sender, request)
             case Offer():
-                return self.handoff.offer(sender, request)
+                return self.arrivals.offer(sender, request)
             case Push():
-                return self.handoff.push(sender, view_id, request)
+                return self.arrivals.push(sender, view_id, request)
             case Holding():
-                return self.handoff.announced(sender, view_id, request)
+                return self.arrivals.note_holding(sender, view_id, request)
             case AskHolding():
-                return self.handoff.claim(sender)
+                return self.handoff.holding_for(sender)
             case Hello():
                 return self.calls.hello(sender, request)
             case FetchView():

@@ -56,6 +56,7 @@ TRIES = [
     Try("lmdb", "node/__main__.py", "import lmdb"),
     Try("aiohttp", "node/views/calls.py", "import aiohttp"),
     Try("aiohttp", "node/__main__.py", "from aiohttp import web"),
+    Try("deciding-is-pure", "node/repair/holdings.py", "import asyncio"),
     Try("deciding-is-pure", "node/values/record.py", "import asyncio"),
     Try("deciding-is-pure", "node/values/expiry.py", "import time"),
     Try("deciding-is-pure", "node/views/plan.py", "import random"),

@@ -270,7 +270,7 @@ class Owner:
         """Whether it is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
         if holder in self._views.current.nodes:
             return not record.live and clock_of(record.version) <= self._store.purge_watermark
-        return self._store.is_outdated(record.version, seen)
+        return self._store.may_revive(record.version, seen)
 
     def _is_complete(self, partition: int, heard: Collection[Address], silent: Collection[Address]) -> bool:
         """Whether everybody has been heard without whom a key cannot be said not to exist. Of owners of old that were

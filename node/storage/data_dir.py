@@ -67,7 +67,7 @@ class DataDir:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                self._claim()
+                self._take_lock()
                 if not os.path.lexists(self._file):
                     self._create(map_bytes_first)
                 self._check()
@@ -91,7 +91,7 @@ class DataDir:
     def close(self) -> None:
         os.close(self._lock)
 
-    def _claim(self) -> None:
+    def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -228,9 +228,9 @@ class Store:
         assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
         self._sweep_watermark = clock
 
-    def is_outdated(self, version: Version, stable_watermark: int) -> bool:
-        """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be
-        judged only of what comes from outside the view, of a node whose own stable watermark is this."""
+    def may_revive(self, version: Version, stable_watermark: int) -> bool:
+        """Whether a record of this version may revive a key whose deletion is forgotten here, if it comes from a node
+        outside the view whose own stable watermark is this; see `retention.tombstones`."""
         return stable_watermark < self._purge_watermark and clock_of(version) <= self._purge_watermark
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
