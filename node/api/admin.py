@@ -1,7 +1,7 @@
-"""The HTTP interface for administration: counts, shards, view changes, and where everything stands. It decides nothing.
+"""The HTTP interface for administration: counts, shards, view changes, and the state of all nodes. It decides nothing.
 
-Two forms: the *plain* one, an entry per address, while no replication factor was ever given; the *replicated* one, an
-entry per shard, from then on. Which one is a property of the view, so all nodes answer alike.
+It answers in two forms: the *plain* one, with an entry per address, until a replication factor is first given; from
+then on the *replicated* one, with an entry per shard. The form is a property of the view, so all nodes answer alike.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _view_change_bodies = msgspec.json.Decoder(ViewChangeBody)
 
 
 class AdminApi:
-    """The handlers under `/kvs/` but for the keys."""
+    """The handlers under `/kvs/`, except for keys."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -180,7 +180,7 @@ class AdminApi:
         ]
 
     def _count_of_shard(self, replicas: Shard, settled: Settled) -> int:
-        """Of any replica that could be reached: they are alike."""
+        """That of any replica that could be reached: they are alike."""
         reached = (replica for replica in replicas if replica in settled.key_counts)
         return self._count(next(reached, replicas[0]), settled.key_counts)
 
@@ -188,7 +188,7 @@ class AdminApi:
         return counts[node] if node in counts else self._gossiped_count(node)
 
     async def _key_count_of(self, replicas: Shard) -> int:
-        """This node's own, if it is one of them; else all are asked, for one may be silent."""
+        """This node's own, if it is one of them; otherwise all are asked, since one may be silent."""
         if self._address in replicas:
             return self._node.key_count
         answers = await asyncio.gather(*map(self._ask_key_count, replicas))
@@ -219,7 +219,7 @@ class AdminApi:
 
 
 def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
-    """The nodes, in the order given, and the factor. Raises RequestFault."""
+    """The nodes in the order given, and the replication factor. Raises RequestFault."""
     if body.view is msgspec.UNSET:
         raise RequestFault("View is missing")
     if not isinstance(body.view, str):

@@ -36,7 +36,7 @@ class NotHttp(RequestFault):
 
 
 def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
-    """Everything that one TCP port answers: clients, operators and other nodes."""
+    """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -80,8 +80,8 @@ def _fault_of(error: web.HTTPException) -> RequestFault:
 
 
 class JsonProtocol(web.RequestHandler):
-    """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
-    traceback in the log. A client whose bytes are late is reset."""
+    """aiohttp's protocol, except that what it refuses before any handler is asked is answered in JSON too, without a
+    traceback in the log, and that a client whose bytes are late is reset."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)

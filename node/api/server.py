@@ -1,4 +1,4 @@
-"""A node on a machine: its socket, its data directory, its application, started and ended in order."""
+"""A node on a machine: its sockets, its data directory and its application, started and ended in order."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ BACKLOG = 1024
 class Serving(NamedTuple):
     node: Node
     life: asyncio.Task[None]
-    """Ends only if the node has failed, with the error."""
+    """Ends only if the node fails, with the error."""
 
 
 @asynccontextmanager
 async def serving(
     config: Config, gossip_settings: Settings | None = None, time: Time | None = None
 ) -> AsyncIterator[Serving]:
-    """A node that serves while the block runs. On leaving, takes no more connections, finishes what is in flight, and
-    hands nothing over. Raises StartupFault."""
+    """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
+    but hands nothing over: it stays an owner. Raises StartupFault."""
     loop = asyncio.get_running_loop()
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
@@ -99,7 +99,8 @@ def _open_store(config: Config) -> Store:
 
 
 def _bind(config: Config) -> list[socket.socket]:
-    """Sockets bound to where the node is to listen, before anything else is touched. Raises StartupFault."""
+    """Sockets bound to where the node is to listen, so that it fails before it touches anything else. Raises
+    StartupFault."""
     everywhere = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
     one = [(socket.AF_INET6 if config.bind and ":" in config.bind else socket.AF_INET, config.bind)]
     sockets: list[socket.socket] = []
@@ -121,7 +122,7 @@ def _bind(config: Config) -> list[socket.socket]:
 
 
 def _listen(bound: socket.socket, config: Config) -> None:
-    """Two nodes may bind one address at the same moment; only one of them may listen. Raises StartupFault."""
+    """Two nodes may bind one address at the same moment, but only one of them may listen. Raises StartupFault."""
     try:
         bound.listen(BACKLOG)
     except OSError as error:

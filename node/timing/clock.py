@@ -1,16 +1,16 @@
 """Time, and the hybrid logical clock that stamps every write.
 
 A reading is 48 bits of milliseconds and 16 of counter. It is never behind anything seen in a message, in the store or
-in a context, so a write that follows another, by whatever way, has the higher version. It never steps back over a
-restart either: a *ceiling* is on stable storage before any reading below it is used, and a node starts at its ceiling.
-Without that, a node whose wall clock was set back while it was down would stamp new writes below the ones it has
-acknowledged, and lose them.
+in a context, so a write that follows another, in whatever way, has the higher version. Nor does it step back over a
+restart: a *ceiling* is on stable storage before any reading below it is used, and a node starts at its ceiling. Without
+that, a node whose wall clock was set back while it was down would stamp new writes below those it has acknowledged, and
+lose them.
 
-Between messages, a clock that is behind those of others would fall behind what they have stamped; so a node goes by the
+Between messages, a clock that is slower than others would fall behind what they have stamped. So a node goes by the
 fastest wall clock that it has heard, its own included, and keeps on disk by how much that one leads its own. Only wall
-clocks count for this: were readings taken for clocks, each of them that was set ahead of its time, to pass another,
-would push all clocks on for good. The lead is measured against the monotonic clock, so that a wall clock that is set
-forth and back leads once, not once more each time.
+clocks count for this. If readings counted too, each one that was pushed ahead of its time to pass another would push
+all clocks ahead permanently. The lead is measured against the monotonic clock, so that a wall clock that is set forward
+and back again and again counts only once.
 
 After "Logical Physical Clocks" (Kulkarni et al., 2014), with the ceiling of Spanner-like leases in place of a wait.
 """
@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 
 
 class Clocks(NamedTuple):
-    """What a node's clocks show; goes along with every message."""
+    """What a node's clocks show; a part of every message."""
 
     reading: Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
-    """Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
+    """Bounded so that a node that hears of one can stamp above it."""
     wall_ms: Annotated[int, msgspec.Meta(ge=0, le=(CLOCK_MAX - 1) >> 16)]
 
 
 class Memory(NamedTuple):
-    """What a clock must know again when its process starts anew."""
+    """What a clock must know when its process starts again."""
 
     ceiling: int = 0
     lead_ms: int = 0
@@ -65,7 +65,7 @@ class SystemTime:
 
 
 class HybridClock:
-    """`memory`: what was last remembered; `remember` makes a new one durable."""
+    """`memory`: what `remember` has last made durable."""
 
     def __init__(
         self, config: Config, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
@@ -79,12 +79,12 @@ class HybridClock:
         self._memory = memory
         self._remember = remember
         self._submitted = memory.ceiling
-        """The highest ceiling that was ever to be remembered."""
+        """The highest ceiling that was given to `remember`, whether it has returned or not."""
         self._reading = memory.ceiling
         self._fastest_ms = time.wall_ms() + memory.lead_ms - int(time.monotonic() * 1000)
         """What the fastest wall clock showed when the monotonic one was at 0."""
         self._beyond = 0
-        """The last stamp given above a version that is too far ahead."""
+        """The last stamp that was given above a version which is too far ahead."""
         self._complained_at: float | None = None
         self.offsets_ms: dict[str, int] = {}
         """By how much the wall clock of each peer was ahead of this node's when it was last heard."""
@@ -100,7 +100,7 @@ class HybridClock:
 
     @property
     def latest(self) -> int:
-        """The highest reading that can be right; whatever is above must not spread."""
+        """The highest reading that can be right; what is above it must not spread."""
         return (self._time.wall_ms() + self._lead_ms_max + 1 << 16) - 1
 
     def now_ms(self) -> int:
@@ -125,11 +125,11 @@ class HybridClock:
         self.offsets_ms[peer] = offset_ms
 
     def forget_all_but(self, peers: Container[str]) -> None:
-        """Of others, it is not kept any more what their clocks show."""
+        """Of other peers, forget what their clocks show."""
         self.offsets_ms = {peer: offset for peer, offset in self.offsets_ms.items() if peer in peers}
 
     def observe(self, reading: int) -> None:
-        """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
+        """From now on, stamp above `reading`, unless it is so far ahead that it can only be wrong, and would spread."""
         if reading <= self._reading:
             return
         if self._is_absurd(reading):
@@ -156,7 +156,7 @@ class HybridClock:
             await self._keep(self._memory.ceiling)
 
     async def _keep(self, ceiling: int) -> None:
-        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later one has both.
+        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later covers both.
         memory = Memory(self._submitted, min(self._lead_ms(), self._lead_ms_max))
         await self._remember(memory)
         self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
@@ -165,8 +165,9 @@ class HybridClock:
         return max(0, int(self._time.monotonic() * 1000) + self._fastest_ms - self._time.wall_ms())
 
     async def stamp_above(self, version: Version, lead_ms: int) -> Version:
-        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it
-        can only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
+        """A version above `version`, by `lead_ms` unless the wall clock is further ahead. If `version` is so far ahead
+        that it can only be wrong, it is passed this once, since the key must stay writable, but the clock does not
+        follow."""
         reading = clock_of(version) + (lead_ms << 16)
         if not self._is_absurd(reading):
             self.observe(reading)
