@@ -117,8 +117,7 @@ class Store:
             held = transaction.get(partition, key)
             if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
                 encoded = peers_newest.encode()
-                transaction.put(partition, key, encoded, held)
-                transaction.tell(key)
+                transaction.put(partition, key, encoded, held, exclude=())
                 held = encoded
             if held is not None and version_of(held) == version:
                 return Written(has_replaced(held))
@@ -130,8 +129,7 @@ class Store:
             newest = transaction.low_watermark if held is None else max(transaction.low_watermark, version_of(held))
             if newest > version:
                 return Newer(newest)
-            transaction.put(partition, key, Record(version, value, live, context).encode(), held)
-            transaction.tell(key)
+            transaction.put(partition, key, Record(version, value, live, context).encode(), held, exclude=())
             return Written(live)
 
         return self._engine.submit(job)
@@ -155,10 +153,8 @@ class Store:
                     continue
                 held = transaction.get(partition, key)
                 if held is None or version_of(held) < version_of(encoded):
-                    transaction.put(partition, key, encoded, held)
+                    transaction.put(partition, key, encoded, held, exclude)
                     taken.append(key)
-                    if exclude is not None:
-                        transaction.tell(key, exclude)
             transaction.change_donors(change)
             return taken
 

@@ -143,14 +143,15 @@ class Transaction:
         """The encoded record."""
         return self._raw.get(record_place(partition, key))
 
-    def put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None) -> None:
-        """`held`: what `get` has just given, since the figures change by the difference."""
+    def put(
+        self, partition: int, key: bytes, encoded: bytes, held: bytes | None, exclude: Collection[Address] | None = None
+    ) -> None:
+        """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
+        need not be told once this is committed; None: all of them."""
         self._raw.put(record_place(partition, key), encoded)
         self._count(partition, key, held, encoded)
-
-    def tell(self, key: bytes, exclude: Collection[Address] = ()) -> None:
-        """Once this is committed, let co-owners know that `key` has changed; all but these."""
-        self.news.append(News(key, exclude))
+        if exclude is not None:
+            self.news.append(News(key, exclude))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
