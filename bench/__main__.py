@@ -13,12 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench.figures import Figure, Results, chart, machine, table
+from bench.figures import Figure, Results, machine, table
 from bench.idle import idle
 from bench.measures import copies, handover, many_keys, speed
 from bench.recovery import catching_up
 from bench.scale import FULL, QUICK, Scale
 from bench.servers import ROOT, fdatasync_s
+from bench.tables import show
+
+HERE = Path(__file__).parent
 
 MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "speed": speed,
@@ -37,19 +40,28 @@ def main() -> None:
     parser.add_argument(
         "--dir", type=Path, default=ROOT / "data", help="where nodes keep their data: the disk measured"
     )
+    parser.add_argument("--redraw", action="store_true", help="measure nothing; draw results.svg from results.json")
     options = parser.parse_args()
+    if options.redraw:
+        _draw(msgspec.json.decode((HERE / "results.json").read_bytes(), type=Results))
+        return
     options.dir.mkdir(parents=True, exist_ok=True)
 
     figures = [Figure("fdatasync", 1e3 * fdatasync_s(options.dir), "ms", detail="of 4 KiB, median")]
     for name in options.only:
         with tempfile.TemporaryDirectory(dir=options.dir, prefix="bench-") as directory:
             figures += MEASURES[name](QUICK if options.quick else FULL, Path(directory))
-    print(table(figures))
+    show(table(figures))
     if not options.quick and options.only == [*MEASURES]:
         results = Results(machine(), figures)
-        here = Path(__file__).parent
-        (here / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
-        (here / "results.svg").write_text(chart(results))
+        (HERE / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+        _draw(results)
+
+
+def _draw(results: Results) -> None:
+    from bench.charts import bars, svg  # noqa: PLC0415 (only who draws needs matplotlib)
+
+    (HERE / "results.svg").write_text(svg(bars(results)))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from rich import box
+from rich.table import Table
 
 from bench.crowd import Crowd
-from bench.curves import Curve, Point, curves
 from bench.figures import machine
+from bench.tables import empty_table, show
 from gossip.view import ViewId
 
+HERE = Path(__file__).parent
 SEEDS = {10: 100, 100: 20, 1_000: 3, 10_000: 1}
 """For each size how many runs, with seeds from 1 on; a run of the largest takes minutes."""
 LOSS = 0.1
@@ -107,31 +110,28 @@ def _rounds_until(holds: Callable[[], bool], crowd: Crowd, bound: float) -> int:
 # What it shows
 
 HEADS = (
-    "nodes",
-    "runs",
-    "new view: mean, worst",
-    "at most",
+    "#nodes",
+    "#runs",
+    "#new view: mean, worst",
+    "#at most",
     "",
-    "death: mean, worst",
-    "at most",
+    "#death: mean, worst",
+    "#at most",
     "",
-    "bytes per node and round",
-    "largest message",
-    "false suspicions",
-    "false deaths",
-    "CPU s per run",
+    "#bytes per node and round",
+    "#largest message",
+    "#false suspicions",
+    "#false deaths",
+    "#CPU s per run",
 )
 
 
-def table(runs: Sequence[Run]) -> str:
-    """A row for each size, in Markdown; rounds unless it says otherwise."""
-    rows = [HEADS, *(_row(nodes, [run for run in runs if run.nodes == nodes]) for nodes in _sizes(runs))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = [
-        "| " + " | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    rule = "| " + " | ".join("-" * (width - 1) + ":" if width > 1 else "-" for width in widths) + " |"
-    return "\n".join([lines[0], rule, *lines[1:]])
+def table(runs: Sequence[Run]) -> Table:
+    """A row for each size, in Markdown, for the documents; rounds unless it says otherwise."""
+    shown = empty_table(*HEADS, style=box.MARKDOWN)
+    for nodes in _sizes(runs):
+        shown.add_row(*_row(nodes, [run for run in runs if run.nodes == nodes]))
+    return shown
 
 
 def _row(nodes: int, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -159,21 +159,24 @@ def _verdict(worst: int, bound: float) -> str:
     return "met" if worst <= bound else "MISSED"
 
 
-def chart(results: Results) -> str:
+def _draw(results: Results) -> None:
+    from bench.charts import Curve, Point, curves, svg  # noqa: PLC0415 (only who draws needs matplotlib)
+
     runs, sizes = results.runs, _sizes(results.runs)
 
     def curve(name: str, colour: str, rounds: Callable[[Run], int], bound: Callable[[int], float]) -> Curve:
         measured = {nodes: [rounds(run) for run in runs if run.nodes == nodes] for nodes in sizes}
         points = [Point(nodes, statistics.mean(each), max(each)) for nodes, each in measured.items()]
-        return Curve(name, colour, points, [(nodes, bound(nodes)) for nodes in sizes])
+        return Curve(name, colour, points, [bound(nodes) for nodes in sizes])
 
-    return curves(
+    drawn = curves(
         f"Rounds until all know, with {results.loss:.0%} of messages lost",
         [
             curve("a death", "#c0504d", lambda run: run.death_rounds, death_rounds_max),
             curve("a new view", "#2a7f62", lambda run: run.view_rounds, view_rounds_max),
         ],
     )
+    (HERE / "gossip.svg").write_text(svg(drawn))
 
 
 def _sizes(runs: Sequence[Run]) -> list[int]:
@@ -185,7 +188,11 @@ def main() -> None:
     parser.add_argument(
         "--nodes", nargs="+", type=int, choices=[*SEEDS], default=[*SEEDS], help="these sizes alone; writes no results"
     )
+    parser.add_argument("--redraw", action="store_true", help="measure nothing; draw gossip.svg from gossip.json")
     options = parser.parse_args()
+    if options.redraw:
+        _draw(msgspec.json.decode((HERE / "gossip.json").read_bytes(), type=Results))
+        return
     runs: list[Run] = []
     for nodes in options.nodes:
         steady_rounds = math.ceil(NODE_ROUNDS / nodes / SEEDS[nodes])
@@ -193,13 +200,12 @@ def main() -> None:
             run = measure(nodes, seed, steady_rounds)
             runs.append(run)
             print(f"{nodes:,} nodes, seed {seed}: {run.cpu_s:,.1f} s of CPU", file=sys.stderr)
-    print(table(runs))
+    show(table(runs))
     print(f"Rounds; {LOSS:.0%} of messages lost; false suspicions per node and 1,000 rounds in which nothing happens.")
     if options.nodes == [*SEEDS]:
         results = Results(machine(), LOSS, runs)
-        here = Path(__file__).parent
-        (here / "gossip.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
-        (here / "gossip.svg").write_text(chart(results))
+        (HERE / "gossip.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+        _draw(results)
 
 
 if __name__ == "__main__":

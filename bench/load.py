@@ -34,7 +34,7 @@ class Job(msgspec.Struct, frozen=True):
     duration_s: float
     """At most."""
     repeat: bool = True
-    """Whether to begin with the first key anew after the last one; else that is the end."""
+    """Whether to begin again with the first key after the last one; if not, the last one is the end."""
 
 
 class Result(msgspec.Struct, frozen=True):

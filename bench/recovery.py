@@ -7,30 +7,25 @@ same: what was missed, and beside it heartbeats, gossip and HTTP's own words. Cl
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
 from bench.figures import Figure
-from bench.load import Job, Result
+from bench.lanes import any_keys, write_once
 from bench.relay import relays
 from bench.scale import MB, VALUE, Scale
-from bench.servers import ROOT, Server, fill, free_addresses, server, status_of, wait_until
+from bench.servers import Server, fill, free_addresses, server, status_of, wait_until
 from gossip.view import host_of, port_of
 from node.values.record import Record
 from node.values.version import make_version
 
-CONNECTIONS = 32
 PATIENCE_S = 120.0
 
 
 def catching_up(scale: Scale, directory: Path) -> Iterator[Figure]:
     """One of two copies is stopped, misses writes, and comes back: fewer than an outbox remembers, then more."""
-    keys = [f"key-{number:016d}" for number in range(scale.many_keys)]
+    keys = any_keys(scale.many_keys)
     addresses = free_addresses(2)
     for name in ("stays", "leaves"):
         (directory / name).mkdir()
@@ -54,7 +49,7 @@ def catching_up(scale: Scale, directory: Path) -> Iterator[Figure]:
             with server("node", addresses[1], envs[1]) as leaves:
                 _wait_until_alike(stays, leaves)
             missed = keys[:: len(keys) // count][:count]
-            _write(stays.address, missed)
+            write_once(_behind(stays.address), missed, PATIENCE_S)
             with server("node", addresses[1], envs[1]) as leaves:
                 passed_before = between.passed_bytes
                 _wait_until_alike(stays, leaves)
@@ -89,19 +84,3 @@ def _wait_until_alike(*nodes: Server) -> None:
         )
 
     wait_until(are_alike, PATIENCE_S)
-
-
-def _write(address: str, keys: list[str]) -> None:
-    """Each of `keys` once, as fast as 32 clients can."""
-    job = Job(_behind(address), "PUT", keys, f'{{"value":{VALUE}}}', CONNECTIONS, 0.0, PATIENCE_S, repeat=False)
-    output = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=msgspec.json.encode(job),
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        check=True,
-        timeout=PATIENCE_S,
-    ).stdout
-    result = msgspec.json.decode(output, type=Result)
-    if result.failed or result.requests != len(keys):
-        raise RuntimeError(f"{result.requests} of {len(keys)} writes, {result.failed} failed")

@@ -28,6 +28,8 @@ from node.values.version import make_version
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent
+KEY_COUNT = "/kvs/key-count"
+"""A node answers a GET of this as soon as it serves."""
 START_S = 30.0
 STOP_S = 10.0
 POLL_S = 0.002
@@ -37,15 +39,15 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """One process. `address` answers once `is_up` says so."""
+    """One process of `module`, with the code of the checkout at `root`. `serving_after` waits until it answers."""
 
-    def __init__(self, module: str, address: str, env: Mapping[str, str]) -> None:
+    def __init__(self, module: str, address: str, env: Mapping[str, str], root: Path = ROOT) -> None:
         self.address = address
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
-            cwd=ROOT,
+            cwd=root,  # `-m` looks here first, even where another checkout is installed
             env={"PATH": os.environ.get("PATH", ""), "ADDRESS": address, **env},
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -93,9 +95,11 @@ class Server:
 
 
 @contextmanager
-def server(module: str, address: str, env: Mapping[str, str], ready: str | None = None) -> Iterator[Server]:
+def server(
+    module: str, address: str, env: Mapping[str, str], ready: str | None = None, root: Path = ROOT
+) -> Iterator[Server]:
     """A running server; one that already answers a GET of `ready`, where that is given."""
-    process = Server(module, address, env)
+    process = Server(module, address, env, root)
     try:
         if ready is not None:
             process.serving_after(ready)

@@ -1,14 +1,14 @@
 """What one node does about gossip: a state machine that takes rounds and messages, and returns what to send.
 
-Each round a node sends its digest to a few others, one of them in turn and as a probe. Whoever gets a
-digest answers with a delta: records that are newer than those named, and the names of those it lacks, which
-a second delta brings. So news travels both ways in each exchange, and reaches all in O(log n) rounds
-(Demers et al. 1987). Every message bears the stamp of its sender's view; the view itself is fetched by the
-node, on the hint `fetch_view_from`. Views of epoch 0 come from the environment and do not spread.
+Each round, a node sends its digest to a few others, one of which has its turn: for that one, the digest is also a
+probe. Whoever gets a digest answers with a delta: the records that are newer than those the digest names, and the names
+of those that the answering node lacks, which a second delta brings. So changes travel both ways in each exchange, and
+reach everybody in O(log n) rounds (Demers et al. 1987). Every message bears the id of its sender's view; the node
+fetches the view itself, on the hint `fetch_view_from`. Views of epoch 0 come from the environment and do not spread.
 
-Casts get lost, doubled and reordered, so no message may rely on another, and whatever is stale is a no-op.
-Nothing here waits or fails, and nothing decides about views or writes: liveness is a hint, whom to try
-first. Time and randomness are arguments. Must never import `ring` or `node`, nor do any I/O.
+Messages get lost, duplicated and reordered, so none may rely on another, and stale input is a no-op. Nothing here waits
+or fails, and nothing decides about views or writes: liveness is a hint, which tells whom to try first. Time and
+randomness are arguments.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from itertools import chain
 from random import Random
 from typing import NamedTuple
 
+from gossip.dissemination import Dissemination
 from gossip.membership import Member, Membership
 from gossip.messages import Delta, Digest, Held, MemberRecord, Message, PingAck, PingReq, Rumour, fit
-from gossip.news import Dissemination
 from gossip.probing import IndirectProbe, Probing
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 
 OPENING_BYTES_MAX = 400
-"""What a message has beside its lists: tag, stamp, own record, lengths."""
+"""What a message has beside its lists: its tag, the view's id, the sender's record, the lengths of the lists."""
 
 
 class Output(NamedTuple):
@@ -34,14 +34,14 @@ class Output(NamedTuple):
     fetch_view_from: Address | None = None
     """This peer has a newer view than ours, of epoch 1 or later."""
     incarnation: int | None = None
-    """Our own incarnation, where it had to rise; the node persists it."""
+    """Our own incarnation, if it had to rise; the node persists it."""
 
 
 class Gossip:
     def __init__(self, address: Address, store_id: int, incarnation: int, settings: Settings, now: float) -> None:
-        """`incarnation` is at least 1, persisted, and one higher at every start. Until `set_view`, no other
-        node is known."""
-        assert incarnation >= 1, "0 stands for a node that was never heard of"
+        """`incarnation` is at least 1, persisted, and one higher at every start. Until `set_view`, no other node is
+        known."""
+        assert incarnation >= 1, "0 stands for a node that was never heard"
         own = MemberRecord(address, incarnation, version=0, store_id=store_id, settled_epoch=0, key_count=0)
         self._address = address
         self._settings = settings
@@ -50,8 +50,8 @@ class Gossip:
         self._dissemination = Dissemination()
         self._probing = Probing(self._members, settings)
         self._accused: dict[Address, None] = {}
-        """Nodes that were heard of late though rumour has it that they are ill: to be told next, so that they
-        deny it."""
+        """Nodes that were heard although a rumour stands against them. They get a digest in the next round, which tells
+        them of the rumour, so that they refute it."""
         self._now = now
         self._last_round_at = now
         self._rumours_bytes_max = (settings.message_bytes_max - OPENING_BYTES_MAX) // 4
@@ -60,29 +60,29 @@ class Gossip:
     # What the node tells its gossip
 
     def set_view(self, view_id: ViewId, nodes: Collection[Address]) -> None:
-        """The node now holds the view with this stamp, and these are its members."""
+        """The node now holds the view with this id, and these are the view's members."""
         self._view_id = view_id
         added = self._members.set_view(view_id.epoch, nodes)
         self._probing.add(added)
         for address in added:
-            self._dissemination.note(address, None, self._now)  # No rumour is believed of a node before it is known.
+            self._dissemination.note(address, None, self._now)  # Not known until now, so no rumour stands against it.
 
     def update(
         self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
     ) -> None:
-        """What a node says about itself; a no-op if nothing of it has changed."""
+        """Sets what this node says about itself; a no-op if nothing of it has changed."""
         self._members.update(settled_epoch, key_count, settled_digest, stable, forgettable)
 
-    def heard(self, address: Address) -> None:
-        """A node was heard elsewhere, say by a reply on its link: it is alive. Anything but a known address
-        is ignored."""
-        self._probing.answered(address)
-        if self._members.heard(address):
+    def hear(self, address: Address) -> None:
+        """A node was heard, in a message of gossip or otherwise, say by a reply on its link: it is alive. Unknown
+        addresses are ignored."""
+        self._probing.end(address)
+        if self._members.hear(address):
             self._accused[address] = None
 
     @property
     def record(self) -> MemberRecord:
-        """This node's own."""
+        """This node's own record."""
         return self._members.own
 
     @property
@@ -93,7 +93,7 @@ class Gossip:
     # Events
 
     def start_round(self, now: float, rng: Random) -> Output:
-        self._face_own_standstill(now)
+        self._face_own_pause(now)
         nodes = len(self._members)
         self._dissemination.expire(now - self._settings.recent_s(nodes))
         for address in self._members.ripen(now):
@@ -110,22 +110,23 @@ class Gossip:
         return Output(tuple(sends))
 
     def receive(self, sender: Address, message: Message, now: float) -> Output:
-        """Takes one message in, but none that is not by its `sender`. Own words are heard, not answered."""
+        """Takes in one message; one in the name of any node but its sender is ignored. One in this node's own name, as
+        from a second process under its address, is merged but not answered."""
         self._now = now
         if message.record.address != sender:
             return Output()
         incarnation = self.record.incarnation
         rival = self._members.rival(message.record)
-        told = message.records if isinstance(message, Delta) else ()
-        self._learn([message.record, *told], message.rumours)
+        others = message.records if isinstance(message, Delta) else ()
+        self._learn([message.record, *others], message.rumours)
         sends: list[tuple[Address, Message]] = []
         fetch_view_from = None
         if sender != self._address:
-            self.heard(sender)
-            if message.view.epoch >= 1 and message.view > self._view_id:
+            self.hear(sender)
+            if message.view_id.epoch >= 1 and message.view_id > self._view_id:
                 fetch_view_from = sender
             sends += [
-                (requester, self._ping_ack(requester, sender)) for requester in self._probing.requesters(sender, now)
+                (requester, self._ping_ack(requester, sender)) for requester in self._probing.end_indirect(sender, now)
             ]
             sends += self._react(sender, message, rival)
         own = self.record.incarnation
@@ -133,16 +134,16 @@ class Gossip:
 
     # Rounds
 
-    def _face_own_standstill(self, now: float) -> None:
-        """What came while this node stood still, answers and denials, is yet to be read before it judges."""
+    def _face_own_pause(self, now: float) -> None:
+        """After a pause of this node, answers and refutations wait to be read: it judges nobody before it has."""
         gap = now - self._last_round_at
-        if gap > self._settings.late_s:
+        if gap > self._settings.pause_s:
             self._probing.start_afresh(now)
             self._members.grant(gap)
         self._now = self._last_round_at = now
 
     def _follow_up_probes(self, rng: Random) -> list[tuple[Address, Message]]:
-        again, failed = self._probing.overdue(self._now)
+        again, failed = self._probing.collect_overdue(self._now)
         for target in failed:
             self._members.suspect(target, self._now)
             self._note(target)
@@ -150,11 +151,11 @@ class Gossip:
         for target in again:
             sends.append((target, self._digest(target)))
             for helper in self._probing.some_well(self._settings.probe_helpers, rng, exclude=target):
-                sends.append((helper, PingReq(self._view_id, self.record, self._rumours(helper), target)))
+                sends.append((helper, PingReq(self._view_id, self.record, self._tell_rumours(helper), target)))
         return sends
 
     def _held(self, rng: Random) -> tuple[Held, ...]:
-        """What a digest names: the nodes that changed lately, then some at random."""
+        """What a digest names: the nodes of which something changed lately, then some at random."""
         names = dict.fromkeys(
             chain(self._dissemination.recent(), self._probing.some(self._settings.digest_sample, rng))
         )
@@ -173,19 +174,21 @@ class Gossip:
             case Delta():
                 if message.wants:
                     wanted = (
-                        self._members.record(address) for address in message.wants if self._members.mentionable(address)
+                        self._members.record(address)
+                        for address in message.wants
+                        if self._members.is_mentionable(address)
                     )
                     return [(sender, self._delta(sender, filter(None, wanted), ()))]
             case PingReq() if message.target != self._address:
-                if self._probing.run_indirect_probe(IndirectProbe(message.target, sender), self._now):
+                if self._probing.begin_indirect(IndirectProbe(message.target, sender), self._now):
                     return [(message.target, self._digest(message.target))]
             case PingAck():
                 if self._probing.awaits(message.target):
-                    self.heard(message.target)
+                    self.hear(message.target)
         return []
 
     def _learn(self, records: Iterable[MemberRecord], rumours: Iterable[Rumour]) -> None:
-        """Records first: nothing is believed of a node that is not known yet, and a rumour may come with its record."""
+        """Records first: a rumour about an unknown node is ignored, and the node's first record may come with it."""
         for record in records:
             is_new = record.address not in self._members
             if self._members.merge_record(record):
@@ -205,7 +208,7 @@ class Gossip:
         for theirs in digest.held:
             record = self._members.record(theirs.address)
             if record is not None and record.version == theirs.version and record.incarnation == theirs.incarnation:
-                continue  # As nearly always: most of the time of a large cluster goes by here.
+                continue  # The usual case, on which a large cluster spends most of its time.
             lead = _compare(record, theirs)
             if lead < 0:
                 wants.append(theirs.address)
@@ -214,28 +217,29 @@ class Gossip:
         return self._delta(to, newer, wants)
 
     def _is_worth_telling(self, address: Address) -> bool:
-        return address != self._address and self._members.mentionable(address)
+        return address != self._address and self._members.is_mentionable(address)
 
     def _digest(self, to: Address, held: tuple[Held, ...] = ()) -> Digest:
-        return Digest(self._view_id, self.record, self._rumours(to), held)
+        return Digest(self._view_id, self.record, self._tell_rumours(to), held)
 
     def _delta(self, to: Address, records: Iterable[MemberRecord], wants: Iterable[Address]) -> Delta:
         wanted = fit(wants, self._body_bytes_max // 4)
         told = fit(records, self._body_bytes_max * 3 // 4)
-        rumours = self._rumours(to, *(record.address for record in told))
+        rumours = self._tell_rumours(to, *(record.address for record in told))
         return Delta(self._view_id, self.record, rumours, told, wanted)
 
     def _ping_ack(self, to: Address, target: Address) -> PingAck:
-        return PingAck(self._view_id, self.record, self._rumours(to), target)
+        return PingAck(self._view_id, self.record, self._tell_rumours(to), target)
 
-    def _rumours(self, *about: Address) -> tuple[Rumour, ...]:
-        """What to tell now: about these first (the reader may deny it, or gets to know them), then news."""
+    def _tell_rumours(self, *about: Address) -> tuple[Rumour, ...]:
+        """The rumours for one more message, counted as told. First those about the nodes given, which are the receiver,
+        who can refute them, and whoever it gets to know by the message; then those told least often."""
         if self._members.all_well() and not self._dissemination.has_rumours():
-            return ()  # As nearly always.
+            return ()  # The usual case.
         first = (self._members.rumour(address) for address in about)
         candidates = dict.fromkeys(rumour for rumour in chain(first, self._dissemination.rumours()) if rumour)
         rumours = fit(candidates, self._rumours_bytes_max)
-        self._dissemination.told(rumours, self._settings.tellings_max(len(self._members)))
+        self._dissemination.count_telling(rumours, self._settings.tellings_max(len(self._members)))
         return rumours
 
     def check(self) -> None:
@@ -245,7 +249,7 @@ class Gossip:
 
 
 def _compare(ours: MemberRecord | None, theirs: Held) -> int:
-    """Above 0 if ours is newer, below if theirs is."""
+    """Above 0 if our record is newer, below 0 if theirs is, 0 if they are the same."""
     if ours is None:
         return 0 if theirs.incarnation == 0 else -1
     return (ours.incarnation - theirs.incarnation) or (ours.version - theirs.version)

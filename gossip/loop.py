@@ -1,9 +1,8 @@
-"""The one part of gossip that runs by itself: a task that starts a round at every jittered interval.
+"""The one part of gossip that runs by itself: a task that starts a round after every jittered interval.
 
-The interval is measured from the end of one round to the start of the next, so that a late round is not
-followed by a burst of them. A round that raises is logged, and the next one comes in its time: a gossip
-task that dies of its first error leaves a node that looks well and never hears of a new view. Nothing else
-of this package knows asyncio. Must never import `ring` or `node`.
+The interval is measured from the end of one round to the start of the next, so that a late round is not followed by a
+burst of them. A round that raises is logged, and the next one comes when it is due: a gossip task that dies of its
+first error leaves behind a node that looks well and never hears of a new view.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def rounds(start_round: Callable[[], None], settings: Settings, rng: Random) -> AsyncIterator[None]:
-    """Calls `start_round` again and again while the block runs, and no more once it has been left.
+    """Calls `start_round` again and again while the block runs, and never after it has been left.
 
-    `start_round` must not wait but hand its casts to the links: a peer that hangs would hold up all gossip.
+    `start_round` must hand its messages to the links and not wait for them: one peer that hangs would hold up all
+    gossip.
     """
     task = asyncio.create_task(_tick(start_round, settings, rng), name="gossip")
     try:

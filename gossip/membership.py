@@ -1,22 +1,21 @@
-"""Who is there: for each known address its own record, and what is rumoured against it.
+"""Who is there: for each known address the node's own record, and the rumour that stands against it, if any.
 
-This is the protocol SWIM (Das et al. 2002) as two lattices side by side. Merging is their join: the greater
-record wins, the greater rumour wins, and a record of a higher incarnation than the rumour clears it. So
-merging is idempotent and commutative, and whatever comes late is a no-op: were it otherwise, an old
-suspicion still on its way would kill a node that has long denied it.
+This is the protocol SWIM (Das et al. 2002) as two lattices side by side. Merging is their join: the greater record
+wins, the greater rumour wins, and a record clears any rumour about a lower incarnation. So merging is idempotent and
+commutative, and whatever comes late is a no-op: were it otherwise, an old suspicion still on its way would kill a node
+that has long refuted it.
 
-- A record is written by its node alone. A node that hears its own record in a state that it never wrote (an
-  emptied disk, a restored one, a second process) goes above that incarnation, or all others would keep
-  believing the rival.
-- A rumour names the incarnation it is about. Only that node can deny it, by taking the next one.
-- What is heard of a node at first hand overrules a rumour *here*, and touches neither lattice: the node
-  must still learn of the rumour, so that it denies it for everybody.
-- Members of the view are always known. Others ("strangers") are known once their record came, up to a
-  bound, and forgotten some time after their death. Of dead strangers nothing is said: they would be learned
-  back from one another for ever.
+- A record is written by its node alone. A node that hears a record of its own that it never wrote (its disk was
+  emptied or restored, or a second process runs under its address) goes above the incarnation of that rival; otherwise
+  all others would keep believing the rival.
+- A rumour names the incarnation it is about. Only the accused node can refute it, by taking the next incarnation.
+- Hearing a node at first hand overrules a rumour *here*, and touches neither lattice: the node still has to learn of
+  the rumour, so that it refutes it for everybody.
+- Members of the view are always known. Others ("strangers") become known with their first record, up to a bound, and
+  are forgotten some time after their death. Dead strangers are never mentioned to others: nodes would keep learning of
+  them again from one another, for ever.
 
-Decides nothing about when to probe or whom to tell, and never touches the view. Must never import `ring` or
-`node`, nor do any I/O.
+Decides nothing about when to probe or whom to tell, and never touches the view.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from gossip.view import Address
 
 class State(StrEnum):
     UNKNOWN = "unknown"
-    """Nothing has been heard of it yet, good or bad."""
+    """Nothing has been heard of it yet, be it good or bad."""
     ALIVE = "alive"
     SUSPECT = "suspect"
     DEAD = "dead"
@@ -44,17 +43,17 @@ class State(StrEnum):
 class Member(NamedTuple):
     state: State
     record: MemberRecord | None
-    """What it last said about itself, as far as that has come here."""
+    """The newest one that has arrived here."""
 
 
 @dataclass(slots=True)
 class Suspicion:
-    """The greatest rumour about a node, while none of its records clears it."""
+    """The greatest rumour about a node, for as long as none of its records clears it."""
 
     rumour: Rumour
     since: float
     overruled: bool = False
-    """Whether the node was heard since: it counts as alive here, and no suspicion against it ripens."""
+    """Whether the node has been heard since: then it counts as alive here, and the suspicion does not ripen."""
 
 
 class Membership(Mapping[Address, Member]):
@@ -62,12 +61,13 @@ class Membership(Mapping[Address, Member]):
 
     def __init__(self, own: MemberRecord, settings: Settings) -> None:
         self.own = own
-        """What this node says about itself; it also stands among the records."""
+        """This node's own record, which is also among `_records`."""
         self._address = own.address
         self._settings = settings
         self._records: dict[Address, MemberRecord | None] = {own.address: own}
         self._suspicions: dict[Address, Suspicion] = {}
-        """Few: most nodes are well, and a table of ten thousand has to be small, to be simulated as often."""
+        """Kept apart from the records because they are few: ten thousand tables of ten thousand nodes, as in a large
+        simulation, have to fit into memory."""
         self._in_view: frozenset[Address] = frozenset()
         self._epoch = 0
 
@@ -94,22 +94,22 @@ class Membership(Mapping[Address, Member]):
             return State.ALIVE
         return State.DEAD if suspicion.rumour.dead else State.SUSPECT
 
-    def well(self, address: Address) -> bool:
-        """Whether nothing is held against it."""
+    def is_well(self, address: Address) -> bool:
+        """Whether it is neither suspected nor dead, as far as this node can tell."""
         suspicion = self._suspicions.get(address)
         return suspicion is None or suspicion.overruled
 
     def rumour(self, address: Address) -> Rumour | None:
-        """What is rumoured against it, overruled here or not."""
+        """The rumour that stands against it, be it overruled here or not."""
         suspicion = self._suspicions.get(address)
         return suspicion.rumour if suspicion else None
 
     def all_well(self) -> bool:
-        """Whether there is no rumour at all."""
+        """Whether no rumour stands against anybody."""
         return not self._suspicions
 
-    def mentionable(self, address: Address) -> bool:
-        """Whether others may be told of it: a known node, and not a dead stranger."""
+    def is_mentionable(self, address: Address) -> bool:
+        """Whether others may be told of it: it is known, and not a dead stranger."""
         if address not in self._suspicions:
             return address in self._records
         return address in self._in_view or self.state(address) is not State.DEAD
@@ -119,9 +119,9 @@ class Membership(Mapping[Address, Member]):
     def update(
         self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
     ) -> None:
-        """Writes the own record anew, under the next version, if this changes it."""
+        """Writes this node's own record anew, under the next version, if this changes it."""
         own = self.own
-        told = replace(
+        updated = replace(
             own,
             settled_epoch=settled_epoch,
             key_count=key_count,
@@ -129,8 +129,8 @@ class Membership(Mapping[Address, Member]):
             stable=stable,
             forgettable=forgettable,
         )
-        if told != own:
-            self._write(replace(told, version=own.version + 1))
+        if updated != own:
+            self._write(replace(updated, version=own.version + 1))
 
     def _go_above(self, incarnation: int) -> None:
         self._write(replace(self.own, incarnation=incarnation + 1, version=0))
@@ -141,7 +141,7 @@ class Membership(Mapping[Address, Member]):
     # Merging what others say
 
     def set_view(self, epoch: int, nodes: Collection[Address]) -> list[Address]:
-        """Makes `nodes` the members; returns those that were not known before, sorted."""
+        """Makes `nodes` the members of the view; returns those that were not known before, sorted."""
         self._epoch, self._in_view = epoch, frozenset(nodes)
         added = sorted(self._in_view.difference(self._records))
         self._records.update(dict.fromkeys(added))
@@ -150,15 +150,13 @@ class Membership(Mapping[Address, Member]):
         return added
 
     def rival(self, record: MemberRecord) -> MemberRecord | None:
-        """What is held instead of this record that its node itself has sent: the node has to hear of it.
-
-        None where that is merely older.
-        """
+        """The record held here that contradicts this one, which its own node has just sent: the node has to hear of it,
+        and go above it. None if the record held is merely older."""
         held = self._records.get(record.address)
         return held if held is not None and held != record and held.rank >= record.rank else None
 
     def merge_record(self, record: MemberRecord) -> bool:
-        """Returns whether that changed anything."""
+        """Returns whether this changed anything."""
         if record.address == self._address:
             if record == self.own or record.rank < self.own.rank:
                 return False
@@ -166,7 +164,7 @@ class Membership(Mapping[Address, Member]):
             return True
         held = self._records.get(record.address)
         if held is None:
-            if record.address not in self._records and not self._has_room():
+            if record.address not in self._records and not self._make_room():
                 return False
         elif held >= record:
             return False
@@ -177,7 +175,7 @@ class Membership(Mapping[Address, Member]):
         return True
 
     def merge_rumour(self, rumour: Rumour, now: float) -> bool:
-        """Returns whether that changed anything. One about an unknown node does not."""
+        """Returns whether this changed anything. A rumour about an unknown node changes nothing."""
         if rumour.address == self._address:
             if rumour.incarnation < self.own.incarnation:
                 return False
@@ -196,8 +194,8 @@ class Membership(Mapping[Address, Member]):
 
     # What this node finds out by itself
 
-    def heard(self, address: Address) -> bool:
-        """The node was heard at first hand; returns whether that overrules a rumour that stood until now."""
+    def hear(self, address: Address) -> bool:
+        """The node was heard at first hand. Returns whether this overrules a rumour that counted until now."""
         suspicion = self._suspicions.get(address)
         if suspicion is None or suspicion.overruled:
             return False
@@ -205,7 +203,7 @@ class Membership(Mapping[Address, Member]):
         return True
 
     def suspect(self, address: Address, now: float) -> None:
-        """The node left a whole probe unanswered: begins a rumour, or gives way to the one that stands."""
+        """The node left a whole probe unanswered: starts a rumour, or lets the one that stands count again."""
         suspicion = self._suspicions.get(address)
         if suspicion is None:
             record = self._records[address]
@@ -215,13 +213,13 @@ class Membership(Mapping[Address, Member]):
             suspicion.overruled, suspicion.since = False, now
 
     def grant(self, extra_s: float) -> None:
-        """Gives all suspects this much more time."""
+        """Gives all suspects this much more time to refute."""
         for suspicion in self._suspicions.values():
             if not suspicion.rumour.dead:
                 suspicion.since += extra_s
 
     def ripen(self, now: float) -> list[Address]:
-        """Suspects whose time is up are dead now, and returned; dead strangers may be forgotten."""
+        """Suspects whose time is up become dead, and are returned. Forgets strangers that have been dead for long."""
         died: list[Address] = []
         suspicion_s = self._settings.suspicion_s(len(self))
         for address, suspicion in list(self._suspicions.items()):
@@ -249,8 +247,8 @@ class Membership(Mapping[Address, Member]):
     def _strangers(self) -> int:
         return len(self._records) - len(self._in_view) - (self._address not in self._in_view)
 
-    def _has_room(self) -> bool:
-        """Whether one more stranger may become known; if need be, the longest dead makes way."""
+    def _make_room(self) -> bool:
+        """Returns whether one more stranger may become known. Forgets the one that has been dead longest if need be."""
         if self._strangers() < self._settings.strangers_max:
             return True
         least_missed = self._least_missed_stranger()
@@ -260,7 +258,7 @@ class Membership(Mapping[Address, Member]):
         return True
 
     def _least_missed_stranger(self) -> Address:
-        """The longest dead; one that is not, if none is dead."""
+        """The stranger that has been dead longest; if none is dead, a living one."""
 
         def merit(address: Address) -> tuple[bool, float]:
             suspicion = self._suspicions.get(address)
@@ -272,8 +270,8 @@ class Membership(Mapping[Address, Member]):
         """Raises AssertionError if an invariant does not hold."""
         assert self._in_view <= self._records.keys(), "a member of the view is not known"
         assert self._strangers() <= self._settings.strangers_max, "more strangers than the bound"
-        assert self._address not in self._suspicions, "doubts itself"
-        assert self._records[self._address] == self.own, "says two things about itself"
+        assert self._address not in self._suspicions, "suspects itself"
+        assert self._records[self._address] == self.own, "has two records of itself"
         for address, record in self._records.items():
             assert record is None or record.address == address, f"record of {record} under {address}"
         for address, suspicion in self._suspicions.items():

@@ -1,18 +1,18 @@
-"""What nodes say to each other: frozen messages, checked whole once, when decoded.
+"""What the gossip of one node says to that of another: frozen messages, checked whole once, when decoded.
 
-All are casts: one may be lost, doubled or late, so none may rely on the one before it, and none is repeated
-for its own sake. Each opens with the same three things, so that every message of any kind spreads the news
-and shows its sender to be alive: the stamp of the view its sender holds, the sender's own record, and
-rumours about who is not well.
+All are casts: any of them may be lost, duplicated or late, so none may rely on the one before it, and none is sent
+again for its own sake. Each opens with the same three things, so that a message of any kind disseminates changes and
+shows its sender to be alive: the id of the view that its sender holds, the sender's own record, and rumours about who
+is suspected or dead.
 
-    Digest   ->  "this is how much I know of these"; also the probe of SWIM, and nothing else if it is empty
-    Delta    <-  "this is newer, and this I lack", which a second Delta brings; also acknowledges the probe
-    PingReq  ->  "I cannot reach that node: can you?"
+    Digest   ->  "this is how much I know of these nodes"; also SWIM's probe, and only that if it names none
+    Delta    <-  "these records are newer, and these I lack", which a second Delta brings; also acknowledges the probe
+    PingReq  ->  "I cannot reach that node: can you?", a request for an indirect probe
     PingAck  <-  "it has answered me"
 
-An encoded message has at most MESSAGE_BYTES_MAX bytes; more, or anything that is not one of these, is a
-BadMessage and nothing else. Addresses are checked where they can become known, in records: elsewhere an
-unknown one is ignored. Must never import `ring` or `node`, nor do any I/O.
+An encoded message has at most MESSAGE_BYTES_MAX bytes. Longer ones, and bytes that are none of these messages, raise
+BadMessage and nothing else. Addresses are checked where they can become known, in records; elsewhere, an unknown one is
+ignored.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from msgspec import Meta, Struct
 from gossip.view import Address, BadAddress, ViewId, parse_address
 
 MESSAGE_BYTES_MAX = 16_384
-"""Small enough to be sent four times a second to a few peers for ever, and never to hold up a client's
-request on the same link."""
+"""Small enough to be sent to a few peers four times a second, for ever, without holding up a client's request on the
+same link."""
 MESSAGE_BYTES_MIN = 2_048
-"""The least bound that leaves room for one entry of each list, with addresses as long as DNS allows."""
+"""The lowest bound that leaves room for one entry of each list, with addresses as long as DNS allows."""
 
 Count = Annotated[int, Meta(ge=0)]
 Incarnation = Annotated[int, Meta(ge=0, le=2**62)]
-"""Bounded well below 64 bits, as whoever hears of one has to be able to go above it."""
+"""Bounded well below 64 bits, as a node that hears of one has to be able to go above it."""
 
 
 class BadMessage(ValueError):
@@ -42,35 +42,35 @@ class BadMessage(ValueError):
 
 
 class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
-    """What a node says about itself. It alone writes it; of two about one address the greater, field by
-    field, is the newer."""
+    """What a node says of itself. Only that node writes it; of two records of one node the greater, field by field, is
+    the newer."""
 
     address: Address
     incarnation: Incarnation
-    """Persisted by the node, and raised at each of its starts and to deny a rumour."""
+    """Persisted by the node; raised at each of its starts, and to refute a rumour."""
     version: Count
     """Counts the changes of the record within one incarnation."""
     store_id: Count
-    """Made with the data directory: the same address with another one is an emptied, new node."""
+    """Made with the data directory: the same address with another store id is a new node with an emptied disk."""
     settled_epoch: Count
-    """The newest view epoch for which the node has nothing left to hand over and nothing left to take."""
+    """The latest view epoch for which the node has nothing left to hand over and nothing left to take."""
     key_count: Count
-    """Live keys that the node owns."""
+    """The live keys that the node owns."""
     settled_digest: Count = 0
-    """Of the view that the node holds, if it has settled that; 0 if not. What follows is said under this view."""
+    """The digest of the view that the node holds, if it has settled it; else 0. The fields below refer to this view."""
     stable: Count = 0
-    """All that the node took as an owner up to this clock reading is on all owners; 0: it cannot say."""
+    """All that the node took as an owner up to this clock reading is on all owners; 0 if it cannot say."""
     forgettable: Count = 0
-    """Deletions up to this clock reading may be forgotten as far as this node is concerned; 0: none."""
+    """Deletions up to this clock reading may be forgotten, as far as this node is concerned; 0 if none may."""
 
     @property
     def rank(self) -> tuple[int, int]:
-        """What orders the records that a node has really written."""
+        """The order of the records that one node has really written."""
         return self.incarnation, self.version
 
 
 class Held(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """Which record of a node the sender holds; (0, 0) where it knows the address and nothing else."""
+    """Which record of a node the sender holds; incarnation and version are 0 if it knows nothing but the address."""
 
     address: Address
     incarnation: Incarnation
@@ -78,7 +78,7 @@ class Held(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=
 
 
 class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
-    """That incarnation of that node is suspected, or dead. Of two about one address the greater holds: death
+    """That this incarnation of this node is suspected, or dead. Of two rumours about one node the greater holds: death
     outranks suspicion."""
 
     address: Address
@@ -87,7 +87,7 @@ class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
 
 
 class _Opening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    view: ViewId
+    view_id: ViewId
     record: MemberRecord
     """The sender's own."""
     rumours: tuple[Rumour, ...]
@@ -114,14 +114,15 @@ Message: TypeAlias = Digest | Delta | PingReq | PingAck
 
 _Entry = TypeVar("_Entry", MemberRecord, Held, Rumour, Address)
 _ENTRY_BYTES_MIN = 4
-"""The shortest address, and nothing beside it."""
+"""An entry that is just an address, and the shortest one."""
 ENTRY_BYTES_MAX = 360
-"""A record with the longest address and the largest numbers, and the length of the list."""
+"""A record with the longest address and the largest numbers, with room for the length of the list."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:
+    """The bytes of `message`, which must not exceed the bound: senders cut their lists with `fit`."""
     data = _encoder.encode(message)
     assert len(data) <= MESSAGE_BYTES_MAX, f"{type(message).__name__} of {len(data)} bytes"
     return data
@@ -140,7 +141,7 @@ def decode(data: bytes) -> Message:
 
 
 def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
-    """The first of `entries`, as many as have `bytes_max` bytes together when encoded."""
+    """The longest prefix of `entries` that is at most `bytes_max` bytes long when encoded."""
     drawn = tuple(islice(entries, bytes_max // _ENTRY_BYTES_MIN))
     if len(drawn) * ENTRY_BYTES_MAX <= bytes_max or len(_encoder.encode(drawn)) <= bytes_max:
         return drawn
@@ -149,7 +150,7 @@ def fit(entries: Iterable[_Entry], bytes_max: int) -> tuple[_Entry, ...]:
 
 
 def check_addresses(message: Message) -> None:
-    """What its types do not say of a message. Raises BadAddress."""
+    """Checks what the types of a message cannot express. Raises BadAddress."""
     records = message.records if isinstance(message, Delta) else ()
     for record in (message.record, *records):
         if parse_address(record.address) != record.address:

@@ -1,12 +1,11 @@
 """Which view holds: the value that every node agrees on, its total order, and its validation.
 
 A view says who owns what: a list of shards, each a tuple of replica addresses, and a table from partition to shard.
-From epoch 1 on, views are totally ordered by their stamp, (epoch, digest), and the higher one wins, always and
-everywhere. Were the digest not part of the order, the two sides of a cut that both made epoch 5 would never agree; were
-it not taken over the whole content, two different views could pass for one.
+From epoch 1 on, views are totally ordered by their id, (epoch, digest), and the higher one wins, always and everywhere.
+Were the digest not part of the order, the two sides of a cut that both made epoch 5 would never agree; were it not
+taken over the whole content, two different views could pass for one.
 
-A view from outside is decoded and checked whole by `decode_view`, once. Must never import `ring` or `node`, nor do any
-I/O.
+A view from outside is decoded and checked whole by `decode_view`, once.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ import xxhash
 T = TypeVar("T", int, tuple[str, bool])
 
 ADDRESSES_KEPT = 16_384
-"""Addresses parsed that are remembered: more than nodes are ever heard of, and every message names some of them."""
+"""Parsed addresses that are remembered: more than there ever are nodes, as every message names some of them."""
 VIEWS_KEPT = 8
-"""Views decoded that are remembered: at a change, the same one comes from many peers, once for each refused call."""
+"""Decoded views that are remembered: at a change the same view comes from many peers, once for each refused call."""
 
 Address: TypeAlias = str
 """`host:port` in canonical form, as made by `parse_address`."""
@@ -36,7 +35,7 @@ _DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-
 
 
 class BadAddress(ValueError):
-    """The text is not an address, or not a list of distinct addresses. `faults`: each of them, naming the entry."""
+    """The text is not an address, or not a list of distinct addresses. `faults`: what is wrong, naming the entry."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("; ".join(faults))
@@ -49,7 +48,7 @@ class BadView(ValueError):
 
 @lru_cache(ADDRESSES_KEPT)
 def parse_address(text: str) -> Address:
-    """`text` in canonical form: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
+    """The canonical form of `text`: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or int(match["port"]) > 65535:
         raise BadAddress(f"malformed address {text.strip()!r}")
@@ -67,16 +66,16 @@ def parse_address(text: str) -> Address:
 
 
 def parse_nodes(text: str) -> tuple[Address, ...]:
-    """The addresses of a comma-separated list, in its order. Raises BadAddress: an empty list or entry, a bad one, a
-    duplicate."""
-    nodes: list[Address] = []
+    """The addresses of a comma-separated list, in its order. Raises BadAddress with the faults of all entries, in their
+    order: those that are empty, malformed, or name an address a second time."""
+    nodes: dict[Address, None] = {}
     faults: list[str] = []
     for entry in text.split(","):
         try:
             node = parse_address(entry)
             if node in nodes:
                 raise BadAddress(f"duplicate address {node!r}")
-            nodes.append(node)
+            nodes[node] = None
         except BadAddress as error:
             faults += error.faults if entry.strip() else ["empty address"]
     if faults:
@@ -94,7 +93,7 @@ def port_of(address: Address) -> int:
 
 
 class ViewId(NamedTuple):
-    """What orders views. Every request between nodes carries its sender's."""
+    """Identifies and orders views. Every request between nodes carries that of its sender's view."""
 
     epoch: int
     digest: int
@@ -104,29 +103,29 @@ class ViewId(NamedTuple):
 
 
 class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, dict=True):
-    """Who owns what, under which epoch. Equal views have equal encodings, and so equal stamps."""
+    """Who owns what, under which epoch. Equal views have equal encodings, and so equal ids."""
 
     lineage: int
-    """Digest of the epoch-0 view on which the first change was built; 0 in an epoch-0 view itself."""
+    """The digest of the epoch-0 view on which the first change was built; 0 in an epoch-0 view itself."""
     epoch: int
     base: ViewId | None
-    """The stamp of the view that this one was built on; None at epoch 0."""
+    """The id of the view that this one was built on; None at epoch 0."""
     coordinator: Address
     """The node that made this view, for people to see; empty at epoch 0."""
     repl_factor: int | None
-    """Copies of each shard; None while no factor was ever given (the plain form of the API)."""
+    """Copies of each shard; None until a factor is given for the first time (the plain form of the API)."""
     shards: tuple[tuple[Address, ...], ...]
     table: bytes
     """For each partition the index of its shard, as a big-endian 16-bit number."""
     donors: tuple[tuple[Address, bool, bytes], ...]
-    """Ascending: earlier owners that may still hold keys; whether of what no other one has; of which partitions
-    (ascending, 16 bits each)."""
+    """Earlier owners that may still hold keys, ascending: the address; whether it may hold what nobody else has; the
+    partitions of these keys (ascending, 16 bits each)."""
     spare_until_ms: int = 0
-    """Until this time, in ms since 1970, no deletion is forgotten: a node was removed that may come home. 0 at epoch
+    """Until this time, in ms since 1970, no deletion is forgotten, as a node was removed that may come home. 0 at epoch
     0."""
 
     @cached_property
-    def view_id(self) -> ViewId:
+    def id(self) -> ViewId:
         return ViewId(self.epoch, xxhash.xxh3_64_intdigest(self.encoded))
 
     @cached_property
@@ -140,18 +139,18 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     @property
     def plain(self) -> bool:
-        """Whether the API answers in the plain form: an entry per address instead of one per shard."""
+        """Whether the API answers in the plain form: with an entry per address instead of one per shard."""
         return self.repl_factor is None
 
     @property
     def lineage_of_successor(self) -> int:
         """The lineage of any view built on this one."""
-        return self.lineage if self.epoch else self.view_id.digest
+        return self.lineage if self.epoch else self.id.digest
 
 
 @lru_cache(VIEWS_KEPT)
 def decode_view(data: bytes) -> View:
-    """The view in `data`, checked whole. Raises BadView."""
+    """The view encoded in `data`, checked whole. Raises BadView."""
     try:
         view = msgspec.msgpack.decode(data, type=View)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,0 +1,1 @@
+"""What a user types: the `kvs` command, and the client it is built on."""

@@ -1,11 +1,11 @@
 """The `kvs` command: what is typed, what it exits with, and which stream is written to.
 
-Values and tables go to stdout, so that they can be piped; messages and progress bars to stderr. With `-o
-json`, stdout carries one JSON document and nothing else, of a shape that does not depend on the terminal.
-Every fault is one line; no traceback.
+Values and tables go to stdout, so that they can be piped; messages and progress bars to stderr. With `-o json`, stdout
+carries one JSON document and nothing else, of a shape that does not depend on the terminal. Every fault is one line,
+never a traceback.
 
-Imports nothing of the node but its client side. That, aiohttp and rich take longer to import than all else
-here to run, so they are imported where a command needs them, and help and completion stay instant.
+aiohttp and rich, and whatever imports them, take longer to import than everything else here takes to run. So they are
+imported inside the commands that need them, and help and completion stay instant.
 """
 
 # ruff: noqa: PLC0415
@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
@@ -54,6 +55,9 @@ def _output(command: Callable[..., None]) -> Callable[..., None]:
         help="For people, or for programs.",
     )
     return option(command)
+
+
+_nodes_option = partial(click.option, type=AddressList(), multiple=True, metavar="HOST:PORT")
 
 
 @click.group(
@@ -172,20 +176,8 @@ def shards(endpoints: Addresses, output: str) -> None:
 
 
 @kvs.command("view-change")
-@click.option(
-    "--add",
-    type=AddressList(),
-    multiple=True,
-    metavar="HOST:PORT",
-    help="Take this node in. May be repeated.",
-)
-@click.option(
-    "--remove",
-    type=AddressList(),
-    multiple=True,
-    metavar="HOST:PORT",
-    help="Let this node go. May be repeated.",
-)
+@_nodes_option("--add", help="Take this node in. May be repeated.")
+@_nodes_option("--remove", help="Let this node go. May be repeated.")
 @click.option("--to", type=AddressList(), metavar="HOST:PORT,...", help="Make these the nodes, whatever they were.")
 @click.option("--repl-factor", type=click.IntRange(min=1), metavar="N", help="Copies of each key from now on.")
 @click.option("--dry-run", is_flag=True, help="Only show what would move.")
@@ -261,7 +253,7 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
     source = Source(file, name)
 
     async def work(client: Client) -> Tally:
-        await client.ring()  # Is anybody there? If not, it need not be tried for every entry.
+        await client.ring()  # If nobody is there, say so once, rather than after the retries of every entry.
         await source.open()
         return await load_all(client, source, report)
 
@@ -282,7 +274,8 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
 
 
 def _changed_nodes(endpoints: Addresses, added: Addresses, removed: Addresses) -> Addresses:
-    """Those of the present view, changed. A command may be repeated: to add a member is no fault."""
+    """The nodes of the present view, with these added and removed. So that a command may be repeated, adding a node
+    that is in the view, or removing one that is not, is no fault and only noted."""
     if both := set(added) & set(removed):
         raise click.UsageError(f"To be added and removed: {', '.join(sorted(both))}.")
     present = _run(endpoints, lambda client: client.ring()).nodes

@@ -1,11 +1,11 @@
 """The store as its clients see it: a typed method for each request, over HTTP, to an endpoint that answers.
 
-Owns which endpoint is asked, how long it is waited for, and what a silent one means. A request is repeated at
-the next endpoint if it cannot have been executed, or if executing it twice is executing it once. A DELETE is
-neither once it has been sent: its repetition would answer "not found" for the very key that it deleted. Every
-fault leaves here as one of the two below.
+Owns which endpoint is asked, how long to wait for it, and what its silence means. A request is repeated at the next
+endpoint if the first cannot have executed it, or if executing it twice has the same effect as executing it once. A
+DELETE that has been sent is neither: repeated, it would answer "not found" for the very key that it deleted. Every
+fault leaves here as Unreachable or Refused.
 
-Must import nothing of the node but the shapes: this side of HTTP knows the node by its contract alone.
+Imports nothing of `node`: this side of HTTP knows the store by its interface alone.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 1.0
 DATA_TIMEOUT_S = 2.5
-"""The store answers these requests within 2 s, whatever is down; the rest is for the way."""
+"""The store answers these requests within 2 s, whatever is down; the rest is for the network."""
 ADMIN_TIMEOUT_S = 10.0
-"""For what a node may have to ask all others for."""
+"""For answers that a node may have to collect from all others."""
 POLL_INTERVAL_S = 0.2
 SHARDS_AT_ONCE = 16
-"""Counts asked for at the same time: quick for 200 shards, and no burst."""
+"""How many shards are asked about at the same time: enough to be quick with 200, few enough not to be a burst."""
 
 
 class ClientFault(Exception):
@@ -70,7 +70,7 @@ class Refused(ClientFault):
 
 
 class _Failed(Exception):
-    """One endpoint brought no result. `sent`: the request may have been executed there."""
+    """One endpoint gave no result. `sent`: the request may have been executed there."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -84,7 +84,7 @@ class Client:
         self._endpoints = tuple(endpoints)
         self._data_timeout_s = data_timeout_s
         self._failed: set[str] = set()
-        """Endpoints that brought nothing the last time: asked after the others."""
+        """Endpoints that gave no result the last time: asked after the others."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -120,18 +120,18 @@ class Client:
         ids = (await self._ask(ShardIds, "GET", "/kvs/shards")).shards
         shards: list[Shard] = []
         for first in range(0, len(ids), SHARDS_AT_ONCE):
-            batch = (
+            questions = (
                 self._ask(Shard, "GET", f"/kvs/shards/{quote(id, safe='')}")
                 for id in ids[first : first + SHARDS_AT_ONCE]
             )
-            shards += await asyncio.gather(*batch)
+            shards += await asyncio.gather(*questions)
         return Shards(tuple(shards))
 
     async def progress(self) -> Progress:
         return await self._ask(Progress, "GET", "/kvs/view-change")
 
     async def plan(self, nodes: Iterable[str], repl_factor: int | None) -> Plan:
-        """What `change_view` would move. Refused wherever that would be."""
+        """What `change_view` would move. Refused where `change_view` would be."""
         path, body = "/kvs/view-change?dry-run=true", _view_body(nodes, repl_factor)
         return await self._ask(Plan, "PUT", path, body)
 
@@ -157,7 +157,7 @@ class Client:
             try:
                 on_progress(await self.progress())
             except ClientFault:
-                continue  # The change itself says what is wrong; this only shows how far it is.
+                continue  # If something is wrong, the change itself says so; this only shows how far it is.
 
     async def _ask(
         self,
@@ -198,7 +198,7 @@ class Client:
         body: bytes | None,
         timeout_s: float | None,
     ) -> T:
-        # Encoded: else yarl would decode the key, and take `..` out of the path.
+        # Marked as encoded, so that yarl neither decodes the key nor takes `..` out of the path.
         url = yarl.URL(f"http://{endpoint}{path}", encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         try:
@@ -221,7 +221,7 @@ class Client:
             refusal = msgspec.json.decode(content, type=ErrorBody)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Failed(f"its answer, of status {status}, is not that of a store", sent=True) from None
-        if status >= 500 and not refusal.unreachable:  # This node cannot; another one may.
+        if status >= 500 and not refusal.unreachable:  # This node cannot answer; another one may.
             raise _Failed(refusal.error, sent=True)
         raise Refused(status, refusal.error, refusal.unreachable)
 

@@ -1,12 +1,8 @@
-"""Many entries into the store at once: reads them from a file or a pipe, writes them, and counts what became
-of each.
+"""Loads many entries into the store: reads them from a file or a pipe, writes them, and counts what became of each.
 
-Owns the two forms of input, how much is under way at a time, and when to give up. All entries of one key go
-through the same worker, in their order: were they written side by side, a key that stands twice could keep
-either value. JSON lines are never held whole, so a pipe may bring more than fits in memory; one JSON object
-has to be.
-
-Must import nothing of the node but its client.
+Owns the two forms of input, how much is under way at a time, and when to give up. All entries of one key go through the
+same worker, in their order: if they were written side by side, a key that occurs twice could end with either value.
+JSON lines are never held in memory as a whole, so a pipe may bring more than fits; one JSON object has to fit.
 """
 
 from __future__ import annotations
@@ -25,19 +21,17 @@ from kvs.client import Client, Refused, Unreachable
 from ring.hashing import partition_of
 
 WORKERS = 64
-"""Writes under way at a time: enough for the store's group commit to fill its batches, and no node is
-flooded."""
+"""Writes under way at a time: enough to fill the store's group commits, too few to flood a node."""
 QUEUE_MAX = 16
-"""Entries that wait for a worker: one slow write does not stop the reading at once."""
+"""Entries that may wait for one worker, so that a slow write does not stop the reading at once."""
 RETRY_DELAYS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""A node that restarts is back within them; every retry asks all endpoints."""
+"""A node that restarts is back within their sum; every retry asks all endpoints."""
 UNDELIVERED_MAX = 100
-"""So many entries that no node would take: the store is down, and each further one would cost its retries for
-nothing."""
+"""After so many entries that no node took, the store is down, and each further entry would only cost its retries."""
 FAILURES_NAMED_MAX = 10
 CHUNK_BYTES = 64 * 1024
 LINE_BYTES_MAX = 8 * 1024 * 1024
-"""A value has at most 1 MiB; escaped to ASCII it may take six times that."""
+"""A value has at most 1 MiB; escaped to ASCII, it may take six times that."""
 ENTRIES_PER_REPORT = 100
 
 
@@ -71,7 +65,7 @@ class Tally:
 
     stored: int = 0
     refused: int = 0
-    """By the store, or malformed: to try again would not help."""
+    """By the store, or because they are malformed: trying again would not help."""
     undelivered: int = 0
     failures: list[Failure] = field(default_factory=list)
     """The first few."""
@@ -82,7 +76,7 @@ class Tally:
 
     @property
     def gave_up(self) -> bool:
-        """Then what the input still held was not tried."""
+        """Whether the rest of the input was left untried."""
         return self.undelivered >= UNDELIVERED_MAX
 
     def note(self, entry: str, error: str) -> None:
@@ -91,8 +85,8 @@ class Tally:
 
 
 class Source:
-    """The entries of an input. Of `size`, where it is known, `done` have been read, in a unit of the source's
-    own."""
+    """The entries of an input. `done` of `size` have been read, where the size is known; the unit, bytes or entries,
+    depends on the form."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -105,7 +99,8 @@ class Source:
         self.done = 0
 
     async def open(self) -> None:
-        """Finds the form out: by the suffix, else by whether the first line is an entry. Raises BadInput."""
+        """Find out which form it has: by the suffix or, if that does not tell, by whether the first line is an entry.
+        Raises BadInput."""
         if self._suffix not in (".json", ".jsonl"):
             self._head = await self._read_until(b"\n")
             lines = not self._head or isinstance(_parse(self._head.partition(b"\n")[0], 1), Entry)
@@ -122,7 +117,7 @@ class Source:
         self.size = len(self._members)
 
     async def entries(self) -> AsyncIterator[Entry | BadLine]:
-        """Once, after `open`."""
+        """To be called once, after `open`."""
         if self._members is None:
             async for number, line in self._lines():
                 self.done += len(line) + 1
@@ -140,7 +135,7 @@ class Source:
             for line in lines:
                 yield next(numbers), line
             if len(tail) > LINE_BYTES_MAX:
-                tail = b"\0"  # Whatever follows, this line will be a bad one.
+                tail = b"\0"  # Makes this line a bad one, whatever follows.
             chunk = await self._read()
             if not chunk:
                 break
@@ -148,7 +143,7 @@ class Source:
         yield next(numbers), tail
 
     async def _read_until(self, end: bytes | None) -> bytes:
-        """All up to the end of the input, or of the chunk in which `end` is."""
+        """Everything up to the end of the input, or of the chunk that contains `end`."""
         chunks: list[bytes] = []
         while chunk := await self._read():
             chunks.append(chunk)
@@ -157,16 +152,14 @@ class Source:
         return b"".join(chunks)
 
     async def _read(self) -> bytes:
-        """What there is, up to a chunk; empty at the end. Waits for a pipe without holding up the writes
-        under way."""
+        """What is there, up to a chunk; empty at the end. Waits for a pipe without holding up the writes under way."""
         if self._fd is not None:
             await _readable(self._fd)
         return self._read1(CHUNK_BYTES)
 
 
 async def load(client: Client, source: Source, on_progress: Callable[[Tally], None]) -> Tally:
-    """Writes every entry of an open source. Raises nothing for an entry's sake: what became of it is in the
-    tally."""
+    """Write every entry of an open source. An entry that fails raises nothing: the tally says what became of it."""
     tally = Tally()
     starts = itertools.count()
     queues: list[asyncio.Queue[Entry | None]] = [asyncio.Queue(QUEUE_MAX) for _ in range(WORKERS)]
@@ -231,7 +224,7 @@ async def _readable(fd: int) -> None:
     try:
         loop.add_reader(fd, ready.set)
     except OSError:
-        return  # A device that never blocks, such as /dev/null: it cannot be waited for.
+        return  # A device that never blocks, such as /dev/null, cannot be waited for.
     try:
         await ready.wait()
     finally:

@@ -1,8 +1,7 @@
 """What may be typed where the `kvs` command wants addresses, a key, or a value.
 
-Owns the one liberty that is taken with input: a value that is not JSON is a string, unless it looks as if it
-were meant to be JSON, for then a forgotten bracket would be stored without a word. Imports nothing of the
-node.
+Owns the one liberty that is taken with input: a value that is not JSON is a string, unless it looks as if it was meant
+to be JSON. That is refused, so that a value with a forgotten bracket is not silently stored as a string.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What people see of the store: tables on stdout, bars on stderr, and colours, where there is a terminal.
+"""What people see of the store: tables on stdout, bars on stderr and, where there is a terminal, colours.
 
-Owns wording and layout, and decides nothing. What it shows came from a network: everything is printed as
-plain text, never as markup, or an address such as [fe80::1]:80 would vanish as a style. Must not import the
-node but for the client's side of it.
+Owns wording and layout, and decides nothing. What it shows came over a network, so everything is printed as plain text,
+never as markup: taken for markup, an address such as [fe80::1]:80 would vanish as a style.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kvs import responses as shapes
+from kvs import responses
 from kvs.load import Source, Tally
 
 Shown: TypeAlias = Group | Table | Text
 
 WIDTH_OF_A_PIPE = 10_000
-"""Whoever reads a table from a pipe wants its lines whole."""
+"""Columns: whoever reads a table from a pipe wants its lines whole."""
 NONE = "-"
 CLOCK_OFF_MS = 60_000
-"""A clock that is this far off is worth a word."""
+"""A clock that is this far off is worth mentioning."""
 STYLES = {
     "alive": "green",
     "suspect": "yellow",
@@ -53,7 +52,7 @@ def shown(answer: msgspec.Struct) -> Shown:
 
 
 @shown.register
-def _status(answer: shapes.Status) -> Shown:
+def _status(answer: responses.Status) -> Shown:
     table = _table("NODE", "STATE", "SHARD", "#KEYS", "SETTLED")
     for node in answer.nodes:
         late = node.settled_epoch is not None and node.settled_epoch < answer.epoch
@@ -69,7 +68,7 @@ def _status(answer: shapes.Status) -> Shown:
 
 
 @shown.register
-def _ring(answer: shapes.RingMap) -> Shown:
+def _ring(answer: responses.RingMap) -> Shown:
     table = _table("SHARD", "#PARTITIONS", "#SHARE", "#RANGES", "REPLICAS")
     for shard in answer.shards:
         ranges = sum(shard_id == shard.shard_id for _, _, shard_id in answer.ranges)
@@ -81,14 +80,14 @@ def _ring(answer: shapes.RingMap) -> Shown:
 
 
 @shown.register
-def _place(answer: shapes.Place) -> Shown:
+def _place(answer: responses.Place) -> Shown:
     table = _table("KEY", "#PARTITION", "SHARD", "REPLICAS")
     table.add_row(repr(answer.key), str(answer.partition), answer.shard_id, ", ".join(answer.replicas))
     return table
 
 
 @shown.register
-def _shards(answer: shapes.Shards) -> Shown:
+def _shards(answer: responses.Shards) -> Shown:
     table = _table("SHARD", "#KEYS", "REPLICAS")
     for shard in answer.shards:
         table.add_row(shard.shard_id, _number(shard.key_count), ", ".join(shard.replicas))
@@ -96,7 +95,7 @@ def _shards(answer: shapes.Shards) -> Shown:
 
 
 @shown.register
-def _changed(answer: shapes.Changed) -> Shown:
+def _changed(answer: responses.Changed) -> Shown:
     plain = any(count.address for count in answer.shards)
     table = _table("NODE", "#KEYS") if plain else _table("SHARD", "#KEYS", "REPLICAS")
     for count in answer.shards:
@@ -106,7 +105,7 @@ def _changed(answer: shapes.Changed) -> Shown:
 
 
 @shown.register
-def _plan(answer: shapes.Plan) -> Shown:
+def _plan(answer: responses.Plan) -> Shown:
     moves = _table("FROM", "TO", "#PARTITIONS", "#KEYS")
     for move in answer.moves:
         moves.add_row(move.source, move.target, _number(move.partitions), _number(move.keys))
@@ -120,7 +119,7 @@ def _plan(answer: shapes.Plan) -> Shown:
 
 
 @shown.register
-def _progress(answer: shapes.Progress) -> Shown:
+def _progress(answer: responses.Progress) -> Shown:
     coordinator = f", coordinated by {answer.coordinator}" if answer.coordinator else ""
     head = Text.assemble(f"epoch {answer.epoch}: ", _state(answer.state), coordinator)
     if answer.state == "settled":
@@ -132,14 +131,14 @@ def _progress(answer: shapes.Progress) -> Shown:
 
 
 @contextmanager
-def change_bar() -> Iterator[Callable[[shapes.Progress], None]]:
-    """A bar for a view change; the function it gives is to be told how far that is."""
+def change_bar() -> Iterator[Callable[[responses.Progress], None]]:
+    """A bar for a view change. Call the function it yields with how far the change is."""
     what = TextColumn("{task.description}", markup=False)
     with _bar(what, BarColumn(), TextColumn("{task.fields[told]}", markup=False), TimeElapsedColumn()) as bar:
         task = bar.add_task("preparing", total=None, told="")
         most = 0
 
-        def report(answer: shapes.Progress) -> None:
+        def report(answer: responses.Progress) -> None:
             nonlocal most
             most = max(most, answer.keys)
             silent = [node.address for node in answer.nodes if node.partitions is None]
@@ -153,7 +152,7 @@ def change_bar() -> Iterator[Callable[[shapes.Progress], None]]:
 
 @contextmanager
 def load_bar(source: Source) -> Iterator[Callable[[Tally], None]]:
-    """A bar for a load; the function it gives is to be told what became of the entries."""
+    """A bar for a load. Call the function it yields with what became of the entries so far."""
     count = TextColumn("{task.fields[told]}", markup=False)
     with _bar(TextColumn("loading"), BarColumn(), TaskProgressColumn(), count, TimeElapsedColumn()) as bar:
         task = bar.add_task("", total=None, told="")
@@ -183,7 +182,7 @@ def _bar(*columns: TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColu
 
 
 def _table(*heads: str) -> Table:
-    """Columns of numbers have a `#` before their head."""
+    """A `#` before its head makes a column one of numbers, which are flush right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for head in heads:
         justify: Literal["left", "right"] = "right" if head.startswith("#") else "left"
@@ -199,7 +198,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _clock(node: shapes.NodeStatus) -> Text:
+def _clock(node: responses.NodeStatus) -> Text:
     offset_ms = node.clock_offset_ms or 0
     return Text("" if abs(offset_ms) < CLOCK_OFF_MS else f", clock {offset_ms / 1000:+,.0f} s off", "yellow")
 

@@ -1,8 +1,7 @@
-"""The store's answers as its clients read them: typed, checked once where they come in.
+"""The store's answers as its clients read them: typed, and checked once, where they come in.
 
-Owns which fields a client relies on; further ones are ignored, so that a node may tell more than its clients
-know. Written out again, they are what `kvs -o json` prints: to rename a field here breaks somebody's program.
-Imports nothing of ours.
+Owns which fields a client relies on; others are ignored, so that a node may tell more than its clients know. Encoded
+again, they are what `kvs -o json` prints: renaming a field here breaks somebody's program. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Put(_Body, frozen=True):
 
 
 class NoFields(_Body, frozen=True):
-    """The status said it all."""
+    """For answers whose status says it all."""
 
 
 class NodeStatus(_Body, frozen=True):
@@ -39,7 +38,7 @@ class NodeStatus(_Body, frozen=True):
     key_count: int | None
     settled_epoch: int | None
     clock_offset_ms: int | None = None
-    """By how much the node's clock is ahead of that of the one that was asked; None: not heard yet, or itself."""
+    """By how much the node's clock is ahead of the asked node's; None: not heard of yet, or this is the asked node."""
 
 
 class Status(_Body, frozen=True):
@@ -102,7 +101,7 @@ class Shards(_Body, frozen=True):
 
 
 class Remaining(_Body, frozen=True):
-    """What a node has still to hand over; None where it could not be asked."""
+    """What a node still has to hand over; None where it could not be asked."""
 
     address: str
     partitions: int | None
@@ -139,8 +138,7 @@ class Plan(_Body, frozen=True):
 
 
 class Count(_Body, frozen=True, omit_defaults=True):
-    """An entry of a view change's answer: of an address in the plain form, of a shard in the replicated
-    one."""
+    """An entry of a view change's answer: for an address without replication, for a shard with it."""
 
     key_count: int
     address: str | None = None

@@ -303,7 +303,7 @@ class Node:
         if self.handoff.is_settled():
             self.stability.advance()
             stable, forgettable = self.stability.announced, self.tombstones.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.view_id.digest, stable, forgettable)
+            self.gossip.update(view.epoch, self.key_count, view.id.digest, stable, forgettable)
         else:
             self.gossip.update(max(0, view.epoch - 1), self.key_count)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
@@ -321,7 +321,7 @@ class Node:
 
     def _gossip_view(self) -> None:
         view: View = self.views.current
-        self.gossip.set_view(view.view_id, view.nodes)
+        self.gossip.set_view(view.id, view.nodes)
         self.clock.forget_all_but(self.gossip.members)
 
     # What is remembered

@@ -1,1 +1,1 @@
-"""Where keys live: pure functions of a view. No I/O, no clock, no chance."""
+"""Where keys live: pure functions of a view. No I/O, no clock, no randomness."""

@@ -1,7 +1,7 @@
 """From a key to its partition, and the wire form of lists of partitions.
 
-Owns the one function that every node, release and disk must agree on for ever: were `partition_of` or
-`PARTITIONS` to change, each stored key would sit where nobody looks for it. Imports nothing of ours.
+Owns the one function that every node, release and disk must agree on for ever: were `partition_of` or `PARTITIONS` to
+change, every stored key would be where nobody looks for it.
 """
 
 import struct
@@ -11,8 +11,8 @@ import xxhash
 
 _BITS = 12
 PARTITIONS = 1 << _BITS
-"""The 64-bit hash ring is cut into this many equal partitions (Dynamo's third strategy): enough to be even at
-200 shards, few enough that a whole table is 8 KiB."""
+"""The 64-bit hash ring is cut into this many equal partitions (Dynamo's third strategy): enough for nearly even
+shares at 200 shards, few enough for a whole table to take 8 KiB."""
 
 
 def partition_of(key: bytes) -> int:
@@ -21,7 +21,7 @@ def partition_of(key: bytes) -> int:
 
 
 def hash_of(key: bytes) -> int:
-    """What stands for a key where only its place on the ring matters: its xxh3_64."""
+    """The place of a key on the hash ring: its xxh3_64."""
     return xxhash.xxh3_64_intdigest(key)
 
 
@@ -31,7 +31,7 @@ def partition_at(key_hash: int) -> int:
 
 
 def pack(numbers: Iterable[int]) -> bytes:
-    """Partitions, or shard indexes, as big-endian u16. Raises ValueError for a number that does not fit."""
+    """Partitions, or shard indexes, as big-endian 16-bit numbers. Raises ValueError for a number that does not fit."""
     numbers = tuple(numbers)
     try:
         return struct.pack(f">{len(numbers)}H", *numbers)

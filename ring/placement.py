@@ -1,15 +1,15 @@
-"""Which nodes form a shard, and which shard has a partition: from one table to the next, moving little.
+"""Which nodes form a shard, and which shard has a partition: from one placement to the next, moving little.
 
-Owns the rules for both, as pure functions of their arguments (the order in which nodes are named does not
-count): two nodes that start from the same list must come to the same table without talking, or they would
-each look for a key where the other did not put it. Imports nothing of ours but `hashing`.
+Owns the rules for both, as pure functions of their arguments, in which the order of the nodes does not count: two nodes
+that start from the same list must arrive at the same table without talking to each other; otherwise each would look for
+a key where the other did not put it.
 
-Nodes are dealt to shards, and partitions to shards, by one method. Every shard's quota is the fair share; the
-shares that are rounded up go to those that would else have to give something away. Each shard keeps the head
-of what it has, up to its quota, and only what is then left over changes hands. So
-- sizes differ by at most one, for partitions as for replicas;
-- a partition moves only out of a shard that dissolves, lost all its replicas, or had more than its quota;
-- the first replica of a shard stays the first, and the others keep their order, as long as they stay at all.
+Nodes are dealt to shards, and partitions to shards, by one method. Every shard's quota is its fair share; where shares
+have to be rounded, those rounded up go to the shards that would otherwise have to give something away. Each shard keeps
+the first of what it has, up to its quota, and only the rest changes hands. So
+- sizes differ by at most one, both in partitions and in replicas;
+- a partition moves only out of a shard that dissolves, has lost all its replicas, or had more than its quota;
+- the first replica of a shard stays first, and the others keep their order, for as long as they stay at all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,31 +24,31 @@ T = TypeVar("T")
 
 
 class Placement(NamedTuple):
-    """The replicas of each shard, and for each partition the index of its shard (packed, see `hashing`)."""
+    """The replicas of each shard, and for each partition the index of its shard (packed as in `hashing`)."""
 
     shards: tuple[Shard, ...]
     table: bytes
 
 
 _NOBODY = Placement(shards=((),), table=pack([0] * PARTITIONS))
-"""Before the first table: one shard without replicas has everything."""
+"""What precedes the first placement: one shard without replicas has everything."""
 
 
 def shard_count(nodes: int, factor: int | None) -> int:
-    """How many shards that many nodes form; with fewer nodes than copies, one shard on all of them."""
+    """How many shards so many nodes form; if there are fewer nodes than copies, one shard on all of them."""
     return max(1, nodes // (factor or 1))
 
 
 def first_placement(nodes: Iterable[Address], factor: int | None) -> Placement:
-    """Of a store that has none yet: sorted nodes, `factor` to a shard, and partitions in even ranges."""
+    """The placement of a new store: the sorted nodes, `factor` to a shard, and partitions in even ranges."""
     return next_placement(_NOBODY, nodes, factor)
 
 
 def next_placement(old: Placement, nodes: Iterable[Address], factor: int | None) -> Placement:
-    """The placement for `nodes` that is nearest to `old`, which is one that `Ring` accepts.
+    """The placement for `nodes` that moves least from `old`, which is a placement that `Ring` accepts.
 
-    Any number of nodes may have come or gone, and the factor changed. Surviving shards keep their order, new
-    ones follow. Nodes beyond shards x factor become further copies. Raises ValueError for no nodes at all.
+    Any number of nodes may have come or gone, and the factor may have changed. Surviving shards keep their order, and
+    new ones follow them. Nodes beyond shards x factor become further copies. Raises ValueError if there are no nodes.
     """
     members = sorted(set(nodes))
     if not members:
@@ -68,7 +68,8 @@ def next_placement(old: Placement, nodes: Iterable[Address], factor: int | None)
 
 
 def _most_worth_keeping(old: Sequence[Shard], staying: Sequence[Shard], homes: Sequence[Sequence[int]]) -> list[int]:
-    """The old shards; ahead are those that still have their first replica, then those with the most left."""
+    """The old shards, best first: those that still have their first replica, then those with the most replicas left,
+    then those with the most partitions."""
 
     def worth(shard: int) -> tuple[bool, int, int]:
         return staying[shard][:1] == old[shard][:1], len(staying[shard]), len(homes[shard])
@@ -77,7 +78,7 @@ def _most_worth_keeping(old: Sequence[Shard], staying: Sequence[Shard], homes: S
 
 
 def _deal_nodes(staying: Sequence[Shard], count: int, members: Sequence[Address]) -> tuple[Shard, ...]:
-    """Each shard gets its staying replicas, as many as it may have; then the other nodes, in order."""
+    """Each shard gets its staying replicas, up to its quota; then it is filled up with the other nodes, in order."""
     hands: list[list[Address]] = [[] for _ in range(count)]
     quotas = _quotas([len(replicas) for replicas in staying], count, len(members))
     for hand, quota, replicas in zip(hands, quotas, staying, strict=False):
@@ -96,9 +97,9 @@ def _deal_partitions(
     kept: Sequence[int],
     shards: Sequence[Shard],
 ) -> bytes:
-    """Each shard gets what it had; then what its replicas had in their former shard; then whatever is left.
+    """Each shard gets what it had; then what its replicas had in their former shards; then whatever is left.
 
-    What a shard without staying replicas had moves in any case, so it gives no claim to a share rounded up.
+    What a shard without staying replicas had moves in any case, so it is no claim to a share that is rounded up.
     """
     hands: list[list[int]] = [[] for _ in shards]
     quotas = _quotas([len(homes[k]) if staying[k] else 0 for k in kept], len(shards), PARTITIONS)
@@ -121,10 +122,10 @@ def _deal_partitions(
 
 
 def _quotas(held: Sequence[int], count: int, total: int) -> list[int]:
-    """The fair share of `total` for each of `count` shards, of which the first hold `held` already.
+    """The fair share of `total` for each of `count` shards, the first of which already hold `held`.
 
-    The shares that must be rounded up go first to those that hold more than the share rounded down: each of
-    them keeps one thing more that way, so that no other choice leaves more in its place.
+    The shares that are rounded up go first to shards that hold more than the share rounded down: each of these then
+    keeps one thing more, so no other choice leaves more in place.
     """
     share, rounded_up = divmod(total, count)
     held = [*held, *[0] * (count - len(held))]

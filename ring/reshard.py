@@ -1,7 +1,6 @@
 """What a newer view moves: the partitions whose owners change, from whom to whom.
 
-Owns the comparison of two rings; what is done about it, and when it is over, is the node's business. Imports
-nothing of ours but `placement`, `ring` and `sets`.
+Owns the comparison of two rings. Moving the records, and knowing when that is done, is up to the node.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from ring.sets import first_in, partitions_in
 class Move(NamedTuple):
     """One partition that changes hands.
 
-    `sources` are all its earlier owners, also those that remain; `targets` the owners it gains, none if it
+    `sources` are all its earlier owners, including those that remain; `targets` are the owners it gains, none if it
     only loses some.
     """
 
@@ -25,7 +24,7 @@ class Move(NamedTuple):
 
 
 def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], int]:
-    """The sets of partitions, by their owners before and after: few pairs, where there are many partitions."""
+    """Sets of partitions, by their owners before and after: there are few such pairs, but many partitions."""
     found: dict[tuple[Shard, Shard], int] = {}
     for source, held in zip(old.shards, old.bits, strict=True):
         left = held
@@ -37,7 +36,7 @@ def regions(old: Ring, new: Ring) -> dict[tuple[Shard, Shard], int]:
 
 
 def moves(old: Ring, new: Ring) -> Iterator[Move]:
-    """The partitions, ascending, whose set of owners differs. Moving back is `moves(new, old)`."""
+    """The moves of all partitions whose set of owners differs, by partition. The way back is `moves(new, old)`."""
     moving = (
         Move(partition, before, tuple(owner for owner in after if owner not in before))
         for (before, after), partitions in regions(old, new).items()

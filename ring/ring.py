@@ -1,9 +1,8 @@
 """Who owns a partition: a placement, checked once and laid out for look-ups.
 
-Every replica of a shard owns its partitions: each holds all of their keys. Imports nothing of ours but `hashing`,
-`placement` and `sets`. Immutable: a new view is a new Ring, so that no request sees half of each. What follows from a
-table alone is worked out once for all rings with that table: whoever proposes, judges or adopts a view makes a ring of
-it.
+Every replica of a shard owns the shard's partitions: each holds all of their keys. A Ring is immutable: a new view is a
+new Ring, so that no request sees half of each. What follows from a table alone is worked out once for all rings with
+that table, as proposing, judging and adopting a view each make a Ring of it.
 """
 
 from functools import lru_cache
@@ -14,14 +13,15 @@ from ring.placement import Address, Placement, Shard
 from ring.sets import bits_of
 
 TABLES_KEPT = 8
-"""Tables laid out that are remembered: the present one, and those of a change under way."""
+"""Laid-out tables that are remembered: the present one, and those of a change under way."""
 
 
 class Ring:
-    """The look-ups of one view. Raises ValueError for a placement that leaves a partition without an owner.
+    """The look-ups of one view. Raises ValueError for a placement that leaves a partition without an owner, or names a
+    node twice.
 
-    `shards` lists the replicas of each shard, `table` the index of the shard of each partition, `bits` the partitions
-    of each shard as a set, see `sets`.
+    `shards` lists the replicas of each shard, `table` the index of each partition's shard, and `bits` the partitions of
+    each shard (a set as in `sets`).
     """
 
     __slots__ = ("_partitions", "_shard_of", "bits", "shards", "table")
@@ -36,15 +36,15 @@ class Ring:
             raise ValueError("a node is named twice")
 
     def owners(self, partition: int) -> Shard:
-        """The nodes that hold the partition's keys, at least one."""
+        """The nodes that hold the partition's keys: at least one."""
         return self.shards[self.table[partition]]
 
     def owns(self, address: Address, partition: int) -> bool:
-        """Whether the node is an owner of the partition; never of a number that is none."""
+        """Whether the node is an owner of the partition; False for a number that is no partition."""
         return 0 <= partition < PARTITIONS and address in self.shards[self.table[partition]]
 
     def co_owners(self, address: Address) -> Shard:
-        """The other nodes of its shard: the owners of all that it owns."""
+        """The other nodes of its shard, which own all that it owns; none outside the view."""
         shard = self._shard_of.get(address)
         return () if shard is None else tuple(owner for owner in self.shards[shard] if owner != address)
 
@@ -58,7 +58,7 @@ class Ring:
         return frozenset() if shard is None else self._partitions[shard]
 
     def bits_of(self, address: Address) -> int:
-        """The same, see `sets`."""
+        """The partitions that the node owns, as a set of `sets`; empty outside the view."""
         shard = self._shard_of.get(address)
         return 0 if shard is None else self.bits[shard]
 
@@ -69,12 +69,12 @@ class _Layout(NamedTuple):
     partitions: tuple[frozenset[int], ...]
     """For each shard its partitions."""
     bits: tuple[int, ...]
-    """The same, see `sets`."""
+    """The same, as sets of `sets`."""
 
 
 @lru_cache(TABLES_KEPT)
 def _lay_out(packed: bytes, shards: int) -> _Layout:
-    """Raises ValueError."""
+    """Raises ValueError for a table that does not give each partition one of so many shards."""
     table = unpack(packed)
     if len(table) != PARTITIONS:
         raise ValueError(f"the table has {len(table)} partitions instead of {PARTITIONS}")

@@ -1,7 +1,7 @@
 """Sets of partitions, as the bits of an int: bit 0 is partition 0.
 
-A view change concerns thousands of partitions at once, and asks the same of each; an int of 512 bytes answers for all
-of them in one step, and is stored as it is. Imports nothing of ours but `hashing`.
+A view change asks the same question of thousands of partitions at once. An int of 512 bytes answers for all of them in
+one step, and is stored as it is.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ring.hashing import PARTITIONS
 ALL = (1 << PARTITIONS) - 1
 BYTES = PARTITIONS // 8
 FEW = 64
-"""So many are set one by one; beyond, it is faster to write all digits down."""
+"""Up to so many bits are set one by one; for more, it is faster to write all binary digits down and convert them."""
 _EVERY = range(PARTITIONS)
 _TRUTH = bytes.maketrans(b"01", b"\0\1")
 
 
 def bits_of(partitions: Collection[int]) -> int:
-    """The set of these. Raises ValueError for a number that is no partition."""
+    """The set of these partitions. Raises ValueError for a number that is no partition."""
     if not partitions:
         return 0
     if min(partitions) < 0 or max(partitions) >= PARTITIONS:
@@ -42,5 +42,5 @@ def first_in(bits: int) -> int:
 
 
 def partitions_in(bits: int) -> tuple[int, ...]:
-    """The reverse of `bits_of`, ascending."""
+    """The partitions of a set, ascending: the reverse of `bits_of`."""
     return tuple(compress(_EVERY, f"{bits:b}"[::-1].encode().translate(_TRUTH)))

@@ -116,7 +116,7 @@ class AdminApi:
         if any(status and status.promised for status in statuses.values()):
             state = "preparing"
         else:
-            settled = all(status and status.view == view.view_id and status.settled for status in statuses.values())
+            settled = all(status and status.view == view.id and status.settled for status in statuses.values())
             state = "settled" if settled else "moving"
         nodes = [{"address": address} | _left(status) for address, status in statuses.items()]
         return _reply(
@@ -237,7 +237,7 @@ def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
 
 
 def _view_fields(view: View) -> dict[str, Any]:
-    return {"epoch": view.epoch, "digest": f"{view.view_id.digest:016x}", "repl-factor": view.repl_factor}
+    return {"epoch": view.epoch, "digest": f"{view.id.digest:016x}", "repl-factor": view.repl_factor}
 
 
 def _left(status: Status | None) -> dict[str, int | None]:

@@ -1,7 +1,7 @@
 """How nodes' messages travel: in frames, validated once, here.
 
 Everything that was queued in one turn of the event loop goes in one frame, with what the sender's clocks show; each
-call carries the stamp of its sender's view. Garbage raises `BadFrame`, and never anything else.
+call carries the id of its sender's view. Garbage raises `BadFrame`, and never anything else.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ class Transaction:
     def enter(self, view: View) -> None:
         """Make `view` the one in force: from here on, jobs queued under another view fail."""
         self.set(Setting.VIEW, view.encoded)
-        self.set(Setting.FENCE, msgspec.msgpack.encode(view.view_id))
-        self._fence = view.view_id
+        self.set(Setting.FENCE, msgspec.msgpack.encode(view.id))
+        self._fence = view.id
 
     def change_donors(self, change: DonorsChange) -> None:
         for donor in change.donors():

@@ -122,7 +122,7 @@ def shares_under(
     where they sent keys: every node is a donor until it has answered.
     """
     owned = new_ring.bits_of(me)
-    if new.base != old.view_id:
+    if new.base != old.id:
         everybody = (old.nodes | new.nodes | {address for address, *_ in new.donors}) - {me}
         return {donor: Share(owned) for donor in sorted(everybody)} if owned else {}
     owned_before = old_ring.bits_of(me)

@@ -1,11 +1,11 @@
 """One view change: promise, adopt, move, settle. Any node can be its coordinator, in the old view or the new or
-neither.
+neither. What must hold for it is told by `conditions`, what the next view is by `plan`.
 
 1. Promise. The lowest address of the old view that can promise is asked first and alone: it decides between two
    coordinators. The new epoch is above every one seen or promised.
 2. Adopt. The new view is stored here, then pushed to all. From then on the change completes whatever becomes of this
    node: gossip carries the view, and the nodes move keys by themselves.
-3. Move. That is `handoff`; nothing to do here.
+3. Move. That is the business of `repair`; nothing to do here.
 4. Settle. All nodes are asked, again and again, until none that can be reached has anything left to hand over or to
    take.
 
@@ -20,17 +20,13 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import msgspec
-import xxhash
-
 from gossip.view import Address, View
 from node.config import Config
-from node.errors import Conflict, PeerFault, Unavailable
+from node.errors import Conflict, PeerFault
 from node.net.messages import (
     Adopt,
     Answer,
     AskStatus,
-    Busy,
     CountKeys,
     Foreign,
     KeyCounts,
@@ -43,28 +39,22 @@ from node.net.messages import (
 )
 from node.timing.clock import Time
 from node.views.calls import Calls
+from node.views.conditions import (
+    UNDER_WAY,
+    Again,
+    Target,
+    demand_native,
+    demand_nothing_moves,
+    demand_promises,
+    demand_reachable,
+    is_settled,
+    returning,
+)
 from node.views.holder import Views
 from node.views.plan import Plan, plan_change
 from ring.hashing import pack
 
 log = logging.getLogger(__name__)
-
-UNDER_WAY = "Another view change is under way"
-
-
-class Target(NamedTuple):
-    """What was asked for: these nodes with this factor (None: the plain form, one copy)."""
-
-    nodes: frozenset[Address]
-    repl_factor: int | None
-
-    @property
-    def name(self) -> str:
-        """Short and the same on every node, to be compared only."""
-        return f"{self.repl_factor}/{xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(sorted(self.nodes)))}"
-
-    def is_met_by(self, view: View) -> bool:
-        return self.nodes == view.nodes and self.repl_factor == view.repl_factor
 
 
 class ViewChange(NamedTuple):
@@ -80,11 +70,6 @@ class Settled(NamedTuple):
 
     view: View
     key_counts: Mapping[Address, int]
-
-
-class _Again(Exception):
-    """Something has changed since this attempt began: begin anew from what is now known. Its text, if it has one, is
-    for whoever asked, should it last."""
 
 
 class Coordinator:
@@ -135,24 +120,21 @@ class Coordinator:
         began = self._time.monotonic()
         while True:
             statuses = await self._statuses(nodes)
-            if len(statuses) < len(nodes) and self._is_settled(statuses):
+            if len(statuses) < len(nodes) and is_settled(self._views.view_id, statuses.values()):
                 statuses |= await self._statuses(nodes - statuses.keys(), self._config.unreachable_s)
             if not target.is_met_by(self._views.current):
                 raise Conflict("Superseded by another view change")
-            if self._is_settled(statuses):
+            if is_settled(self._views.view_id, statuses.values()):
                 return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
             nodes -= await self._foreign(statuses)
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
-    def _is_settled(self, statuses: Mapping[Address, Status]) -> bool:
-        return all(status.view == self._views.view_id and status.settled for status in statuses.values())
-
     async def plan(self, nodes: Iterable[Address], repl_factor: int | None) -> tuple[Plan, dict[int, int]]:
         """What a change would do, and how many live keys each partition holds that would move."""
         target = self._target(nodes, repl_factor)
         statuses = await self._statuses(self._views.current.nodes | target.nodes, self._config.unreachable_s)
-        self._demand_reachable(target.nodes, statuses)
+        demand_reachable(target.nodes, statuses)
         plan = plan_change(self._views.current, target.nodes, target.repl_factor, statuses)
         counts: dict[int, int] = {}
         for source, partitions in plan.partitions_by_source().items():
@@ -168,7 +150,7 @@ class Coordinator:
         statuses = await self._statuses(nodes)
         return {node: statuses.get(node) for node in sorted(nodes)}
 
-    # Promise and adopt
+    # Preparing: from what was asked for to a view in force
 
     def _target(self, nodes: Iterable[Address], repl_factor: int | None) -> Target:
         return Target(frozenset(nodes), self._views.current.repl_factor if repl_factor is None else repl_factor)
@@ -178,132 +160,102 @@ class Coordinator:
         while self._time.monotonic() < deadline:
             try:
                 return await self._attempt(target)
-            except _Again as again:
+            except Again as again:
                 why = str(again)
                 await asyncio.sleep(self._config.settle_poll_s)
         raise Conflict(why or UNDER_WAY)
 
     async def _attempt(self, target: Target) -> ViewChange:
-        """One try at bringing `target` in force. Raises _Again if it was built on sand."""
+        """One try at bringing `target` in force. Raises Again if what it was built on no longer holds."""
         old = self._views.current
         nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
-        self._demand_native(target, foreign)
+        demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses)
         if target.is_met_by(old):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
-        self._demand_reachable(target.nodes, statuses)
-        self._demand_nothing_moves(old, statuses)
-
-        epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
-        request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
-        promised: set[Address] = set()
-        alone = [[node] for node in sorted(old.nodes) if node in statuses]
-        adopted = False
-        try:
-            for round_ in (*alone, sorted(statuses)):
-                if promised and round_ in alone:
-                    continue  # There is an arbiter.
-                asked = [node for node in round_ if node not in promised]
-                answers = await asyncio.gather(*(self._call(node, request) for node in asked))
-                replies = dict(zip(asked, answers, strict=True))
-                promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
-                foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
-                self._demand_native(target, foreign)
-                self._demand_old_view(old, target)
-                self._demand_promises(target, replies)
-            plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
-            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
-            if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
-                raise _Again
-            adopted = True
-        finally:
-            if not adopted:
-                await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
+        demand_reachable(target.nodes, statuses)
+        demand_nothing_moves(old, statuses)
+        view, promised, refused = await self._bring_in_force(old, target, statuses)
         await asyncio.gather(*map(self._push, promised))
-        return ViewChange(view, nodes - foreign)
+        return ViewChange(view, nodes - foreign - refused)
 
     async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
-        """Raises _Again if another view than `old` is, or may be, in force: a later one, or another environment's;
+        """Raises Again if another view than `old` is, or may be, in force: a later one, or another environment's;
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
-        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.view_id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.view_id:
+        others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
+        if statuses[newest].view.epoch and statuses[newest].view > old.id:
             await self._calls.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
             await asyncio.gather(*map(self._calls.greet, others))
-            raise _Again
+            raise Again
         if self._views.current is not old:
-            raise _Again
+            raise Again
+
+    async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
+        """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
+        take it: nodes of one view believe each other. Raises Again if one has yet to."""
+        coming = returning(old, target, statuses)
+        if coming and not await self._foreign(coming):
+            raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")
+
+    async def _bring_in_force(
+        self, old: View, target: Target, statuses: Mapping[Address, Status]
+    ) -> tuple[View, frozenset[Address], frozenset[Address]]:
+        """The new view, stored here; who has promised to wait for it; and who was found to be of another cluster. Until
+        it is stored, the promises are given back whatever happens."""
+        epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
+        promised: set[Address] = set()
+        foreign: set[Address] = set()
+        try:
+            await self._gather_promises(epoch, old, target, statuses, promised, foreign)
+            plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
+            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
+            if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
+                raise Again
+        except BaseException:
+            await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
+            raise
+        return view, frozenset(promised), frozenset(foreign)
+
+    async def _gather_promises(
+        self,
+        epoch: int,
+        old: View,
+        target: Target,
+        statuses: Mapping[Address, Status],
+        promised: set[Address],
+        foreign: set[Address],
+    ) -> None:
+        """Add to `promised` and `foreign` as answers come in: what has been promised has to be given back even if this
+        ends early. Raises Conflict, Unavailable or Again."""
+        request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
+        alone = [[node] for node in sorted(old.nodes) if node in statuses]
+        for round_ in (*alone, sorted(statuses)):
+            if promised and round_ in alone:
+                continue  # There is an arbiter.
+            asked = [node for node in round_ if node not in promised]
+            answers = await asyncio.gather(*(self._call(node, request) for node in asked))
+            replies = dict(zip(asked, answers, strict=True))
+            promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
+            foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
+            demand_native(target, foreign)
+            if self._views.current is not old and not target.is_met_by(self._views.current):
+                raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
+            demand_promises(target, replies)
 
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
         grace_ms = int(self._config.tombstone_grace_s * 1000)
         return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + grace_ms
 
-    async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
-        """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
-        take it: nobody would doubt an owner's records. Raises _Again if one has yet to."""
-        returning = {
-            node: status
-            for node, status in statuses.items()
-            if node in target.nodes - old.nodes
-            and (
-                any(owed.address in statuses for owed in status.handing)
-                or (old.epoch and status.view != old.view_id and status.holds_records)
-            )
-        }
-        if returning and not await self._foreign(returning):
-            raise _Again(f"{', '.join(sorted(returning))}: has yet to hand over what it holds from an earlier view")
-
-    def _demand_reachable(self, nodes: Iterable[Address], statuses: Mapping[Address, Status]) -> None:
-        unreachable = sorted(set(nodes) - statuses.keys())
-        if unreachable:
-            raise Unavailable(unreachable=unreachable)
-
-    def _demand_native(self, target: Target, foreign: Iterable[Address]) -> None:
-        """Raises Conflict if a node of another cluster is to come in. One that has the address of a node that is to go
-        does not stand in the way."""
-        wanted = sorted(target.nodes.intersection(foreign))
-        if wanted:
-            raise Conflict(f"{', '.join(wanted)}: holds the data of another cluster", foreign=wanted)
-
-    def _demand_nothing_moves(self, old: View, statuses: Mapping[Address, Status]) -> None:
-        """A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does
-        not."""
-        for node, status in statuses.items():
-            if status.view == old.view_id:
-                gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
-            else:
-                gets_on = node in old.nodes
-            if gets_on:
-                raise Conflict(UNDER_WAY) if old.epoch else _Again
-
-    def _demand_old_view(self, old: View, target: Target) -> None:
-        """Raises Conflict if one has taken the view of another change since it was asked where it stands."""
-        if self._views.current is not old and not target.is_met_by(self._views.current):
-            raise Conflict(UNDER_WAY)
-
-    def _demand_promises(self, target: Target, replies: Mapping[Address, Answer | None]) -> None:
-        """Raises Conflict, Unavailable or _Again unless all have promised. A node that fell silent in between may be
-        left out if it is being removed."""
-        for answer in replies.values():
-            if isinstance(answer, Busy):
-                if answer.target == target.name:
-                    raise _Again
-                raise Conflict(UNDER_WAY)
-        if any(isinstance(answer, ViewIs) for answer in replies.values()):
-            raise _Again
-        silent = sorted(
-            node for node, answer in replies.items() if not isinstance(answer, Promised) and node in target.nodes
-        )
-        if silent:
-            raise Unavailable(unreachable=silent)
+    # Asking
 
     async def _foreign(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
         """Bring this node's view to those who hold another one; those who refuse it for good are of another cluster,
@@ -317,8 +269,6 @@ class Coordinator:
         if not isinstance(answer, ViewIs):
             log.info("%s has not taken view %s yet: %s", node, self._views.view_id, answer)
         return answer
-
-    # Asking
 
     async def _statuses(self, nodes: Iterable[Address], patience_s: float = 0.0) -> dict[Address, Status]:
         """Where those of `nodes` stand that can be reached."""

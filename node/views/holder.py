@@ -74,7 +74,7 @@ class Views:
 
     @property
     def view_id(self) -> ViewId:
-        return self.current.view_id
+        return self.current.id
 
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
@@ -113,7 +113,7 @@ class Views:
 
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         if environments_contradict(self._standing(), view, source):
-            higher = source if view.view_id > self.view_id else self._config.address
+            higher = source if view.id > self.view_id else self._config.address
             log.error(
                 "VIEW or REPL_FACTOR of %s and %s differ; the one of %s holds", self._config.address, source, higher
             )
@@ -123,7 +123,7 @@ class Views:
         async with self._adopting:
             verdict = judge(self._standing(), view, source)
             if verdict is Verdict.FOREIGN:
-                log.error("refused the view %s of %s: it is of another cluster", view.view_id, source)
+                log.error("refused the view %s of %s: it is of another cluster", view.id, source)
                 return Foreign()
             promisee = self.promisee()
             if verdict is Verdict.KEEP:
@@ -148,7 +148,7 @@ class Views:
             self.is_behind = False
             self.current, self.ring = view, ring
             self.donors = Donors(shares)
-        log.info("view %s: %d nodes, %d shards", view.view_id, len(view.nodes), len(view.shards))
+        log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         self._on_change()
         return None
 

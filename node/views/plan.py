@@ -49,7 +49,7 @@ class Plan(NamedTuple):
         return View(
             old.lineage_of_successor,
             epoch,
-            old.view_id,
+            old.id,
             coordinator,
             self.repl_factor,
             self.placement.shards,

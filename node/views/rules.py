@@ -46,7 +46,7 @@ class Standing(NamedTuple):
 def judge(standing: Standing, view: View, source: Address) -> Verdict:
     """What to do about `view`, which was heard from `source`."""
     mine = standing.view
-    if view.view_id == mine.view_id or view.epoch == 0 < mine.epoch:
+    if view.id == mine.id or view.epoch == 0 < mine.epoch:
         return Verdict.KEEP
     if view.epoch == mine.epoch == 0:
         return _judge_environment(standing, view, source)
@@ -56,14 +56,14 @@ def judge(standing: Standing, view: View, source: Address) -> Verdict:
         return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
     if view.lineage != mine.lineage:
         return Verdict.FOREIGN
-    return Verdict.TAKE if view.view_id > mine.view_id else Verdict.KEEP
+    return Verdict.TAKE if view.id > mine.id else Verdict.KEEP
 
 
 def _judge_environment(standing: Standing, theirs: View, source: Address) -> Verdict:
     if not standing.names_any([source]):
         return Verdict.KEEP
     am_in_mine, follows_source = standing.me in standing.view.nodes, standing.followed == source
-    higher = theirs.view_id > standing.view.view_id
+    higher = theirs.id > standing.view.id
     if standing.me not in theirs.nodes:
         takes = higher or am_in_mine or follows_source
     else:
@@ -74,7 +74,7 @@ def _judge_environment(standing: Standing, theirs: View, source: Address) -> Ver
 def environments_contradict(standing: Standing, theirs: View, source: Address) -> bool:
     """Whether this node and `source` were told different views that both name this node: an operator's mistake."""
     mine = standing.view
-    both_at_start = mine.epoch == theirs.epoch == 0 and mine.view_id != theirs.view_id
+    both_at_start = mine.epoch == theirs.epoch == 0 and mine.id != theirs.id
     return both_at_start and standing.names_any([source]) and standing.me in theirs.nodes & mine.nodes
 
 

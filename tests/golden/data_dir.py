@@ -94,7 +94,7 @@ def view_after(old: View) -> View:
     donors = (E, True, pack([9])), (B, False, pack((*COPIED, *MOVED))), (D, True, pack((7, 8, 4095)))
     spare_until_ms = NOW_MS + 86_400_000
     table = pack([0] * PARTITIONS)
-    return View(old.lineage_of_successor, 1, old.view_id, C, 2, ((A, C),), table, donors, spare_until_ms)
+    return View(old.lineage_of_successor, 1, old.id, C, 2, ((A, C),), table, donors, spare_until_ms)
 
 
 async def fill(store: Store) -> None:
@@ -102,7 +102,7 @@ async def fill(store: Store) -> None:
     await node.start()
     view = view_after(node.views.current)
     await node.views.adopt(view, C)
-    await store.change_donors(view.view_id, DonorsChange({D: 1 << 7, E: 1 << 9}, {B: 1 << MOVED[0]}, {}))
+    await store.change_donors(view.id, DonorsChange({D: 1 << 7, E: 1 << 9}, {B: 1 << MOVED[0]}, {}))
     await node.views.promise(Promise(2, C, TARGET, (A, C), view.lineage))
 
     node.clock.hear(C, Clocks(clock(3), NOW_MS + 5_000))
@@ -117,7 +117,7 @@ async def fill(store: Store) -> None:
     await store.submit(raise_horizons)
 
     async def write(key: bytes, n: int, value: bytes | None, seen: Record | None = None, known: bytes = b"") -> None:
-        await store.write(view.view_id, partition_of(key), key, version(n), value, seen, True, known)
+        await store.write(view.id, partition_of(key), key, version(n), value, seen, True, known)
 
     await write(b"live", 30, b"1")
     await write(b"replaced", 31, b'"old"')
@@ -130,10 +130,10 @@ async def fill(store: Store) -> None:
     await write(b"seen", 39, b"2", THEIRS)
     await write(b"dropped", 40, b"3")
     await write(BESIDE, 41, b"4")
-    await store.drop(view.view_id, [(partition_of(b"dropped"), b"dropped", version(40))])
+    await store.drop(view.id, [(partition_of(b"dropped"), b"dropped", version(40))])
     forgotten = Record(version(4, THEIR_ID), None, True)
     brought = {b"theirs": THEIRS, b"live": Record(version(29, THEIR_ID), b"0", False), b"never": forgotten}
-    await store.merge(view.view_id, [(partition_of(key), key, record.encode()) for key, record in brought.items()])
+    await store.merge(view.id, [(partition_of(key), key, record.encode()) for key, record in brought.items()])
 
 
 def items_in(path: Path) -> list[tuple[bytes, bytes]]:

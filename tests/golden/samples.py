@@ -30,7 +30,7 @@ from ring.hashing import pack
 FILE = Path(__file__).with_name("frames.json")
 """The name of each sample -> its bytes in hexadecimal."""
 
-STAMP = ViewId(5, 2**64 - 1)
+VIEW_ID = ViewId(5, 2**64 - 1)
 CLOCKS = Clocks(CLOCK_MAX - 2, 2**40 + 1)
 VERSION, OTHER_VERSION = make_version(2**62 + 3, 2**64 - 4), make_version(5, 6)
 CONTEXT = Context(
@@ -43,9 +43,9 @@ VALUE = b'{"a": [1, 2.5, null]}'
 
 EPOCH_0 = View(0, 0, None, "", None, (("10.10.0.4:13800",), ("b:1",)), pack([0, 1, 0, 1]), ())
 EPOCH_1 = View(
-    EPOCH_0.view_id.digest,
+    EPOCH_0.id.digest,
     1,
-    EPOCH_0.view_id,
+    EPOCH_0.id,
     "[fe80::1]:80",
     2,
     (("b:1", "[fe80::1]:80"), ("c:1", "d:1", "e:1")),
@@ -106,9 +106,9 @@ ANSWERS: dict[str, wire.Answer] = {
     "Busy": wire.Busy(7, "d:1", "view d:1"),
     "Foreign": wire.Foreign(),
     "Status, settled": wire.Status(
-        STAMP, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
+        VIEW_ID, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
     ),
-    "Status, holds records": wire.Status(STAMP, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
+    "Status, holds records": wire.Status(VIEW_ID, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
     "KeyCounts": wire.KeyCounts((15, 0, 2**32)),
     "Holding": wire.Holding(pack([16, 17])),
     "Taken": wire.Taken(),
@@ -127,11 +127,11 @@ OTHER = gossip.messages.MemberRecord("[::1]:80", 8, 9, 10, 11, 12)
 RUMOURS = (Rumour("b:1", 13, True), Rumour("c:1", 14, False))
 
 CASTS: dict[str, gossip.messages.Message] = {
-    "Digest": Digest(STAMP, OWN, RUMOURS, (Held("b:1", 15, 16), Held("c:1", 0, 0))),
-    "Digest, empty": Digest(STAMP, OTHER, (), ()),
-    "Delta": Delta(STAMP, OWN, RUMOURS, (OTHER, OWN), ("c:1", "d:1")),
-    "PingReq": PingReq(STAMP, OWN, RUMOURS, "b:1"),
-    "PingAck": PingAck(STAMP, OWN, RUMOURS, "b:1"),
+    "Digest": Digest(VIEW_ID, OWN, RUMOURS, (Held("b:1", 15, 16), Held("c:1", 0, 0))),
+    "Digest, empty": Digest(VIEW_ID, OTHER, (), ()),
+    "Delta": Delta(VIEW_ID, OWN, RUMOURS, (OTHER, OWN), ("c:1", "d:1")),
+    "PingReq": PingReq(VIEW_ID, OWN, RUMOURS, "b:1"),
+    "PingAck": PingAck(VIEW_ID, OWN, RUMOURS, "b:1"),
 }
 
 
@@ -143,7 +143,7 @@ class Sample(NamedTuple):
 
 
 def _call(id_: int, request: wire.Request | Ping) -> Call:
-    return Call(id_, STAMP, 450, request)
+    return Call(id_, VIEW_ID, 450, request)
 
 
 def _calls(*calls: Call, casts: tuple[gossip.messages.Message, ...] = ()) -> Sample:
@@ -159,7 +159,7 @@ def _view(view: View) -> Sample:
 
 
 def _digest(view: View) -> Sample:
-    return Sample(view.view_id.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
+    return Sample(view.id.digest, lambda digest: digest.to_bytes(8), int.from_bytes)
 
 
 def _record(record: Record) -> Sample:

@@ -1,8 +1,8 @@
-"""A small cluster of gossip state machines in one process: rounds in lockstep, casts that arrive at once or
-are lost, no asyncio.
+"""A small cluster of gossip state machines in one process: rounds in lockstep, messages that arrive at once or are
+lost, no asyncio.
 
-One seed, one run. Messages go through the real encoder unless `by_wire` is off (then records are shared
-between nodes, which is what lets large clusters fit into memory).
+The same seed gives the same run. Messages go through the real encoder unless `by_wire` is off; then nodes share
+records, so that large clusters fit into memory.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Network:
         self.views: dict[ViewId, frozenset[Address]] = {}
         self.down: set[Address] = set()
         self.mailbox: dict[Address, list[tuple[Address, Message]]] = {}
-        """Of each paused node, what has come for it."""
+        """Of each paused node, the messages that have arrived for it, with their senders."""
         self.deaf: set[tuple[Address, Address]] = set()
-        """Links, from and to, that lose everything."""
+        """Links (sender, receiver) that lose everything."""
         self.view_ids: dict[Address, ViewId] = {}
         """Of each node, the view it holds."""
         self.tap: list[tuple[Address, Address, Message]] | None = None
-        """Takes down what arrives, with sender and receiver, if it is a list."""
+        """If it is a list, it records what arrives, with sender and receiver."""
         self.largest = 0
         """Bytes of the largest message."""
         everybody = addresses(count)
@@ -65,7 +65,7 @@ class Network:
             self.nodes[address].set_view(view_id, self.views[view_id])
 
     def introduce(self) -> None:
-        """Everybody learns everybody's record, as after a long time without loss."""
+        """Everybody learns everybody's record, as happens in a long time without loss."""
         for node in self.nodes.values():
             for other in self.nodes.values():
                 node.receive(other.record.address, Delta(ViewId(0, 0), other.record, (), (), ()), self.now)
@@ -81,7 +81,7 @@ class Network:
             node.check()
 
     def until(self, holds: Callable[[], bool], *, within: float) -> int:
-        """Runs rounds until it holds; returns how many that took, and fails after `within`."""
+        """Runs rounds until it holds, and returns how many that took; fails after `within` rounds."""
         before = self.rounds
         while not holds():
             assert self.rounds - before < within, f"still not so after {within:.0f} rounds"
@@ -96,7 +96,7 @@ class Network:
         self.mailbox[address] = []
 
     def resume(self, address: Address, *, round_first: bool) -> None:
-        """Goes on; whether its next round or the messages that piled up come first is up to its loop."""
+        """Ends a pause. Whether the next round or the messages that piled up come first is up to a real node's loop."""
         piled_up = self.mailbox.pop(address)
         if round_first:
             self._carry_out(address, self.nodes[address].start_round(self.now, self.rng))
@@ -111,7 +111,7 @@ class Network:
         return all(address in node.members and node.members[address].state is state for node in others)
 
     def _carry_out(self, doer: Address, output: Output) -> None:
-        """Delivers what the node sends, and all that follows from it."""
+        """Delivers what the node sends, and everything that is sent in consequence."""
         queue = deque([(doer, output)])
         while queue:
             sender, (sends, fetch_view_from, _) = queue.popleft()

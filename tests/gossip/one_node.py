@@ -1,4 +1,4 @@
-"""One gossip state machine, `a:1` in a view of four, and the words that others say to it."""
+"""One gossip state machine, `a:1` in a view of four nodes, and what others say to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from tests.gossip.network import SETTINGS
 
-STAMP = ViewId(3, 30)
+VIEW_ID = ViewId(3, 30)
 NODES = frozenset(["a:1", "b:1", "c:1", "d:1"])
 STEP_S = SETTINGS.interval_s
 
@@ -22,16 +22,16 @@ def record(address: Address, incarnation: int = 1, version: int = 0, store_id: i
     return MemberRecord(address, incarnation, version, store_id, settled_epoch=3, key_count=5)
 
 
-def ping(address: Address, *rumours: Rumour, view: ViewId = STAMP) -> Digest:
-    return Digest(view, record(address), rumours, ())
+def ping(address: Address, *rumours: Rumour, view_id: ViewId = VIEW_ID) -> Digest:
+    return Digest(view_id, record(address), rumours, ())
 
 
 def gossip(settings: Settings = SETTINGS, nodes: frozenset[Address] = NODES, known: str = "bcd") -> Gossip:
-    """Node a:1, which has already heard of the `known` ones."""
+    """Node a:1, which has already heard the `known` ones."""
     node = Gossip("a:1", store_id=7, incarnation=4, settings=settings, now=0.0)
-    node.set_view(STAMP, nodes)
+    node.set_view(VIEW_ID, nodes)
     for name in known:
-        node.receive(f"{name}:1", Delta(STAMP, record(f"{name}:1"), (), (), ()), 0.0)
+        node.receive(f"{name}:1", Delta(VIEW_ID, record(f"{name}:1"), (), (), ()), 0.0)
     return node
 
 

@@ -1,4 +1,4 @@
-"""Messages stay small, whatever the size of the cluster and of what has changed in it."""
+"""Messages stay small, however large the cluster is, and however much has changed in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gossip.core import Gossip, Output
 from gossip.messages import MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Delta, Digest, Held, MemberRecord, Rumour, encode
 from gossip.view import ViewId, parse_address
 from tests.gossip.network import SETTINGS, addresses
-from tests.gossip.one_node import STAMP, STEP_S, gossip, record, sent
+from tests.gossip.one_node import STEP_S, VIEW_ID, gossip, record, sent
 
 
 def test_messages_are_bounded_at_ten_thousand_members_and_what_changed_comes_first() -> None:
@@ -21,12 +21,12 @@ def test_messages_are_bounded_at_ten_thousand_members_and_what_changed_comes_fir
         sizes.append(max((len(encode(message)) for _, message in output.sends), default=0))
 
     largest(node.start_round(STEP_S, Random(1)))
-    # All of it changes at once, which no real message could bring.
+    # Everything changes at once, more than any real message can hold.
     rumours = tuple(Rumour(address, 1, dead=True) for address in everybody[5000:])
     teacher = record("b:1")
-    node.receive("b:1", Delta(STAMP, teacher, rumours, tuple(map(record, everybody)), ()), STEP_S)
+    node.receive("b:1", Delta(VIEW_ID, teacher, rumours, tuple(map(record, everybody)), ()), STEP_S)
     latest = record(everybody[17], incarnation=2)
-    node.receive("b:1", Delta(STAMP, teacher, (), (latest,), ()), STEP_S)
+    node.receive("b:1", Delta(VIEW_ID, teacher, (), (latest,), ()), STEP_S)
     output = node.start_round(2 * STEP_S, Random(2))
     largest(output)
     digest = next(message for _, message in output.sends if isinstance(message, Digest))
@@ -34,10 +34,10 @@ def test_messages_are_bounded_at_ten_thousand_members_and_what_changed_comes_fir
     assert len(digest.held) > 300 and len(digest.rumours) > 100
 
     ignorant = tuple(Held(address, 0, 0) for address in everybody)
-    largest(node.receive("b:1", Digest(STAMP, teacher, (), ignorant), 1.0))
+    largest(node.receive("b:1", Digest(VIEW_ID, teacher, (), ignorant), 1.0))
     ahead = tuple(Held(address, 9, 9) for address in everybody)
-    largest(node.receive("b:1", Digest(STAMP, teacher, (), ahead), 1.0))
-    largest(node.receive("b:1", Delta(STAMP, teacher, (), (), tuple(everybody)), 1.0))
+    largest(node.receive("b:1", Digest(VIEW_ID, teacher, (), ahead), 1.0))
+    largest(node.receive("b:1", Delta(VIEW_ID, teacher, (), (), tuple(everybody)), 1.0))
     node.check()
     assert max(sizes) <= MESSAGE_BYTES_MAX
     assert min(sizes) > MESSAGE_BYTES_MAX // 4, "the room is used"
@@ -46,7 +46,7 @@ def test_messages_are_bounded_at_ten_thousand_members_and_what_changed_comes_fir
 def test_digest_goes_quiet_when_nothing_has_changed_for_long() -> None:
     everybody = addresses(1000)
     node = gossip(nodes=frozenset([*everybody, "a:1"]), known="")
-    node.receive("b:1", Delta(STAMP, record("b:1"), (), tuple(map(record, everybody)), ()), 0.0)
+    node.receive("b:1", Delta(VIEW_ID, record("b:1"), (), tuple(map(record, everybody)), ()), 0.0)
     output = node.start_round(1000.0, Random(1))
     digest = next(message for _, message in output.sends if isinstance(message, Digest))
     assert len(digest.held) == SETTINGS.digest_sample

@@ -1,4 +1,4 @@
-"""What holds for all messages in any order: invariants, repetition, late arrival; and that a run can be replayed."""
+"""Laws for all messages in any order: invariants, repetition, late arrival; and that a run can be replayed."""
 
 from __future__ import annotations
 

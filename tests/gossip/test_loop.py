@@ -1,3 +1,5 @@
+"""The task that starts rounds: it outlives bad rounds, ends with its block, and keeps to its jittered interval."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The table of members: merging is a join, rumours are refuted or ripen, strangers are bounded and forgotten."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -33,7 +35,7 @@ def stranger(name: str, settled_epoch: int = 0) -> MemberRecord:
 
 
 def tell(members: Membership, sayings: Iterable[MemberRecord | Rumour]) -> list[bool]:
-    """Merges them all; returns whether each changed anything."""
+    """Merges them all; returns for each whether it changed anything."""
     changed = []
     for saying in sayings:
         if isinstance(saying, MemberRecord):
@@ -178,7 +180,7 @@ def test_own_record_goes_above_one_that_it_never_wrote(heard: MemberRecord, inca
 
 @pytest.mark.parametrize(("rumoured", "incarnation"), [(4, 5), (5, 6), (8, 9)])
 @pytest.mark.parametrize("dead", [False, True])
-def test_own_incarnation_denies_a_rumour_unless_stale(rumoured: int, incarnation: int, dead: bool) -> None:
+def test_own_incarnation_refutes_a_rumour_unless_stale(rumoured: int, incarnation: int, dead: bool) -> None:
     members = membership()
     rumour = Rumour("a:1", rumoured, dead)
     assert members.merge_rumour(rumour, now=0.0) == (incarnation > 5)
@@ -224,12 +226,12 @@ def test_suspect_gets_more_time_when_granted() -> None:
 
 
 @pytest.mark.parametrize("rumour", [SUSPECTED, DEAD])
-def test_heard_overrules_a_rumour_here_and_keeps_it_for_its_denial(rumour: Rumour) -> None:
+def test_hear_overrules_a_rumour_here_and_keeps_it_to_be_refuted(rumour: Rumour) -> None:
     members = membership(B)
     members.merge_rumour(rumour, now=100.0)
-    assert members.heard("b:1")
-    assert not members.heard("b:1"), "already overruled"
-    assert members["b:1"].state is State.ALIVE and members.well("b:1")
+    assert members.hear("b:1")
+    assert not members.hear("b:1"), "already overruled"
+    assert members["b:1"].state is State.ALIVE and members.is_well("b:1")
     assert members.rumour("b:1") == rumour
     assert members.ripen(1e6) == []
     assert not members.merge_rumour(rumour, now=101.0), "the same rumour again is stale"
@@ -238,11 +240,11 @@ def test_heard_overrules_a_rumour_here_and_keeps_it_for_its_denial(rumour: Rumou
     assert members["b:1"].state is (State.DEAD if rumour.dead else State.SUSPECT)
 
 
-def test_heard_of_a_well_or_unknown_node_is_a_no_op() -> None:
+def test_hear_of_a_well_or_unknown_node_is_a_no_op() -> None:
     members = membership(B)
-    assert not members.heard("b:1")
-    assert not members.heard("x:1")
-    assert not members.heard("a:1")
+    assert not members.hear("b:1")
+    assert not members.hear("x:1")
+    assert not members.hear("a:1")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_mentionable_all_but_dead_strangers_and_unknown() -> None:
     members = membership(B, stranger("x"), stranger("y"))
     for address, dead in (("b:1", True), ("x:1", True), ("y:1", False)):
         members.merge_rumour(Rumour(address, 9, dead), now=0.0)
-    assert [a for a in ("a:1", "b:1", "c:1", "x:1", "y:1", "z:1") if members.mentionable(a)] == [
+    assert [a for a in ("a:1", "b:1", "c:1", "x:1", "y:1", "z:1") if members.is_mentionable(a)] == [
         "a:1",
         "b:1",
         "c:1",

@@ -1,3 +1,5 @@
+"""Messages survive the wire; garbage raises BadMessage and nothing else; sizes are bounded."""
+
 from __future__ import annotations
 
 import msgspec
@@ -26,12 +28,12 @@ from gossip.view import ViewId, parse_address
 OWN = MemberRecord("10.10.0.4:13800", incarnation=3, version=7, store_id=2**64 - 1, settled_epoch=5, key_count=1000)
 OTHER = MemberRecord("[::1]:80", incarnation=1, version=0, store_id=0, settled_epoch=0, key_count=0)
 RUMOUR = Rumour("b:1", 4, dead=True)
-STAMP = ViewId(5, 2**64 - 1)
+VIEW_ID = ViewId(5, 2**64 - 1)
 ONE_OF_EACH: list[Message] = [
-    Digest(STAMP, OWN, (RUMOUR,), (Held("b:1", 4, 2), Held("c:1", 0, 0))),
-    Delta(STAMP, OWN, (), (OTHER,), ("c:1",)),
-    PingReq(STAMP, OWN, (), "b:1"),
-    PingAck(STAMP, OWN, (RUMOUR,), "b:1"),
+    Digest(VIEW_ID, OWN, (RUMOUR,), (Held("b:1", 4, 2), Held("c:1", 0, 0))),
+    Delta(VIEW_ID, OWN, (), (OTHER,), ("c:1",)),
+    PingReq(VIEW_ID, OWN, (), "b:1"),
+    PingAck(VIEW_ID, OWN, (RUMOUR,), "b:1"),
 ]
 
 
@@ -97,12 +99,12 @@ def test_message_deep_nesting_is_refused() -> None:
 
 def test_message_bad_utf8_is_refused() -> None:
     with pytest.raises(BadMessage):
-        decode(encode(PingReq(STAMP, OWN, (), "b:1")).replace(b"b:1", b"\xff:1"))
+        decode(encode(PingReq(VIEW_ID, OWN, (), "b:1")).replace(b"b:1", b"\xff:1"))
 
 
 def test_message_over_the_bound_is_neither_made_nor_taken() -> None:
     held = tuple(Held(f"node-{i}:13800", 1, 1) for i in range(2000))
-    message = Digest(STAMP, OWN, (), held)
+    message = Digest(VIEW_ID, OWN, (), held)
     with pytest.raises(AssertionError, match="Digest of"):
         encode(message)
     with pytest.raises(BadMessage, match="more than any message"):
@@ -120,12 +122,12 @@ def test_fit_takes_the_longest_prefix_within_the_bound(held: list[Held], bytes_m
     count = len(fit(held, bytes_max))
     assert fit(iter(held), bytes_max) == tuple(held[:count])
     assert size(count) <= bytes_max
-    # The length of the list itself (1 to 5 bytes) may count or not: senders leave room for it.
+    # The length of the list itself (1 to 5 bytes) may be counted or not: senders leave room for it.
     assert count == len(held) or size(count + 1) > bytes_max
 
 
 @pytest.mark.parametrize("count", [1, 16, 100])
-def test_fit_needs_not_measure_few_entries(count: int) -> None:
+def test_fit_of_few_entries_needs_no_measuring(count: int) -> None:
     label = "x" * 61
     longest = parse_address(f"{label}.{label}.{label}.{'y' * 63}.{'z' * 3}:65535")
     assert len(longest) == 259

@@ -1,4 +1,4 @@
-"""Nodes that die, return, are cut off or removed, as a small cluster comes to see it."""
+"""Nodes that die, return, are cut off or removed, and how a small cluster comes to see them."""
 
 from __future__ import annotations
 

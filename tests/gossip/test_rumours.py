@@ -1,4 +1,4 @@
-"""What one node does about rumours: denies, overrules, tells them first to whom they are about, and stops."""
+"""What a node does about rumours: refutes and overrules them, tells them first to the accused, and stops telling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gossip.one_node import STEP_S, gossip, ping, sent, states
 
 
 @pytest.mark.parametrize("dead", [False, True])
-def test_rumour_against_oneself_is_denied_in_the_answer(dead: bool) -> None:
+def test_rumour_against_oneself_is_refuted_in_the_answer(dead: bool) -> None:
     node = gossip()
     output = node.receive("b:1", ping("b:1", Rumour("a:1", 4, dead)), 0.0)
     assert output.incarnation == 5
@@ -35,8 +35,8 @@ def test_heard_elsewhere_overrules_and_has_the_node_told_next_round() -> None:
     node = gossip()
     node.receive("b:1", ping("b:1", Rumour("d:1", 1, dead=True)), 0.0)
     assert states(node)["d:1"] is State.DEAD
-    node.heard("d:1")
-    node.heard("nobody:1")
+    node.hear("d:1")
+    node.hear("nobody:1")
     assert states(node)["d:1"] is State.ALIVE
     sends = node.start_round(STEP_S, Random(1)).sends
     assert any(to == "d:1" and Rumour("d:1", 1, dead=True) in message.rumours for to, message in sends)
@@ -51,7 +51,7 @@ def test_rumour_is_told_a_bounded_number_of_times() -> None:
     assert told == SETTINGS.tellings_max(len(node.members))
 
 
-def test_suspicion_of_a_node_that_lives_is_denied_for_all() -> None:
+def test_suspicion_of_a_node_that_lives_is_refuted_for_all() -> None:
     net = Network(30, seed=3, loss=0.1)
     net.introduce()
     accuser, accused = addresses(30)[:2]

@@ -1,4 +1,4 @@
-"""How fast news reaches all of a cluster that loses a tenth of its messages: O(log n) rounds."""
+"""How fast changes reach all of a cluster that loses a tenth of its messages: in O(log n) rounds."""
 
 from __future__ import annotations
 

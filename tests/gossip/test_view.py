@@ -1,3 +1,5 @@
+"""Addresses have one form; views have an order and a digest over all of their content, and are checked whole."""
+
 from __future__ import annotations
 
 import struct
@@ -36,9 +38,9 @@ FIRST = View(
     donors=(),
 )
 SECOND = View(
-    lineage=FIRST.view_id.digest,
+    lineage=FIRST.id.digest,
     epoch=1,
-    base=FIRST.view_id,
+    base=FIRST.id,
     coordinator="a:1",
     repl_factor=2,
     shards=(("b:1", "c:1"),),
@@ -134,15 +136,59 @@ def test_nodes_bad_list_names_the_entry(text: str, fault: str) -> None:
         parse_nodes(text)
 
 
+def test_nodes_bad_list_names_every_entry_in_order() -> None:
+    with pytest.raises(BadAddress) as caught:
+        parse_nodes("B:1,,b:1,x,a:1, A:1 ,b:1,x,")
+    assert caught.value.faults == (
+        "empty address",
+        "duplicate address 'b:1'",
+        "malformed address 'x'",
+        "duplicate address 'a:1'",
+        "duplicate address 'b:1'",
+        "malformed address 'x'",
+        "empty address",
+    )
+
+
+def dumb_parse_nodes(entries: list[str]) -> tuple[list[str], list[str]]:
+    """The nodes and the faults, each entry compared with all before it."""
+    nodes: list[str] = []
+    faults: list[str] = []
+    for entry in entries:
+        if not entry.strip():
+            faults.append("empty address")
+        elif not entry.strip().endswith(":1"):
+            faults.append(f"malformed address {entry.strip()!r}")
+        elif entry.strip().lower() in nodes:
+            faults.append(f"duplicate address {entry.strip().lower()!r}")
+        else:
+            nodes.append(entry.strip().lower())
+    return nodes, faults
+
+
+entries = st.sampled_from(["a:1", "A:1", " a:1", "b:1", "B:1 ", "c:1", "d:1", "e:1", "x", "y ", "", " "])
+
+
+@given(st.lists(entries, min_size=1))
+def test_nodes_and_faults_are_those_of_the_dumb_oracle(listed: list[str]) -> None:
+    nodes, faults = dumb_parse_nodes(listed)
+    if faults:
+        with pytest.raises(BadAddress) as caught:
+            parse_nodes(",".join(listed))
+        assert caught.value.faults == tuple(faults)
+    else:
+        assert parse_nodes(",".join(listed)) == tuple(nodes)
+
+
 @pytest.mark.parametrize(
     ("lower", "higher"),
     [(ViewId(1, 9), ViewId(2, 1)), (ViewId(2, 1), ViewId(2, 9)), (ViewId(0, 9), ViewId(1, 0))],
 )
-def test_stamp_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
+def test_view_id_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
     assert lower < higher
 
 
-def test_stamp_reads_as_epoch_and_hex() -> None:
+def test_view_id_reads_as_epoch_and_hex() -> None:
     assert str(ViewId(3, 255)) == "3/00000000000000ff"
 
 
@@ -150,7 +196,7 @@ def test_stamp_reads_as_epoch_and_hex() -> None:
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
-    assert again.view_id == view.view_id
+    assert again.id == view.id
     assert again.encoded == view.encoded
 
 
@@ -167,8 +213,8 @@ def test_view_survives_its_encoding(view: View) -> None:
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
-    assert other.view_id.epoch == SECOND.view_id.epoch
-    assert other.view_id.digest != SECOND.view_id.digest
+    assert other.id.epoch == SECOND.id.epoch
+    assert other.id.digest != SECOND.id.digest
 
 
 def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
@@ -179,7 +225,7 @@ def test_view_donor_may_be_named_twice_once_as_a_copy_and_once_alone() -> None:
 def test_view_nodes_plain_and_lineage() -> None:
     assert SECOND.nodes == {"b:1", "c:1"}
     assert FIRST.plain and not SECOND.plain
-    assert FIRST.lineage_of_successor == FIRST.view_id.digest
+    assert FIRST.lineage_of_successor == FIRST.id.digest
     assert SECOND.lineage_of_successor == SECOND.lineage
 
 

@@ -126,7 +126,7 @@ def successor(old: View, *nodes: Address, coordinator: Address = "c:1", epoch: i
     return View(
         old.lineage_of_successor,
         old.epoch + 1 if epoch is None else epoch,
-        old.view_id,
+        old.id,
         coordinator,
         old.repl_factor,
         placement.shards,

@@ -103,7 +103,7 @@ async def test_golden_node_is_what_it_was(store: Store, tmp_path_factory: pytest
     node = await node_on(store)
     await node.start()
     assert store.view() == node.views.current == view
-    assert await store.submit(lambda batch: batch.fence) == view.view_id
+    assert await store.submit(lambda batch: batch.fence) == view.id
     assert node.views.donors.shares == SHARES
     assert node.views.promisee() == PROMISEE
     assert node.clock.reading == CEILING

@@ -1,4 +1,4 @@
-"""Key -> partition: pinned for ever, in range, even; and the packing of lists of partitions."""
+"""Key -> partition: the same for ever, in range, evenly spread; and the packing of lists of partitions."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The bounds of the placement: even, minimal, stable, the same everywhere; and the first tables, pinned."""
+"""The bounds of placements: even, minimal, stable, the same everywhere; and known tables, which never change."""
 
 import hashlib
 import math
@@ -34,7 +34,7 @@ def spread(sizes: Iterable[int]) -> int:
 
 
 def check(placement: Placement, members: Sequence[str], factor: int | None) -> None:
-    """What holds for every placement, however it came about."""
+    """What holds for every placement, whatever its history."""
     assert len(placement.shards) == shard_count(len(members), factor)
     assert sorted(address for replicas in placement.shards for address in replicas) == sorted(members)
     assert spread(map(len, placement.shards)) <= 1
@@ -89,7 +89,7 @@ def test_first_placement_of_known_nodes_never_changes(count: int, factor: int | 
 
 
 def test_next_placement_of_known_history_never_changes() -> None:
-    """Releases that disagree here would, for one view change, each plan another table."""
+    """Two releases that disagreed here would plan different tables for the same view change."""
     placement = first_placement("abcde", 2)
     for members, factor in [("abcdefg", 2), ("bcdefg", 2), ("bcdefg", 1), ("bdfgxyz", 3), ("fxyz", 2)]:
         placement = next_placement(placement, members, factor)
@@ -107,14 +107,14 @@ def test_first_placement_without_nodes_raises() -> None:
 
 
 def removals(count: int) -> Iterable[int]:
-    """Every node of a small store; of a large one both ends and one by chance."""
+    """Every node of a small store; of a large one both ends and a random one."""
     return range(count) if count <= 10 else (0, random.Random(count).randrange(1, count - 1), count - 1)
 
 
 @pytest.mark.parametrize("factor", [None, 3])
 @pytest.mark.parametrize("decade", range(0, 200, 20))
 def test_next_placement_one_node_moves_at_most_a_share(decade: int, factor: int | None) -> None:
-    """From first tables; with a factor, and then spares, most changes leave the number of shards as it is."""
+    """From first tables. With a factor there are spares, so most changes leave the number of shards as it is."""
     for shards in range(decade + 1, decade + 21):
         count = shards * (factor or 1) + shards % (factor or 1)
         members = nodes(count)
@@ -135,7 +135,7 @@ def test_next_placement_one_node_moves_at_most_a_share(decade: int, factor: int 
 
 @pytest.mark.parametrize("factor", [None, 2])
 def test_next_placement_grown_and_shrunk_one_by_one_stays_within_bounds(factor: int | None) -> None:
-    """From tables with a history: up to 200 shards, and down again by nodes chosen by chance."""
+    """From tables with a history: up to 200 shards, and down again by random nodes."""
     rng = random.Random(3)
     members = nodes(1)
     placement = first_placement(members, factor)
@@ -182,7 +182,7 @@ def histories(draw: st.DrawFn, factors: st.SearchStrategy[int | None] = factors)
 
 @st.composite
 def uneven(draw: st.DrawFn) -> Placement:
-    """One node a shard, and a table that no rule has made."""
+    """One node to a shard, and a table that no rule has made."""
     shards = draw(st.integers(1, 5))
     weights = draw(st.lists(st.integers(0, 9), min_size=shards, max_size=shards).filter(any))
     rng = random.Random(draw(st.integers(0, 2**32)))
@@ -247,7 +247,7 @@ def test_next_placement_surviving_shard_keeps_its_replicas_in_order(
 
 
 def dumb_most_that_can_stay(old: Placement, members: Sequence[str]) -> int:
-    """One node a shard: try every choice of the nodes whose share is rounded up."""
+    """With one node to a shard: try every choice of the nodes whose share is rounded up."""
     held = Counter(firsts(old))
     share, rounded_up = divmod(PARTITIONS, len(members))
     return max(
@@ -267,7 +267,7 @@ def test_next_placement_moves_no_more_than_dumb_oracle(old: Placement, members: 
 
 
 def test_next_placement_all_nodes_replaced_keeps_the_table() -> None:
-    """Each old node hands all it has to one new node."""
+    """Each old node hands all that it has to one new node."""
     old = next_placement(first_placement("abc", None), "abcd", None)
     new = next_placement(old, "wxyz", None)
     assert new == Placement(tuple(map(tuple, "wxyz")), old.table)
@@ -284,7 +284,7 @@ def test_next_placement_one_node_replaced_moves_its_partitions_only() -> None:
     [
         ("abc:2", "abcd", 2, "ab cd"),  # a spare founds the new shard
         ("abcde:2", "abde", 2, "ab de"),  # the spare itself leaves
-        ("abcde:2", "abce", 2, "ab ec"),  # the first replica leaves: the next one leads, the spare moves over
+        ("abcde:2", "abce", 2, "ab ec"),  # the first replica leaves: the next one becomes first, the spare moves over
         ("abcde:2", "acde", 2, "ac de"),
         ("abcd:2", "acd", 2, "cda"),  # the shard with a hole dissolves
         ("abcd:2", "bcd", 2, "cdb"),
@@ -295,7 +295,7 @@ def test_next_placement_one_node_replaced_moves_its_partitions_only() -> None:
         ("abcdef:2", "abcdef", 3, "abe cdf"),
         ("abcdef:3", "abcdef", 2, "ab de cf"),
         ("abcdef:2", "bxy", 2, "bxy"),
-        ("abcde:2", "bcd", 3, "dbc"),  # what has its first replica outlives what has more of the others
+        ("abcde:2", "bcd", 3, "dbc"),  # a shard with its first replica outlives one with more of its others
         ("abcd:2", "wxyz", 2, "wx yz"),
         ("abcd:2", "abcd", 4, "abcd"),
     ],

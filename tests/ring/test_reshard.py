@@ -1,4 +1,4 @@
-"""The moves between two rings: exactly the partitions whose owners differ, from whom and to whom."""
+"""The moves between two rings: exactly the partitions whose owners differ, with their owners before and after."""
 
 from itertools import chain
 

@@ -1,4 +1,4 @@
-"""The look-ups of a Ring, against the placement they are made from; and what a Ring refuses."""
+"""The look-ups of a Ring, against the placement it is made from; and what a Ring refuses."""
 
 from itertools import chain
 

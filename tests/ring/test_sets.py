@@ -1,4 +1,4 @@
-"""Sets of partitions as ints, against sets of Python."""
+"""Sets of partitions as ints, against Python's own sets."""
 
 import pytest
 from hypothesis import given

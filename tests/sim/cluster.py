@@ -193,14 +193,12 @@ class Machine:
         loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(transaction.stats)))
 
     def _stored(self, view: View) -> None:
-        assert view.epoch == 0 or view.view_id > self._held, (
-            f"{self.address} went back from {self._held} to {view.view_id}"
-        )
-        self._held = view.view_id
+        assert view.epoch == 0 or view.id > self._held, f"{self.address} went back from {self._held} to {view.id}"
+        self._held = view.id
         self._cluster.eventful_at = self._cluster.loop.now
         if self._cluster.traced:
             nodes = names_of(sorted(view.nodes))
-            self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.view_id)}: {nodes}")
+            self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.id)}: {nodes}")
         for watcher in self._cluster.view_watchers:
             watcher(self, view)
 

@@ -12,7 +12,7 @@ from tests.sim.cluster import Cluster, Machine
 def newest_view(cluster: Cluster) -> View:
     """On any disk."""
     views = [view for machine in cluster.machines.values() if (view := machine.disk.view()) is not None]
-    return max(views, key=lambda view: view.view_id)
+    return max(views, key=lambda view: view.id)
 
 
 def is_spared(cluster: Cluster, machine: Machine) -> bool:
@@ -30,7 +30,7 @@ def is_spared(cluster: Cluster, machine: Machine) -> bool:
 def has_caught_up(cluster: Cluster, machine: Machine) -> bool:
     """Whether it holds the newest view, and of all that it owns the newest there is on any disk."""
     view = newest_view(cluster)
-    if machine.node is None or machine.node.views.view_id != view.view_id or not machine.node.handoff.is_settled():
+    if machine.node is None or machine.node.views.view_id != view.id or not machine.node.handoff.is_settled():
         return False
     ring = ring_of(view)
     for other in cluster.machines.values():

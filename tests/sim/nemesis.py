@@ -33,7 +33,7 @@ CHANGE_S = 6.0
 
 
 class Step(Enum):
-    """Where in its change a coordinator can be struck: DESIGN, section 6."""
+    """Where in its change a coordinator can be struck, see docs/architecture.md."""
 
     PROMISE = "as it asks for the first promise"
     PROMISES = "between promises"
@@ -224,7 +224,7 @@ class Nemesis:
             settled = await machine.ask(lambda node: change(node, nodes, factor), CHANGE_S)
             self._seen["view changes"] += 1
             self._seen["view changes with another number of copies"] += factor is not None
-            view = view_name(settled.view.view_id)
+            view = view_name(settled.view.id)
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
         except (RequestFault, NoAnswer, StorageFault) as fault:
             self._seen["view changes refused" if isinstance(fault, Conflict) else "view changes failed"] += 1

@@ -24,7 +24,7 @@ RECOVERY_S = 0.5
 """How long after its last trouble a machine, or a link, may still be busy with the consequences: noticing, asking
 around, dialling again."""
 ANSWER_S = 2.0
-"""SPEC: a client has its answer within this."""
+"""A limit of docs/operations.md: a client has its answer within this."""
 BACKLOG_S = 0.5
 """A lease that was given before a backlog arrived counts for less than this."""
 

@@ -1,6 +1,6 @@
-"""What holds once all faults have ended: within the time that SPEC gives, with nobody asking for anything, one view,
-identical copies, every key the same through every node and as it should be, exact counts; and a view change that
-nothing disturbs."""
+"""What holds once all faults have ended: within the limits of docs/operations.md, with nobody asking for anything,
+one view, identical copies, every key the same through every node and as it should be, exact counts; and a view change
+that nothing disturbs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.sim.onlooker import Onlooker
 from tests.sim.registers import Register, Violation
 
 CHANGE_S = 4.0
-"""SPEC: a view change of so few keys, all nodes up, is over within this."""
+"""A limit of docs/operations.md: a view change of so few keys, all nodes up, is over within this."""
 HEAL_S = 4.0
-"""SPEC: within this after a heal, plus the time to move what differs, everything is as it should be."""
+"""Another one: within this after a heal, plus the time to move what differs, everything is as it should be."""
 
 
 class Peace:

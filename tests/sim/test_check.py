@@ -39,13 +39,13 @@ def misplace(node: Node) -> None:
     node.handoff._misplaced = {("x:1",): [PARTITION]}
 
 
-def doubt_itself(node: Node) -> None:
+def forget_a_member(node: Node) -> None:
     node.gossip._members._in_view = frozenset(["nobody:1"])
 
 
 @pytest.mark.parametrize(
     "bend",
-    [miscount, hide_partition, invent_donor, take_another_ring, misplace, doubt_itself],
+    [miscount, hide_partition, invent_donor, take_another_ring, misplace, forget_a_member],
     ids=lambda f: f.__name__,
 )
 def test_check_notices(bend: Callable[[Node], None]) -> None:

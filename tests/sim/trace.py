@@ -71,7 +71,7 @@ def _brief_field(name: str, value: Any) -> str:
         case _, ViewId():
             return view_name(value)
         case "view", bytes():
-            return view_name(decode_view(value).view_id)
+            return view_name(decode_view(value).id)
         case "version", bytes():
             return version_name(value)
         case "record", bytes():

@@ -27,7 +27,7 @@ from node.net.messages import (
 from node.net.pool import Peers
 from node.timing.clock import Clocks, SystemTime
 from tests.cluster import fresh_addresses
-from tests.node.net.transport_contract import PATIENT_S, SHORT_S, STAMP, Peer, TransportContract, arrived
+from tests.node.net.transport_contract import PATIENT_S, SHORT_S, VIEW_ID, Peer, TransportContract, arrived
 
 FAR_PORT = 14900
 """Where a node really listens; at its address listens a `Relay`."""
@@ -217,7 +217,7 @@ async def test_peers_calls_of_one_turn_share_a_frame(network: Links) -> None:
         aiohttp.ClientSession() as session,
         session.ws_connect(f"http://{network.b.address}{peers.PATH}?from=x:1&to={network.b.address}") as socket,
     ):
-        calls = tuple(Call(number, STAMP, 1000, Read(b"%d" % number)) for number in range(100))
+        calls = tuple(Call(number, VIEW_ID, 1000, Read(b"%d" % number)) for number in range(100))
         await socket.send_bytes(encode(CallFrame(Clocks(0, 0), calls, ())))
         replies = decode_replies(await socket.receive_bytes(timeout=PATIENT_S)).replies
         assert [(reply.id, reply.answer) for reply in replies] == [(n, ReadResult(b"%d" % n)) for n in range(100)]
@@ -237,13 +237,13 @@ async def test_peers_links_that_nobody_wants_any_more_are_closed(
     await network.a.ask(network.b, b"before")
     monkeypatch.setattr(peers, "UNWANTED_S", -1.0)
     with pytest.raises(PeerFault):
-        await network.a.transport.call(fresh_addresses(1)[0], Read(b"elsewhere"), STAMP, SHORT_S)
+        await network.a.transport.call(fresh_addresses(1)[0], Read(b"elsewhere"), VIEW_ID, SHORT_S)
     assert network.b.address not in {to for to, _ in network.a.transport._links}  # type: ignore[attr-defined]
     assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
 
 
 def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
-    batches = [Call(n, STAMP, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
+    batches = [Call(n, VIEW_ID, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
     assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8
 
 

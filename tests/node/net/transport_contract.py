@@ -20,7 +20,7 @@ from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
 from tests.node.fakes import CONFIG, HandTime
 
-STAMP = ViewId(3, 2**64 - 1)
+VIEW_ID = ViewId(3, 2**64 - 1)
 PATIENT_S = 10.0
 """For calls that are to be answered, however busy the machine."""
 SHORT_S = 0.7
@@ -80,7 +80,7 @@ class Peer:
         transport.attach(self.clock, self.handler)
 
     async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:
-        return await self.transport.call(to.address, Read(key), STAMP, timeout_s)
+        return await self.transport.call(to.address, Read(key), VIEW_ID, timeout_s)
 
     async def ask_until_answered(self, to: Peer, key: bytes) -> Answer:
         async def answered() -> Answer | None:
@@ -133,13 +133,13 @@ async def unanswered(network: Network, key: bytes) -> asyncio.Task[Answer]:
 
 def delta(peer: Peer) -> gossip.messages.Message:
     record = gossip.messages.MemberRecord(peer.address, 1, 2, 3, 4, 5)
-    return gossip.messages.Delta(STAMP, record, (), (), ())
+    return gossip.messages.Delta(VIEW_ID, record, (), (), ())
 
 
 class TransportContract:
     async def test_transport_call_answered(self, network: Network) -> None:
         assert await network.a.ask(network.b, b"k") == ReadResult(b"k")
-        assert network.b.handler.calls == [(network.a.address, STAMP, Read(b"k"))]
+        assert network.b.handler.calls == [(network.a.address, VIEW_ID, Read(b"k"))]
         assert 0 < network.b.handler.budgets_s[0] <= PATIENT_S
         assert not network.a.transport.is_down(network.b.address)
 
@@ -149,7 +149,7 @@ class TransportContract:
         assert answers == [ReadResult(b"k")] * 100
 
     async def test_transport_bulk_call_answered(self, network: Network) -> None:
-        answer = await network.a.transport.call(network.b.address, Read(b"k"), STAMP, PATIENT_S, bulk=True)
+        answer = await network.a.transport.call(network.b.address, Read(b"k"), VIEW_ID, PATIENT_S, bulk=True)
         assert answer == ReadResult(b"k")
 
     async def test_transport_many_calls_each_its_own_answer(self, network: Network) -> None:
@@ -168,7 +168,7 @@ class TransportContract:
     async def test_transport_large_values_arrive(self, network: Network) -> None:
         value = b"x" * (1024 * 1024)
         calls = [
-            network.a.transport.call(network.b.address, Write(b"%d" % n, VERSION, value), STAMP, PATIENT_S)
+            network.a.transport.call(network.b.address, Write(b"%d" % n, VERSION, value), VIEW_ID, PATIENT_S)
             for n in range(20)
         ]
         assert await asyncio.gather(*calls) == [Wrote(True)] * 20

@@ -77,5 +77,5 @@ async def test_call_under_a_later_view_gets_what_is_left_of_its_time_once_that_i
 
         lone.peers.script[B] = fetched
         monkeypatch.setattr(lone.node.owner, "serve", serve)
-        assert await lone.node.answer(B, view.view_id, 0.6, Read(KEY)) == ReadResult(None)  # type: ignore[misc]
+        assert await lone.node.answer(B, view.id, 0.6, Read(KEY)) == ReadResult(None)  # type: ignore[misc]
     assert budgets_s == [pytest.approx(0.35, abs=0.02)]

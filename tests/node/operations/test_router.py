@@ -129,7 +129,7 @@ async def test_owner_under_a_later_view_is_believed() -> None:
     parts.peers.script[B] = lambda request: Fetched(None) if isinstance(request, Fetch) else ViewIs(later.encoded)
     outcome = await parts.router.read(key)
     assert (outcome.answer, outcome.served_by) == (ReadResult(None), None)
-    assert parts.views.view_id == ViewId(*later.view_id)
+    assert parts.views.view_id == ViewId(*later.id)
 
 
 @on_virtual_time

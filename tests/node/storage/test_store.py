@@ -159,7 +159,7 @@ async def test_store_job_of_a_left_view_is_fenced_and_writes_nothing(store: Stor
             await attempt
     assert store.get(0, b"k") == live(1)
     assert rows_of(store.donors()) == [(0, "a:1", Kind.COPY)]
-    await jobs(store, VIEW.view_id)[name]()
+    await jobs(store, VIEW.id)[name]()
 
 
 async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Pa
         assert (store.view(), store.setting(Setting.PROMISE)) == (None, None)
         await store.set(Setting.PROMISE, b"me")
         await store.submit(lambda transaction: transaction.enter(VIEW))
-        await store.write(VIEW.view_id, 3, b"k", v(1), b"1")
-        await store.change_donors(VIEW.view_id, DonorsChange(put=shares_of(*donors)))
+        await store.write(VIEW.id, 3, b"k", v(1), b"1")
+        await store.change_donors(VIEW.id, DonorsChange(put=shares_of(*donors)))
         stats = store.stats(3)
     with closing(open_store(tmp_path)) as store:
         assert (store.view(), store.setting(Setting.PROMISE)) == (VIEW, b"me")

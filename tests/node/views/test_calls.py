@@ -86,7 +86,7 @@ async def test_reconcile_sender_behind_is_refused_with_the_view(bench: Bench) ->
 async def test_reconcile_sender_ahead_is_asked_for_its_view_first(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     bench.peers.script[B] = lambda _: ViewIs(later.encoded)
-    assert await bench.calls.reconcile(B, later.view_id) is None
+    assert await bench.calls.reconcile(B, later.id) is None
     assert bench.views.current == later
     assert bench.peers.asked == [(B, FetchView())]
 
@@ -98,7 +98,7 @@ async def test_reconcile_sender_ahead_that_falls_silent_is_refused(bench: Bench)
 
 async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> None:
     mine = bench.views.current
-    assert await bench.calls.reconcile(B, environment(A, B, C).view_id) == ViewIs(mine.encoded)
+    assert await bench.calls.reconcile(B, environment(A, B, C).id) == ViewIs(mine.encoded)
 
 
 async def test_hello_teaches_both_sides(bench: Bench) -> None:

@@ -30,7 +30,7 @@ async def test_adopt_tells_once_it_is_visible(bench: Bench) -> None:
     later = successor(bench.views.current, A)
     await bench.views.adopt(later, B)
     await bench.views.adopt(later, B)
-    assert bench.told == [later.view_id]
+    assert bench.told == [later.id]
 
 
 async def test_adopt_fences_off_writes_of_the_view_before(bench: Bench) -> None:
@@ -64,7 +64,7 @@ async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench
 
 async def test_adopt_same_epoch_higher_digest_wins_in_either_order(bench: Bench) -> None:
     one, other = (successor(bench.views.current, A, B, C, coordinator=c) for c in (A, B))
-    lower, higher = sorted((one, other), key=lambda view: view.view_id)
+    lower, higher = sorted((one, other), key=lambda view: view.id)
     await bench.views.adopt(lower, B)
     await bench.views.adopt(higher, B)
     assert bench.views.current == higher

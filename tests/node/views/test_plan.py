@@ -43,8 +43,8 @@ def test_plan_is_built_on_the_old_view() -> None:
     view = plan_change(OLD, [A], 1, {A: status(), B: status()}).view(OLD, 5, B, 0)
     assert (view.epoch, view.base, view.lineage, view.coordinator, view.repl_factor) == (
         5,
-        OLD.view_id,
-        OLD.view_id.digest,
+        OLD.id,
+        OLD.id.digest,
         B,
         1,
     )

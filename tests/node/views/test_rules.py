@@ -18,11 +18,11 @@ def standing(view: View = MINE, holds_keys: bool = False, followed: Address | No
 
 
 def test_environment_view_order_of_nodes_does_not_matter() -> None:
-    assert environment(A, B, C).view_id == environment(C, A, B).view_id
+    assert environment(A, B, C).id == environment(C, A, B).id
 
 
 def test_environment_view_factor_unset_and_one_differ() -> None:
-    assert environment(A, B).view_id != environment(A, B, repl_factor=1).view_id
+    assert environment(A, B).id != environment(A, B, repl_factor=1).id
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_judge_environment_views(theirs: tuple[Address, ...], source: Address, v
 @pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("e:1",), ("f:1",)])
 def test_judge_environment_views_that_name_both_higher_digest_wins(others: tuple[Address, ...]) -> None:
     theirs = environment(A, B, *others)
-    higher = theirs.view_id > MINE.view_id
+    higher = theirs.id > MINE.id
     assert judge(standing(), theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
 
 
@@ -93,7 +93,7 @@ def test_environments_contradict(theirs: View, source: Address, contradict: bool
 @pytest.mark.parametrize(
     ("mine", "holds_keys", "lineage", "old_nodes", "foreign"),
     [
-        pytest.param(MINE, True, MINE.view_id.digest, (A, B), False, id="builds on the view held"),
+        pytest.param(MINE, True, MINE.id.digest, (A, B), False, id="builds on the view held"),
         pytest.param(MINE, True, 7, (C, D), True, id="another one, with keys at stake"),
         pytest.param(MINE, False, 7, (C, D), False, id="another one, of a node without keys"),
         pytest.param(MINE, True, 7, (B, C), False, id="names a node that the environment names"),

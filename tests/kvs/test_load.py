@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import kvs.load
-from tests.kvs.cli.command import NOWHERE, Kvs
+from tests.kvs.command import NOWHERE, Kvs
 from tests.kvs.fake_store import FakeStore, answer
 
 ENTRIES = {"a/b%20 ü..": {"n": 1.50}, "b": None, "c": "x"}

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from tests.kvs.cli.command import Kvs
+from tests.kvs.command import Kvs
 from tests.kvs.fake_store import PLAN, FakeStore, answer, progress
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kvs.cli import kvs
-from tests.kvs.cli.command import Kvs
+from tests.kvs.command import Kvs
 from tests.kvs.fake_store import FakeStore, served_by_thread
 
 

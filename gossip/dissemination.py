@@ -1,10 +1,9 @@
-"""What to tell first: the nodes of which something changed here lately, and the rumours that have not been
-told often enough.
+"""What messages carry first (the dissemination component of SWIM): the nodes of which something changed here lately,
+and the rumours that have not been told often enough.
 
-Everything that changes is news for a time in proportion to log2 of the cluster, about as long as an
-epidemic needs to reach all; then it is left to chance. Without an end to it every message would be full for
-ever; without the order, what matters now would wait behind what everybody knows. Must never import `ring`
-or `node`, nor do any I/O.
+A change is disseminated for a time in proportion to log2 of the cluster, about as long as an epidemic needs to reach
+everybody; after that, spreading it is left to chance. Were there no end to it, every message would always be full; were
+there no order, what matters now would wait behind what everybody knows.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ class _Telling:
 class Dissemination:
     def __init__(self) -> None:
         self._changed_at: dict[Address, float] = {}
-        """In the order of time."""
+        """In the order of the times."""
         self._tellings: dict[Address, _Telling] = {}
+        """Of the rumours that are still to be told."""
 
     def note(self, address: Address, rumour: Rumour | None, now: float) -> None:
-        """Something changed about this node, against which there now is this rumour, or none."""
+        """Something about this node has changed, and this is the rumour that now stands against it, if any."""
         self._changed_at.pop(address, None)
         self._changed_at[address] = now
         if rumour is None:
@@ -40,9 +40,9 @@ class Dissemination:
             self._tellings[address] = _Telling(rumour)
 
     def expire(self, before: float) -> None:
-        """What changed before that time is no longer recent."""
+        """Whatever changed before that time ceases to be recent."""
         oldest = next(iter(self._changed_at.values()), before)
-        if oldest < before:  # Made anew, as a dict that was large once never gives back its memory.
+        if oldest < before:  # Made anew, as a dict that was once large never gives back its memory.
             self._changed_at = {address: at for address, at in self._changed_at.items() if at >= before}
 
     def recent(self) -> Iterator[Address]:
@@ -53,11 +53,11 @@ class Dissemination:
         return bool(self._tellings)
 
     def rumours(self) -> list[Rumour]:
-        """Those still to be told, the least told first."""
+        """The rumours still to be told, those told least often first."""
         return [telling.rumour for telling in sorted(self._tellings.values(), key=lambda telling: telling.times)]
 
-    def told(self, rumours: Iterable[Rumour], tellings_max: int) -> None:
-        """These rumours go out in one more message; each ceases to be news with its `tellings_max`th."""
+    def count_telling(self, rumours: Iterable[Rumour], tellings_max: int) -> None:
+        """These rumours go out in one more message; a rumour's `tellings_max`th message is its last."""
         for rumour in rumours:
             telling = self._tellings.get(rumour.address)
             if telling is not None and telling.rumour == rumour:

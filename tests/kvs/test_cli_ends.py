@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import kvs.cli
-from tests.kvs.cli.command import NOWHERE, Kvs
+from tests.kvs.command import NOWHERE, Kvs
 from tests.kvs.fake_store import FakeStore
 
 

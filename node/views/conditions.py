@@ -1,0 +1,103 @@
+"""What must hold before a view may be changed, judged by where the nodes stand. Pure functions.
+
+Three things can be wrong. The change cannot be made now, for a node that it needs is not there (`Unavailable`); it is
+not to be made, for another change is under way or another cluster's node is in it (`Conflict`); or what it was built on
+no longer holds, and it has to be begun anew (`Again`).
+
+A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import xxhash
+
+from gossip.view import Address, View, ViewId
+from node.errors import Conflict, Unavailable
+from node.net.messages import Answer, Busy, Promised, Status, ViewIs
+
+UNDER_WAY = "Another view change is under way"
+
+
+class Target(NamedTuple):
+    """What was asked for: these nodes with this factor (None: the plain form, one copy)."""
+
+    nodes: frozenset[Address]
+    repl_factor: int | None
+
+    @property
+    def name(self) -> str:
+        """Short and the same on every node, to be compared only."""
+        return f"{self.repl_factor}/{xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(sorted(self.nodes)))}"
+
+    def is_met_by(self, view: View) -> bool:
+        return self.nodes == view.nodes and self.repl_factor == view.repl_factor
+
+
+class Again(Exception):
+    """Something has changed since this attempt began: begin anew from what is now known. Its text, if it has one, is
+    for whoever asked, should it last."""
+
+
+def is_settled(view_id: ViewId, statuses: Iterable[Status]) -> bool:
+    """Whether all of them hold that view, and have nothing to hand over nor anything to wait for."""
+    return all(status.view == view_id and status.settled for status in statuses)
+
+
+def returning(old: View, target: Target, statuses: Mapping[Address, Status]) -> dict[Address, Status]:
+    """Those to be taken in that hold something from an earlier view, and can bring it home to somebody."""
+    return {
+        node: status
+        for node, status in statuses.items()
+        if node in target.nodes - old.nodes
+        and (
+            any(owed.address in statuses for owed in status.handing)
+            or (old.epoch and status.view != old.id and status.holds_records)
+        )
+    }
+
+
+def demand_reachable(nodes: Iterable[Address], reached: Collection[Address]) -> None:
+    """Raises Unavailable."""
+    unreachable = sorted(set(nodes).difference(reached))
+    if unreachable:
+        raise Unavailable(unreachable=unreachable)
+
+
+def demand_native(target: Target, foreign: Iterable[Address]) -> None:
+    """Raises Conflict if a node of another cluster is to come in. One that has the address of a node that is to go
+    does not stand in the way."""
+    wanted = sorted(target.nodes.intersection(foreign))
+    if wanted:
+        raise Conflict(f"{', '.join(wanted)}: holds the data of another cluster", foreign=wanted)
+
+
+def demand_nothing_moves(old: View, statuses: Mapping[Address, Status]) -> None:
+    """Raises Conflict, or at epoch 0 Again, if the change before gets on."""
+    for node, status in statuses.items():
+        if status.view == old.id:
+            gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
+        else:
+            gets_on = node in old.nodes
+        if gets_on:
+            raise Conflict(UNDER_WAY) if old.epoch else Again
+
+
+def demand_promises(target: Target, replies: Mapping[Address, Answer | None]) -> None:
+    """Raises Conflict, Unavailable or Again unless all have promised. A node that fell silent in between may be left
+    out if it is being removed."""
+    for answer in replies.values():
+        if isinstance(answer, Busy):
+            if answer.target == target.name:
+                raise Again
+            raise Conflict(UNDER_WAY)
+    if any(isinstance(answer, ViewIs) for answer in replies.values()):
+        raise Again
+    silent = sorted(
+        node for node, answer in replies.items() if not isinstance(answer, Promised) and node in target.nodes
+    )
+    if silent:
+        raise Unavailable(unreachable=silent)

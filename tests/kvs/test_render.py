@@ -1,0 +1,30 @@
+"""`kvs status`, `ring` and `shards`: the tables for people."""
+
+from __future__ import annotations
+
+import re
+
+from ring.hashing import partition_of
+from tests.kvs.command import Kvs
+
+
+def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
+    shown = run("status").stdout
+    assert "epoch 3 (00ff00ff00ff00ff), moving, no replication, as 10.0.0.1:80 sees it" in shown
+    assert re.search(r"10\.0\.0\.1:80 +alive +1 +12,345 +epoch 3", shown)
+    assert re.search(r"\[fe80::1\]:80 +dead, clock -3,600 s off +outside +- +-", shown)
+    assert "\x1b" not in shown
+
+
+def test_ring_table_shows_shares(run: Kvs) -> None:
+    assert re.search(r"2 +2,048 +50\.0% +1 +10\.0\.0\.2:80", run("ring").stdout)
+
+
+def test_ring_table_of_a_key_shows_its_place(run: Kvs) -> None:
+    partition = partition_of(b"zebra")
+    shard = "1" if partition < 2048 else "2"
+    assert re.search(rf"'zebra' +{partition} +{shard} +10\.0\.0\.{shard}:80", run("ring", "zebra").stdout)
+
+
+def test_shards_table_shows_counts(run: Kvs) -> None:
+    assert re.search(r"1 +5 +10\.0\.0\.1:80", run("shards").stdout)

@@ -1,0 +1,153 @@
+"""What stands in the way of a view change, and how it is said: tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from gossip.view import Address, View, ViewId
+from node.errors import Conflict, Unavailable
+from node.net.messages import Answer, Busy, Owed, Promised, Status, ViewIs
+from node.views.conditions import (
+    Again,
+    Target,
+    demand_native,
+    demand_nothing_moves,
+    demand_promises,
+    demand_reachable,
+    is_settled,
+    returning,
+)
+from tests.node.fakes import successor
+from tests.node.views.bench import A, B, C, D, environment
+
+START = environment(A, B)
+OLD = successor(START, A, B)
+TARGET = Target(frozenset({B, C}), None)
+
+
+def status(
+    view: View = OLD, *, handing: tuple[Address, ...] = (), waiting: tuple[Address, ...] = (), holds: bool = True
+) -> Status:
+    owed, awaited = (tuple(Owed(peer, 1, 1) for peer in peers) for peers in (handing, waiting))
+    return Status(view.id, 0, "", 0, owed, awaited, not owed and not awaited, holds)
+
+
+def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
+    assert Target(frozenset({A, B}), 2).name == Target(frozenset({B, A}), 2).name
+    assert len({Target(frozenset({A, B}), factor).name for factor in (None, 1, 2)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("statuses", "settled"),
+    [
+        ([status(), status()], True),
+        ([status(), status(START)], False),
+        ([status(), status(handing=(B,))], False),
+        ([status(), status(waiting=(B,))], False),
+    ],
+    ids=["all", "one holds another view", "one hands over", "one waits"],
+)
+def test_is_settled(statuses: list[Status], settled: bool) -> None:
+    assert is_settled(OLD.id, statuses) is settled
+
+
+@pytest.mark.parametrize(
+    ("returned", "comes"),
+    [
+        (status(START, handing=(B,)), True),
+        (status(START, handing=(D,), holds=True), True),
+        (status(START, holds=False), False),
+        (status(OLD, handing=(D,)), False),
+        (status(OLD, handing=(B,)), True),
+    ],
+    ids=[
+        "to one that is there",
+        "holds an earlier view's",
+        "holds nothing",
+        "to nobody that is there",
+        "under this view",
+    ],
+)
+def test_returning_is_who_has_something_to_bring(returned: Status, comes: bool) -> None:
+    statuses = {A: status(), B: status(), C: returned}
+    assert returning(OLD, TARGET, statuses) == ({C: returned} if comes else {})
+
+
+def test_returning_is_nobody_who_stays() -> None:
+    assert returning(OLD, Target(frozenset({A, B}), None), {A: status(START, handing=(B,)), B: status()}) == {}
+
+
+def test_demand_reachable_names_who_is_not() -> None:
+    with pytest.raises(Unavailable) as refusal:
+        demand_reachable([A, C, B], {A: status()})
+    assert refusal.value.details == {"unreachable": [B, C]}
+    demand_reachable([A], {A: status()})
+
+
+def test_demand_native_of_who_comes_in_only() -> None:
+    demand_native(TARGET, [A])
+    with pytest.raises(Conflict) as refusal:
+        demand_native(TARGET, [A, C])
+    assert refusal.value.details == {"foreign": [C]}
+
+
+@pytest.mark.parametrize(
+    ("old", "statuses", "refusal"),
+    [
+        (OLD, {A: status(), B: status()}, None),
+        (OLD, {A: status(handing=(B,)), B: status()}, Conflict),
+        (OLD, {A: status(waiting=(B,)), B: status()}, Conflict),
+        (OLD, {A: status(handing=(D,)), B: status(waiting=(D,))}, None),
+        (OLD, {A: status(), B: status(START)}, Conflict),
+        (OLD, {A: status(), C: status(START)}, None),
+        (START, {A: status(START, handing=(B,)), B: status(START)}, Again),
+    ],
+    ids=[
+        "all at rest",
+        "one hands over",
+        "one waits",
+        "both only for one that is gone",
+        "a member that has yet to take the view",
+        "so has a newcomer",
+        "of an environment's view",
+    ],
+)
+def test_demand_nothing_moves(old: View, statuses: dict[Address, Status], refusal: type[Exception] | None) -> None:
+    if refusal is None:
+        demand_nothing_moves(old, statuses)
+    else:
+        with pytest.raises(refusal):
+            demand_nothing_moves(old, statuses)
+
+
+@pytest.mark.parametrize(
+    ("replies", "refusal"),
+    [
+        ({A: Promised(), B: Promised(), C: Promised()}, None),
+        ({A: None, B: Promised(), C: Promised()}, None),
+        ({A: Promised(), B: Promised(), C: None}, Unavailable),
+        ({A: Busy(3, D, "another"), B: Promised(), C: Promised()}, Conflict),
+        ({A: Busy(3, D, TARGET.name), B: Promised(), C: Promised()}, Again),
+        ({A: ViewIs(OLD.encoded), B: Promised(), C: Promised()}, Again),
+    ],
+    ids=[
+        "all",
+        "one that goes is silent",
+        "one that comes is silent",
+        "another change",
+        "the same one",
+        "another view",
+    ],
+)
+def test_demand_promises(replies: dict[Address, Answer | None], refusal: type[Exception] | None) -> None:
+    if refusal is None:
+        demand_promises(TARGET, replies)
+    else:
+        with pytest.raises(refusal):
+            demand_promises(TARGET, replies)
+
+
+def test_target_is_met_by_nodes_and_factor() -> None:
+    assert Target(START.nodes, None).is_met_by(OLD)
+    assert not Target(START.nodes, 1).is_met_by(OLD)
+    assert OLD.id > ViewId(0, 0)
