@@ -52,6 +52,7 @@ from node.net.transport import Answering, Transport
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
+from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
@@ -72,13 +73,6 @@ from ring.ring import Ring
 
 log = logging.getLogger(__name__)
 
-CLIENTS_RECENT_S = 0.1
-"""A client's request this long ago means that there will be more: transfers leave them room."""
-
-
-RECONCILE_SHARE = 0.7
-"""Of the time that a caller waits, for taking a later view first."""
-
 
 class Node:
     def __init__(
@@ -97,7 +91,7 @@ class Node:
         self._store = store
         remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
-        self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
+        self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self._view_changed)
@@ -108,7 +102,8 @@ class Node:
         store.attach(self.streams.spread)
         self.owner = Owner(config, time, store, self.views, self.readiness, self.pairs, self.streams, self.calls)
         transfers = Transfers(config, time, store, self.calls, self._clients_served)
-        self.handoff = Handoff(config, store, self.views, self.pairs, self.streams, self.calls, transport, transfers)
+        self.arrivals = Arrivals(config, store, self.views, self.streams)
+        self.handoff = Handoff(config, store, self.views, self.pairs, self.calls, transport, transfers, self.arrivals)
         self.antientropy = AntiEntropy(config, store, self.views, self.pairs, self.calls)
         self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
         self._gossip_settings = gossip_settings or Settings()
@@ -151,6 +146,11 @@ class Node:
             self._tasks.create_task(self.stability.run())
             self._tasks.create_task(self.tombstones.run())
             self._tasks.create_task(self.antientropy.run())
+
+    def stop_serving(self) -> None:
+        """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and
+        grants none."""
+        self.pairs.stop()
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -214,7 +214,7 @@ class Node:
     async def _answer_reconciled(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answer:
         until = self._time.monotonic() + budget_s
         try:
-            async with asyncio.timeout(RECONCILE_SHARE * budget_s):
+            async with asyncio.timeout(self.config.reconcile_share * budget_s):
                 refusal = await self.calls.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
@@ -243,15 +243,15 @@ class Node:
             case Replicate():
                 return self.streams.replicate(sender, view_id, request)
             case Compare():
-                return self.handoff.compare(sender, request)
+                return self.arrivals.compare(sender, request)
             case Offer():
-                return self.handoff.offer(sender, request)
+                return self.arrivals.offer(sender, request)
             case Push():
-                return self.handoff.push(sender, view_id, request)
+                return self.arrivals.push(sender, view_id, request)
             case Holding():
-                return self.handoff.announced(sender, view_id, request)
+                return self.arrivals.note_holding(sender, view_id, request)
             case AskHolding():
-                return self.handoff.claim(sender)
+                return self.handoff.holding_for(sender)
             case Hello():
                 return self.calls.hello(sender, request)
             case FetchView():
@@ -301,11 +301,13 @@ class Node:
     def _start_round(self) -> None:
         view = self.views.current
         if self.handoff.is_settled():
-            told = self.stability.announced(), self.tombstones.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.id.digest, *told)
+            self.stability.advance()
+            stable, forgettable = self.stability.announced, self.tombstones.forgettable()
+            self.gossip.update(view.epoch, self.key_count, view.id.digest, stable, forgettable)
         else:
             self.gossip.update(max(0, view.epoch - 1), self.key_count)
         self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
+        self.clock.notice_wall()
         if self.clock.has_new_lead and self._keeping is None:
             self._keeping = self._tasks.create_task(self._keep_lead())
 
@@ -342,4 +344,4 @@ class Node:
             log.error("cannot store incarnation %d: %s", incarnation, fault)
 
     def _clients_served(self) -> bool:
-        return self._time.monotonic() - self.owner.served_at < CLIENTS_RECENT_S
+        return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

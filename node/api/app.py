@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -21,9 +22,21 @@ log = logging.getLogger(__name__)
 class MethodNotAllowed(RequestFault):
     status = 405
 
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__("Method not allowed")
+        self.headers = {"Allow": ", ".join(sorted(allowed))}
+
+
+class NotHttp(RequestFault):
+    """What aiohttp refuses before any handler is asked."""
+
+    def __init__(self, error: str, status: int) -> None:
+        super().__init__(error)
+        self.status = status
+
 
 def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
-    """Everything that one TCP port answers: clients, operators and other nodes."""
+    """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -57,21 +70,18 @@ def _fault_of(error: web.HTTPException) -> RequestFault:
     """What aiohttp found wrong with a request, in our words."""
     match error:
         case web.HTTPMethodNotAllowed():
-            fault: RequestFault = MethodNotAllowed("Method not allowed")
-            fault.headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
+            return MethodNotAllowed(error.allowed_methods)
         case web.HTTPRequestEntityTooLarge():
-            fault = TooLarge("Value is too large")
+            return TooLarge("Value is too large")
         case web.HTTPNotFound():
-            fault = NotFound("Not found")
+            return NotFound("Not found")
         case _:
-            fault = RequestFault(error.reason)
-            fault.status = error.status
-    return fault
+            return NotHttp(error.reason, error.status)
 
 
 class JsonProtocol(web.RequestHandler):
-    """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
-    traceback in the log. A client whose bytes are late is reset."""
+    """aiohttp's protocol, except that what it refuses before any handler is asked is answered in JSON too, without a
+    traceback in the log, and that a client whose bytes are late is reset."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
@@ -100,8 +110,6 @@ class JsonProtocol(web.RequestHandler):
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.debug("no HTTP from %s: %s", request.remote, message)
-        fault = RequestFault("Malformed request")
-        fault.status = status
-        response = render_fault(request.method, fault).for_aiohttp()
+        response = render_fault(request.method, NotHttp("Malformed request", status)).for_aiohttp()
         response.force_close()
         return response

@@ -12,7 +12,8 @@ import msgspec
 
 from gossip.view import Address, ViewId
 from node.values.context import Context
-from node.values.record import KEY_BYTES_MAX, Version
+from node.values.record import KEY_BYTES_MAX
+from node.values.version import Version
 
 KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]

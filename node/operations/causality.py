@@ -25,7 +25,8 @@ from node.net.messages import Read, Write
 from node.replication.heartbeats import Pairs
 from node.storage.store import Store
 from node.values.context import BadContext, Context, decode, encode, owner_id
-from node.values.record import Record, Version
+from node.values.record import Record
+from node.values.version import Version
 from node.views.holder import Views
 from ring.hashing import hash_of, partition_of
 

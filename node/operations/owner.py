@@ -182,7 +182,7 @@ class Owner:
             self._views.donors.of(partition),
             self._pairs.is_blank(),
             self._store.purge_watermark,
-            self._store.is_outdated,
+            self._store.may_revive,
         )
         sightings = judge(dict(zip(asked, answers, strict=True)), standpoint)
         return NewAttempt(self._config.retry_s) if sightings.is_undecided else sightings

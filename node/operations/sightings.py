@@ -16,7 +16,8 @@ from typing import NamedTuple, TypeAlias
 from gossip.view import Address
 from node.net.messages import Answer, Fetched
 from node.values.donors import Kind
-from node.values.record import Record, Version, clock_of, decode_record
+from node.values.record import Record, decode_record
+from node.values.version import Version, clock_of
 
 Answers: TypeAlias = Mapping[Address, Answer | None]
 """Of each peer that was asked; None: it refused the connection, or was silent."""
@@ -35,8 +36,8 @@ class Standpoint(NamedTuple):
     """Whether this node may have lost what it held, and has not been brought it yet."""
     purge_watermark: int
     """The clock up to which deletions are forgotten here."""
-    is_outdated: Callable[[Version, int], bool]
-    """See `Store.is_outdated`."""
+    may_revive: Callable[[Version, int], bool]
+    """See `Store.may_revive`."""
 
 
 class Sightings(NamedTuple):
@@ -98,7 +99,7 @@ def _is_forgotten(record: Record, holder: Address, stable_watermark: int, standp
     """Whether the record is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
     if holder in standpoint.nodes:
         return not record.live and clock_of(record.version) <= standpoint.purge_watermark
-    return standpoint.is_outdated(record.version, stable_watermark)
+    return standpoint.may_revive(record.version, stable_watermark)
 
 
 def _is_complete(heard: Collection[Address], silent: Collection[Address], standpoint: Standpoint) -> bool:

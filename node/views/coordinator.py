@@ -200,7 +200,7 @@ class Coordinator:
 
     async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
-        take it: nobody would doubt an owner's records. Raises Again if one has yet to."""
+        take it: nodes of one view believe each other. Raises Again if one has yet to."""
         coming = returning(old, target, statuses)
         if coming and not await self._foreign(coming):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")

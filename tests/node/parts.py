@@ -29,6 +29,7 @@ from node.net.messages import (
 )
 from node.operations.owner import Owner
 from node.operations.router import Router
+from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
 from node.replication.heartbeats import Pairs
@@ -37,7 +38,8 @@ from node.storage.identity import Identity
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -130,7 +132,7 @@ class Parts:
         self.owner = Owner(
             self.config, self.time, self.store, self.views, readiness, self.pairs, self.streams, self.calls
         )
-        self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
+        self.clock = HybridClock(self.config, self.time, STORE_ID, Memory(), self._remember)
         self.router = Router(
             self.config,
             self.time,
@@ -143,8 +145,9 @@ class Parts:
             self.peers,
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.calls, lambda: False)
+        self.arrivals = Arrivals(self.config, self.store, self.views, self.streams)
         self.handoff = Handoff(
-            self.config, self.store, self.views, self.pairs, self.streams, self.calls, self.peers, self.transfers
+            self.config, self.store, self.views, self.pairs, self.calls, self.peers, self.transfers, self.arrivals
         )
 
     def _was_paused(self) -> None:
@@ -170,6 +173,18 @@ class Parts:
         """Keys that just these nodes own."""
         owners_of = self.views.ring.owners
         return (key for key in (b"k%d" % n for n in range(10_000)) if {*owners_of(partition_of(key))} == {*owners})
+
+    def own_keys(self, count: int) -> list[bytes]:
+        """Keys that A owns, in as many partitions, ascending."""
+        found: dict[int, bytes] = {}
+        for key in (b"k%d" % n for n in range(10_000)):
+            if self.views.ring.owns(A, partition_of(key)):
+                found.setdefault(partition_of(key), key)
+        return [found[partition] for partition in sorted(found)[:count]]
+
+    def foreign_key(self) -> bytes:
+        """One that A does not own."""
+        return next(key for key in (b"k%d" % n for n in range(100)) if not self.views.ring.owns(A, partition_of(key)))
 
     def held(self, key: bytes) -> Record | None:
         return self.store.get(partition_of(key), key)

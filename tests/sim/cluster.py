@@ -70,7 +70,7 @@ class Machine:
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
-        self._config = config
+        self.config = config
         self.time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
         self._engine: SimEngine | None = None
         self._clients: dict[asyncio.Future[Any], None] = {}
@@ -169,7 +169,7 @@ class Machine:
         store = Store(open_engine)
         port = Port(self._cluster.network, self.address, host)
         try:
-            node = Node(self._config, self.time, rng, store, await identify(store, rng), port, Settings())
+            node = Node(self.config, self.time, rng, store, await identify(store, rng), port, Settings())
             await node.start()
         except StorageFault:
             self._cluster.loop.call_soon(self.crash, context=self._cluster.loop.nobody)  # It would exit with a message.

@@ -18,7 +18,7 @@ from node.net.messages import Answer, Read, ReadResult, Request, Write, Wrote
 from node.net.transport import Answering, Transport
 from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
-from tests.node.fakes import HandTime
+from tests.node.fakes import CONFIG, HandTime
 
 VIEW_ID = ViewId(3, 2**64 - 1)
 PATIENT_S = 10.0
@@ -76,7 +76,7 @@ class Peer:
         self.address = address
         self.transport = transport
         self.handler = Echo()
-        self.clock = HybridClock(HandTime(), 1, Memory(), self._remember)
+        self.clock = HybridClock(CONFIG, HandTime(), 1, Memory(), self._remember)
         transport.attach(self.clock, self.handler)
 
     async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable
 
 from node.net.messages import Answer, Fetch, Fetched, Read, Replicate, Request, Taken, Write
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 from tests.node.parts import Parts
 
 V5 = make_version(5 << 16, 3)

@@ -9,7 +9,8 @@ import pytest
 from node.net.messages import NothingDeleted, Read, ReadResult, Superseded, Unsatisfied, Write, Wrote
 from node.operations.causality import Demand
 from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
-from node.values.record import Record, Version, make_version
+from node.values.record import Record
+from node.values.version import Version, make_version
 from ring.hashing import hash_of, partition_of
 from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
 from tests.node.parts import on_virtual_time

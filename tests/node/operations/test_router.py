@@ -26,8 +26,8 @@ from node.net.messages import (
     Wrote,
 )
 from node.net.transport import Answering
-from node.timing.clock import LEAD_MS_MAX
-from node.values.record import Record, clock_of, make_version
+from node.values.record import Record
+from node.values.version import clock_of, make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 
@@ -70,7 +70,7 @@ async def test_write_here_is_stamped_above_a_newer_version() -> None:
 @on_virtual_time
 async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped() -> None:
     parts = await node_a(A, B)
-    key, absurd = parts.key_of(A), ahead(parts, 2 * LEAD_MS_MAX)
+    key, absurd = parts.key_of(A), ahead(parts, 2 * parts.config.clock_lead_ms_max)
     await parts.keep((key, Record(absurd, b"0", False)))
     outcomes = await asyncio.gather(*(parts.router.write(key, value) for value in (b"1", b"2")))
     assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2

@@ -10,7 +10,8 @@ from gossip.view import Address
 from node.net.messages import Answer, Fetched, Unable, ViewIs
 from node.operations.sightings import NOBODY_ASKED, Answers, Sightings, Standpoint, judge
 from node.values.donors import Kind
-from node.values.record import Record, Version, clock_of
+from node.values.record import Record
+from node.values.version import Version, clock_of
 from tests.node.parts import A, B, C, D, record
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
@@ -33,10 +34,10 @@ def standpoint(
 ) -> Standpoint:
     """That of A in a view of four nodes."""
 
-    def is_outdated(version: Version, stable_watermark: int) -> bool:
+    def may_revive(version: Version, stable_watermark: int) -> bool:
         return clock_of(version) <= purge_watermark and stable_watermark < purge_watermark
 
-    return Standpoint((A, B, C, D), owners, donors or {}, is_blank, purge_watermark, is_outdated)
+    return Standpoint((A, B, C, D), owners, donors or {}, is_blank, purge_watermark, may_revive)
 
 
 # The newest

@@ -8,7 +8,7 @@ import pytest
 
 from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
-from node.values.record import make_version
+from node.values.version import make_version
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
