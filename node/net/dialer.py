@@ -13,7 +13,6 @@ import logging
 import struct
 from functools import partial
 from socket import SO_LINGER, SOL_SOCKET
-from typing import TypeVar
 
 import aiohttp
 from yarl import URL
@@ -22,29 +21,13 @@ import gossip.messages
 from gossip.view import ViewId
 from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
-from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, Reply, decode_replies, encode
-from node.net.messages import (
-    Answer,
-    Fetched,
-    Offer,
-    Push,
-    Read,
-    ReadResult,
-    Replicate,
-    Request,
-    Write,
-)
+from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
+from node.net.messages import Answer, Read, Request, Write
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Deadlines
 
 log = logging.getLogger(__name__)
 
-Queued = TypeVar("Queued", Call, Reply)
-
-MESSAGES_PER_FRAME = 256
-LARGE = 16 * 1024
-"""A message with a value beyond this, or a batch of a transfer, ends its frame; so no frame exceeds 256 x 16 KiB and
-one value of 1 MiB."""
 PENDING_MAX = 10_000
 """Calls that wait on one link; beyond, a peer this slow is as good as gone."""
 WANTED_S = 5.0
@@ -246,27 +229,6 @@ class Link:
                 answer = self._pending.get(reply.id)
                 if answer is not None and not answer.done():
                     answer.set_result(reply.answer)
-
-
-def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
-    """Remove from the front of `queue` what may travel in one frame: many small messages, or few with one large one."""
-    count = 0
-    for queued in queue[:MESSAGES_PER_FRAME]:
-        count += 1
-        if _is_large(queued):
-            break
-    frame = tuple(queue[:count])
-    del queue[:count]
-    return frame
-
-
-def _is_large(queued: Call | Reply) -> bool:
-    message = queued.request if isinstance(queued, Call) else queued.answer
-    if isinstance(message, Write | ReadResult):
-        return len(message.value or b"") > LARGE
-    if isinstance(message, Fetched):
-        return len(message.record or b"") > LARGE
-    return isinstance(message, Push | Offer | Replicate)
 
 
 def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:

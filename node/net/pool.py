@@ -20,14 +20,9 @@ import gossip.messages
 from gossip.view import Address, BadAddress, ViewId, parse_address
 from node.config import Config
 from node.errors import RequestFault, StorageFault
-from node.net.dialer import Link, reset_connection, take_frame
-from node.net.frames import FRAME_BYTES_MAX, BadFrame, Ping, Reply, ReplyFrame, decode_calls, encode
-from node.net.messages import (
-    Answer,
-    Request,
-    Taken,
-    Unable,
-)
+from node.net.dialer import Link, reset_connection
+from node.net.frames import FRAME_BYTES_MAX, BadFrame, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
+from node.net.messages import Answer, Request, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock, Time
 

@@ -17,13 +17,8 @@ from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net import dialer as node_links
 from node.net import pool as peers
-from node.net.dialer import take_frame
 from node.net.frames import Call, CallFrame, decode_replies, encode
-from node.net.messages import (
-    Push,
-    Read,
-    ReadResult,
-)
+from node.net.messages import Read, ReadResult
 from node.net.pool import Peers
 from node.timing.clock import Clocks, SystemTime
 from tests.cluster import fresh_addresses
@@ -240,11 +235,6 @@ async def test_peers_links_that_nobody_wants_any_more_are_closed(
         await network.a.transport.call(fresh_addresses(1)[0], Read(b"elsewhere"), STAMP, SHORT_S)
     assert network.b.address not in {to for to, _ in network.a.transport._links}  # type: ignore[attr-defined]
     assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
-
-
-def test_links_each_batch_of_a_transfer_has_a_frame_of_its_own() -> None:
-    batches = [Call(n, STAMP, 1000, Push(((b"k", b"x" * 1024 * 1024),), b"")) for n in range(8)]
-    assert [len(take_frame(batches)) for _ in range(8)] == [1] * 8
 
 
 @pytest.mark.parametrize("sent", [True, False])
