@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 from functools import partial
-from socket import SO_LINGER, SOL_SOCKET
 
 import aiohttp
 from yarl import URL
@@ -23,6 +21,7 @@ from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
 from node.net.messages import Answer, Read, Request, Write
+from node.net.sockets import reset_dialled
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Deadlines
 
@@ -30,18 +29,6 @@ log = logging.getLogger(__name__)
 
 PENDING_MAX = 10_000
 """Calls that wait on one link; beyond, a peer this slow is as good as gone."""
-WANTED_S = 5.0
-"""A peer that cannot be reached is tried again for so long after the last call to it; later, a call waits for the
-attempt."""
-HEARTBEAT_S = 2.0
-"""An idle link that went dead in a cut is noticed within this and half as much again, not by the first request
-after."""
-SILENT_SHARE = 0.9
-"""Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since its
-own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it has."""
-PING_S = 0.1
-"""Between two pings on a link, while clients' requests wait on it."""
-LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Link:
@@ -83,7 +70,7 @@ class Link:
         is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
         if is_attempt and self._next_ping is None:
             self._ping()
-        hurried = is_attempt or timeout_s < SILENT_SHARE * self._config.silence_s
+        hurried = is_attempt or timeout_s < self._config.silent_share * self._config.silence_s
         (self._hurries if hurried else self._silences).set(id_, timeout_s)
         try:
             return await answer
@@ -100,7 +87,7 @@ class Link:
     def _ping(self) -> None:
         """An owner that is one of several may take longer than it is given, for it waits for another that is silent.
         Whether it is silent itself is told by a ping: now, and again as long as anything is not answered."""
-        self._next_ping = self._loop.call_later(PING_S, self._ping_again)
+        self._next_ping = self._loop.call_later(self._config.ping_s, self._ping_again)
         id_, answer = self._queue(ViewId(0, 0), int(self._config.silence_s * 1000), Ping())
         answer.add_done_callback(partial(self._pinged, id_))
         self._silences.set(id_, self._config.silence_s)
@@ -128,7 +115,7 @@ class Link:
             if id_ not in unsent and not answer.done():
                 answer.set_exception(fault)
         if self._socket is not None:
-            _abort(self._socket)
+            reset_dialled(self._socket)
             self._socket = None
 
     def unwanted_s(self) -> float:
@@ -136,10 +123,10 @@ class Link:
         return 0.0 if self._pending else self._time.monotonic() - self._wanted_at
 
     def reset(self) -> None:
-        """This node stood still: all that was under way is lost, and whoever was down must be asked again. What waits
+        """This node was paused: all that was under way is lost, and whoever was down must be asked again. What waits
         for a connection goes too: its deadline, overdue, would be held against a peer that had no time to answer."""
         self._calls.clear()
-        self.abort(PeerLost("this node stood still"))
+        self.abort(PeerLost("this node was paused"))
         self.down = False
 
     async def close(self) -> None:
@@ -182,13 +169,16 @@ class Link:
             try:
                 async with asyncio.timeout(self._config.silence_s):
                     socket = await self._session.ws_connect(
-                        self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False, heartbeat=HEARTBEAT_S
+                        self._url,
+                        max_msg_size=FRAME_BYTES_MAX,
+                        autoclose=False,
+                        heartbeat=self._config.dialer_keepalive_s,
                     )
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self.down = True
                 self._refuse(f"{self._url.authority}: {str(error) or 'no connection in time'}")
                 await asyncio.sleep(self._config.redial_s)
-                if self._time.monotonic() - self._wanted_at > WANTED_S:
+                if self._time.monotonic() - self._wanted_at > self._config.wanted_s:
                     self.down = False
                     self._wanted.clear()
                 continue
@@ -213,7 +203,7 @@ class Link:
                     casts, self._casts = self._casts, []
                     await socket.send_bytes(encode(CallFrame(self._clock.clocks, calls, tuple(casts))))
         except (aiohttp.ClientError, OSError):
-            _abort(socket)
+            reset_dialled(socket)
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -229,18 +219,3 @@ class Link:
                 answer = self._pending.get(reply.id)
                 if answer is not None and not answer.done():
                     answer.set_result(reply.answer)
-
-
-def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """aiohttp has no public way to do this."""
-    connection = socket._response.connection
-    if connection is not None and connection.transport is not None:
-        reset_connection(connection.transport)
-
-
-def reset_connection(transport: asyncio.Transport) -> None:
-    """Reset the connection: what the kernel has not delivered never will be. Merely closed, it would be delivered
-    yet."""
-    if not transport.is_closing():
-        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
-    transport.abort()

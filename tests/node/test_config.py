@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from node.config import Config
 from node.errors import BadEnvironment
@@ -104,3 +105,24 @@ def test_config_all_faults_at_once() -> None:
 def test_config_line_breaks_stay_in_one_line() -> None:
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
         assert len(fault.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"silent_share": 0.0},
+        {"silent_share": 1.1},
+        {"ping_s": 0.45},
+        {"redial_s": 0.45},
+        {"silence_s": 0.6},
+        {"attempt_s": 1.8},
+        {"wanted_s": 0.5},
+        {"unwanted_s": 5.0},
+        {"dialer_keepalive_s": 0.4},
+        {"acceptor_keepalive_s": 2.0},
+    ],
+    ids="".join,
+)
+def test_config_times_of_links_that_do_not_fit_together_are_refused(times: dict[str, float]) -> None:
+    with pytest.raises(AssertionError):
+        replace(Config.from_env(GOOD), **times)

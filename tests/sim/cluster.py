@@ -166,7 +166,7 @@ class Machine:
 
         rng = random.Random(self._cluster.rng.getrandbits(64))
         store = Store(open_engine)
-        port = Port(self._cluster.network, self.address, host)
+        port = Port(self._cluster.network, self._config, host)
         try:
             node = Node(self._config, self.time, rng, store, await identify(store, rng), port, Settings())
             await node.start()

@@ -16,8 +16,8 @@ import msgspec
 
 import gossip.messages
 from gossip.view import Address, ViewId
+from node.config import Config
 from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
-from node.net.dialer import PING_S, SILENT_SHARE, WANTED_S
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.net.messages import (
     Answer,
@@ -32,12 +32,6 @@ from node.timing.clock import HybridClock
 from tests.sim.loop import Host
 from tests.sim.network import Network
 from tests.sim.trace import brief, name_of
-
-DIAL_S = 0.5
-"""A connection that is not made within this is given up."""
-REDIAL_S = 0.1
-SILENCE_S, ATTEMPT_S = 0.45, 0.6
-"""As in the configuration of production."""
 
 
 class Connection:
@@ -75,8 +69,9 @@ class Port:
     clock: HybridClock
     handler: Handler
 
-    def __init__(self, network: Network, address: Address, host: Host) -> None:
-        self.address = address
+    def __init__(self, network: Network, config: Config, host: Host) -> None:
+        self.address = config.address
+        self._config = config
         self.host = host
         self._network = network
         self._loop = network.loop
@@ -102,7 +97,7 @@ class Port:
             raise PeerRefused(f"{to} is down")
         if (budget_ms := int(timeout_s * 1000)) <= 0:
             raise PeerRefused(f"no time is left to ask {to}")
-        is_attempt = isinstance(request, Read | Write) and timeout_s <= ATTEMPT_S
+        is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
         if is_attempt and not link.is_pinged:
             self._ping(link)
         id_, answer = self._queue(link, view_id, budget_ms, request)
@@ -125,9 +120,9 @@ class Port:
 
     def _ping(self, link: _Link) -> None:
         link.is_pinged = True
-        self._loop.call_later(PING_S, self._ping_again, link)
-        id_, answer = self._queue(link, ViewId(0, 0), int(SILENCE_S * 1000), Ping())
-        timer = self._loop.call_later(SILENCE_S, self._expire, link, id_, SILENCE_S)
+        self._loop.call_later(self._config.ping_s, self._ping_again, link)
+        id_, answer = self._queue(link, ViewId(0, 0), int(self._config.silence_s * 1000), Ping())
+        timer = self._loop.call_later(self._config.silence_s, self._expire, link, id_, self._config.silence_s)
         answer.add_done_callback(partial(self._pinged, link, id_, timer))
 
     def _ping_again(self, link: _Link) -> None:
@@ -153,7 +148,7 @@ class Port:
     def reset(self) -> None:
         for link in self._links.values():
             link.unsent.clear()
-            self._break(link, PeerLost("this node stood still"))
+            self._break(link, PeerLost("this node was paused"))
             link.down = False
             self._flush(link)
         for connection in self._served:
@@ -194,7 +189,7 @@ class Port:
     def _dial(self, link: _Link) -> None:
         connection = link.connection = Connection(self, link)
         self._network.dial(connection)
-        self._loop.call_later(DIAL_S, self._give_up, connection)
+        self._loop.call_later(self._config.silence_s, self._give_up, connection)
 
     def _give_up(self, connection: Connection) -> None:
         if connection.open and connection.answerer is None:
@@ -205,11 +200,11 @@ class Port:
         connection.open, link.connection = False, None
         link.down = True
         self._refuse(link, why)
-        self._loop.call_later(REDIAL_S, self._redial, link)
+        self._loop.call_later(self._config.redial_s, self._redial, link)
 
     def _redial(self, link: _Link) -> None:
         if link.connection is None:
-            if self._loop.now - link.wanted_at > WANTED_S:
+            if self._loop.now - link.wanted_at > self._config.wanted_s:
                 link.down = False
             else:
                 self._dial(link)
@@ -242,7 +237,7 @@ class Port:
     def _expire(self, link: _Link, id_: int, waited_s: float) -> None:
         if id_ not in link.pending or link.pending[id_].done():
             return
-        if waited_s >= SILENT_SHARE * SILENCE_S:
+        if waited_s >= self._config.silent_share * self._config.silence_s:
             link.down = True
             self._refuse(link, f"{link.to} is silent")
             self._break(link, PeerLost(f"{link.to} is silent"))

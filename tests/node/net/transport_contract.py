@@ -306,7 +306,7 @@ class TransportContract:
         assert await network.a.ask_until_answered(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_reset_next_call_makes_a_new_link(self, network: Network) -> None:
-        """At once: a node that stood still asks around, and must not take its own reset for a peer's refusal."""
+        """At once: a node that was paused asks around, and must not take its own reset for a peer's refusal."""
         await network.a.ask(network.b, b"first")
         network.a.transport.reset()
         assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
@@ -326,7 +326,7 @@ class TransportContract:
             await call
 
     async def test_transport_reset_drops_what_was_not_executed(self, network: Network) -> None:
-        """What piled up while a process stood still must not be executed after it has asked around."""
+        """What piled up while a process was paused must not be executed after it has asked around."""
         await network.a.ask(network.b, b"first")
         network.silence(network.b)
         call = asyncio.create_task(network.a.ask(network.b, b"piled up"))
