@@ -86,10 +86,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
     has."""
     ping_s: float = 0.1
-    """Between two pings on a link, while attempts at one of several owners wait on it."""
+    """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
     wanted_s: float = 5.0
-    """A peer that cannot be reached is dialled again for so long after the last call to it; later, a call waits for the
-    attempt."""
+    """A peer that cannot be reached is dialled again and again for so long after the last call to it; a later call
+    dials it, and waits."""
     unwanted_s: float = 60.0
     """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
     store more often than this, except in clusters of hundreds."""
@@ -110,7 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Raises AssertionError unless the times of the links fit together."""
         assert 0 < self.silent_share <= 1, "nobody is silent before a call has waited, nor may it have to wait for more"
         assert 0 < self.ping_s < self.silence_s, "a peer that waits for others shows that it is there within a silence"
-        assert 0 < self.redial_s < self.silence_s, "a call that waits for the next attempt to dial sees it made"
+        assert 0 < self.redial_s < self.silence_s, "a peer that is back is found before a call to it would time out"
         assert self.silence_s < self.attempt_s, "an owner that waits for a silent peer of its own still comes in time"
         assert self.attempt_s < self.request_s, "an owner that does not answer leaves time for the next one"
         assert self.silence_s + self.redial_s < self.wanted_s, "a peer that cannot be reached is dialled more than once"

@@ -12,7 +12,7 @@ from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.api.staleness import LINKS, Staleness, socket_of
 from node.errors import NotFound, RequestFault, TooLarge
-from node.net.acceptor import PATH
+from node.net.connection import PATH
 from node.net.pool import Peers
 from node.node import Node
 

@@ -18,15 +18,13 @@ from aiohttp import web
 from gossip.view import Address, BadAddress, parse_address
 from node.config import Config
 from node.errors import RequestFault, StorageFault
+from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
 from node.net.messages import Answer, NodeMessage, Taken, Unable
-from node.net.sockets import reset_connection
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 
 log = logging.getLogger(__name__)
-
-PATH = "/peer"
 
 
 class Acceptor:
@@ -45,8 +43,8 @@ class Acceptor:
         self._handler = handler
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """The HTTP handler of `PATH`: answers another node's calls for as long as its link lasts. Raises RequestFault
-        if no node says that it dials, and a 421 if it takes this one for another."""
+        """The HTTP handler of `PATH`: answers another node's calls for as long as its link lasts. Raises
+        RequestFault if who dials is no node, and HTTPMisdirectedRequest if it takes this node for another."""
         meant = request.query.get("to", "")
         try:
             sender = parse_address(request.query.get("from", ""))

@@ -8,54 +8,57 @@ me") is its own evidence. Transfers have a link of their own, lest a client's re
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import aiohttp
-from yarl import URL
 
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.net.acceptor import PATH, Acceptor
+from node.net.acceptor import Acceptor
+from node.net.connection import url_of
 from node.net.dialer import Link
 from node.net.messages import Answer, Request
 from node.net.transport import Handler
-from node.timing.clock import HybridClock, Time
-
-log = logging.getLogger(__name__)
+from node.timing.clock import HybridClock
 
 
 class Peers:
-    """The links of one node. Needs a running event loop."""
+    """The links of one node: those that it dials, and by `acceptor` those that it answers on. Needs a running event
+    loop."""
 
     _clock: HybridClock
 
-    def __init__(self, config: Config, time: Time) -> None:
+    def __init__(self, config: Config) -> None:
+        self.acceptor = Acceptor(config, self._note_dialled)
         self._config = config
-        self._time = time
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._links: dict[tuple[Address, bool], Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self.acceptor = Acceptor(config, self._note_dialled)
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
         self.acceptor.attach(clock, handler)
 
     async def call(
-        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+        self,
+        to: Address,
+        request: Request,
+        view_id: ViewId,
+        timeout_s: float,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
-        return await self._link(to, bulk).call(request, view_id, timeout_s)
+        return await self._link(to, bulk).call(request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         self._link(to, False).cast(message)
 
     def is_down(self, to: Address) -> bool:
         link = self._links.get((to, False))
-        return link is not None and link.down
+        return link is not None and link.is_down()
 
     def reset(self) -> None:
         for link in self._links.values():
@@ -70,21 +73,20 @@ class Peers:
     def _note_dialled(self, peer: Address) -> None:
         for bulk in (False, True):
             if (link := self._links.get((peer, bulk))) is not None:
-                link.down = False  # Who dials is up: whoever was passed over is asked again from now on.
+                link.peer_dialled()
 
     def _link(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
-            url = URL.build(scheme="http", authority=to, path=PATH, query={"from": self._config.address, "to": to})
-            link = self._links[to, bulk] = Link(self._session, url, self._time, self._clock, self._config)
+            url = url_of(to, self._config.address)
+            link = self._links[to, bulk] = Link(self._session, url, self._clock, self._config)
         return link
 
     def _close_unwanted(self) -> None:
         """Nodes come and go; that a new one came is a good moment to part with those that nobody has spoken to for
         long."""
-        unwanted = [to for to, link in self._links.items() if link.unwanted_s() > self._config.unwanted_s]
-        for to in unwanted:
+        for to in [to for to, link in self._links.items() if link.is_unwanted()]:
             closing = asyncio.create_task(self._links.pop(to).close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

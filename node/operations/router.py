@@ -157,7 +157,8 @@ class Router:
                         answer = await self._owner.carry_out(operation, deadline)
                     else:
                         timeout_s = min(attempt_s, deadline - self._time.monotonic())
-                        answer = await self._transport.call(owner, operation, view_id, timeout_s)
+                        is_attempt = timeout_s <= self._config.attempt_s
+                        answer = await self._transport.call(owner, operation, view_id, timeout_s, attempt=is_attempt)
                 except PeerRefused:
                     refused += 1
                     continue

@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from gossip.view import Address, host_of, port_of
 from node.api.app import json_errors
 from node.config import Config
-from node.net.acceptor import PATH
+from node.net.connection import PATH
 from node.net.pool import Peers
-from node.timing.clock import SystemTime
 from tests.cluster import fresh_addresses
 from tests.node.net.transport_contract import Peer
 
@@ -117,7 +116,7 @@ class Links:
         await self._relays[peer.address].open()
 
     async def _make(self, address: Address) -> Peer:
-        peers = Peers(replace(Config.for_test(address, (address,), self._directory), **self._timing), SystemTime())
+        peers = Peers(replace(Config.for_test(address, (address,), self._directory), **self._timing))
         peer = Peer(address, peers)
         app = web.Application(middlewares=[json_errors])
         app.router.add_get(PATH, peers.acceptor.serve)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from node.errors import PeerFault
-from node.net.acceptor import PATH
+from node.net.connection import PATH
 from node.net.frames import Call, CallFrame, decode_replies, encode
 from node.net.messages import Read, ReadResult
 from node.timing.clock import Clocks
