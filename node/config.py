@@ -137,6 +137,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 64 * 1024
     """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
 
+    # Links between nodes, besides `silence_s`, `attempt_s` and `redial_s`: see `net.link_state`.
+
+    silent_share: float = 0.9
+    """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since
+    its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
+    has."""
+    ping_s: float = 0.1
+    """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
+    wanted_s: float = 5.0
+    """A peer that cannot be reached is dialled again and again for so long after the last call to it; a later call
+    dials it, and waits."""
+    unwanted_s: float = 60.0
+    """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
+    store more often than this, except in clusters of hundreds."""
+    dialer_keepalive_s: float = 2.0
+    """Between two keepalives of the side that asks: an idle link that went dead in a cut is noticed within this and
+    half as much again, not by the first request after."""
+    acceptor_keepalive_s: float = 10.0
+    """The same of the side that answers: until then it keeps a link whose other end is gone without a word."""
+    link_close_s: float = 1.0
+    """The side that answers waits for the other one's part in closing a link at most so long."""
+    link_drain_s: float = 1.0
+    """A node that stops answers other nodes for so long at most; the callers of what takes longer ask another node."""
+
     def __post_init__(self) -> None:
         """Raises AssertionError unless the numbers fit together."""
         self._check_edge()
@@ -144,7 +168,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_clock()
         self._check_retention()
         self._check_transfers()
+        self._check_links()
         self._check_storage()
+
+    def _check_links(self) -> None:
+        assert 0 < self.silent_share <= 1, "nobody is silent before a call has waited, nor may it have to wait for more"
+        assert 0 < self.ping_s < self.silence_s, "a peer that waits for others shows that it is there within a silence"
+        assert 0 < self.redial_s < self.silence_s, "a peer that is back is found before a call to it would time out"
+        assert self.silence_s + self.redial_s < self.wanted_s, "a peer that cannot be reached is dialled more than once"
+        assert self.wanted_s < self.unwanted_s, "no link is closed while it is dialled for somebody"
+        assert self.silence_s < self.dialer_keepalive_s, "a link in use is judged by its calls, not by its keepalive"
+        assert self.dialer_keepalive_s < self.acceptor_keepalive_s, "who asks notices first: only it can dial again"
 
     def _check_edge(self) -> None:
         assert self.request_s < self.answer_s, "a call without an answer ends, with its dead link, before its request"

@@ -13,7 +13,8 @@ from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.api.staleness import LINKS, Staleness, socket_of
 from node.errors import NotFound, RequestFault, TooLarge
-from node.net import pool as peers
+from node.net.connection import PATH
+from node.net.pool import Peers
 from node.node import Node
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
+def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
@@ -50,8 +51,8 @@ def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
     app.router.add_get("/kvs/ring", admin.ring, allow_head=False)
     app.router.add_get("/kvs/view-change", admin.view_change_progress, allow_head=False)
     app.router.add_put("/kvs/view-change", admin.view_change)
-    app.router.add_get(peers.PATH, links.serve, allow_head=False)
-    app.on_shutdown.append(lambda _: links.drain())
+    app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
+    app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
 
 

@@ -50,7 +50,7 @@ async def serving(
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
-        peers = Peers(config, time)
+        peers = Peers(config)
         try:
             node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
             await node.start()

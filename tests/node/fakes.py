@@ -76,15 +76,25 @@ class ScriptedPeers:
         self.silent: set[Address] = set()
         self.found_silent: set[Address] = set()
         self.asked: list[tuple[Address, Request]] = []
+        self.attempts: list[Address] = []
+        """Who was asked by calls that say nothing about it if they are not answered in time."""
         self.resets = 0
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         pass
 
     async def call(
-        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+        self,
+        to: Address,
+        request: Request,
+        view_id: ViewId,
+        timeout_s: float,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
         self.asked.append((to, request))
+        if attempt:
+            self.attempts.append(to)
         if self.is_down(to):
             raise PeerRefused(f"{to} is down")
         if to in self.silent:

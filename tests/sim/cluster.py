@@ -73,6 +73,7 @@ class Machine:
         self.config = config
         self.time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
         self._engine: SimEngine | None = None
+        self._port: Port | None = None
         self._clients: dict[asyncio.Future[Any], None] = {}
         self._commits = 0
         self._held = ViewId(0, 0)
@@ -109,7 +110,7 @@ class Machine:
         for client in self._clients:
             loop.call_later(0.001, _reject, client, "connection reset", context=loop.nobody)
         self._clients.clear()
-        self.host = self.node = self._engine = None
+        self.host = self.node = self._engine = self._port = None
 
     def lose_disk(self) -> None:
         """It comes back as a new one would, under the same address and environment."""
@@ -167,7 +168,7 @@ class Machine:
 
         rng = random.Random(self._cluster.rng.getrandbits(64))
         store = Store(open_engine)
-        port = Port(self._cluster.network, self.address, host)
+        port = self._port = Port(self._cluster.network, self.config, host)
         try:
             node = Node(self.config, self.time, rng, store, await identify(store, rng), port, Settings())
             await node.start()
@@ -206,7 +207,9 @@ class Machine:
         """Not of a paused node, which is in the middle of something."""
         self._commits += 1
         if host is self.host and self.runs and self.node is not None:
+            assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
+            self._port.check()
 
 
 class Cluster:

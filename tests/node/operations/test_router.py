@@ -213,6 +213,23 @@ async def test_owner_silent_the_next_one_answers_in_time() -> None:
 
 
 @on_virtual_time
+async def test_owner_that_may_wait_for_another_is_not_judged_by_the_time_it_takes() -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    parts.peers.script |= {first: Scripted(PeerLost("too late")), second: Scripted(ReadResult(b"1"))}
+    await parts.router.read(key)
+    assert parts.peers.attempts == [first, second]
+
+
+@on_virtual_time
+async def test_owner_that_is_the_only_one_is_judged_by_the_time_it_takes() -> None:
+    parts = await node_a(A, B)
+    parts.peers.script[B] = Scripted(ReadResult(b"1"))
+    await parts.router.read(parts.key_of(B))
+    assert [to for to, _ in parts.peers.asked] == [B] and parts.peers.attempts == []
+
+
+@on_virtual_time
 async def test_owners_that_all_refuse_are_told_at_once() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
