@@ -38,12 +38,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     attempt_s: float = 0.6
     """How long an owner may take to answer before another one is asked: an owner that waits for a silent peer of its
     own still comes in time."""
-    beat_s: float = 0.1
+    # Co-owners in step; how these relate: `_check_replication`.
+    heartbeat_s: float = 0.1
     """Between two heartbeats to a co-owner."""
     lease_s: float = 0.4
-    """How long a co-owner's "you have everything" counts, from the moment it was asked."""
+    """How long a co-owner's lease counts, from the moment it was asked for."""
     owing_s: float = 0.1
-    """A co-owner that owes a confirmation for so long does not have everything."""
+    """A co-owner that owes a confirmation for so long gets no lease: it may be slow, but a reader there would miss
+    what all others have."""
+    relay_s: float = 0.675
+    """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
+    less than two, because the co-owner that asked for it waits for that long."""
+    stream_retry_s: float = 0.02
+    """Before what a co-owner has not taken is sent again: its disk may be full, or its view another one."""
+    empty_wait_s: float = 3.0
+    """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
+    nobody tells it of does not exist. In a store that is new, nobody ever will."""
+
     stable_every_s: float = 1.0
     """Between two announcements of what is on all owners. Each is a durable write, and news for the gossip."""
     stable_lag_s: float = 2.0
@@ -81,6 +92,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
     """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+
+    def __post_init__(self) -> None:
+        self._check_replication()
+
+    def _check_replication(self) -> None:
+        assert 3 * self.heartbeat_s < self.lease_s, "a lease must outlast two heartbeats that are lost"
+        assert self.owing_s <= self.lease_s, (
+            "a lease must not be given for longer to one that owes than to one that asks"
+        )
+        assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease must have ended"
+        assert self.silence_s < self.relay_s < 2 * self.silence_s, "a relay must end between one silence and two"
+        assert self.stream_retry_s < self.heartbeat_s, "a stream must not notice later than the heartbeats who is back"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -85,7 +85,7 @@ async def serving(
             log.info("%s serves", config.address)
             yield Serving(node, life)
         finally:
-            node.pairs.stop()
+            node.co_owners.stop()
             for server in servers:
                 server.close()
             await front.close()

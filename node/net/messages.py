@@ -262,27 +262,28 @@ class Wanted(_Message, frozen=True, tag=39):
 
 
 class Heartbeat(_Message, frozen=True, tag=40):
-    """Do I have everything that you have? Answered with Beaten. Both tell whose store it is, and whether there has
-    never been anything in it."""
+    """May I answer reads alone? Answered with HeartbeatAnswer. Both tell whose store it is, and whether its disk is a
+    new one with nothing on it; see `replication.filling`."""
 
     store_id: Unsigned
-    has_nothing: bool
+    is_empty: bool
 
 
 class HeartbeatAnswer(_Message, frozen=True, tag=41):
-    """`may_lack`: what the answerer has may not be all that there is. `owing`: not everything, but the rest is on its
-    way."""
+    """`may_lack`: what the answerer has may not be all that there is. `owing`: no lease, but what the asker lacks is on
+    its way to it."""
 
     store_id: Unsigned
-    has_nothing: bool
+    is_empty: bool
     may_lack: bool
     lease_granted: bool
     owing: bool
 
 
 class Replicate(_Message, frozen=True, tag=42):
-    """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; who takes them
-    sees to it that all have them but those that were `told`, or can know that they may not."""
+    """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; before it
+    confirms, whoever takes them sees to it that all other co-owners but those that were `told` have them too, or are
+    left out and hold no lease."""
 
     records: tuple[tuple[KeyBytes, bytes], ...]
     relayed: bool

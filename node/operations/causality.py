@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Read, Write
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.storage.store import Store
 from node.values.context import BadContext, Context, decode, encode, owner_id
 from node.values.record import Record
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 class Causality:
     """Of one owner."""
 
-    def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs) -> None:
+    def __init__(self, config: Config, store: Store, views: Views, co_owners: CoOwners) -> None:
         self._me = config.address
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
 
     # What is demanded
 
@@ -44,7 +44,7 @@ class Causality:
         context = _demanding(operation)
         if context is None:
             return ()
-        needed, co_owners = context.needed(hash_of(operation.key)), self._co_owners(operation.key)
+        needed, co_owners = context.needed(hash_of(operation.key)), self._other_owners(operation.key)
         if needed is not None and not _has(self._held(operation.key), needed):
             return co_owners
         return [owner for owner in co_owners if context.names(owner)]
@@ -54,7 +54,7 @@ class Causality:
         context = _demanding(operation)
         if context is None:
             return True
-        co_owners = self._co_owners(operation.key)
+        co_owners = self._other_owners(operation.key)
         if any(context.names(owner) for owner in co_owners if owner not in heard):
             return False
         needed = context.needed(hash_of(operation.key))
@@ -73,7 +73,7 @@ class Causality:
             context = context.merge(decode(record.context))
         except BadContext as error:
             log.error("what %r was written with cannot be read: %s", key, error)
-        if holder == self._me and self._pairs.is_everywhere(key):
+        if holder == self._me and self._co_owners.is_everywhere(key):
             return context.without(hash_of(key), record.version)
         return context.with_entry(hash_of(key), record.version, owner_id(holder))
 
@@ -90,7 +90,7 @@ class Causality:
     def _held(self, key: bytes) -> Record | None:
         return self._store.get(partition_of(key), key)
 
-    def _co_owners(self, key: bytes) -> list[Address]:
+    def _other_owners(self, key: bytes) -> list[Address]:
         return [owner for owner in self._views.ring.owners(partition_of(key)) if owner != self._me]
 
 

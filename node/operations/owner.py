@@ -37,7 +37,7 @@ from node.net.messages import (
 )
 from node.net.transport import Answering
 from node.operations.causality import Causality, kept_with
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unsure, Written
 from node.timing.clock import Time
@@ -81,7 +81,7 @@ class Owner:
         store: Store,
         views: Views,
         readiness: Readiness,
-        pairs: Pairs,
+        co_owners: CoOwners,
         streams: Streams,
         calls: Calls,
     ) -> None:
@@ -90,10 +90,10 @@ class Owner:
         self._store = store
         self._views = views
         self._readiness = readiness
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._streams = streams
         self._calls = calls
-        self._causality = Causality(config, store, views, pairs)
+        self._causality = Causality(config, store, views, co_owners)
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
@@ -151,7 +151,7 @@ class Owner:
                 return await self.carry_out(operation, deadline)
         if not self._causality.is_met(operation, sightings.newest, sightings.heard):
             return Unsatisfied()
-        if isinstance(operation, Write) and self._pairs.is_some_disk_full():
+        if isinstance(operation, Write) and self._co_owners.is_some_disk_full():
             return Unable()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
@@ -199,7 +199,7 @@ class Owner:
             raise PeerLost("this node was paused")
         match outcome:
             case Written(replaced):
-                if self._pairs.is_alone() and not sightings.is_silent:
+                if self._co_owners.is_alone and not sightings.is_silent:
                     return Wrote(replaced, self._causality.after_write(write, True))
                 return await self._replicate(write, replaced, deadline, earliest, sightings.is_silent)
             case Absent():
@@ -220,9 +220,9 @@ class Owner:
     ) -> Answer:
         """`is_silent`: an owner of old was passed over, and may still answer alone."""
         try:
-            is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+            is_everywhere = await self._streams.await_copies([write.key], earliest=earliest)
             if is_silent:
-                await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
+                await asyncio.sleep(self._co_owners.old_leases_end() - self._time.monotonic())
         except StorageFault:
             return MayBeStored()
         except Fenced:
@@ -237,7 +237,7 @@ class Owner:
     def _not_synced_with(self, partition: int) -> Collection[Address]:
         """Who may hold what this node does not, so that it must ask them before it answers; none if it may answer
         alone."""
-        donors, unleased = self._views.donors.of(partition), self._pairs.unleased()
+        donors, unleased = self._views.donors.of(partition), self._co_owners.unleased()
         return {*donors, *unleased} if donors or unleased else ()
 
     async def _ask(self, peers: Iterable[Address], partition: int, key: bytes, view_id: ViewId) -> Sightings:
@@ -258,7 +258,9 @@ class Owner:
             answer is not None and not isinstance(answer, Fetched) and peer in self._views.current.nodes
             for peer, answer in zip(peers, answers, strict=True)
         )
-        if self._pairs.is_blank():  # A co-owner that cannot tell either will soon: one of them has nothing, or all.
+        if (
+            self._co_owners.is_waiting_to_be_filled()
+        ):  # A co-owner that cannot tell either will soon: one of them has nothing, or all.
             is_refused |= any(isinstance(answer, Fetched) and not _tells(answer) for answer in answers)
         silent = {peer for peer, answer in zip(peers, answers, strict=True) if answer is None}
         is_complete = self._is_complete(partition, heard, silent)
@@ -276,7 +278,7 @@ class Owner:
         copies of each other, one will do. Whoever is outside the view may be passed over: it was removed, and who
         removes a node that is down gives up what only it had."""
         donors = self._views.donors.of(partition)
-        if self._pairs.is_blank() and not heard:
+        if self._co_owners.is_waiting_to_be_filled() and not heard:
             return False
         a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
         for donor, kind in donors.items():
@@ -296,7 +298,7 @@ class Owner:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
         return Fetched(
-            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._pairs.may_lack()
+            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._co_owners.may_lack()
         )
 
 

@@ -40,7 +40,7 @@ from node.net.messages import (
 )
 from node.net.transport import Transport
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Store
 from node.values.donors import NO_CHANGE, NOTHING, DonorsChange, Share
@@ -66,7 +66,7 @@ class Handoff:
         config: Config,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
         streams: Streams,
         calls: Calls,
         transport: Transport,
@@ -75,7 +75,7 @@ class Handoff:
         self._config = config
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._streams = streams
         self._calls = calls
         self._transport = transport
@@ -109,7 +109,7 @@ class Handoff:
 
     def _unheard(self, owner: Address) -> list[int]:
         """Of which of its partitions `owner` has not heard all that is here."""
-        if owner in self._pairs.out_of_step():
+        if owner in self._co_owners.out_of_step():
             return sorted(self._store.occupied & self._views.ring.partitions_of(self._config.address))
         return next((partitions for owners, partitions in self.misplaced().items() if owner in owners), [])
 
@@ -134,7 +134,7 @@ class Handoff:
         be reached has what is here."""
         nodes = self._views.current.nodes
         waits = any(donor in nodes or not self._transport.is_down(donor) for donor in self._views.donors.shares)
-        behind = any(not self._transport.is_down(peer) for peer in self._pairs.out_of_step())
+        behind = any(not self._transport.is_down(peer) for peer in self._co_owners.out_of_step())
         return not self.misplaced() and not waits and not behind
 
     def check(self) -> None:
@@ -154,7 +154,7 @@ class Handoff:
                 for owners, partitions in self.misplaced().items():
                     if owners not in under_way:
                         under_way[owners] = tasks.create_task(self._hand_over(owners, partitions))
-                for peer in self._pairs.to_compare():
+                for peer in self._co_owners.to_compare():
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._claim, self._views.donors.shares))
@@ -179,14 +179,14 @@ class Handoff:
             return None
 
     async def _bring_up_to_date(self, peer: Address) -> None:
-        view_id, pair = self._views.view_id, self._pairs.start_comparison(peer)
-        if pair is not None:
+        view_id, state = self._views.view_id, self._streams.begin_comparison(peer)
+        if state is not None:
             has_arrived = await self._transfers.bring([peer], self._unheard(peer), view_id, forget=False)
-            self._pairs.end_comparison(pair, has_arrived)
+            self._streams.end_comparison(state, has_arrived)
 
     def claim(self, owner: Address) -> Answer:
         """Answer an owner: of which of its partitions are there records here that it has not heard of?"""
-        if self._pairs.may_lack():
+        if self._co_owners.may_lack():
             return Unable()
         return Holding(pack(self._unheard(owner)))
 
@@ -243,9 +243,9 @@ class Handoff:
             merged = self._store.merge(view_id, records, {sender}, change)
             taken = await self._change(view_id, merged, change)
             async with asyncio.timeout(CO_OWNERS_S):
-                await self._streams.everywhere(taken, exclude={sender})
+                await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
-                    await self._streams.caught_up(exclude={sender})
+                    await self._streams.await_outboxes(exclude={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except TimeoutError:

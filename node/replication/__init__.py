@@ -1,0 +1,1 @@
+"""Co-owners in step: leases by heartbeats, changes by streams, and what each of them has and lacks."""

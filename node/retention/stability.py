@@ -41,7 +41,8 @@ from gossip.core import Gossip
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
-from node.replication.heartbeats import Pair, Pairs
+from node.replication.co_owners import CoOwners
+from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
 from node.values.context import ANYBODY, Context, owner_id
@@ -60,7 +61,7 @@ class _Claim(NamedTuple):
 
     view_id: ViewId
     clock: int
-    marks: Mapping[Pair, int]
+    marks: Mapping[PeerState, int]
 
 
 class Stability:
@@ -71,7 +72,7 @@ class Stability:
         clock: HybridClock,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
         gossip: Gossip,
         is_settled: Callable[[], bool],
     ) -> None:
@@ -80,7 +81,7 @@ class Stability:
         self._clock = clock
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._gossip = gossip
         self._is_settled = is_settled
         self._readings: deque[tuple[float, int]] = deque()
@@ -113,7 +114,7 @@ class Stability:
             return
         if clock > low_watermark:
             await self._store.submit(lambda transaction: transaction.raise_low_watermark(clock))
-        self._claim = _Claim(view_id, clock, self._pairs.marks())
+        self._claim = _Claim(view_id, clock, self._co_owners.marks())
 
     def announced(self) -> int:
         """Up to which clock all that this node took as an owner is on all owners, under the present view; 0: it cannot
@@ -121,7 +122,7 @@ class Stability:
         claim, view_id = self._claim, self._views.view_id
         if claim is not None and claim.view_id != view_id:
             claim = self._claim = None
-        if claim is not None and self._pairs.have_passed(claim.marks):
+        if claim is not None and self._co_owners.have_passed(claim.marks):
             self._announced, self._claim = (view_id, claim.clock), None
         return self._announced[1] if self._announced[0] == view_id and self._is_settled() else 0
 

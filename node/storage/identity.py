@@ -19,8 +19,8 @@ class Identity(NamedTuple):
     """A random number made with the data directory: an emptied node is another one."""
     incarnation: int
     """1 at the first start, and one more at every other; or at least above what others have heard of."""
-    is_unfilled: bool
-    """Whether no co-owner has ever brought it all that it may have lost with a disk of before."""
+    is_filled: bool
+    """Whether a co-owner has brought it all that it may have lost with a disk before this one."""
 
 
 async def identify(store: Store, rng: random.Random) -> Identity:
@@ -39,7 +39,7 @@ async def identify(store: Store, rng: random.Random) -> Identity:
         transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, known is None or bool(store.setting(Setting.UNFILLED)))
+    return Identity(store_id, incarnation, known is not None and not store.setting(Setting.UNFILLED))
 
 
 async def note_filled(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from node.config import Config
 from node.errors import BadEnvironment
@@ -104,3 +105,20 @@ def test_config_all_faults_at_once() -> None:
 def test_config_line_breaks_stay_in_one_line() -> None:
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
         assert len(fault.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "bent",
+    [
+        {"heartbeat_s": 0.14},
+        {"owing_s": 0.41},
+        {"lease_s": 0.45},
+        {"relay_s": 0.9},
+        {"relay_s": 0.45},
+        {"stream_retry_s": 0.1},
+    ],
+    ids=str,
+)
+def test_config_times_of_replication_that_contradict_each_other_are_refused(bent: dict[str, float]) -> None:
+    with pytest.raises(AssertionError):
+        replace(Config.from_env(GOOD), **bent)

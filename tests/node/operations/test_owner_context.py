@@ -95,7 +95,7 @@ async def test_read_despite_leases_asks_all_for_what_is_missing() -> None:
     async with lone_owner(B, runs=True) as lone:
         lone.peers.script[B] = CoOwner(key=Record(v(NEW), b"new", False))
         await asyncio.sleep(1.0)
-        assert not lone.node.pairs.unleased()
+        assert not lone.node.co_owners.unleased()
         assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == ReadResult(None, names(KEY, v(NEW)))
         assert lone.fetched_from() == []
         answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
@@ -131,7 +131,7 @@ async def test_write_of_a_key_in_the_context(value: bytes | None, refused: bool)
     """A delete says whether there was something; a put depends on nothing."""
     async with lone_owner(B, C) as lone:
         await lone.hold(KEY, Record(v(OLD), b"1", False))
-        causality = Causality(lone.node.config, lone.store, lone.node.views, lone.node.pairs)
+        causality = Causality(lone.node.config, lone.store, lone.node.views, lone.node.co_owners)
         write = Write(KEY, v(NEW + 1), value, names(KEY, v(NEW)))
         assert causality.is_met(write, None, ()) != refused
         assert set(causality.whom_to_ask(write)) == ({B, C} if refused else set())
