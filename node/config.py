@@ -39,12 +39,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """For the way back of an answer to another node: one that comes too late costs its caller the link."""
     retry_s: float = 0.02
     """Between two attempts when nothing has changed that would make the next one fare better."""
-    beat_s: float = 0.1
+    # Co-owners in step; how these relate: `_check_replication`.
+    heartbeat_s: float = 0.1
     """Between two heartbeats to a co-owner."""
     lease_s: float = 0.4
-    """How long a co-owner's "you have everything" counts, from the moment it was asked."""
+    """How long a co-owner's lease counts, from the moment it was asked for."""
     owing_s: float = 0.1
-    """A co-owner that owes a confirmation for so long does not have everything."""
+    """A co-owner that owes a confirmation for so long gets no lease: it may be slow, but a reader there would miss
+    what all others have."""
+    relay_s: float = 0.675
+    """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
+    less than two, because the co-owner that asked for it waits for that long."""
+    empty_wait_s: float = 3.0
+    """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
+    nobody tells it of does not exist. In a store that is new, nobody ever will."""
     pause_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     recovery_s: float = 0.5
@@ -165,6 +173,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Raises AssertionError unless the numbers fit together."""
         self._check_edge()
         self._check_requests()
+        self._check_replication()
         self._check_clock()
         self._check_retention()
         self._check_transfers()
@@ -191,6 +200,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert 2 * self.attempt_s < self.request_s, "an owner that is silent must leave time to ask another one"
         assert self.silence_s + self.reply_s < self.attempt_s, "an owner must outwait a silent peer, and still answer"
         assert 0 < self.retry_s < self.reply_s < self.silence_s, "a pause must be short beside what is waited for"
+
+    def _check_replication(self) -> None:
+        assert 3 * self.heartbeat_s < self.lease_s, "a lease outlasts two heartbeats that are lost"
+        assert self.owing_s <= self.lease_s, "no lease is given for longer to one that owes than to one that asks"
+        assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease has ended"
+        assert self.silence_s < self.relay_s < 2 * self.silence_s, "a relay ends between one silence and two"
+        assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"
 
     def _check_clock(self) -> None:
         assert 1000 * self.clock_ceiling_s < self.clock_lead_ms_max, "the first stamps after a restart are believed"

@@ -20,7 +20,7 @@ import gossip.messages
 from gossip.core import Gossip, Output
 from gossip.loop import rounds
 from gossip.settings import Settings
-from gossip.view import Address, View, ViewId
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
 from node.net.messages import (
@@ -55,7 +55,9 @@ from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.attendance import Attendance
+from node.replication.co_owners import CoOwners
+from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
@@ -97,21 +99,25 @@ class Node:
         self.views = Views(config, store, time, self._view_changed)
         self.calls = Calls(config, time, self.views, transport)
         self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
-        self.pairs = Pairs(config, time, identity, store, self.views, self.readiness, self.calls, transport)
-        self.streams = Streams(config, time, store, self.views, self.pairs, self.calls, transport)
+        co_owners = self.co_owners = CoOwners(config, time, self.views, identity.is_filled, transport)
+        self.attendance = Attendance(co_owners)
+        self.streams = Streams(config, time, store, self.views, co_owners, self.attendance, self.calls, transport)
         store.attach(self.streams.spread)
-        self.owner = Owner(config, time, store, self.views, self.readiness, self.pairs, self.streams, self.calls)
+        self.heartbeats = Heartbeats(
+            config, time, identity.store_id, store, self.readiness, co_owners, self.attendance, self.streams, self.calls
+        )
+        self.owner = Owner(config, time, store, self.views, self.readiness, co_owners, self.streams, self.calls)
         transfers = Transfers(config, time, store, self.calls, self._clients_served)
         self.arrivals = Arrivals(config, store, self.views, self.streams)
-        self.handoff = Handoff(config, store, self.views, self.pairs, self.calls, transport, transfers, self.arrivals)
-        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, self.calls)
-        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
-        self._gossip_settings = gossip_settings or Settings()
-        self.gossip = Gossip(
-            config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
+        self.handoff = Handoff(
+            config, store, self.views, co_owners, self.streams, self.calls, transport, transfers, self.arrivals
         )
+        self.antientropy = AntiEntropy(config, store, self.views, co_owners, self.calls)
+        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
+        settings = self._gossip_settings = gossip_settings or Settings()
+        self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(
-            config, time, self.clock, store, self.views, self.pairs, self.gossip, self.handoff.is_settled
+            config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled
         )
         self.tombstones = Tombstones(config, time, store, self.views, self.gossip, self.stability)
         self.router = Router(
@@ -140,7 +146,7 @@ class Node:
         everybody."""
         async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
             self._tasks.create_task(self.readiness.run())
-            self._tasks.create_task(self.pairs.run())
+            self._tasks.create_task(self.heartbeats.run())
             self._tasks.create_task(self.streams.run())
             self._tasks.create_task(self.handoff.run())
             self._tasks.create_task(self.stability.run())
@@ -150,7 +156,7 @@ class Node:
     def stop_serving(self) -> None:
         """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and
         grants none."""
-        self.pairs.stop()
+        self.co_owners.stop()
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -179,6 +185,7 @@ class Node:
         what only a walk can show. To be called when nothing waits to run: between a commit and those who waited for it,
         disk and memory differ."""
         self.handoff.check()
+        self.co_owners.check()
         self._store.check(partitions)
         if partitions is None:
             self.gossip.check()
@@ -195,13 +202,15 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
-        self.pairs.change_view()
+        self.co_owners.change_view()
+        self.streams.change_view()
+        self.attendance.restart()
         self.handoff.wake()
         self._gossip_view()
 
     def _was_paused(self) -> None:
         """Nothing that counted before may count now, and nothing that had piled up is executed."""
-        self.pairs.drop_leases()
+        self.co_owners.drop_leases()
         self.transport.reset()
 
     # Other nodes
@@ -239,7 +248,7 @@ class Node:
             case Fetch(key):
                 return self.owner.fetch(key)
             case Heartbeat():
-                return self.pairs.grant(sender, request)
+                return self.heartbeats.answer(sender, request)
             case Replicate():
                 return self.streams.replicate(sender, view_id, request)
             case Compare():
@@ -320,8 +329,7 @@ class Node:
             self._tasks.create_task(self.calls.learn(output.fetch_view_from))
 
     def _gossip_view(self) -> None:
-        view: View = self.views.current
-        self.gossip.set_view(view.id, view.nodes)
+        self.gossip.set_view(self.views.view_id, self.views.current.nodes)
         self.clock.forget_all_but(self.gossip.members)
 
     # What is remembered

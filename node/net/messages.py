@@ -308,28 +308,28 @@ class Wanted(NodeMessage, frozen=True, tag=39):
 
 
 class Heartbeat(NodeMessage, frozen=True, tag=40):
-    """Do I have everything that you have? Heartbeat and answer tell whose store it is, and whether there has never been
-    anything in it."""
+    """May I answer reads alone? Answered with HeartbeatAnswer. Both tell whose store it is, and whether its disk is a
+    new one with nothing on it; see `replication.filling`."""
 
     store_id: Unsigned
-    has_nothing: bool
+    is_empty: bool
 
 
 class HeartbeatAnswer(NodeMessage, frozen=True, tag=41):
-    """`lease_granted`: the asker has everything. `owing`: it has not, but the rest is on its way. `may_lack`: what the
-    sender of this has may itself not be all that there is."""
+    """`may_lack`: what the answerer has may not be all that there is. `owing`: no lease, but what the asker lacks is on
+    its way to it."""
 
     store_id: Unsigned
-    has_nothing: bool
+    is_empty: bool
     may_lack: bool
     lease_granted: bool
     owing: bool
 
 
 class Replicate(NodeMessage, frozen=True, tag=42):
-    """Records that have changed at a co-owner. `told`: who else was told of them; if anybody was, the receiver passes
-    them on to the other owners. `relayed`: it also waits, before it answers, until those have the records or are left
-    out, for the sender cannot reach one of them."""
+    """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; before it
+    confirms, whoever takes them sees to it that all other co-owners but those that were `told` have them too, or are
+    left out and hold no lease."""
 
     is_batch = True
     records: tuple[tuple[KeyBytes, bytes], ...]

@@ -22,7 +22,7 @@ import msgspec
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Read, Write
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.storage.store import Store
 from node.values.context import BadContext, Context, decode, encode, owner_id
 from node.values.record import Record
@@ -67,11 +67,11 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
 class Causality:
     """Of one owner. All its operations have a context."""
 
-    def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs) -> None:
+    def __init__(self, config: Config, store: Store, views: Views, co_owners: CoOwners) -> None:
         self._me = config.address
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
 
     def demand(self, operation: Read | Write, context: Context) -> Demand:
         """What `context`, that of the operation, demands under the view in force."""
@@ -93,7 +93,7 @@ class Causality:
             context = context.merge(decode(record.context))
         except BadContext as error:
             log.error("what %r was written with cannot be read: %s", key, error)
-        if holder == self._me and self._pairs.is_everywhere(key):
+        if holder == self._me and self._co_owners.is_everywhere(key):
             return context.without(hash_of(key), record.version)
         return context.with_entry(hash_of(key), record.version, owner_id(holder))
 

@@ -38,7 +38,7 @@ from node.net.messages import (
 from node.net.transport import Answering
 from node.operations.causality import Causality, Demand
 from node.operations.sightings import NOBODY_ASKED, Sightings, Standpoint, judge
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unsure, Written
 from node.timing.clock import Time
@@ -68,7 +68,7 @@ class Owner:
         store: Store,
         views: Views,
         readiness: Readiness,
-        pairs: Pairs,
+        co_owners: CoOwners,
         streams: Streams,
         calls: Calls,
     ) -> None:
@@ -77,10 +77,10 @@ class Owner:
         self._store = store
         self._views = views
         self._readiness = readiness
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._streams = streams
         self._calls = calls
-        self._causality = Causality(config, store, views, pairs)
+        self._causality = Causality(config, store, views, co_owners)
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here; monotonic."""
@@ -154,7 +154,7 @@ class Owner:
             return Unsatisfied()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
-        if self._pairs.is_some_disk_full():
+        if self._co_owners.is_some_disk_full():
             return Unable()
         return await self._write(view_id, partition, operation, b"" if demand is None else demand.kept, sightings)
 
@@ -163,7 +163,7 @@ class Owner:
     def _not_synced_with(self, partition: int) -> Set[Address]:
         """Who may hold what this node does not, so that it must ask them before it answers; none if it may answer
         alone."""
-        donors, unleased = self._views.donors.of(partition), self._pairs.unleased()
+        donors, unleased = self._views.donors.of(partition), self._co_owners.unleased()
         return {*donors, *unleased} if donors or unleased else NOBODY
 
     async def _find_out(
@@ -180,7 +180,7 @@ class Owner:
             self._views.current.nodes,
             self._views.ring.owners(partition),
             self._views.donors.of(partition),
-            self._pairs.is_blank(),
+            self._co_owners.is_waiting_to_be_filled(),
             self._store.purge_watermark,
             self._store.may_revive,
         )
@@ -200,7 +200,7 @@ class Owner:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
         return Fetched(
-            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._pairs.may_lack()
+            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._co_owners.may_lack()
         )
 
     # Reading
@@ -248,7 +248,7 @@ class Owner:
             raise PeerLost("this node was paused")
         match outcome:
             case Written(replaced):
-                if self._pairs.is_alone() and not sightings.is_donor_silent:
+                if self._co_owners.is_alone and not sightings.is_donor_silent:
                     return self._wrote(write, replaced, is_everywhere=True)
                 return await self._replicate(write, replaced, earliest, sightings.is_donor_silent)
             case Absent():
@@ -264,9 +264,9 @@ class Owner:
         """Answer once all have it. No co-owner is left out before `earliest` (monotonic), and a donor that is silent
         may still answer alone until its leases end."""
         try:
-            is_everywhere = await self._streams.everywhere([write.key], earliest=earliest)
+            is_everywhere = await self._streams.await_copies([write.key], earliest=earliest)
             if is_donor_silent:
-                await asyncio.sleep(self._pairs.old_leases_end() - self._time.monotonic())
+                await asyncio.sleep(self._co_owners.old_leases_end() - self._time.monotonic())
         except StorageFault:
             return MayBeStored()
         except Fenced:

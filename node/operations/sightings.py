@@ -32,7 +32,7 @@ class Standpoint(NamedTuple):
     """Those of the key."""
     donors: Mapping[Address, Kind]
     """Those of the key's partition: owners under earlier views that have not handed over yet."""
-    is_blank: bool
+    is_waiting_to_be_filled: bool
     """Whether this node may have lost what it held, and has not been brought it yet."""
     purge_watermark: int
     """The clock up to which deletions are forgotten here."""
@@ -91,7 +91,7 @@ def _is_undecided(peer: Address, answer: Answer | None, standpoint: Standpoint) 
     """Of two nodes that may both have lost what they held, neither can tell; but soon they will have found out whether
     one of them has everything, or all have nothing."""
     if isinstance(answer, Fetched):
-        return standpoint.is_blank and not _tells(answer)
+        return standpoint.is_waiting_to_be_filled and not _tells(answer)
     return answer is not None and peer in standpoint.nodes
 
 
@@ -107,7 +107,7 @@ def _is_complete(heard: Collection[Address], silent: Collection[Address], standp
     other, one will do. A silent donor outside the view is passed over: it was removed, and who removes a node that is
     down gives up what only that node had."""
     donors = standpoint.donors
-    if standpoint.is_blank and not heard:
+    if standpoint.is_waiting_to_be_filled and not heard:
         return False
     a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
     for donor, kind in donors.items():

@@ -20,7 +20,7 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault
 from node.net.messages import Compare, Differing
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
 from node.storage.store import Store
 from node.views.calls import Calls
 from node.views.holder import Views
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class AntiEntropy:
-    def __init__(self, config: Config, store: Store, views: Views, pairs: Pairs, calls: Calls) -> None:
+    def __init__(self, config: Config, store: Store, views: Views, co_owners: CoOwners, calls: Calls) -> None:
         self._config = config
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._calls = calls
 
     async def run(self) -> None:
@@ -42,12 +42,12 @@ class AntiEntropy:
         before: Mapping[Address, Mapping[int, int]] = {}
         while True:
             await asyncio.sleep(self._config.compare_every_s)
-            now = {peer: await self._differing(peer) for peer in self._pairs.in_step()}
+            now = {peer: await self._differing(peer) for peer in self._co_owners.in_step()}
             for peer, differing in now.items():
                 again = differing.items() & before.get(peer, {}).items()
                 if again:
                     log.error("%s holds %d partitions otherwise than this node", peer, len(again))
-                    self._pairs.distrust(peer)
+                    self._co_owners.distrust(peer)
             before = now
 
     async def _differing(self, peer: Address) -> Mapping[int, int]:

@@ -101,9 +101,9 @@ class Arrivals:
             merged = self._store.merge(view_id, records, {sender}, change)
             taken = await self._change(view_id, merged, change)
             async with asyncio.timeout(self._config.co_owners_s):
-                await self._streams.everywhere(taken, exclude={sender})
+                await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
-                    await self._streams.caught_up(exclude={sender})
+                    await self._streams.await_outboxes(exclude={sender})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except TimeoutError:

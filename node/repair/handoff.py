@@ -29,7 +29,8 @@ from node.net.transport import Transport
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
+from node.replication.streams import Streams
 from node.storage.store import Store
 from node.views.calls import Calls
 from node.views.holder import Views
@@ -48,7 +49,8 @@ class Handoff:
         config: Config,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
+        streams: Streams,
         calls: Calls,
         transport: Transport,
         transfers: Transfers,
@@ -57,7 +59,8 @@ class Handoff:
         self._config = config
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
+        self._streams = streams
         self._calls = calls
         self._transport = transport
         self._transfers = transfers
@@ -96,7 +99,7 @@ class Handoff:
             self.misplaced(),
             self._views.donors.shares,
             self._views.current.nodes,
-            self._pairs.out_of_step(),
+            self._co_owners.out_of_step(),
             self._transport.is_down,
         )
 
@@ -107,13 +110,13 @@ class Handoff:
 
     def holding_for(self, owner: Address) -> Answer:
         """Answer an owner that asks of which of its partitions there are records here that it has not heard of."""
-        if self._pairs.may_lack():
+        if self._co_owners.may_lack():
             return Unable()
         return Holding(pack(self._unheard_by(owner)))
 
     def _unheard_by(self, owner: Address) -> list[int]:
         """Of which of its partitions `owner` has not heard all that is here."""
-        if owner in self._pairs.out_of_step():
+        if owner in self._co_owners.out_of_step():
             return sorted(self._store.occupied & self._views.ring.partitions_of(self._config.address))
         return holdings.misplaced_of(owner, self.misplaced())
 
@@ -129,7 +132,7 @@ class Handoff:
                 for owners, partitions in self.misplaced().items():
                     if owners not in under_way:
                         under_way[owners] = tasks.create_task(self._hand_over(owners, partitions))
-                for peer in self._pairs.to_compare():
+                for peer in self._co_owners.to_compare():
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._ask_for_holding, self._views.donors.shares))
@@ -154,10 +157,10 @@ class Handoff:
             return None
 
     async def _bring_up_to_date(self, peer: Address) -> None:
-        view_id, pair = self._views.view_id, self._pairs.start_comparison(peer)
-        if pair is not None:
+        view_id, state = self._views.view_id, self._streams.begin_comparison(peer)
+        if state is not None:
             has_arrived = await self._transfers.bring([peer], self._unheard_by(peer), view_id, forget=False)
-            self._pairs.end_comparison(pair, has_arrived)
+            self._streams.end_comparison(state, has_arrived)
 
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""

@@ -41,7 +41,8 @@ from gossip.core import Gossip
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
-from node.replication.heartbeats import Pair, Pairs
+from node.replication.co_owners import CoOwners
+from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
 from node.values.context import ANYBODY, Context, owner_id
@@ -60,7 +61,7 @@ class _Candidate(NamedTuple):
 
     view_id: ViewId
     clock: int
-    marks: Mapping[Pair, int]
+    marks: Mapping[PeerState, int]
 
 
 class Stability:
@@ -74,7 +75,7 @@ class Stability:
         clock: HybridClock,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
         gossip: Gossip,
         is_settled: Callable[[], bool],
     ) -> None:
@@ -83,7 +84,7 @@ class Stability:
         self._clock = clock
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._gossip = gossip
         self._is_settled = is_settled
         self._readings: deque[tuple[float, int]] = deque()
@@ -118,7 +119,7 @@ class Stability:
             return
         if clock > low_watermark:
             await self._store.submit(lambda transaction: transaction.raise_low_watermark(clock))
-        self._candidate = _Candidate(view_id, clock, self._pairs.marks())
+        self._candidate = _Candidate(view_id, clock, self._co_owners.marks())
 
     def advance(self) -> None:
         """Announce the candidate if it is true by now; drop it if it was of another view."""
@@ -127,7 +128,7 @@ class Stability:
             return
         if candidate.view_id != view_id:
             self._candidate = None
-        elif self._pairs.have_passed(candidate.marks):
+        elif self._co_owners.have_passed(candidate.marks):
             self._announced, self._candidate = (view_id, candidate.clock), None
 
     @property

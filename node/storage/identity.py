@@ -18,9 +18,9 @@ class Identity(NamedTuple):
     store_id: int
     """A random number made with the data directory: an emptied node is another one."""
     incarnation: int
-    """1 at the first start, and one more at each later one; gossip raises it further if others have heard of more."""
-    is_unfilled: bool
-    """Whether this disk may lack what an earlier disk of this node held, since no co-owner has brought it that yet."""
+    """1 at the first start, and one more at every other; or at least above what others have heard of."""
+    is_filled: bool
+    """Whether a co-owner has brought it all that it may have lost with a disk before this one."""
 
 
 async def identify(store: Store, rng: random.Random) -> Identity:
@@ -40,7 +40,7 @@ async def identify(store: Store, rng: random.Random) -> Identity:
         transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, known is None or bool(store.setting(Setting.UNFILLED)))
+    return Identity(store_id, incarnation, known is not None and not store.setting(Setting.UNFILLED))
 
 
 async def note_filled(store: Store) -> None:

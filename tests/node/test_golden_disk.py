@@ -94,7 +94,7 @@ async def test_golden_donors_are_read(store: Store) -> None:
 
 
 async def test_golden_identity_is_taken_up(store: Store) -> None:
-    assert await identify(store, random.Random(2)) == Identity(STORE_ID, 2, True)
+    assert await identify(store, random.Random(2)) == Identity(STORE_ID, 2, False)
 
 
 async def test_golden_node_is_what_it_was(store: Store, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -64,7 +64,7 @@ async def in_step(cluster: Cluster) -> None:
 
     async def leased() -> bool:
         return all(
-            node.readiness.is_ready and not node.pairs.unleased() and not node.pairs.out_of_step()
+            node.readiness.is_ready and not node.co_owners.unleased() and not node.co_owners.out_of_step()
             for node in cluster.nodes.values()
         )
 

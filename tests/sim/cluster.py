@@ -21,6 +21,7 @@ from node.storage.keys import Setting, setting_place
 from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
 from tests.sim.disk import Disk, SimEngine
+from tests.sim.leases import check_leases
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates
 from tests.sim.port import Port
@@ -51,6 +52,10 @@ class SimTime:
 
     def monotonic(self) -> float:
         return self._loop.now + self._started
+
+    def of_loop(self, monotonic: float) -> float:
+        """What the loop's clock shows at that moment: the same for all machines."""
+        return monotonic - self._started
 
     def wall_ms(self) -> int:
         return WALL_START_MS + self._skew_ms + int(self._loop.now * 1000)
@@ -210,6 +215,7 @@ class Machine:
             assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
             self._port.check()
+            check_leases(self, self._cluster.machines)
 
 
 class Cluster:

@@ -51,7 +51,7 @@ async def shards(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shar
             await cluster.start(node, nodes[:2], repl_factor=2)
 
         async def leased() -> bool:
-            return not any(cluster.nodes[node].pairs.out_of_step() for node in nodes[:2])
+            return not any(cluster.nodes[node].co_owners.out_of_step() for node in nodes[:2])
 
         await eventually(leased, "owners in step")
         yield Shards(http, cluster, *nodes)

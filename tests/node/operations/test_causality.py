@@ -25,7 +25,7 @@ def seen(key: bytes, record: Record) -> Context:
 
 async def three_owners() -> tuple[Parts, Causality]:
     parts = await node_a(A, B, C, repl_factor=3)
-    return parts, Causality(parts.config, parts.store, parts.views, parts.pairs)
+    return parts, Causality(parts.config, parts.store, parts.views, parts.co_owners)
 
 
 # What is demanded
@@ -121,7 +121,7 @@ async def test_after_seeing_a_record_with_a_context_that_is_garbage_adds_the_rec
 @on_virtual_time
 async def test_after_seeing_what_is_everywhere_nothing_is_left_of_its_key() -> None:
     parts = await node_a(A)
-    causality = Causality(parts.config, parts.store, parts.views, parts.pairs)
+    causality = Causality(parts.config, parts.store, parts.views, parts.co_owners)
     assert causality.after_seeing(seen(KEY, OLD), KEY, NEW, A) == EMPTY
     assert causality.after_seeing(EMPTY, KEY, NEW, B) == seen(KEY, NEW), "it is on the disk of another node"
 

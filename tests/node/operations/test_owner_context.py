@@ -96,7 +96,7 @@ async def test_read_despite_leases_asks_all_for_what_is_missing() -> None:
     async with lone_owner(B, runs=True) as lone:
         lone.peers.script[B] = CoOwner(key=Record(v(NEW), b"new", False))
         await asyncio.sleep(1.0)
-        assert not lone.node.pairs.unleased()
+        assert not lone.node.co_owners.unleased()
         assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == ReadResult(None, names(KEY, v(NEW)))
         assert lone.fetched_from() == []
         answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))

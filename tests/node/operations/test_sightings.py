@@ -29,7 +29,7 @@ def has(record: Record, stable_watermark: int = 0, may_lack: bool = False) -> Fe
 def standpoint(
     donors: Mapping[Address, Kind] | None = None,
     owners: Collection[Address] = (A, B, C),
-    is_blank: bool = False,
+    is_waiting_to_be_filled: bool = False,
     purge_watermark: int = 0,
 ) -> Standpoint:
     """That of A in a view of four nodes."""
@@ -37,7 +37,7 @@ def standpoint(
     def may_revive(version: Version, stable_watermark: int) -> bool:
         return clock_of(version) <= purge_watermark and stable_watermark < purge_watermark
 
-    return Standpoint((A, B, C, D), owners, donors or {}, is_blank, purge_watermark, may_revive)
+    return Standpoint((A, B, C, D), owners, donors or {}, is_waiting_to_be_filled, purge_watermark, may_revive)
 
 
 # The newest
@@ -112,7 +112,7 @@ def test_judge_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_
 
 @pytest.mark.parametrize(("answer", "is_complete"), [(None, False), (CANNOT_TELL, False), (NOTHING, True)])
 def test_judge_on_a_blank_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
-    assert judge({B: answer}, standpoint(is_blank=True)).is_complete == is_complete
+    assert judge({B: answer}, standpoint(is_waiting_to_be_filled=True)).is_complete == is_complete
 
 
 # Who must be asked again, and who was passed over
@@ -129,12 +129,15 @@ UNDECIDED: list[tuple[str, Address, Answer | None, bool, bool]] = [
 
 
 @pytest.mark.parametrize(
-    ("peer", "answer", "is_blank", "is_undecided"),
+    ("peer", "answer", "is_waiting_to_be_filled", "is_undecided"),
     [case[1:] for case in UNDECIDED],
     ids=[case[0] for case in UNDECIDED],
 )
-def test_judge_is_undecided(peer: Address, answer: Answer | None, is_blank: bool, is_undecided: bool) -> None:
-    assert judge({peer: answer, C: NOTHING}, standpoint(is_blank=is_blank)).is_undecided == is_undecided
+def test_judge_is_undecided(
+    peer: Address, answer: Answer | None, is_waiting_to_be_filled: bool, is_undecided: bool
+) -> None:
+    sightings = judge({peer: answer, C: NOTHING}, standpoint(is_waiting_to_be_filled=is_waiting_to_be_filled))
+    assert sightings.is_undecided == is_undecided
 
 
 @pytest.mark.parametrize(

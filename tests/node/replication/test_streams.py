@@ -169,7 +169,7 @@ async def test_stream_names_who_was_told_while_a_third_one_was_not() -> None:
 
 @on_virtual_time
 async def test_replicate_takes_over_who_was_not_told() -> None:
-    """Else it would go on telling the third one that it has everything."""
+    """Otherwise it would go on giving the third one leases."""
     parts = await node_a(A, B, C, repl_factor=3)
     source, third = parts.co_owner(B), parts.co_owner(C)
     async with parts.running():

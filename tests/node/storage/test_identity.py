@@ -18,8 +18,8 @@ async def test_identity_stays_with_the_disk_and_counts_starts() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
     first = await identify(store_on(disk), rng)
     again = await identify(store_on(disk), rng)
-    assert (first.incarnation, first.is_unfilled) == (1, True)
-    assert again == Identity(first.store_id, 2, True)
+    assert (first.incarnation, first.is_filled) == (1, False)
+    assert again == Identity(first.store_id, 2, False)
 
 
 @on_virtual_time
@@ -35,7 +35,7 @@ async def test_identity_filled_is_remembered() -> None:
     store = store_on(disk)
     await identify(store, rng)
     await note_filled(store)
-    assert (await identify(store_on(disk), rng)).is_unfilled is False
+    assert (await identify(store_on(disk), rng)).is_filled
 
 
 @on_virtual_time
