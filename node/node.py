@@ -17,12 +17,12 @@ import msgspec
 import xxhash
 
 import gossip.messages
-from gossip.core import Gossip, Output
-from gossip.loop import rounds
+from gossip.core import Gossip
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
+from node.gossip_driver import GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
@@ -55,7 +55,7 @@ from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
-from node.replication.attendance import Attendance
+from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
 from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
@@ -89,7 +89,6 @@ class Node:
     ) -> None:
         self.config = config
         self._time = time
-        self._rng = rng
         self._store = store
         remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
@@ -100,11 +99,11 @@ class Node:
         self.calls = Calls(config, time, self.views, transport)
         self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, self.views, identity.is_filled, transport)
-        self.attendance = Attendance(co_owners)
-        self.streams = Streams(config, time, store, self.views, co_owners, self.attendance, self.calls, transport)
+        tasks = self._co_owner_tasks = CoOwnerTasks(co_owners)
+        self.streams = Streams(config, time, store, self.views, co_owners, tasks, self.calls, transport)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
-            config, time, identity.store_id, store, self.readiness, co_owners, self.attendance, self.streams, self.calls
+            config, time, identity.store_id, store, self.readiness, co_owners, tasks, self.streams, self.calls
         )
         self.owner = Owner(config, time, store, self.views, self.readiness, co_owners, self.streams, self.calls)
         transfers = Transfers(config, time, store, self.calls, self._clients_served)
@@ -114,7 +113,7 @@ class Node:
         )
         self.antientropy = AntiEntropy(config, store, self.views, co_owners, self.calls)
         self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
-        settings = self._gossip_settings = gossip_settings or Settings()
+        settings = gossip_settings or Settings()
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(
             config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled
@@ -133,18 +132,33 @@ class Node:
         )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
-        self._keeping: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._gossip_driver = GossipDriver(
+            self.gossip,
+            settings,
+            time,
+            rng,
+            self.clock,
+            store,
+            self.views,
+            self.calls,
+            transport,
+            self.handoff,
+            self.stability,
+            self.tombstones,
+            lambda: self.key_count,
+            self._tasks,
+        )
 
     async def start(self) -> None:
         """Before `run`. Raises StorageFault."""
         await self.views.start()
-        self._gossip_view()
+        self._gossip_driver.change_view()
 
     async def run(self) -> None:
         """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
         everybody."""
-        async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
+        async with self._gossip_driver.rounds(), self._tasks:
             self._tasks.create_task(self.readiness.run())
             self._tasks.create_task(self.heartbeats.run())
             self._tasks.create_task(self.streams.run())
@@ -204,9 +218,9 @@ class Node:
         """In this order: what was promised to co-owners is settled before anything is moved."""
         self.co_owners.change_view()
         self.streams.change_view()
-        self.attendance.restart()
+        self._co_owner_tasks.restart()
         self.handoff.wake()
-        self._gossip_view()
+        self._gossip_driver.change_view()
 
     def _was_paused(self) -> None:
         """Nothing that counted before may count now, and nothing that had piled up is executed."""
@@ -302,54 +316,13 @@ class Node:
             bool(self._store.occupied),
         )
 
-    # Gossip
-
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
-        self._do(self.gossip.receive(sender, message, self._time.monotonic()))
-
-    def _start_round(self) -> None:
-        view = self.views.current
-        if self.handoff.is_settled():
-            self.stability.advance()
-            stable, forgettable = self.stability.announced, self.tombstones.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.id.digest, stable, forgettable)
-        else:
-            self.gossip.update(max(0, view.epoch - 1), self.key_count)
-        self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
-        self.clock.notice_wall()
-        if self.clock.has_new_lead and self._keeping is None:
-            self._keeping = self._tasks.create_task(self._keep_lead())
-
-    def _do(self, output: Output) -> None:
-        for to, message in output.sends:
-            self.transport.cast(to, message)
-        if output.incarnation is not None:
-            self._tasks.create_task(self._store_incarnation(output.incarnation))
-        if output.fetch_view_from is not None:
-            self._tasks.create_task(self.calls.learn(output.fetch_view_from))
-
-    def _gossip_view(self) -> None:
-        self.gossip.set_view(self.views.view_id, self.views.current.nodes)
-        self.clock.forget_all_but(self.gossip.members)
+        self._gossip_driver.hear(sender, message)
 
     # What is remembered
 
     async def _store_clock(self, memory: Memory) -> None:
         await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
-
-    async def _keep_lead(self) -> None:
-        try:
-            await self.clock.keep_lead()
-        except StorageFault as fault:
-            log.error("cannot store by how much another clock leads: %s", fault)
-        self._keeping = None
-
-    async def _store_incarnation(self, incarnation: int) -> None:
-        """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""
-        try:
-            await self._store.set(Setting.INCARNATION, incarnation.to_bytes(8))
-        except StorageFault as fault:
-            log.error("cannot store incarnation %d: %s", incarnation, fault)
 
     def _clients_served(self) -> bool:
         return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

@@ -2,7 +2,7 @@
 
 The version of a write is chosen here, where the client's request arrived, and a repetition elsewhere keeps it: so doing
 it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew. Which owner is asked when,
-and which answer counts, is decided in `route`; here it is done.
+and which answer counts, is decided in `route_state`; here it is done.
 
 The causal context of a request passes here too: the clock is set above it, and what is stable by now is left out, see
 `stability`, when it comes in and when it is handed out. What it demands is judged by the owner.
@@ -23,7 +23,7 @@ from node.errors import PeerFault, Unavailable
 from node.net.messages import Answer, NothingDeleted, Read, ReadResult, Superseded, Write, Wrote
 from node.net.transport import Transport
 from node.operations.owner import Owner
-from node.operations.route import Answered, Ask, GivenUp, Greet, NextRound, Route, in_order
+from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
@@ -132,7 +132,7 @@ class Router:
     async def _route(self, key: bytes, operation: Operation, deadline: float) -> Answered:
         """Bring the operation to an owner. Raises Unavailable: if it was a write, it may have happened, under its
         version."""
-        route = Route(self._config, deadline, isinstance(operation, Write), self._transport.is_down)
+        route = RouteState(self._config, deadline, isinstance(operation, Write), self._transport.is_down)
         step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
         while not isinstance(step, Answered):
             match step:

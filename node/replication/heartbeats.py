@@ -14,7 +14,7 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault, StorageFault
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable
-from node.replication.attendance import Attendance
+from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
 from node.replication.filling import Filling
 from node.replication.peer_state import PeerState, Verdict
@@ -39,7 +39,7 @@ class Heartbeats:
         store: Store,
         readiness: Readiness,
         co_owners: CoOwners,
-        attendance: Attendance,
+        co_owner_tasks: CoOwnerTasks,
         streams: Streams,
         calls: Calls,
     ) -> None:
@@ -49,13 +49,13 @@ class Heartbeats:
         self._store = store
         self._readiness = readiness
         self._co_owners = co_owners
-        self._attendance = attendance
+        self._co_owner_tasks = co_owner_tasks
         self._streams = streams
         self._calls = calls
 
     async def run(self) -> None:
         """Ask every co-owner, for as long as the node runs."""
-        await self._attendance.run(self._keep_asking)
+        await self._co_owner_tasks.run(self._keep_asking)
 
     def answer(self, sender: Address, heartbeat: Heartbeat) -> Answer:
         """May the sender answer alone? Unable: it is no co-owner, or this node may not act as one."""

@@ -22,10 +22,10 @@ from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
 from node.net.transport import Transport
-from node.replication.attendance import Attendance
+from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
+from node.replication.confirmations import Confirmations
 from node.replication.peer_state import PeerState
-from node.replication.waiters import Waiters
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
@@ -51,7 +51,7 @@ class Streams:
         store: Store,
         views: Views,
         co_owners: CoOwners,
-        attendance: Attendance,
+        co_owner_tasks: CoOwnerTasks,
         calls: Calls,
         transport: Transport,
     ) -> None:
@@ -60,30 +60,30 @@ class Streams:
         self._store = store
         self._views = views
         self._co_owners = co_owners
-        self._attendance = attendance
+        self._co_owner_tasks = co_owner_tasks
         self._calls = calls
         self._transport = transport
-        self._waiters = {state: Waiters(state.outbox) for state in co_owners.all()}
+        self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
         """Of each co-owner under the view in force."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
-        await self._attendance.run(lambda state: self._stream(state, self._waiters[state]))
+        await self._co_owner_tasks.run(lambda state: self._stream(state, self._confirmations[state]))
 
     def change_view(self) -> None:
         """Another view is in force: nobody shall wait under the one before."""
-        for waiters in self._waiters.values():
-            waiters.give_up()
-        self._waiters = {state: Waiters(state.outbox) for state in self._co_owners.all()}
+        for confirmations in self._confirmations.values():
+            confirmations.give_up()
+        self._confirmations = {state: Confirmations(state.outbox) for state in self._co_owners.all()}
 
     def spread(self, news: Sequence[News]) -> None:
         """Take down what has changed here, for each co-owner that has yet to hear of it."""
         now = self._time.monotonic()
-        for state, waiters in self._waiters.items():
+        for state, confirmations in self._confirmations.items():
             for key, exclude in news:
                 if state.address not in exclude:
                     state.append(key, now)
-                    waiters.notify()
+                    confirmations.notify()
 
     # Acknowledging
 
@@ -120,7 +120,7 @@ class Streams:
 
     def _position_for(self, state: PeerState, keys: Sequence[bytes]) -> int:
         position = state.position_for(keys, self._time.monotonic())
-        self._waiters[state].notify()
+        self._confirmations[state].notify()
         return position
 
     def _fence(self, states: Iterable[PeerState]) -> None:
@@ -131,7 +131,7 @@ class Streams:
         """Returns once the co-owner has confirmed `position`. False: it was left out."""
         while self._co_owners.has(state):
             if not self._co_owners.may_be_left_out(state):
-                if await self._waiters[state].confirmed(position):
+                if await self._confirmations[state].confirmed(position):
                     return True
                 if state.has_no_room:
                     raise StorageFault(f"the disk of {state.address} is full")
@@ -185,20 +185,20 @@ class Streams:
         self._settle(state)
 
     def _settle(self, state: PeerState) -> None:
-        if (waiters := self._waiters.get(state)) is not None:
-            waiters.settle()
+        if (confirmations := self._confirmations.get(state)) is not None:
+            confirmations.settle()
 
     def _give_up(self, state: PeerState) -> None:
-        if (waiters := self._waiters.get(state)) is not None:
-            waiters.give_up()
+        if (confirmations := self._confirmations.get(state)) is not None:
+            confirmations.give_up()
 
     # The side that sends
 
-    async def _stream(self, state: PeerState, waiters: Waiters) -> None:
+    async def _stream(self, state: PeerState, confirmations: Confirmations) -> None:
         while True:
-            await waiters.something_to_send()
+            await confirmations.something_to_send()
             try:
-                is_taken = await self._send(state, waiters)
+                is_taken = await self._send(state, confirmations)
             except StorageFault as fault:  # Reads fail too, until the disk is well again.
                 log.error("stream to %s: %s", state.address, fault)
                 is_taken = False
@@ -206,7 +206,7 @@ class Streams:
                 self.note_silence(state)
                 await asyncio.sleep(self._config.retry_s)
 
-    async def _send(self, state: PeerState, waiters: Waiters) -> bool:
+    async def _send(self, state: PeerState, confirmations: Confirmations) -> bool:
         """Whether the head of the outbox has been confirmed."""
         if self._transport.is_down(state.address):
             return False  # What would be sent need not be read. The heartbeats find out when it is back.
@@ -220,11 +220,11 @@ class Streams:
             return False
         if isinstance(answer, Taken):
             state.confirm(position)
-            waiters.settle()
+            confirmations.settle()
             return True
         state.refuse(isinstance(answer, NoRoom))
         if state.has_no_room:
-            waiters.give_up()
+            confirmations.give_up()
         return False
 
     def _head(self, state: PeerState) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:

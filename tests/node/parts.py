@@ -32,7 +32,7 @@ from node.operations.router import Router
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
-from node.replication.attendance import Attendance
+from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
 from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
@@ -127,14 +127,14 @@ class Parts:
         self.calls = Calls(self.config, self.time, self.views, self.peers)
         readiness: Any = self.readiness
         self.co_owners = CoOwners(self.config, self.time, self.views, is_filled, self.peers)
-        self.attendance = Attendance(self.co_owners)
+        self.co_owner_tasks = CoOwnerTasks(self.co_owners)
         self.streams = Streams(
             self.config,
             self.time,
             self.store,
             self.views,
             self.co_owners,
-            self.attendance,
+            self.co_owner_tasks,
             self.calls,
             self.peers,
         )
@@ -146,7 +146,7 @@ class Parts:
             self.store,
             readiness,
             self.co_owners,
-            self.attendance,
+            self.co_owner_tasks,
             self.streams,
             self.calls,
         )
@@ -185,7 +185,7 @@ class Parts:
     def _view_changed(self) -> None:
         self.co_owners.change_view()
         self.streams.change_view()
-        self.attendance.restart()
+        self.co_owner_tasks.restart()
         self.handoff.wake()
 
     async def _remember(self, memory: Memory) -> None:

@@ -23,7 +23,7 @@ async def test_attendance_begins_anew_with_the_co_owners_of_another_view() -> No
         finally:
             attended.remove(state)
 
-    async with parts.running(parts.attendance.run(attend)):
+    async with parts.running(parts.co_owner_tasks.run(attend)):
         await asyncio.sleep(0.01)
         assert attended == {*parts.co_owners.all()} and begun == [B]
         await parts.views.adopt(successor(parts.views.current, A, B, C), B)

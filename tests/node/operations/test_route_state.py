@@ -25,7 +25,7 @@ from node.net.messages import (
     ViewIs,
     Wrote,
 )
-from node.operations.route import Answered, Ask, GivenUp, Greet, NextRound, Route, Step, in_order
+from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, Step, in_order
 
 A, B, C = "a:1", "b:1", "c:1"
 V1, V2 = ViewId(1, 1), ViewId(2, 2)
@@ -37,14 +37,14 @@ NEWER = Superseded(bytes(16))
 RETRY = NextRound(CONFIG.retry_s)
 
 
-def begun(*owners: Address, is_write: bool = True, down: Collection[Address] = ()) -> Route:
+def begun(*owners: Address, is_write: bool = True, down: Collection[Address] = ()) -> RouteState:
     """A route whose first owner has been asked."""
-    route = Route(CONFIG, DEADLINE, is_write, down.__contains__)
+    route = RouteState(CONFIG, DEADLINE, is_write, down.__contains__)
     assert isinstance(route.begin(V1, owners, NOW), Ask)
     return route
 
 
-def heard(route: Route, *answers: Answer | PeerFault) -> Step:
+def heard(route: RouteState, *answers: Answer | PeerFault) -> Step:
     """The step after these answers, which are heard at once and under the view of the round."""
     steps: list[Step] = []
     for answer in answers:
@@ -204,7 +204,7 @@ def test_rounds_greeting_after_an_unsatisfied_context() -> None:
 
 
 def test_time_an_only_owner_has_all_that_a_request_has() -> None:
-    assert Route(CONFIG, DEADLINE, True, lambda _: False).begin(V1, (A,), NOW) == Ask(A, CONFIG.request_s)
+    assert RouteState(CONFIG, DEADLINE, True, lambda _: False).begin(V1, (A,), NOW) == Ask(A, CONFIG.request_s)
 
 
 def test_time_of_an_attempt_ends_with_that_of_the_request() -> None:
@@ -222,7 +222,7 @@ def test_time_is_up_nobody_else_is_asked(answers: Sequence[Answer | PeerFault], 
 
 
 def test_time_is_up_no_round_is_begun() -> None:
-    assert Route(CONFIG, NOW, True, lambda _: False).begin(V1, (A,), NOW) == GivenUp()
+    assert RouteState(CONFIG, NOW, True, lambda _: False).begin(V1, (A,), NOW) == GivenUp()
 
 
 # Whatever the owners answer
@@ -242,7 +242,7 @@ def test_route_keeps_its_promises_whatever_is_heard(
     """It ends, or asks on: no owner twice in a round, nobody after the deadline. A write that may have been stored is
     never to be stamped anew."""
     owners, now, view_id, down = addresses[:copies], NOW, V1, frozenset[Address]()
-    route = Route(CONFIG, DEADLINE, is_write, lambda owner: owner in down)
+    route = RouteState(CONFIG, DEADLINE, is_write, lambda owner: owner in down)
     step, asked, may_be_stored = route.begin(view_id, owners, now), list[Address](), False
     for answer, lasts_s, view_changes, down_now in events:
         route.check()
@@ -271,7 +271,7 @@ def test_route_keeps_its_promises_whatever_is_heard(
 @given(st.lists(HEARD, min_size=1), st.integers(1, 3), st.floats(0.001, 0.5))
 def test_route_ends_in_time_whatever_is_heard(answers: list[Answer | PeerFault], copies: int, lasts_s: float) -> None:
     """If each question takes a while, or each round its pause, then no more are asked than fit the time."""
-    route, now, questions = Route(CONFIG, DEADLINE, True, lambda _: False), NOW, 0
+    route, now, questions = RouteState(CONFIG, DEADLINE, True, lambda _: False), NOW, 0
     step = route.begin(V1, [A, B, C][:copies], now)
     while not isinstance(step, Answered | GivenUp):
         match step:

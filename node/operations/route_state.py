@@ -81,7 +81,7 @@ def in_order(
     return [*(owner for owner in turns if owner not in down), *down] if down else turns
 
 
-class Route:
+class RouteState:
     """The way of one operation, under one version; there is one for each request. `deadline`: nobody is asked after it
     (monotonic)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.timing.pauses import PauseDetector
+from node.timing.pause_detector import PauseDetector
 
 
 def test_pauses_gap_above_the_limit_is_one_and_noticed_once() -> None:

@@ -12,7 +12,7 @@ import asyncio
 from node.replication.outbox import Outbox
 
 
-class Waiters:
+class Confirmations:
     """Needs a running event loop."""
 
     def __init__(self, outbox: Outbox) -> None:

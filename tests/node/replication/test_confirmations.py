@@ -14,22 +14,22 @@ from unittest.mock import patch
 from hypothesis import example, given, settings
 
 from node.replication import outbox as module
+from node.replication.confirmations import Confirmations
 from node.replication.outbox import Outbox
-from node.replication.waiters import Waiters
 from tests.node.parts import on_virtual_time
 from tests.node.replication.oracle import HARD, HISTORIES, Play, Written
 
 
-def filled(*keys: bytes) -> tuple[Outbox, Waiters]:
+def filled(*keys: bytes) -> tuple[Outbox, Confirmations]:
     outbox = Outbox()
     for key in keys:
         outbox.append(key, 0.0)
-    return outbox, Waiters(outbox)
+    return outbox, Confirmations(outbox)
 
 
-async def waiting(waiters: Waiters, *positions: int) -> list[asyncio.Task[bool]]:
+async def waiting(confirmations: Confirmations, *positions: int) -> list[asyncio.Task[bool]]:
     """Those who wait for these positions, when they do."""
-    tasks = [asyncio.create_task(waiters.confirmed(position)) for position in positions]
+    tasks = [asyncio.create_task(confirmations.confirmed(position)) for position in positions]
     await asyncio.sleep(0.001)
     return tasks
 
@@ -42,81 +42,81 @@ async def told(tasks: Sequence[asyncio.Task[bool]]) -> list[bool | None]:
 
 @on_virtual_time
 async def test_waiters_are_told_when_what_they_wait_for_is_confirmed() -> None:
-    outbox, waiters = filled(b"a", b"b", b"c")
-    tasks = await waiting(waiters, 3, 2, 1, 1)
+    outbox, confirmations = filled(b"a", b"b", b"c")
+    tasks = await waiting(confirmations, 3, 2, 1, 1)
     outbox.confirm(2)
-    waiters.settle()
+    confirmations.settle()
     assert await told(tasks) == [None, True, True, True]
 
 
 @on_virtual_time
 async def test_waiters_who_come_after_the_confirmation_do_not_wait() -> None:
-    outbox, waiters = filled(b"a", b"b")
+    outbox, confirmations = filled(b"a", b"b")
     outbox.confirm(1)
-    assert await told(await waiting(waiters, 1, 2)) == [True, None]
+    assert await told(await waiting(confirmations, 1, 2)) == [True, None]
 
 
 @on_virtual_time
 async def test_waiters_are_told_when_a_comparison_ends() -> None:
-    outbox, waiters = filled(b"a")
+    outbox, confirmations = filled(b"a")
     outbox.begin_comparison()
-    tasks = await waiting(waiters, 1, outbox.append(b"a", 1.0))
+    tasks = await waiting(confirmations, 1, outbox.append(b"a", 1.0))
     outbox.end_comparison()
-    waiters.settle()
+    confirmations.settle()
     assert await told(tasks) == [True, None]
 
 
 @on_virtual_time
 async def test_waiters_give_up_tells_all_who_wait_and_keeps_what_is_in_the_outbox() -> None:
-    outbox, waiters = filled(b"a", b"b")
-    tasks = await waiting(waiters, 1, 2)
-    waiters.give_up()
+    outbox, confirmations = filled(b"a", b"b")
+    tasks = await waiting(confirmations, 1, 2)
+    confirmations.give_up()
     assert await told(tasks) == [False, False]
     assert len(outbox) == 2
-    again = await waiting(waiters, 1)
+    again = await waiting(confirmations, 1)
     assert await told(again) == [None]
     outbox.confirm(2)
-    waiters.settle()
+    confirmations.settle()
     assert await told(again) == [True]
 
 
 @on_virtual_time
 async def test_waiters_one_that_goes_away_is_no_fault_and_is_forgotten() -> None:
-    outbox, waiters = filled(b"a", b"b")
-    gone, left, alone = await waiting(waiters, 1, 1, 2)
+    outbox, confirmations = filled(b"a", b"b")
+    gone, left, alone = await waiting(confirmations, 1, 1, 2)
     gone.cancel(), alone.cancel()
     assert await told([left]) == [None]
-    assert {position: len(those) for position, those in waiters._waiting.items()} == {1: 1}
+    assert {position: len(those) for position, those in confirmations._waiting.items()} == {1: 1}
     outbox.confirm(1)
-    waiters.settle()
+    confirmations.settle()
     assert await told([left]) == [True]
-    assert not waiters._waiting
+    assert not confirmations._waiting
 
 
 @on_virtual_time
 async def test_waiters_stream_sleeps_until_something_is_put_in() -> None:
-    outbox, waiters = filled()
-    stream = asyncio.create_task(waiters.something_to_send())
+    outbox, confirmations = filled()
+    stream = asyncio.create_task(confirmations.something_to_send())
     await asyncio.sleep(1)
     assert not stream.done()
     outbox.append(b"a", 0.0)
-    waiters.notify()
+    confirmations.notify()
     await stream
-    await waiters.something_to_send()
+    await confirmations.something_to_send()
 
 
 @on_virtual_time
 async def test_waiters_stream_sleeps_on_when_a_comparison_has_taken_over_what_was_put_in() -> None:
-    outbox, waiters = filled()
-    stream = asyncio.create_task(waiters.something_to_send())
+    outbox, confirmations = filled()
+    stream = asyncio.create_task(confirmations.something_to_send())
     await asyncio.sleep(0.001)
     outbox.append(b"a", 0.0)
-    waiters.notify()
+    confirmations.notify()
     outbox.begin_comparison()
     await asyncio.sleep(1)
     assert not stream.done()
     outbox.append(b"b", 0.0)
-    waiters.notify()
+    confirmations.notify()
     await stream
 
 
@@ -135,23 +135,23 @@ def test_waiters_law_told_true_if_it_has_arrived_and_only_then(steps: list[tuple
 
 async def play_out(steps: list[tuple[Any, ...]]) -> None:
     play = Play()
-    waiters = Waiters(play.outbox)
+    confirmations = Confirmations(play.outbox)
     those: list[tuple[asyncio.Task[bool], Written]] = []
     for name, *arguments in steps:
         match name:
             case "wait" if play.written:
                 written = play.written[arguments[0] % len(play.written)]
-                those.append((asyncio.create_task(waiters.confirmed(written.position)), written))
+                those.append((asyncio.create_task(confirmations.confirmed(written.position)), written))
             case "give up":
-                waiters.give_up()
+                confirmations.give_up()
             case _:
                 play.step(name, *arguments)
-                waiters.settle()
+                confirmations.settle()
         await asyncio.sleep(0.001)
         for task, written in those:
             assert not (task.done() and task.result()) or play.has_arrived(written)
         those = [(task, written) for task, written in those if not task.done()]
     play.finish()
-    waiters.settle()
+    confirmations.settle()
     async with asyncio.timeout(1):
         assert all([await task for task, _ in those])

@@ -10,7 +10,7 @@ from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 
 
-class Attendance:
+class CoOwnerTasks:
     """Needs a running event loop, and `restart` to be called when another view is in force."""
 
     def __init__(self, co_owners: CoOwners) -> None:
