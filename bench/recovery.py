@@ -17,7 +17,8 @@ from bench.relay import relays
 from bench.scale import MB, VALUE, Scale
 from bench.servers import Server, fill, free_addresses, server, status_of, wait_until
 from gossip.view import host_of, port_of
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 
 PATIENCE_S = 120.0
 

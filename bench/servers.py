@@ -23,7 +23,8 @@ import uvloop
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.storage.transaction import Transaction
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 from ring.hashing import partition_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +145,7 @@ def fill(data_dir: Path, keys: list[str], value: str) -> None:
     placed = sorted((partition_of(key), key) for key in encoded)
 
     async def put_all() -> None:
-        store = Store(open_engine(data_dir, asyncio.get_running_loop()))
+        store = Store(open_engine(data_dir, asyncio.get_running_loop(), jobs_s_max=1.0))
         try:
             for start in range(0, len(placed), FILL_BATCH):
                 chunk = placed[start : start + FILL_BATCH]

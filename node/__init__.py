@@ -1,1 +1,16 @@
-"""The running node, and the only package that does I/O."""
+"""The running node, the only package that does I/O.
+
+Its rooms, each of which imports only from those below it; siblings on one line do not know each other:
+
+    api                                 the HTTP edge
+    node.node                           one node, put together
+    operations | repair | retention     what clients ask for | moving records | what may be forgotten
+    replication                         co-owners in step
+    views                               which view holds
+    storage | net                       what is durable | what nodes say
+    timing                              clock, limits of time, pauses
+    values                              pure data
+    environment, config, errors         what a node is told, the numbers it goes by, its faults
+
+`python -m node`, see `__main__`, stands above them all. The contracts in `setup.cfg` keep these directions.
+"""

@@ -14,6 +14,7 @@ from typing import cast
 
 from node.api.server import serving
 from node.config import Config
+from node.environment import read_environment
 from node.errors import StartupFault
 
 GARBAGE_THRESHOLD = 10_000
@@ -41,7 +42,7 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(run(Config.from_env(os.environ)))
+            runner.run(run(read_environment(os.environ)))
     except StartupFault as fault:
         for line in fault.faults:
             print(line, file=sys.stderr)

@@ -1,20 +1,20 @@
-"""What a node is told from outside: the environment, read once, checked whole, then frozen.
+"""Every number that a node goes by, with its reason, and how these numbers must relate.
 
-Every fault of the environment is reported at once, a line each, naming the variable and the entry: an operator who has
-to start a container five times to learn of five typing errors has been told lies four times.
+Where two of them must fit together (a wait that has to end before another one does), a `_check_…` method says so, and
+no node starts with numbers that do not.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from gossip.view import Address, BadAddress, host_of, parse_address, parse_nodes
-from node.errors import BadEnvironment
+from gossip.view import Address, host_of
+
+PATIENCE_S = 2.0
+"""A client that has no answer by then asks another node; the promise of the interface is an answer before that."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,30 +30,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     request_s: float = 1.8
     """A client's request is answered within 2 s, whatever is down; the rest is for the way back."""
-    answer_s: float = 1.9
-    """When a client is answered whatever still hangs. After `request_s`, so that a call without an answer ends first,
-    and takes its dead link with it."""
     silence_s: float = 0.45
     """A peer that says nothing for so long is passed over until it answers something sent later."""
     attempt_s: float = 0.6
     """How long an owner may take to answer before another one is asked: an owner that waits for a silent peer of its
     own still comes in time."""
-    beat_s: float = 0.1
+    reply_s: float = 0.05
+    """For the way back of an answer to another node: one that comes too late costs its caller the link."""
+    retry_s: float = 0.02
+    """Between two attempts when nothing has changed that would make the next one fare better."""
+    # Co-owners in step; how these relate: `_check_replication`.
+    heartbeat_s: float = 0.1
     """Between two heartbeats to a co-owner."""
     lease_s: float = 0.4
-    """How long a co-owner's "you have everything" counts, from the moment it was asked."""
+    """How long a co-owner's lease counts, from the moment it was asked for."""
     owing_s: float = 0.1
-    """A co-owner that owes a confirmation for so long does not have everything."""
-    stable_every_s: float = 1.0
-    """Between two announcements of what is on all owners. Each is a durable write, and news for the gossip."""
-    stable_lag_s: float = 2.0
-    """How old a clock reading is that is announced; above `answer_s`, so that no request is refused for its age."""
-    tombstone_grace_s: float = 24 * 3600.0
-    """A deletion is remembered for so long at least: whoever was removed may come home within it."""
-    purge_every_s: float = 10.0
-    """Between two looks at what may be forgotten."""
-    compare_every_s: float = 10.0
-    """Between two looks whether copies are alike at rest."""
+    """A co-owner that owes a confirmation for so long gets no lease: it may be slow, but a reader there would miss
+    what all others have."""
+    relay_s: float = 0.675
+    """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
+    less than two, because the co-owner that asked for it waits for that long."""
+    empty_wait_s: float = 3.0
+    """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
+    nobody tells it of does not exist. In a store that is new, nobody ever will."""
     pause_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     recovery_s: float = 0.5
@@ -75,6 +74,70 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redial_s: float = 0.1
     """Between two attempts to reach a peer that is wanted; a peer that starts is found within this and a connection's
     time."""
+
+    # The edge: clients and their connections.
+
+    answer_s: float = 1.9
+    """When a client is answered whatever is still under way. After `request_s`, so that a call without an answer ends
+    first, and its dead link is closed."""
+    body_s: float = 10.0
+    """A body that has not arrived within this never will."""
+    keepalive_s: float = 75.0
+    """An idle client keeps its connection for so long."""
+    drain_s: float = 1.0
+    """When a node stops, requests that wait for something else than a key (a view change, for instance) may go on for
+    so long. Requests for keys have been answered by then."""
+    count_s: float = 1.0
+    """How long a replica may take to say how many keys it has; then the last count that it gossiped is used."""
+    client_check_s: float = 1.0
+    """Between two looks at whether the client that waits for a view change is still there."""
+    reconcile_share: float = 0.7
+    """Of the time that a caller waits, the part that may go into taking its later view before its call is acted on."""
+
+    # The clock.
+
+    clock_ceiling_s: float = 1.0
+    """One durable write of the ceiling serves for so many seconds of stamps. A node that restarts within them begins
+    that far ahead of its time, and its stamps then win over those that others give meanwhile."""
+    clock_lead_ms_max: int = 24 * 3_600_000
+    """No clock is this far ahead of another by accident."""
+    clock_lead_step_ms: int = 1000
+    """A lead that has grown by less is not worth a durable write."""
+    clock_off_ms: int = 60_000
+    """A peer's clock that is this far from this node's is reported in the log."""
+    clock_complaint_s: float = 60.0
+    """Between two complaints about readings that can only be wrong: a node that sends one sends many."""
+
+    # Storage.
+
+    jobs_s_max: float = 0.005
+    """How long the jobs of one commit may keep the loop: some 300 writes. A single job may take longer."""
+
+    # Retention: what may be forgotten, and when.
+
+    stable_every_s: float = 1.0
+    """Between two announcements of what is on all owners. Each is a durable write, and news for the gossip."""
+    stable_lag_s: float = 2.0
+    """How old a clock reading must be before it is announced: older than any request grows, so that none is refused for
+    its age."""
+    tombstone_grace_s: float = 24 * 3600.0
+    """A deletion is remembered for at least this long: a node that was removed may come home within it."""
+    purge_every_s: float = 10.0
+    """Between two looks at what may be forgotten."""
+
+    # Repair: bringing copies together, and records home.
+
+    compare_every_s: float = 10.0
+    """Between two looks at whether copies are alike at rest."""
+    digests_s: float = 1.0
+    """How long a co-owner may take to compare its digests at rest."""
+    transfer_s: float = 2.0
+    """A peer that has not made a batch durable within this is taken for silent, and is sent it again: long for a small
+    batch on a slow disk, short for a link that went dead during a cut."""
+    co_owners_s: float = 1.5
+    """How long a batch that has arrived may wait for this node's co-owners to have it too."""
+    clients_recent_s: float = 0.1
+    """A client's request this long ago means that there will be more: transfers leave them room."""
     handoff_retry_s: float = 0.25
     """Between two looks at what is left to hand over or to take."""
     handoff_streams: int = 8
@@ -82,41 +145,86 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 64 * 1024
     """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
 
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Self:
-        """The configuration in `env`. Raises BadEnvironment with a line for each fault."""
-        faults: list[str] = []
+    # Links between nodes, besides `silence_s`, `attempt_s` and `redial_s`: see `net.link_state`.
 
-        def nodes(variable: str, only_one: bool) -> tuple[Address, ...]:
-            text = env.get(variable, "").strip()
-            if not text:
-                faults.append(f"{variable}: missing")
-                return ()
-            try:
-                return (parse_address(text),) if only_one else parse_nodes(text)
-            except BadAddress as error:
-                faults.extend(f"{variable}: {fault}" for fault in error.faults)
-                return ()
+    silent_share: float = 0.9
+    """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since
+    its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
+    has."""
+    ping_s: float = 0.1
+    """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
+    wanted_s: float = 5.0
+    """A peer that cannot be reached is dialled again and again for so long after the last call to it; a later call
+    dials it, and waits."""
+    unwanted_s: float = 60.0
+    """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
+    store more often than this, except in clusters of hundreds."""
+    dialer_keepalive_s: float = 2.0
+    """Between two keepalives of the side that asks: an idle link that went dead in a cut is noticed within this and
+    half as much again, not by the first request after."""
+    acceptor_keepalive_s: float = 10.0
+    """The same of the side that answers: until then it keeps a link whose other end is gone without a word."""
+    link_close_s: float = 1.0
+    """The side that answers waits for the other one's part in closing a link at most so long."""
+    link_drain_s: float = 1.0
+    """A node that stops answers other nodes for so long at most; the callers of what takes longer ask another node."""
 
-        address = "".join(nodes("ADDRESS", only_one=True))
-        view = nodes("VIEW", only_one=False)
-        factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
-        factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
-        if factor_text and not factor:
-            faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
-        if bind_text and _ip(bind_text) is None:
-            faults.append(f"BIND: {bind_text!r} is not an IP address")
-        if faults:
-            raise BadEnvironment(*faults)
-        host = _ip(host_of(address))
-        data_dir = env.get("DATA_DIR", "").strip() or f"data/{address.replace('[', '').replace(']', '')}"
-        return cls(
-            address=address,
-            view=view,
-            repl_factor=factor,
-            data_dir=Path(data_dir),
-            bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
-        )
+    def __post_init__(self) -> None:
+        """Raises AssertionError unless the numbers fit together."""
+        self._check_edge()
+        self._check_requests()
+        self._check_replication()
+        self._check_clock()
+        self._check_retention()
+        self._check_transfers()
+        self._check_links()
+        self._check_storage()
+
+    def _check_links(self) -> None:
+        assert 0 < self.silent_share <= 1, "nobody is silent before a call has waited, nor may it have to wait for more"
+        assert 0 < self.ping_s < self.silence_s, "a peer that waits for others shows that it is there within a silence"
+        assert 0 < self.redial_s < self.silence_s, "a peer that is back is found before a call to it would time out"
+        assert self.silence_s + self.redial_s < self.wanted_s, "a peer that cannot be reached is dialled more than once"
+        assert self.wanted_s < self.unwanted_s, "no link is closed while it is dialled for somebody"
+        assert self.silence_s < self.dialer_keepalive_s, "a link in use is judged by its calls, not by its keepalive"
+        assert self.dialer_keepalive_s < self.acceptor_keepalive_s, "who asks notices first: only it can dial again"
+
+    def _check_edge(self) -> None:
+        assert self.request_s < self.answer_s, "a call without an answer ends, with its dead link, before its request"
+        assert self.answer_s < PATIENCE_S, "a client is answered before it gives up"
+        assert self.count_s < PATIENCE_S, "a silent replica does not keep a client waiting for a count"
+        assert self.pause_s <= self.late_s, "a pause that makes requests late is noticed as one"
+        assert 0 < self.reconcile_share < 1, "a caller is still there when its call is acted on"
+
+    def _check_requests(self) -> None:
+        assert 2 * self.attempt_s < self.request_s, "an owner that is silent must leave time to ask another one"
+        assert self.silence_s + self.reply_s < self.attempt_s, "an owner must outwait a silent peer, and still answer"
+        assert 0 < self.retry_s < self.reply_s < self.silence_s, "a pause must be short beside what is waited for"
+
+    def _check_replication(self) -> None:
+        assert 3 * self.heartbeat_s < self.lease_s, "a lease outlasts two heartbeats that are lost"
+        assert self.owing_s <= self.lease_s, "no lease is given for longer to one that owes than to one that asks"
+        assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease has ended"
+        assert self.silence_s < self.relay_s < 2 * self.silence_s, "a relay ends between one silence and two"
+        assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"
+
+    def _check_clock(self) -> None:
+        assert 1000 * self.clock_ceiling_s < self.clock_lead_ms_max, "the first stamps after a restart are believed"
+        assert self.clock_lead_step_ms < self.clock_lead_ms_max, "a lead is remembered before it is taken for an error"
+        assert self.clock_off_ms < self.clock_lead_ms_max, "a clock is reported before it is taken for an error"
+
+    def _check_retention(self) -> None:
+        assert self.answer_s < self.stable_lag_s, "a write that is tried at a second owner is not refused for its age"
+        assert self.stable_lag_s < self.tombstone_grace_s, "nothing is forgotten before it can be on all owners"
+        assert self.purge_every_s < self.tombstone_grace_s, "tombstones go when they may, not a grace later"
+
+    def _check_transfers(self) -> None:
+        assert self.silence_s + self.lease_s < self.co_owners_s, "a batch outlives the wait for a co-owner that is gone"
+        assert self.co_owners_s < self.transfer_s, "who sends a batch hears why it waits before it calls that silence"
+        assert self.handoff_streams > 0 and self.batch_bytes > 0, "a transfer gets on"
+
+    def _check_storage(self) -> None:
+        assert self.jobs_s_max < self.pause_s, "a node that is busy with writes does not take itself for paused"
 
     @classmethod
     def for_test(
@@ -136,10 +244,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             stable_every_s=0.1,
             handoff_retry_s=0.05,
         )
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return None

@@ -1,7 +1,8 @@
 """Every fault that crosses a module boundary: one tree for "the caller erred", one for "we or a peer failed".
 
-Library exceptions are translated into these at the seam that uses the library, once. `STATUS` is the only place that
-maps them to HTTP statuses. Must import nothing of ours, so that anything may import it.
+Library exceptions are translated into these once, at the seam that uses the library. A fault that reaches a client
+carries its HTTP status here; `api.app` and `api.data` turn it into an answer. Must import nothing of ours, so that
+anything may import it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Conflict(RequestFault):
 
 
 class Unavailable(RequestFault):
-    """Nobody who could answer can be reached in time. The operation may have happened if `ambiguous`, at most once."""
+    """No node that could answer can be reached in time. A write may have happened nevertheless, but only once."""
 
     status = 503
     headers: Mapping[str, str] = {"Retry-After": "1"}
@@ -76,7 +77,7 @@ class InternalFault(RequestFault):
 
 
 class PeerFault(Exception):
-    """A call to a peer brought no answer. Whether the peer executed it is told by the subclass."""
+    """A call to a peer brought no answer. The subclass tells whether the peer may have executed it."""
 
 
 class PeerRefused(PeerFault):
@@ -88,9 +89,9 @@ class PeerLost(PeerFault):
 
 
 class Fenced(Exception):
-    """A write job was queued under a view that the store has left: nothing was written, and the request must be routed
-    anew."""
+    """A write job was queued under a view that is not the store's view now: nothing was written, and the request must
+    be routed anew."""
 
 
 class StorageFault(Exception):
-    """The disk refused a write (full, or failing): nothing of the batch was acknowledged."""
+    """The disk refused a write, since it is full or fails: nothing of the transaction was acknowledged."""

@@ -17,12 +17,12 @@ import msgspec
 import xxhash
 
 import gossip.messages
-from gossip.core import Gossip, Output
-from gossip.loop import rounds
+from gossip.core import Gossip
 from gossip.settings import Settings
-from gossip.view import Address, View, ViewId
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
+from node.gossip_driver import GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
@@ -52,9 +52,12 @@ from node.net.transport import Answering, Transport
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
+from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.co_owner_tasks import CoOwnerTasks
+from node.replication.co_owners import CoOwners
+from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
@@ -72,13 +75,6 @@ from ring.ring import Ring
 
 log = logging.getLogger(__name__)
 
-CLIENTS_RECENT_S = 0.1
-"""A client's request this long ago means that there will be more: transfers leave them room."""
-
-
-RECONCILE_SHARE = 0.7
-"""Of the time that a caller waits, for taking a later view first."""
-
 
 class Node:
     def __init__(
@@ -93,30 +89,34 @@ class Node:
     ) -> None:
         self.config = config
         self._time = time
-        self._rng = rng
         self._store = store
         remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
-        self.clock = HybridClock(time, identity.store_id, memory, self._store_clock)
+        self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
         self.transport = transport
         transport.attach(self.clock, self)
         self.views = Views(config, store, time, self._view_changed)
         self.calls = Calls(config, time, self.views, transport)
         self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
-        self.pairs = Pairs(config, time, identity, store, self.views, self.readiness, self.calls, transport)
-        self.streams = Streams(config, time, store, self.views, self.pairs, self.calls, transport)
+        co_owners = self.co_owners = CoOwners(config, time, self.views, identity.is_filled, transport)
+        tasks = self._co_owner_tasks = CoOwnerTasks(co_owners)
+        self.streams = Streams(config, time, store, self.views, co_owners, tasks, self.calls, transport)
         store.attach(self.streams.spread)
-        self.owner = Owner(config, time, store, self.views, self.readiness, self.pairs, self.streams, self.calls)
-        transfers = Transfers(config, time, store, self.calls, self._clients_served)
-        self.handoff = Handoff(config, store, self.views, self.pairs, self.streams, self.calls, transport, transfers)
-        self.antientropy = AntiEntropy(config, store, self.views, self.pairs, self.calls)
-        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
-        self._gossip_settings = gossip_settings or Settings()
-        self.gossip = Gossip(
-            config.address, identity.store_id, identity.incarnation, self._gossip_settings, time.monotonic()
+        self.heartbeats = Heartbeats(
+            config, time, identity.store_id, store, self.readiness, co_owners, tasks, self.streams, self.calls
         )
+        self.owner = Owner(config, time, store, self.views, self.readiness, co_owners, self.streams, self.calls)
+        transfers = Transfers(config, time, store, self.calls, self._clients_served)
+        self.arrivals = Arrivals(config, store, self.views, self.streams)
+        self.handoff = Handoff(
+            config, store, self.views, co_owners, self.streams, self.calls, transport, transfers, self.arrivals
+        )
+        self.antientropy = AntiEntropy(config, store, self.views, co_owners, self.calls)
+        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
+        settings = gossip_settings or Settings()
+        self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(
-            config, time, self.clock, store, self.views, self.pairs, self.gossip, self.handoff.is_settled
+            config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled
         )
         self.tombstones = Tombstones(config, time, store, self.views, self.gossip, self.stability)
         self.router = Router(
@@ -132,25 +132,45 @@ class Node:
         )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
-        self._keeping: asyncio.Task[None] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._gossip_driver = GossipDriver(
+            self.gossip,
+            settings,
+            time,
+            rng,
+            self.clock,
+            store,
+            self.views,
+            self.calls,
+            transport,
+            self.handoff,
+            self.stability,
+            self.tombstones,
+            lambda: self.key_count,
+            self._tasks,
+        )
 
     async def start(self) -> None:
         """Before `run`. Raises StorageFault."""
         await self.views.start()
-        self._gossip_view()
+        self._gossip_driver.change_view()
 
     async def run(self) -> None:
         """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
         everybody."""
-        async with rounds(self._start_round, self._gossip_settings, self._rng), self._tasks:
+        async with self._gossip_driver.rounds(), self._tasks:
             self._tasks.create_task(self.readiness.run())
-            self._tasks.create_task(self.pairs.run())
+            self._tasks.create_task(self.heartbeats.run())
             self._tasks.create_task(self.streams.run())
             self._tasks.create_task(self.handoff.run())
             self._tasks.create_task(self.stability.run())
             self._tasks.create_task(self.tombstones.run())
             self._tasks.create_task(self.antientropy.run())
+
+    def stop_serving(self) -> None:
+        """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and
+        grants none."""
+        self.co_owners.stop()
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
@@ -179,6 +199,7 @@ class Node:
         what only a walk can show. To be called when nothing waits to run: between a commit and those who waited for it,
         disk and memory differ."""
         self.handoff.check()
+        self.co_owners.check()
         self._store.check(partitions)
         if partitions is None:
             self.gossip.check()
@@ -195,13 +216,15 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
-        self.pairs.change_view()
+        self.co_owners.change_view()
+        self.streams.change_view()
+        self._co_owner_tasks.restart()
         self.handoff.wake()
-        self._gossip_view()
+        self._gossip_driver.change_view()
 
     def _was_paused(self) -> None:
         """Nothing that counted before may count now, and nothing that had piled up is executed."""
-        self.pairs.drop_leases()
+        self.co_owners.drop_leases()
         self.transport.reset()
 
     # Other nodes
@@ -214,7 +237,7 @@ class Node:
     async def _answer_reconciled(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answer:
         until = self._time.monotonic() + budget_s
         try:
-            async with asyncio.timeout(RECONCILE_SHARE * budget_s):
+            async with asyncio.timeout(self.config.reconcile_share * budget_s):
                 refusal = await self.calls.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
@@ -239,19 +262,19 @@ class Node:
             case Fetch(key):
                 return self.owner.fetch(key)
             case Heartbeat():
-                return self.pairs.grant(sender, request)
+                return self.heartbeats.answer(sender, request)
             case Replicate():
                 return self.streams.replicate(sender, view_id, request)
             case Compare():
-                return self.handoff.compare(sender, request)
+                return self.arrivals.compare(sender, request)
             case Offer():
-                return self.handoff.offer(sender, request)
+                return self.arrivals.offer(sender, request)
             case Push():
-                return self.handoff.push(sender, view_id, request)
+                return self.arrivals.push(sender, view_id, request)
             case Holding():
-                return self.handoff.announced(sender, view_id, request)
+                return self.arrivals.note_holding(sender, view_id, request)
             case AskHolding():
-                return self.handoff.claim(sender)
+                return self.handoff.holding_for(sender)
             case Hello():
                 return self.calls.hello(sender, request)
             case FetchView():
@@ -293,53 +316,13 @@ class Node:
             bool(self._store.occupied),
         )
 
-    # Gossip
-
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
-        self._do(self.gossip.receive(sender, message, self._time.monotonic()))
-
-    def _start_round(self) -> None:
-        view = self.views.current
-        if self.handoff.is_settled():
-            told = self.stability.announced(), self.tombstones.forgettable()
-            self.gossip.update(view.epoch, self.key_count, view.id.digest, *told)
-        else:
-            self.gossip.update(max(0, view.epoch - 1), self.key_count)
-        self._do(self.gossip.start_round(self._time.monotonic(), self._rng))
-        if self.clock.has_new_lead and self._keeping is None:
-            self._keeping = self._tasks.create_task(self._keep_lead())
-
-    def _do(self, output: Output) -> None:
-        for to, message in output.sends:
-            self.transport.cast(to, message)
-        if output.incarnation is not None:
-            self._tasks.create_task(self._store_incarnation(output.incarnation))
-        if output.fetch_view_from is not None:
-            self._tasks.create_task(self.calls.learn(output.fetch_view_from))
-
-    def _gossip_view(self) -> None:
-        view: View = self.views.current
-        self.gossip.set_view(view.id, view.nodes)
-        self.clock.forget_all_but(self.gossip.members)
+        self._gossip_driver.hear(sender, message)
 
     # What is remembered
 
     async def _store_clock(self, memory: Memory) -> None:
         await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
 
-    async def _keep_lead(self) -> None:
-        try:
-            await self.clock.keep_lead()
-        except StorageFault as fault:
-            log.error("cannot store by how much another clock leads: %s", fault)
-        self._keeping = None
-
-    async def _store_incarnation(self, incarnation: int) -> None:
-        """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""
-        try:
-            await self._store.set(Setting.INCARNATION, incarnation.to_bytes(8))
-        except StorageFault as fault:
-            log.error("cannot store incarnation %d: %s", incarnation, fault)
-
     def _clients_served(self) -> bool:
-        return self._time.monotonic() - self.owner.served_at < CLIENTS_RECENT_S
+        return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

@@ -1,7 +1,7 @@
-"""The HTTP interface for administration: counts, shards, view changes, and where everything stands. It decides nothing.
+"""The HTTP interface for administration: counts, shards, view changes, and the state of all nodes. It decides nothing.
 
-Two forms: the *plain* one, an entry per address, while no replication factor was ever given; the *replicated* one, an
-entry per shard, from then on. Which one is a property of the view, so all nodes answer alike.
+It answers in two forms: the *plain* one, with an entry per address, until a replication factor is first given; from
+then on the *replicated* one, with an entry per shard. The form is a property of the view, so all nodes answer alike.
 """
 
 from __future__ import annotations
@@ -15,19 +15,13 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address, BadAddress, View, parse_nodes
-from node.api.data import JSON_HEADERS, read_body
+from node.api.data import JSON_HEADERS, decode_body, read_data
 from node.errors import NotFound, PeerFault, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
 from node.views.coordinator import Settled
 from ring.hashing import PARTITIONS
 from ring.placement import Shard
-
-COUNT_S = 1.0
-"""How long a replica may take to say how many keys it has, until the last gossiped figure is used instead."""
-
-CLIENT_CHECK_S = 1.0
-"""How often a request that waits for a change of view is looked at: is its client still there?"""
 
 T = TypeVar("T")
 
@@ -43,7 +37,7 @@ _view_change_bodies = msgspec.json.Decoder(ViewChangeBody)
 
 
 class AdminApi:
-    """The handlers under `/kvs/` but for the keys."""
+    """The handlers under `/kvs/`, except for keys."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -136,14 +130,15 @@ class AdminApi:
         )
 
     async def view_change(self, request: web.Request) -> web.Response:
-        body = await read_body(request, _view_change_bodies, ViewChangeBody())
+        data = await read_data(request, self._node.config.body_s)
+        body = decode_body(data, _view_change_bodies, ViewChangeBody())
         nodes, repl_factor = _target(body)
         if request.query.get("dry-run") == "true":
             return await self._dry_run(nodes, repl_factor)
         change = await self._node.coordinator.change(nodes, repl_factor)
         if request.query.get("wait") == "false":
             return _reply({"message": "View change accepted", "epoch": change.view.epoch}, 202)
-        settled = await _while_client_waits(request, self._node.coordinator.settled(change))
+        settled = await self._while_client_waits(request, self._node.coordinator.settled(change))
         shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
         return _reply({"message": "View change successful", "shards": shards})
 
@@ -185,7 +180,7 @@ class AdminApi:
         ]
 
     def _count_of_shard(self, replicas: Shard, settled: Settled) -> int:
-        """Of any replica that could be reached: they are alike."""
+        """That of any replica that could be reached: they are alike."""
         reached = (replica for replica in replicas if replica in settled.key_counts)
         return self._count(next(reached, replicas[0]), settled.key_counts)
 
@@ -193,16 +188,17 @@ class AdminApi:
         return counts[node] if node in counts else self._gossiped_count(node)
 
     async def _key_count_of(self, replicas: Shard) -> int:
-        """This node's own, if it is one of them; else all are asked, for one may be silent."""
+        """This node's own, if it is one of them; otherwise all are asked, since one may be silent."""
         if self._address in replicas:
             return self._node.key_count
         answers = await asyncio.gather(*map(self._ask_key_count, replicas))
         return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
 
     async def _ask_key_count(self, node: Address) -> int | None:
+        count_s = self._node.config.count_s
         try:
-            async with asyncio.timeout(COUNT_S):
-                answer = await self._node.transport.call(node, AskStatus(), self._node.views.view_id, COUNT_S)
+            async with asyncio.timeout(count_s):
+                answer = await self._node.transport.call(node, AskStatus(), self._node.views.view_id, count_s)
         except (PeerFault, TimeoutError):
             return None
         return answer.key_count if isinstance(answer, Status) else None
@@ -211,20 +207,19 @@ class AdminApi:
         member = self._node.gossip.members.get(node)
         return member.record.key_count if member and member.record else 0
 
-
-async def _while_client_waits(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns; but a client that has gone away ends it, for its answer would reach nobody."""
-    task = asyncio.create_task(work)
-    try:
-        while not task.done() and request.transport is not None:
-            await asyncio.wait([task], timeout=CLIENT_CHECK_S)
-    finally:
-        task.cancel()
-    return await task
+    async def _while_client_waits(self, request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns. It is cancelled once its client has gone away: the answer would reach nobody."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done() and request.transport is not None:
+                await asyncio.wait([task], timeout=self._node.config.client_check_s)
+        finally:
+            task.cancel()
+        return await task
 
 
 def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
-    """The nodes, in the order given, and the factor. Raises RequestFault."""
+    """The nodes in the order given, and the replication factor. Raises RequestFault."""
     if body.view is msgspec.UNSET:
         raise RequestFault("View is missing")
     if not isinstance(body.view, str):

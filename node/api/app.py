@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +13,8 @@ from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.api.staleness import LINKS, Staleness, socket_of
 from node.errors import NotFound, RequestFault, TooLarge
-from node.net import pool as peers
+from node.net.connection import PATH
+from node.net.pool import Peers
 from node.node import Node
 
 log = logging.getLogger(__name__)
@@ -21,9 +23,21 @@ log = logging.getLogger(__name__)
 class MethodNotAllowed(RequestFault):
     status = 405
 
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__("Method not allowed")
+        self.headers = {"Allow": ", ".join(sorted(allowed))}
 
-def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
-    """Everything that one TCP port answers: clients, operators and other nodes."""
+
+class NotHttp(RequestFault):
+    """What aiohttp refuses before any handler is asked."""
+
+    def __init__(self, error: str, status: int) -> None:
+        super().__init__(error)
+        self.status = status
+
+
+def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
+    """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -37,8 +51,8 @@ def make_app(node: Node, data: DataApi, links: peers.Peers) -> web.Application:
     app.router.add_get("/kvs/ring", admin.ring, allow_head=False)
     app.router.add_get("/kvs/view-change", admin.view_change_progress, allow_head=False)
     app.router.add_put("/kvs/view-change", admin.view_change)
-    app.router.add_get(peers.PATH, links.serve, allow_head=False)
-    app.on_shutdown.append(lambda _: links.drain())
+    app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
+    app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
 
 
@@ -57,21 +71,18 @@ def _fault_of(error: web.HTTPException) -> RequestFault:
     """What aiohttp found wrong with a request, in our words."""
     match error:
         case web.HTTPMethodNotAllowed():
-            fault: RequestFault = MethodNotAllowed("Method not allowed")
-            fault.headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
+            return MethodNotAllowed(error.allowed_methods)
         case web.HTTPRequestEntityTooLarge():
-            fault = TooLarge("Value is too large")
+            return TooLarge("Value is too large")
         case web.HTTPNotFound():
-            fault = NotFound("Not found")
+            return NotFound("Not found")
         case _:
-            fault = RequestFault(error.reason)
-            fault.status = error.status
-    return fault
+            return NotHttp(error.reason, error.status)
 
 
 class JsonProtocol(web.RequestHandler):
-    """aiohttp's protocol, but what it refuses before any handler is asked is answered in JSON too, and without a
-    traceback in the log. A client whose bytes are late is reset."""
+    """aiohttp's protocol, except that what it refuses before any handler is asked is answered in JSON too, without a
+    traceback in the log, and that a client whose bytes are late is reset."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
@@ -100,8 +111,6 @@ class JsonProtocol(web.RequestHandler):
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.debug("no HTTP from %s: %s", request.remote, message)
-        fault = RequestFault("Malformed request")
-        fault.status = status
-        response = render_fault(request.method, fault).for_aiohttp()
+        response = render_fault(request.method, NotHttp("Malformed request", status)).for_aiohttp()
         response.force_close()
         return response

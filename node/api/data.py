@@ -1,11 +1,11 @@
 """The HTTP interface for data: parse, call, render. It decides nothing.
 
-Bodies are put together from the texts of the contract, so that a value travels as the bytes in which it was sent:
-numbers keep their digits. A key is taken from the raw path and decoded once; decoded twice, as routers do it, two keys
-would be one.
+Bodies are put together from the texts of the interface, so that a value travels as the bytes in which it was sent:
+numbers keep their digits. A key is taken from the raw path and decoded once. Decoded twice, as routers do it,
+two keys could become one.
 
-A request may carry a causal context; then, and only then, each of its answers but 503 carries one too. One that this
-store did not make gets none back.
+A request may carry a causal context. Then, and only then, each of its answers except 503 carries one too, unless this
+store did not make the context.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
+from node.config import Config
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
@@ -28,9 +29,7 @@ from node.values.context import EMPTY, BadContext, Context, to_json
 KEY_CHARACTERS_MAX = 50
 VALUE_BYTES_MAX = 1024 * 1024
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
-"""A value, and beside it a context and some blanks."""
-BODY_S = 10.0
-"""A body that has not arrived within this never will."""
+"""A value, and room for a context and some blanks."""
 KEYS = "/kvs/keys/"
 NO_HEADERS: Mapping[str, str] = {}
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -69,7 +68,7 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def from_path(cls, raw_path: str) -> PathKey:
         """Raises NotFound if the path is that of another resource."""
-        encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # proxies send whole URLs
+        encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # Proxies send whole URLs.
         if "/" in encoded:
             raise NotFound("Not found")
         raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
@@ -83,40 +82,43 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
-    """An answer, for whatever carries it: aiohttp, or `fastpath`."""
+    """An answer, whether aiohttp or `fastpath` carries it."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = NO_HEADERS
-    """Beside those that every answer has."""
+    """In addition to those that every answer has."""
 
     def for_aiohttp(self) -> web.Response:
         return web.Response(status=self.status, body=self.body, headers={**JSON_HEADERS, **self.headers})
 
 
 class DataApi:
-    """What is answered to requests for `KEYS`. `address`: this node's own."""
+    """What is answered to requests for `KEYS`."""
 
-    def __init__(self, replica: Router, address: Address) -> None:
-        self._router = replica
-        self._address = address
+    def __init__(self, config: Config, router: Router) -> None:
+        self._router = router
+        self._address = config.address
+        self._body_s = config.body_s
         self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
 
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
-        key, data = PathKey.from_path(request.raw_path), await read_data(request)
+        key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
         answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
         return answer.for_aiohttp()
 
     def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
-        """What takes no waiting, nor a look at the body; None for all else, which is for `answer`. The hot path."""
+        """The answer, if it takes neither waiting nor a look at the body; None if it is for `answer` to give. The hot
+        path."""
         if method != "GET" or data or key.fault is not None:
             return None
         value = self._router.read_here(key.raw)
         return None if value is None else _found(value, None, None)
 
     async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
-        """The answer to GET, PUT or DELETE with the body `data`; a fault is rendered with what the context demands."""
+        """The answer to GET, PUT or DELETE with the body `data`. That to a fault carries a context too if the request
+        did."""
         body = NO_BODY
         try:
             body = decode_body(data, _data_bodies, NO_BODY)
@@ -171,7 +173,8 @@ class DataApi:
             raise RequestFault("Malformed causal context") from None
 
     def _context_of(self, key: PathKey, body: DataBody, fault: RequestFault) -> dict[str, Any]:
-        """With a context, a refused key or value of another shard names the node that it belongs to."""
+        """What the answer to a fault carries besides, if the request has a context: a context, and for a key of another
+        shard that is refused, an owner of it."""
         if not body.has_context or fault.error == "Malformed causal context":
             return {}
         try:
@@ -183,20 +186,15 @@ class DataApi:
         return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
 
 
-async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any], absent: Any) -> Any:
-    """The JSON object in the body, `absent` if there is no body. Raises RequestFault."""
-    return decode_body(await read_data(request), decoder, absent)
-
-
-async def read_data(request: web.Request) -> bytes:
-    """The body, empty if there is none. Raises RequestFault. One that is compressed is refused: a megabyte may unpack
-    to a gigabyte, for which the whole loop would stand still."""
+async def read_data(request: web.Request, limit_s: float) -> bytes:
+    """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault. A compressed body is refused:
+    a megabyte may unpack to a gigabyte, and the whole loop would stand still meanwhile."""
     if not request.body_exists:
         return b""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnknownEncoding("Content-Encoding is not supported")
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(limit_s):
             return await request.read()
     except TimeoutError:
         raise RequestFault("The body did not arrive in time") from None
@@ -219,13 +217,13 @@ def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) ->
 
 
 def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
-    """The answer that tells of a fault: its text, its details, and what else the request is owed."""
+    """The answer to a fault: its text, its details, and `more`."""
     body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
     return HttpAnswer(fault.status, _encode(body), fault.headers)
 
 
 def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
-    """The answer to a request that ended in `error`: the caller's fault, the disk's, or a mistake of ours, then
+    """The answer to a request that ended in `error`: the caller's fault; or the disk's, or a mistake of ours, which are
     logged."""
     if isinstance(error, RequestFault):
         return render_fault(method, error)

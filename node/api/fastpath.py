@@ -1,15 +1,14 @@
 """The short way in: whole, ordinary requests for keys are answered right where their bytes arrive.
 
-aiohttp takes some 60 us to make a request object, route it, run it as a task and write an answer: several times what
-the store takes for the rest. So a connection begins here. As long as all that a client sends are whole requests of the
-plain kind (one of three methods, a key without oddities, headers that change nothing), they are answered without
+aiohttp takes some 60 us to make a request object, route it, run it as a task and write an answer: several times as long
+as the store takes for the rest. So each connection begins here. As long as a client sends nothing but whole requests of
+the plain kind (one of three methods, a key without oddities, headers that change nothing), they are answered without
 aiohttp, in their order, whether they come one by one or many at once. With the first bytes that are anything else
-(another path, a part of a request, `Expect`, a chunked body, an upgrade, garbage) the connection is given to an aiohttp
-protocol, with those bytes, and stays there for the rest of its life. So there is nothing about HTTP that this module
-must do right except to know what it can do.
+(another path, a part of a request, `Expect`, a chunked body, an upgrade, garbage), the connection is given to an
+aiohttp protocol, together with those bytes, and stays there for the rest of its life. So all that this module must know
+about HTTP is what it can handle itself.
 
-No rule of the interface stands here: what is answered is up to `api`, for both ways. Must not import the store nor the
-replica.
+No rule of the interface stands here: both ways, `data` decides the answer. Must not import the store nor the router.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, re
 from node.api.staleness import LINKS, Staleness, socket_of
 
 HEAD_BYTES_MAX = 4096
-"""Of a request that is taken here; also bounds what is remembered of heads."""
+"""Longest head of a request that is taken here; also bounds each head that is remembered."""
 HEADERS_MAX = 64
 HEADS_KEPT = 1024
-"""A client sends the same headers with each request."""
+"""How many heads are remembered, since a client sends the same headers with each request."""
 AHEAD_BYTES_MAX = 64 * 1024
-"""What a client may send ahead of its answers before nothing more is read from it."""
+"""How much a client may send ahead of its answers; then nothing more is read until they are given."""
 
 _LINE = re.compile(rb"(GET|PUT|DELETE) (%b[A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
@@ -59,8 +58,8 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class FastPath:
-    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the one for what is left.
-    `staleness` tells what has been sent too long ago."""
+    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the protocol that takes over
+    what is not for this one."""
 
     def __init__(
         self,
@@ -82,9 +81,9 @@ class FastPath:
         return _Connection(self)
 
     async def close(self) -> None:
-        """Begin no further request; return when those under way are answered."""
+        """Begin no further requests, and return when those under way are answered."""
         self._sweep.cancel()
-        await asyncio.sleep(0)  # connections that were accepted a moment ago are known after this
+        await asyncio.sleep(0)  # So that connections that were accepted a moment ago are known.
         for connection in list(self.connections):
             connection.end()
         if self.tasks:
@@ -99,12 +98,12 @@ class FastPath:
 
 
 class _Connection(asyncio.Protocol):
-    """One client. At any time either one request is being worked on, or there is nothing to do."""
+    """One client. At any time, either one request is being worked on, or there is nothing to do."""
 
     def __init__(self, front: FastPath) -> None:
         self._front = front
         self._ahead = b""
-        """What has arrived and was not looked at yet."""
+        """What has arrived and has not been looked at."""
         self._at_work: asyncio.Task[None] | None = None
         """The request being worked on."""
         self._writable = True
@@ -141,13 +140,13 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def end(self) -> None:
-        """Close as soon as the request at work, if there is one, is answered."""
+        """Close as soon as the request being worked on is answered, or at once if there is none."""
         self._ending = True
         if not self._at_work:
             self._transport.close()
 
     def _serve(self) -> None:
-        """Answer what has arrived, until something takes time."""
+        """Answer what has arrived, up to the first request that takes time."""
         data, done = self._ahead, 0
         while done < len(data) and self._writable and not self._at_work and not self._ending:
             request = _parse(data, done)
@@ -190,7 +189,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_render(answer))
 
     def _hand_over(self, data: bytes) -> None:
-        """From here on this connection is aiohttp's, beginning with `data`."""
+        """From here on, this connection is aiohttp's, beginning with `data`."""
         self._ahead = b""
         self._front.connections.discard(self)
         self._ending = True
@@ -203,7 +202,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _parse(data: bytes, start: int = 0) -> _Request | None:
-    """The request that begins at `start`; None if what begins there is not a whole one of the plain kind."""
+    """The request that begins at `start`; None if it is not whole, or not of the plain kind."""
     line_end = data.find(b"\r\n", start)
     head_end = data.find(b"\r\n\r\n", line_end, start + HEAD_BYTES_MAX) if line_end > 0 else -1
     if head_end < 0:
@@ -218,7 +217,7 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
 
 @lru_cache(HEADS_KEPT)
 def _body_length(head: bytes) -> int | None:
-    """The length that these header lines (each after its line break) give the body; None unless all are plain."""
+    """The length of the body according to these header lines, each after its line break; None unless all are plain."""
     headers: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n")[1:]:
         header = _HEADER.fullmatch(line)
@@ -234,7 +233,7 @@ def _body_length(head: bytes) -> int | None:
 
 
 def _render(answer: HttpAnswer) -> bytes:
-    """The bytes that aiohttp would send, were it asked."""
+    """The bytes that aiohttp would send."""
     more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()) if answer.headers else ""
     return b"%b%bContent-Length: %d\r\n%b%b" % (
         _STATUS_LINES[answer.status],

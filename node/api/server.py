@@ -1,4 +1,4 @@
-"""A node on a machine: its socket, its data directory, its application, started and ended in order."""
+"""A node on a machine: its sockets, its data directory and its application, started and ended in order."""
 
 from __future__ import annotations
 
@@ -32,37 +32,32 @@ from node.timing.clock import SystemTime, Time
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-DRAIN_S = 1.0
-"""Clients' requests for keys have been answered by then; what else is in flight may take this long, a wait for a view
-change for instance."""
-KEEPALIVE_S = 75.0
-"""An idle client keeps its connection for so long."""
 
 
 class Serving(NamedTuple):
     node: Node
     life: asyncio.Task[None]
-    """Ends only if the node has failed, with the error."""
+    """Ends only if the node fails, with the error."""
 
 
 @asynccontextmanager
 async def serving(
     config: Config, gossip_settings: Settings | None = None, time: Time | None = None
 ) -> AsyncIterator[Serving]:
-    """A node that serves while the block runs. On leaving, takes no more connections, finishes what is in flight, and
-    hands nothing over. Raises StartupFault."""
+    """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
+    but hands nothing over: it stays an owner. Raises StartupFault."""
     loop = asyncio.get_running_loop()
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
-        peers = Peers(config, time)
+        peers = Peers(config)
         try:
             node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
             await node.start()
         except (BadDataDir, StorageFault) as fault:
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
-        data = DataApi(node.router, config.address)
-        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=DRAIN_S)
+        data = DataApi(config, node.router)
+        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         staleness = Staleness(node.readiness, config.late_s)
@@ -73,9 +68,9 @@ async def serving(
             loop=loop,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, KEEPALIVE_S)
+        front = FastPath(data, staleness, protocol, config.keepalive_s)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:
@@ -85,7 +80,7 @@ async def serving(
             log.info("%s serves", config.address)
             yield Serving(node, life)
         finally:
-            node.pairs.stop()
+            node.stop_serving()
             for server in servers:
                 server.close()
             await front.close()
@@ -98,13 +93,14 @@ async def serving(
 def _open_store(config: Config) -> Store:
     """Raises BadDataDir."""
     try:
-        return Store(open_engine(config.data_dir, asyncio.get_running_loop()))
+        return Store(open_engine(config.data_dir, asyncio.get_running_loop(), config.jobs_s_max))
     except StorageFault as fault:
         raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
 
 
 def _bind(config: Config) -> list[socket.socket]:
-    """Sockets bound to where the node is to listen, before anything else is touched. Raises StartupFault."""
+    """Sockets bound to where the node is to listen, so that it fails before it touches anything else. Raises
+    StartupFault."""
     everywhere = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
     one = [(socket.AF_INET6 if config.bind and ":" in config.bind else socket.AF_INET, config.bind)]
     sockets: list[socket.socket] = []
@@ -126,7 +122,7 @@ def _bind(config: Config) -> list[socket.socket]:
 
 
 def _listen(bound: socket.socket, config: Config) -> None:
-    """Two nodes may bind one address at the same moment; only one of them may listen. Raises StartupFault."""
+    """Two nodes may bind one address at the same moment, but only one of them may listen. Raises StartupFault."""
     try:
         bound.listen(BACKLOG)
     except OSError as error:

@@ -1,12 +1,12 @@
-"""How late is what a client has sent? What is so late that its sender may have given up on it is not executed.
+"""How late is what a client has sent? A request whose sender may have given up on it is not executed.
 
-A client that gets no answer within 2 s does the same elsewhere, and others write after it; executed then, the first
-attempt would be stamped last, and win. So its connection is reset. There are two ways to notice, and both are asked at
-the doors, before anything is looked at:
+A client that gets no answer within 2 s does the same elsewhere, and others may write after it. If the first attempt
+were executed then, it would be stamped last, and win. So its connection is reset. There are two ways to notice, and
+both are asked as soon as bytes arrive, before they are looked at:
 
 - After a long pause of the process, until it has asked around, whatever arrives may be old; see `views.readiness`.
-- Where the kernel tells (Linux), by when it received the bytes of a write: on a machine that is short of processors,
-  they may wait for long though the process is never paused.
+- Linux tells when it received the bytes of a write. On a machine that is short of processors, they may have waited for
+  long although the process was never paused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import struct
 from node.views.readiness import Readiness
 
 LINKS = b"GET /peer?"
-"""What begins like this is another node that dials: links have a rule of their own."""
+"""How a link begins that another node dials: links have a rule of their own."""
 _WRITES = (b"PUT /kvs/keys/", b"DELETE /kvs/keys/")
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _LAST_DATA_RECEIVED = struct.Struct("=52xI")
@@ -26,15 +26,15 @@ _LAST_DATA_RECEIVED = struct.Struct("=52xI")
 
 
 class Staleness:
-    """`late_s`: what was sent longer ago is not executed."""
+    """`late_s`: what was sent earlier than that is not executed."""
 
     def __init__(self, readiness: Readiness, late_s: float) -> None:
         self._readiness = readiness
         self._late_s = late_s
 
     def admit(self, data: bytes, connection: socket.socket | None) -> bool:
-        """`data` has just been read from `connection`: notices a pause of this process, and tells whether the data is
-        young enough to be executed."""
+        """Notice a pause of this process, and tell whether `data`, just read from `connection`, is recent enough to be
+        executed."""
         self._readiness.enter()
         if self._readiness.is_recovering:
             return False
@@ -42,13 +42,13 @@ class Staleness:
 
 
 def socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:
-    """To be asked for once: it takes longer than to ask the socket itself."""
+    """To be kept: this takes longer than a question to the socket."""
     connection: socket.socket | None = transport.get_extra_info("socket")
     return connection
 
 
 def _age_s(connection: socket.socket | None) -> float:
-    """How long ago the kernel received what came last; 0 where it does not tell."""
+    """How long ago the kernel received the last bytes; 0 where it does not tell."""
     if _TCP_INFO is None or connection is None:
         return 0.0
     try:

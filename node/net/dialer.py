@@ -1,19 +1,14 @@
 """The side of a link that asks: dials, sends calls and casts, and receives the answers.
 
-Everything queued in one turn of the event loop leaves in one frame. A peer that has not answered a call for as long as
-a silence lasts has its link aborted: what it was asked must not be executed long after the sender has given up on it.
-One that could not be reached is passed over at once, not waited for once per request, and is tried again while anybody
-wants it.
+Everything queued in one turn of the event loop leaves in one frame. What a link's troubles mean, and when anything is
+due, is decided by `link_state` alone; here are the connection, the tasks and the timer that its decisions need.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import struct
-from functools import partial
-from socket import SO_LINGER, SOL_SOCKET
-from typing import TypeVar
+from math import inf
 
 import aiohttp
 from yarl import URL
@@ -21,204 +16,146 @@ from yarl import URL
 import gossip.messages
 from gossip.view import ViewId
 from node.config import Config
-from node.errors import PeerFault, PeerLost, PeerRefused
-from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, Reply, decode_replies, encode
-from node.net.messages import (
-    Answer,
-    Fetched,
-    Offer,
-    Push,
-    Read,
-    ReadResult,
-    Replicate,
-    Request,
-    Write,
-)
-from node.timing.clock import HybridClock, Time
-from node.timing.deadlines import Deadlines
+from node.net.connection import reset_dialled
+from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
+from node.net.link_state import LinkState, Output
+from node.net.messages import Answer, Request
+from node.timing.clock import HybridClock
 
 log = logging.getLogger(__name__)
 
-Queued = TypeVar("Queued", Call, Reply)
-
-MESSAGES_PER_FRAME = 256
-LARGE = 16 * 1024
-"""A message with a value beyond this, or a batch of a transfer, ends its frame; so no frame exceeds 256 x 16 KiB and
-one value of 1 MiB."""
-PENDING_MAX = 10_000
-"""Calls that wait on one link; beyond, a peer this slow is as good as gone."""
-WANTED_S = 5.0
-"""A peer that cannot be reached is tried again for so long after the last call to it; later, a call waits for the
-attempt."""
-HEARTBEAT_S = 2.0
-"""An idle link that went dead in a cut is noticed within this and half as much again, not by the first request
-after."""
-SILENT_SHARE = 0.9
-"""Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since its
-own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it has."""
-PING_S = 0.1
-"""Between two pings on a link, while clients' requests wait on it."""
-LINGER_NOT = struct.pack("ii", 1, 0)
+NO_VIEW = ViewId(0, 0)
+"""Of a ping: it is answered by the link, which knows no views."""
 
 
 class Link:
-    """The side that asks. One task dials and receives, another sends; both end with `close`."""
+    """Needs a running event loop. Each connection is a task, from dialling to its end; `close` awaits them."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: URL, time: Time, clock: HybridClock, config: Config
-    ) -> None:
-        self.down = False
+    def __init__(self, session: aiohttp.ClientSession, url: URL, clock: HybridClock, config: Config) -> None:
+        self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, url.authority)
         self._session = session
         self._url = url
-        self._time = time
         self._clock = clock
         self._config = config
         self._loop = asyncio.get_running_loop()
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._pending: dict[int, asyncio.Future[Answer]] = {}
-        self._silences = Deadlines(self._pending, self._fall_silent)
-        self._hurries = Deadlines(self._pending, self._run_out)
-        """Of calls that say nothing about the peer if they are not answered in time."""
-        self._next_ping: asyncio.TimerHandle | None = None
         self._calls: list[Call] = []
         self._casts: list[gossip.messages.Message] = []
         self._queued = asyncio.Event()
-        self._last_id = 0
-        self._wanted = asyncio.Event()
-        self._wanted_at = time.monotonic()
-        self._task = self._loop.create_task(self._run())
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        """Of the present connection, once it is made."""
+        self._connection: asyncio.Task[None] | None = None
+        """The present one, made or not."""
+        self._connections: set[asyncio.Task[None]] = set()
+        """With those that are aborted, and about to end."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
 
-    async def call(self, request: Request, view_id: ViewId, timeout_s: float) -> Answer:
-        self._want()
-        if self.down:
-            raise PeerRefused(f"{self._url.authority} is down")
-        if len(self._pending) >= PENDING_MAX:
-            raise PeerRefused(f"{self._url.authority} is too slow")
-        if (budget_ms := int(timeout_s * 1000)) <= 0:  # Sent nevertheless, it would be held against the peer.
-            raise PeerRefused(f"no time is left to ask {self._url.authority}")
-        id_, answer = self._queue(view_id, budget_ms, request)
-        is_attempt = isinstance(request, Read | Write) and timeout_s <= self._config.attempt_s
-        if is_attempt and self._next_ping is None:
-            self._ping()
-        hurried = is_attempt or timeout_s < SILENT_SHARE * self._config.silence_s
-        (self._hurries if hurried else self._silences).set(id_, timeout_s)
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
+        """The answer to one call. Raises PeerRefused or PeerLost; see `Transport.call`."""
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        id_ = self._state.call(answer, self._loop.time(), timeout_s, attempt)
+        self._calls.append(Call(id_, view_id, int(timeout_s * 1000), request))
+        self._queued.set()
+        if self._state.wake_at < self._timer_at:
+            self._attend()
         try:
             return await answer
-        finally:
-            del self._pending[id_]
-
-    def _queue(self, view_id: ViewId, budget_ms: int, request: Request | Ping) -> tuple[int, asyncio.Future[Answer]]:
-        self._last_id += 1
-        answer = self._pending[self._last_id] = self._loop.create_future()
-        self._calls.append(Call(self._last_id, view_id, budget_ms, request))
-        self._queued.set()
-        return self._last_id, answer
-
-    def _ping(self) -> None:
-        """An owner that is one of several may take longer than it is given, for it waits for another that is silent.
-        Whether it is silent itself is told by a ping: now, and again as long as anything is not answered."""
-        self._next_ping = self._loop.call_later(PING_S, self._ping_again)
-        id_, answer = self._queue(ViewId(0, 0), int(self._config.silence_s * 1000), Ping())
-        answer.add_done_callback(partial(self._pinged, id_))
-        self._silences.set(id_, self._config.silence_s)
-
-    def _ping_again(self) -> None:
-        self._next_ping = None
-        if self._pending and not self.down:
-            self._ping()
-
-    def _pinged(self, id_: int, answer: asyncio.Future[Answer]) -> None:
-        del self._pending[id_]
-        if not answer.cancelled():
-            answer.exception()  # That it is lost is known already.
+        except asyncio.CancelledError:
+            self._state.cancelled(id_)
+            raise
 
     def cast(self, message: gossip.messages.Message) -> None:
-        self._want()
-        if not self.down and len(self._casts) < PENDING_MAX:
+        if self._state.cast(self._loop.time(), len(self._casts)):
             self._casts.append(message)
             self._queued.set()
+            self._attend()
 
-    def abort(self, fault: PeerFault) -> None:
-        """Break the connection now. What was sent on it fails with `fault`; what was not, waits for the next one."""
-        unsent = {call.id for call in self._calls}
-        for id_, answer in self._pending.items():
-            if id_ not in unsent and not answer.done():
-                answer.set_exception(fault)
-        if self._socket is not None:
-            _abort(self._socket)
-            self._socket = None
+    def is_down(self) -> bool:
+        return self._state.is_down
 
-    def unwanted_s(self) -> float:
-        """How long nobody has wanted anything of the peer."""
-        return 0.0 if self._pending else self._time.monotonic() - self._wanted_at
+    def is_unwanted(self) -> bool:
+        return self._state.is_unwanted(self._loop.time())
+
+    def peer_dialled(self) -> None:
+        self._do(self._state.peer_dialled(self._loop.time()))
 
     def reset(self) -> None:
-        """This node stood still: all that was under way is lost, and whoever was down must be asked again. What waits
-        for a connection goes too: its deadline, overdue, would be held against a peer that had no time to answer."""
-        self._calls.clear()
-        self.abort(PeerLost("this node stood still"))
-        self.down = False
+        self._do(self._state.reset(self._loop.time()))
 
     async def close(self) -> None:
-        self._task.cancel()
-        if self._next_ping is not None:
-            self._next_ping.cancel()
-        await asyncio.wait([self._task])
-        self._refuse("this node is stopping")
+        self._do(self._state.close())
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
 
-    def _refuse(self, why: str) -> None:
-        """There is no connection to be had for what waits for one."""
-        for call in self._calls:
-            answer = self._pending.get(call.id)
-            if answer is not None and not answer.done():
-                answer.set_exception(PeerRefused(why))
-        self._calls.clear()
-        self._casts.clear()
+    # What the state wants done
 
-    def _want(self) -> None:
-        self._wanted_at = self._time.monotonic()
-        self._wanted.set()
-
-    def _fall_silent(self, id_: int) -> None:
-        if not self._pending[id_].done():  # Else it was lost in a reset, which says nothing about the peer.
-            self.down = True
-            self._refuse(f"{self._url.authority} is silent")
-            self.abort(PeerLost(f"{self._url.authority} is silent"))
-
-    def _run_out(self, id_: int) -> None:
-        if self._pending[id_].done():
-            return
-        unsent = [call for call in self._calls if call.id != id_]
-        is_sent, self._calls = len(unsent) == len(self._calls), unsent
-        fault = PeerLost if is_sent else PeerRefused
-        self._pending[id_].set_exception(fault(f"{self._url.authority} has not answered in the time left"))
-
-    async def _run(self) -> None:
-        while True:
-            await self._wanted.wait()
-            try:
-                async with asyncio.timeout(self._config.silence_s):
-                    socket = await self._session.ws_connect(
-                        self._url, max_msg_size=FRAME_BYTES_MAX, autoclose=False, heartbeat=HEARTBEAT_S
-                    )
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                self.down = True
-                self._refuse(f"{self._url.authority}: {str(error) or 'no connection in time'}")
-                await asyncio.sleep(self._config.redial_s)
-                if self._time.monotonic() - self._wanted_at > WANTED_S:
-                    self.down = False
-                    self._wanted.clear()
-                continue
-            self.down = False
-            self._socket = socket
+    def _do(self, output: Output[asyncio.Future[Answer]]) -> None:
+        if output.abort:
+            self._abort()
+        for answer, fault in output.failed:
+            if not answer.done():
+                answer.set_exception(fault)
+        if self._calls:
+            self._calls = [call for call in self._calls if self._state.is_waiting(call.id)]
+        if self._state.is_down:
+            self._casts.clear()
+        if output.dial:
+            self._connection = self._loop.create_task(self._connect())
+            self._connections.add(self._connection)
+            self._connection.add_done_callback(self._connections.discard)
+        if output.ping:
+            self._calls.append(Call(output.ping, NO_VIEW, int(self._config.silence_s * 1000), Ping()))
             self._queued.set()
-            sender = self._loop.create_task(self._send(socket))
-            try:
-                await self._receive(socket)
-            finally:
-                self.abort(PeerLost(f"{self._url.authority} closed the link"))
-                sender.cancel()
-                await asyncio.wait([sender])
+        self._attend()
+
+    def _attend(self) -> None:
+        """Do what is due, and set the timer for what comes next."""
+        wake_at, now = self._state.wake_at, self._loop.time()
+        if wake_at <= now:
+            self._do(self._state.wake(now))
+        elif wake_at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer, self._timer_at = self._loop.call_at(wake_at, self._wake, wake_at), wake_at
+
+    def _wake(self, at: float) -> None:
+        self._timer, self._timer_at = None, inf
+        self._do(self._state.wake(max(at, self._loop.time())))  # A loop may round its timers down.
+
+    def _abort(self) -> None:
+        if self._socket is not None:
+            reset_dialled(self._socket)
+            self._socket = None
+        if self._connection is not None:
+            self._connection.cancel()
+
+    # One connection
+
+    async def _connect(self) -> None:
+        try:
+            socket = await self._session.ws_connect(
+                self._url,
+                max_msg_size=FRAME_BYTES_MAX,
+                autoclose=False,
+                heartbeat=self._config.dialer_keepalive_s,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            self._do(self._state.dial_failed(self._loop.time(), str(error)))
+            return
+        self._state.connected()
+        self._socket = socket
+        self._queued.set()
+        sender = self._loop.create_task(self._send(socket))
+        try:
+            await self._receive(socket)
+            self._socket = None
+            self._do(self._state.lost(self._loop.time()))
+        finally:
+            reset_dialled(socket)
+            sender.cancel()
+            await asyncio.wait([sender])
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
@@ -227,10 +164,12 @@ class Link:
                 self._queued.clear()
                 while self._socket is socket and (self._calls or self._casts):
                     calls = take_frame(self._calls)
+                    if calls:
+                        self._state.sent(calls[-1].id)
                     casts, self._casts = self._casts, []
                     await socket.send_bytes(encode(CallFrame(self._clock.clocks, calls, tuple(casts))))
         except (aiohttp.ClientError, OSError):
-            _abort(socket)
+            reset_dialled(socket)
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -243,42 +182,6 @@ class Link:
                 return
             self._clock.hear(self._url.authority, frame.clocks)
             for reply in frame.replies:
-                answer = self._pending.get(reply.id)
+                answer = self._state.answered(reply.id)
                 if answer is not None and not answer.done():
                     answer.set_result(reply.answer)
-
-
-def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
-    """Remove from the front of `queue` what may travel in one frame: many small messages, or few with one large one."""
-    count = 0
-    for queued in queue[:MESSAGES_PER_FRAME]:
-        count += 1
-        if _is_large(queued):
-            break
-    frame = tuple(queue[:count])
-    del queue[:count]
-    return frame
-
-
-def _is_large(queued: Call | Reply) -> bool:
-    message = queued.request if isinstance(queued, Call) else queued.answer
-    if isinstance(message, Write | ReadResult):
-        return len(message.value or b"") > LARGE
-    if isinstance(message, Fetched):
-        return len(message.record or b"") > LARGE
-    return isinstance(message, Push | Offer | Replicate)
-
-
-def _abort(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """aiohttp has no public way to do this."""
-    connection = socket._response.connection
-    if connection is not None and connection.transport is not None:
-        reset_connection(connection.transport)
-
-
-def reset_connection(transport: asyncio.Transport) -> None:
-    """Reset the connection: what the kernel has not delivered never will be. Merely closed, it would be delivered
-    yet."""
-    if not transport.is_closing():
-        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
-    transport.abort()

@@ -1,7 +1,7 @@
 """How nodes' messages travel: in frames, validated once, here.
 
-Everything that was queued in one turn of the event loop goes in one frame, with what the sender's clocks show; each
-call carries the id of its sender's view. Garbage raises `BadFrame`, and never anything else.
+Everything that was queued in one turn of the event loop goes in one frame, as far as it fits, with what the sender's
+clocks show; each call carries the id of its sender's view. Garbage raises `BadFrame`, and never anything else.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import msgspec
 
 import gossip.messages
 from gossip.view import BadAddress, ViewId
-from node.net.messages import Answer, Request, Unsigned
+from node.net.messages import Answer, NodeMessage, Request, Unsigned
 from node.timing.clock import Clocks
 
 T = TypeVar("T")
+Queued = TypeVar("Queued", "Call", "Reply")
 
 FRAME_BYTES_MAX = 8 * 1024 * 1024
-"""Of one frame: a value of 1 MiB and a transfer's batch are far below."""
+"""Of one frame: 256 messages that are not bulky, of 16 KiB at most, and a bulky one, of 1 MiB, are far below."""
+MESSAGES_PER_FRAME = 256
 
 
 class BadFrame(ValueError):
     """The bytes are not a frame of this protocol."""
 
 
-class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=0):
+class Ping(NodeMessage, frozen=True, tag=0):
     """Are you there? Answered with Taken by the link itself, at once, whatever else its node waits for."""
 
 
@@ -36,10 +38,16 @@ class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """How long the sender will wait."""
     request: Request | Ping
 
+    def is_bulky(self) -> bool:
+        return self.request.is_bulky()
+
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     id: Unsigned
     answer: Answer
+
+    def is_bulky(self) -> bool:
+        return self.answer.is_bulky()
 
 
 class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -51,6 +59,18 @@ class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     clocks: Clocks
     replies: tuple[Reply, ...]
+
+
+def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
+    """Remove from the front of `queue` what may travel in one frame: many small messages, or few and one bulky one."""
+    count = 0
+    for queued in queue[:MESSAGES_PER_FRAME]:
+        count += 1
+        if queued.is_bulky():
+            break
+    frame = tuple(queue[:count])
+    del queue[:count]
+    return frame
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -1,4 +1,4 @@
-"""The seam between what nodes say and what carries it: real links (`peers`) or a simulated network.
+"""The seam between what nodes say and what carries it: real links (`pool`) or a simulated network.
 
 A transport promises: a call's request reaches the other node's handler at most once; its answer, if any, comes from
 that very execution; `PeerRefused` means that it was not executed. It promises nothing about order, and casts may be
@@ -37,10 +37,19 @@ class Transport(Protocol):
         transport."""
 
     async def call(
-        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+        self,
+        to: Address,
+        request: Request,
+        view_id: ViewId,
+        timeout_s: float,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
-        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost. `bulk`: a transfer,
-        which must not delay other calls."""
+        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost.
+
+        `bulk`: a transfer, which must not delay other calls. `attempt`: `to` is an owner that may need longer than
+        this, since it may be waiting for others itself; that it does not answer in time says nothing about it, and
+        pings tell whether it is there."""
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         """Send and forget."""

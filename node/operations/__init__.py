@@ -1,0 +1,1 @@
+"""One client's operation: whom to ask and how often, what an owner does, and what a causal context demands of it."""

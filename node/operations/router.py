@@ -1,12 +1,11 @@
-"""What this node does with a client's read, write or delete: route it to an owner, and stamp it.
+"""What this node does with a client's read, write or delete: stamp it, and bring it to an owner.
 
 The version of a write is chosen here, where the client's request arrived, and a repetition elsewhere keeps it: so doing
-it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew, and only if no earlier
-attempt may have been stored; else the write could happen twice, with another one in between.
+it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew. Which owner is asked when,
+and which answer counts, is decided in `route_state`; here it is done.
 
-So is the causal context of a client's request: taken in, for the clock to be above it, and handed out again, less what
-is stable, see `stability`. What it demands is judged by the owner; one that cannot satisfy it is no reason not to ask
-the next.
+The causal context of a request passes here too: the clock is set above it, and what is stable by now is left out, see
+`stability`, when it comes in and when it is handed out. What it demands is judged by the owner.
 """
 
 from __future__ import annotations
@@ -18,25 +17,13 @@ from zlib import crc32
 
 import msgspec
 
-from gossip.view import Address
+from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerLost, PeerRefused, Unavailable
-from node.net.messages import (
-    Answer,
-    Foreign,
-    MayBeStored,
-    NothingDeleted,
-    Read,
-    ReadResult,
-    Superseded,
-    Unable,
-    Unsatisfied,
-    ViewIs,
-    Write,
-    Wrote,
-)
+from node.errors import PeerFault, Unavailable
+from node.net.messages import Answer, NothingDeleted, Read, ReadResult, Superseded, Write, Wrote
 from node.net.transport import Transport
 from node.operations.owner import Owner
+from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
@@ -44,9 +31,6 @@ from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import partition_of
-
-RETRY_S = 0.02
-"""Between two attempts of a request when nothing has changed that would make the next one fare better."""
 
 Operation: TypeAlias = Read | Write
 
@@ -89,13 +73,10 @@ class Router:
     def owners(self, key: bytes) -> Sequence[Address]:
         """Who may serve `key` under the present view, in the order in which to try them: this node itself, then those
         that are not known to be down, each node beginning with another one."""
-        owners, me = self._views.ring.owners(partition_of(key)), self._config.address
+        owners = self._views.ring.owners(partition_of(key))
         if len(owners) == 1:
             return owners
-        first = owners.index(me) if me in owners and self._readiness.is_ready else self._turn % len(owners)
-        turns = owners[first:] + owners[:first]
-        down = [owner for owner in turns if owner != me and self._transport.is_down(owner)]
-        return [*(owner for owner in turns if owner not in down), *down] if down else turns
+        return in_order(owners, self._config.address, self._readiness.is_ready, self._turn, self._transport.is_down)
 
     def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
@@ -109,7 +90,7 @@ class Router:
 
     async def read(self, key: bytes, context: Context | None = None) -> Outcome:
         """Raises Unavailable."""
-        return self._rendered(await self._within_time(self._route(key, Read(key, context), self._deadline())), context)
+        return self._outcome(await self._within_time(self._route(key, Read(key, context), self._deadline())), context)
 
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
@@ -117,87 +98,63 @@ class Router:
         self._readiness.enter()
         if self._readiness.is_recovering:
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
-        return self._rendered(await self._within_time(self._write(key, value, context, deadline)), context)
+        return self._outcome(await self._within_time(self._write(key, value, context, deadline)), context)
 
-    def _rendered(self, outcome: Outcome, context: Context | None) -> Outcome:
+    def _outcome(self, answered: Answered, context: Context | None) -> Outcome:
+        answer = answered.answer
+        served_by = None if answered.owner == self._config.address else answered.owner
         if context is None:
-            return outcome
-        answer = outcome.answer
+            return Outcome(answer, served_by)
         if isinstance(answer, ReadResult | Wrote | NothingDeleted) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
-        return Outcome(answer, outcome.served_by, self._unstable(context))
+        return Outcome(answer, served_by, self._unstable(context))
 
-    async def _within_time(self, work: Coroutine[None, None, Outcome]) -> Outcome:
+    async def _within_time(self, work: Coroutine[None, None, Answered]) -> Answered:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
         try:
             return await self._timeouts.within(self._config.answer_s, work)
         except TimeoutError:
             raise Unavailable() from None
 
-    async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Outcome:
+    async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Answered:
         version, refusals = await self._clock.stamp(), 0
         while True:
-            outcome = await self._route(key, Write(key, version, value, context), deadline)
-            if not isinstance(outcome.answer, Superseded):
-                return outcome
+            answered = await self._route(key, Write(key, version, value, context), deadline)
+            if not isinstance(answered.answer, Superseded):
+                return answered
             refusals += 1
-            version = await self._clock.stamp_above(outcome.answer.version, lead_ms=2 ** min(refusals, 16))
+            version = await self._clock.stamp_above(answered.answer.version, lead_ms=2 ** min(refusals, 16))
 
     def _deadline(self) -> float:
         return self._time.monotonic() + self._config.request_s
 
-    async def _route(self, key: bytes, operation: Operation, deadline: float) -> Outcome:
+    async def _route(self, key: bytes, operation: Operation, deadline: float) -> Answered:
         """Bring the operation to an owner. Raises Unavailable: if it was a write, it may have happened, under its
         version."""
-        may_be_stored = False
-        while deadline > self._time.monotonic():
-            view_id, owners = self._views.view_id, self.owners(key)
-            attempt_s = self._config.attempt_s if len(owners) > 1 else self._config.request_s
-            refused = 0
-            unsatisfied: Outcome | None = None
-            for owner in owners:
-                if unsatisfied is not None and self._transport.is_down(owner):
-                    continue  # It was just asked in vain.
-                try:
-                    if owner == self._config.address:
-                        answer = await self._owner.carry_out(operation, deadline)
-                    else:
-                        timeout_s = min(attempt_s, deadline - self._time.monotonic())
-                        answer = await self._calls.ask(owner, operation, timeout_s, view_id)
-                except PeerRefused:
-                    refused += 1
-                    continue
-                except PeerLost:
-                    may_be_stored = True
-                    continue
-                match answer:
-                    case Unable() | Foreign():
-                        refused += 1
-                    case MayBeStored():
-                        may_be_stored = True
-                    case Superseded() if may_be_stored:
-                        raise Unavailable()
-                    case ViewIs():
-                        if self._views.view_id == view_id:
-                            await self._calls.greet(owner)
-                            await asyncio.sleep(RETRY_S)
-                        break
-                    case Unsatisfied():
-                        unsatisfied = unsatisfied or self._outcome(answer, owner)
-                    case _:
-                        return self._outcome(answer, owner)
-                if self._views.view_id != view_id:
-                    break
-            if unsatisfied is not None and self._views.view_id == view_id:
-                if may_be_stored and isinstance(operation, Write):
+        route = RouteState(self._config, deadline, isinstance(operation, Write), self._transport.is_down)
+        step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
+        while not isinstance(step, Answered):
+            match step:
+                case Ask():
+                    heard = await self._ask(step, operation, route.view_id, deadline)
+                    step = route.hear(heard, self._views.view_id, self._time.monotonic())
+                case Greet():
+                    await self._calls.greet(step.owner)
+                    step = route.greeted(self._views.view_id, self._time.monotonic())
+                case NextRound():
+                    if step.pause_s:
+                        await asyncio.sleep(step.pause_s)
+                    step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
+                case GivenUp():
                     raise Unavailable()
-                return unsatisfied
-            if refused == len(owners) and self._views.view_id == view_id:
-                raise Unavailable()
-            if self._views.view_id == view_id:
-                await asyncio.sleep(RETRY_S)
-        raise Unavailable()
+        return step
 
-    def _outcome(self, answer: Answer, owner: Address) -> Outcome:
-        return Outcome(answer, None if owner == self._config.address else owner)
+    async def _ask(self, ask: Ask, operation: Operation, view_id: ViewId, deadline: float) -> Answer | PeerFault:
+        try:
+            if ask.owner == self._config.address:
+                return await self._owner.carry_out(operation, deadline)
+            is_attempt = ask.limit_s <= self._config.attempt_s
+            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=is_attempt)
+        except PeerFault as fault:
+            return fault

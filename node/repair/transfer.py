@@ -1,13 +1,13 @@
 """Bringing what a node holds of some partitions to others: to co-owners that missed it, or to the owners it is for.
 
-First the digests are compared, partition by partition. Of a partition that the other side holds nothing of, everything
-is sent; of one that it holds otherwise, keys and versions are offered first, and only what is wanted is sent; of an
-equal one, nothing. Records travel in bounded batches over many partitions, and are durable on the other side before
-they are confirmed. Merging keeps the newer version, so that whatever arrives twice, or late, changes nothing.
+First the digests are compared, partition by partition. If the other side holds nothing of a partition, everything is
+sent; if it holds something different, keys and versions are offered first, and only what it wants is sent; if both are
+equal, nothing is. Records travel in batches of bounded size that may span partitions, and are durable on the other side
+before they are confirmed. Merging keeps the newer version, so what arrives twice, or late, changes nothing.
 
-A batch is forgotten here, if that is asked for, only when each of those it was brought to has confirmed it, only in the
-versions that were brought, and only while the view is still the one under which that was done. Dropped any earlier, a
-crash of the owner would lose the key; dropped under a newer view, this node might just have become an owner itself.
+A batch is forgotten here, if that is asked for, only when each peer that it was brought to has confirmed it, only in
+the versions that were brought, and only while the view is still the one under which it was brought. Dropped earlier, a
+key would be lost if its owner crashed; dropped under a newer view, it might be one that this node owns by then.
 """
 
 from __future__ import annotations
@@ -31,13 +31,9 @@ from ring.hashing import pack, partition_of, unpack
 
 log = logging.getLogger(__name__)
 
-TRANSFER_S = 2.0
-"""One that has not made a batch durable within this is taken for silent, and sent it again: long for a small batch on a
-slow disk, short for a link that went dead while a cut lasted."""
-
 
 class _Target(NamedTuple):
-    """One to whom records are brought, and how its partitions compare."""
+    """A peer that records are brought to, and how its partitions compare with those here."""
 
     peer: Address
     empty: frozenset[int]
@@ -57,7 +53,7 @@ class _Stopped(Exception):
 
 
 class Transfers:
-    """`clients_served` tells whether this node has served clients a moment ago: transfers then leave them room."""
+    """`clients_served` tells whether this node served clients a moment ago: then transfers leave them room."""
 
     def __init__(
         self,
@@ -75,8 +71,8 @@ class Transfers:
         self._turn = asyncio.Lock()
 
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
-        """Whether each of `peers` now holds what is here of `partitions`, or later versions of it. `forget`: and this
-        node does no more. Whatever interrupts this, it can be begun anew."""
+        """Bring `peers` what is here of `partitions`, and with `forget`, drop it here. Returns whether each of them now
+        holds all of it, or later versions. Whatever interrupts this, it can be begun again."""
         streams = [partitions[start :: self._config.handoff_streams] for start in range(self._config.handoff_streams)]
         arrived = False
         try:
@@ -116,7 +112,7 @@ class Transfers:
                     await asyncio.sleep(self._time.monotonic() - began)
 
     def _batches(self, partitions: Iterable[int]) -> Iterator[_Batch]:
-        """The records of `partitions` in batches of bounded size, each read when its turn has come."""
+        """The records of `partitions` in batches of bounded size, each read from disk when it is its turn."""
         records: list[tuple[bytes, bytes]] = []
         finished: list[int] = []
         room = self._config.batch_bytes
@@ -157,7 +153,7 @@ class Transfers:
     async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
         """Raises _Stopped."""
         try:
-            return await self._calls.ask(peer, request, TRANSFER_S, view_id, bulk=True)
+            return await self._calls.ask(peer, request, self._config.transfer_s, view_id, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
 

@@ -1,14 +1,20 @@
-"""What one co-owner has yet to confirm, in order: the memory of a replication stream. No I/O.
+"""What one co-owner has yet to confirm, in order: the memory of a replication stream.
 
-An entry is a key, not a record: what is sent is the record that is held when its turn has come, so a key that is
+An entry is a key, not a record: what is sent is the record that is held when the key's turn has come, so a key that is
 written often while its co-owner is away takes the room of one. Confirmation is cumulative, by position. Should there
-be more entries than `ENTRIES_MAX`, the outbox gives up and remembers none: the pair must then compare what it holds.
+be more entries than `ENTRIES_MAX`, the outbox overflows and remembers none: the two must then compare what they hold.
+
+What is put in before a comparison begins is confirmed by its end, and only by that: of what an overflow forgot, the
+stream knows nothing. What is put in later is confirmed by the stream, whether the comparison goes on or has failed.
+
+Pure: no loop, no clock, no I/O. Who waits for a confirmation, or for something to send, is the business of
+`confirmations`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -25,19 +31,32 @@ class Entry:
 
 
 class Outbox:
+    """Positions count from 1. Confirmed is what `is_confirmed` says: up to `_confirmed`, and from the comparison's mark
+    up to `_streamed`."""
+
     def __init__(self) -> None:
-        self.has_overflowed = False
-        self.filled = asyncio.Event()
         self._entries: deque[Entry] = deque()
         self._latest: dict[bytes, Entry] = {}
         """Of each key."""
-        self._position = self._sent = 0
-        self._floor = 0
-        """What was put in up to here is confirmed by the comparison under way, not by the stream."""
+        self._position = 0
+        self._sent = 0
+        """What was put in up to here has been read, to be sent."""
+        self._has_overflowed = False
+        self._compared_from = 0
+        """What was put in up to here awaits the end of a comparison; 0: nothing does."""
         self._confirmed = 0
         self._streamed = 0
-        """What came after the floor is confirmed up to here."""
-        self._waiting: dict[int, list[asyncio.Future[bool]]] = {}
+
+    def check(self) -> None:
+        """Raises AssertionError if an invariant does not hold. Looks at the ends only, so it is cheap."""
+        entries = self._entries
+        assert len(self._latest) <= len(entries) <= ENTRIES_MAX, "an outbox holds more than it may, or a key twice"
+        assert not entries or entries[0].position <= entries[-1].position <= self._position, "an outbox without order"
+        assert not (self._has_overflowed and entries), "an outbox that has overflowed remembers something"
+        assert max(self._sent, self._confirmed, self._streamed, self._compared_from) <= self._position, (
+            "an outbox is ahead of what was put in"
+        )
+        assert not entries or not self.is_confirmed(entries[-1].position), "an outbox keeps what is confirmed"
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,6 +66,18 @@ class Outbox:
         """The last one given."""
         return self._position
 
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether entries were forgotten, and no comparison has begun since."""
+        return self._has_overflowed
+
+    @property
+    def awaits_comparison(self) -> bool:
+        """Whether some of what was put in can be confirmed by a comparison only."""
+        return self._has_overflowed or self._compared_from > 0
+
+    # What is to be sent
+
     def append(self, key: bytes, now: float) -> int:
         """The position whose confirmation says that the co-owner has what is now held of the key, or a later version.
         What is sent is what is held at the time, so an entry that was not sent yet serves later writes too."""
@@ -54,12 +85,11 @@ class Outbox:
         if entry is not None and entry.position > self._sent:
             return entry.position
         self._position += 1
-        if not self.has_overflowed:
+        if not self._has_overflowed:
             entry = self._latest[key] = Entry(self._position, key, now)
             self._entries.append(entry)
-            self.filled.set()
             if len(self._entries) > ENTRIES_MAX:
-                self.has_overflowed = True
+                self._has_overflowed = True
                 self._forget()
         return self._position
 
@@ -73,74 +103,49 @@ class Outbox:
         return self._entries[0].since if self._entries else None
 
     def is_past(self, position: int) -> bool:
-        """Whether nothing up to `position` is left; what comparisons are for apart."""
+        """Whether no entry up to `position` is left. What awaits a comparison is no entry."""
         return not self._entries or self._entries[0].position > position
 
     def head(self, count: int) -> list[Entry]:
         """The next `count` entries; they stay until they are confirmed."""
         return list(islice(self._entries, count))
 
-    def sent(self, position: int) -> None:
+    def mark_sent(self, position: int) -> None:
         """What was held of the keys up to `position` has been read, to be sent."""
         self._sent = max(self._sent, position)
 
-    def start_over(self) -> None:
-        """From here on, take down what is new; all that came before is the business of a comparison that starts now."""
-        self.has_overflowed = False
-        self._floor = self._position
-        self._forget()
+    # What is confirmed
 
-    def compared(self) -> None:
-        """The comparison has ended: the co-owner has all that there was when it started."""
-        self._confirmed = max(self._confirmed, self._floor, self._streamed)
-        self._floor = 0
-        self._resolve(0, self._confirmed)
+    def is_confirmed(self, position: int) -> bool:
+        """Whether the co-owner has what was put in as `position`."""
+        return position <= self._confirmed or self._compared_from < position <= self._streamed
+
+    def confirmed_among(self, positions: Iterable[int]) -> list[int]:
+        """Those of `positions` for which `is_confirmed`; written out, because every message asks it of all who wait."""
+        confirmed, compared_from, streamed = self._confirmed, self._compared_from, self._streamed
+        return [position for position in positions if position <= confirmed or compared_from < position <= streamed]
 
     def confirm(self, position: int) -> None:
-        """The co-owner has everything that was sent up to `position` on disk."""
+        """The co-owner has all that was sent up to `position` on disk."""
         while self._entries and self._entries[0].position <= position:
             entry = self._entries.popleft()
             if self._latest.get(entry.key) is entry:
                 del self._latest[entry.key]
-        if not self._entries:
-            self.filled.clear()
         self._streamed = max(self._streamed, position)
-        if not self._floor:
+        if not self._compared_from:
             self._confirmed = max(self._confirmed, self._streamed)
-        self._resolve(self._floor, position)
 
-    def confirmation(self, position: int) -> asyncio.Future[bool]:
-        """Resolves to True once `position` is confirmed, to False if `give_up` comes first."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if position <= self._confirmed or self._floor < position <= self._streamed:
-            future.set_result(True)
-        else:
-            self._waiting.setdefault(position, []).append(future)
-        return future
+    def begin_comparison(self) -> None:
+        """From here on, take down what is new; all that came before is the business of the comparison."""
+        self._has_overflowed = False
+        self._compared_from = self._position
+        self._forget()
 
-    def withdraw(self, position: int, confirmation: asyncio.Future[bool]) -> None:
-        """Who waited for it has given up."""
-        waiting = self._waiting.get(position, [])
-        if confirmation in waiting:
-            waiting.remove(confirmation)
-            if not waiting:
-                del self._waiting[position]
-
-    def give_up(self) -> None:
-        """Nobody shall wait for confirmations any longer; the entries stay."""
-        for position in list(self._waiting):
-            self._tell(position, False)
+    def end_comparison(self) -> None:
+        """The co-owner has all that there was when the comparison began."""
+        self._confirmed = max(self._confirmed, self._compared_from, self._streamed)
+        self._compared_from = 0
 
     def _forget(self) -> None:
         self._entries.clear()
         self._latest.clear()
-        self.filled.clear()
-
-    def _resolve(self, after: int, upto: int) -> None:
-        for position in [position for position in self._waiting if after < position <= upto]:
-            self._tell(position, True)
-
-    def _tell(self, position: int, confirmed: bool) -> None:
-        for future in self._waiting.pop(position):
-            if not future.done():
-                future.set_result(confirmed)

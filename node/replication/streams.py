@@ -3,23 +3,29 @@
 Whatever changes here goes out to all co-owners by one ordered stream each, whatever brought it: a client, a donor,
 another co-owner that cannot reach the third one itself. So nothing that is on one copy only can be forgotten.
 
-Who leaves a co-owner out of a write tells the others, and waits until they have seen to it too: they might go on
-telling that co-owner that it has everything. That is a *relay*, a call of its own and not part of a stream, for a
-stream that waits for another stream waits for ever once two co-owners relay to each other.
+Whoever leaves a co-owner out of a write tells the others, and waits until they have seen to it too: they might go on
+giving that co-owner leases. That is a *relay*, a call of its own and not part of a stream, because a stream that waits
+for another stream waits for ever once two co-owners relay to each other.
+
+What each co-owner has, and whether it may be left out, is decided in `peer_state` and `co_owners`. Here the records are
+sent and taken, and writes wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
 from node.net.transport import Transport
-from node.replication.heartbeats import Pair, Pairs
+from node.replication.co_owner_tasks import CoOwnerTasks
+from node.replication.co_owners import CoOwners
+from node.replication.confirmations import Confirmations
+from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
@@ -33,13 +39,10 @@ log = logging.getLogger(__name__)
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
 """Of one message of a stream. It is confirmed as a whole, and a write waits for its message."""
-RETRY_S = 0.02
-RELAY_SHARE = 1.5
-"""Of a silence, that a relay may take: the co-owner that asked for it waits for two."""
 
 
 class Streams:
-    """Needs a running event loop; `run` must be running."""
+    """Needs a running event loop; `run` must be running, and `change_view` be called when another view is in force."""
 
     def __init__(
         self,
@@ -47,7 +50,8 @@ class Streams:
         time: Time,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
+        co_owner_tasks: CoOwnerTasks,
         calls: Calls,
         transport: Transport,
     ) -> None:
@@ -55,125 +59,179 @@ class Streams:
         self._time = time
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
+        self._co_owner_tasks = co_owner_tasks
         self._calls = calls
         self._transport = transport
+        self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
+        """Of each co-owner under the view in force."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
-        await self._pairs.attend(self._stream)
+        await self._co_owner_tasks.run(lambda state: self._stream(state, self._confirmations[state]))
+
+    def change_view(self) -> None:
+        """Another view is in force: nobody shall wait under the one before."""
+        for confirmations in self._confirmations.values():
+            confirmations.give_up()
+        self._confirmations = {state: Confirmations(state.outbox) for state in self._co_owners.all()}
 
     def spread(self, news: Sequence[News]) -> None:
         """Take down what has changed here, for each co-owner that has yet to hear of it."""
         now = self._time.monotonic()
-        for pair in self._pairs.all():
+        for state, confirmations in self._confirmations.items():
             for key, exclude in news:
-                if pair.peer not in exclude:
-                    pair.outbox.append(key, now)
+                if state.address not in exclude:
+                    state.append(key, now)
+                    confirmations.notify()
 
     # Acknowledging
 
-    async def everywhere(self, keys: Sequence[bytes], exclude: Collection[Address] = (), earliest: float = 0.0) -> bool:
+    async def await_copies(
+        self, keys: Sequence[bytes], exclude: Collection[Address] = (), earliest: float = 0.0
+    ) -> bool:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
         done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile, StorageFault
         if a co-owner's disk has refused them."""
         if not keys:
             return True
-        pairs = self._pairs.all(exclude)
+        states = self._co_owners.all(exclude)
         left_out: set[Address] = set()
-        for pair, position in [(pair, self._position(pair, keys)) for pair in pairs]:
-            if not await self._has_confirmed(pair, position, earliest):
-                left_out.add(pair.peer)
+        for state, position in [(state, self._position_for(state, keys)) for state in states]:
+            if not await self._await_confirmation(state, position, earliest):
+                left_out.add(state.address)
         are_told = not left_out
-        while not are_told and len(left_out) < len(pairs):
-            others = [pair for pair in pairs if pair.peer not in left_out]
-            told = (self._config.address, *exclude, *(pair.peer for pair in others))
-            have = await asyncio.gather(*(self._relay(pair, keys, told, earliest) for pair in others))
-            left_out |= {pair.peer for pair, has in zip(others, have, strict=True) if not has}
-            are_told = all(have)  # Who was not must hear of it, lest it go on telling them that they have everything.
-        if not all(map(self._pairs.is_of_this_view, pairs)):
-            raise Fenced(str(self._views.view_id))
+        while not are_told and len(left_out) < len(states):
+            others = [state for state in states if state.address not in left_out]
+            told = (self._config.address, *exclude, *(state.address for state in others))
+            have = await asyncio.gather(*(self._relay(state, keys, told, earliest) for state in others))
+            left_out |= {state.address for state, has in zip(others, have, strict=True) if not has}
+            are_told = all(have)  # Whoever was left out now is news to the rest: they might go on giving it leases.
+        self._fence(states)
         return not left_out
 
-    def _position(self, pair: Pair, keys: Sequence[bytes]) -> int:
-        """The position whose confirmation says that the co-owner has them all."""
-        now, outbox = self._time.monotonic(), pair.outbox
-        return max(outbox.position_of(key) or outbox.append(key, now) for key in keys)
-
-    async def caught_up(self, exclude: Collection[Address]) -> None:
+    async def await_outboxes(self, exclude: Collection[Address]) -> None:
         """Returns once all co-owners but these have all that is in their outboxes now, or were left out. Raises
         Fenced."""
-        pairs = [pair for pair in self._pairs.all(exclude) if len(pair.outbox)]
-        for pair, position in [(pair, pair.outbox.position) for pair in pairs]:
-            await self._has_confirmed(pair, position, 0.0)
-        if not all(map(self._pairs.is_of_this_view, pairs)):
+        states = [state for state in self._co_owners.all(exclude) if state.outbox]
+        for state, position in [(state, state.outbox.position) for state in states]:
+            await self._await_confirmation(state, position, 0.0)
+        self._fence(states)
+
+    def _position_for(self, state: PeerState, keys: Sequence[bytes]) -> int:
+        position = state.position_for(keys, self._time.monotonic())
+        self._confirmations[state].notify()
+        return position
+
+    def _fence(self, states: Iterable[PeerState]) -> None:
+        if not all(map(self._co_owners.has, states)):
             raise Fenced(str(self._views.view_id))
 
-    async def _has_confirmed(self, pair: Pair, position: int, earliest: float) -> bool:
-        """False: it was left out."""
-        while self._pairs.is_of_this_view(pair):
-            if not self._pairs.may_be_left_out(pair):
-                confirmation = pair.outbox.confirmation(position)
-                try:
-                    has_it = await confirmation
-                except asyncio.CancelledError:
-                    pair.outbox.withdraw(position, confirmation)
-                    raise
-                if has_it:
+    async def _await_confirmation(self, state: PeerState, position: int, earliest: float) -> bool:
+        """Returns once the co-owner has confirmed `position`. False: it was left out."""
+        while self._co_owners.has(state):
+            if not self._co_owners.may_be_left_out(state):
+                if await self._confirmations[state].confirmed(position):
                     return True
-                if pair.has_no_room:
-                    raise StorageFault(f"the disk of {pair.peer} is full")
+                if state.has_no_room:
+                    raise StorageFault(f"the disk of {state.address} is full")
             elif (wait_s := earliest - self._time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             else:
-                self._pairs.leave_out(pair)
+                state.leave_out()
                 return False
         return False
 
-    async def _relay(self, pair: Pair, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
+    async def _relay(self, state: PeerState, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
         """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
-        stream, which would stand still until then: two co-owners that relay to each other would wait for ever. False:
-        it was left out itself."""
+        stream, which would stand still until then. False: it was left out itself."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
-        while self._pairs.is_of_this_view(pair):
+        while self._co_owners.has(state):
             try:
                 timeout_s = 2 * self._config.silence_s
-                answer = await self._calls.ask(pair.peer, request, timeout_s)
+                answer = await self._calls.ask(state.address, request, timeout_s)
             except PeerFault as fault:
-                log.debug("relay to %s: %s", pair.peer, fault)
+                log.debug("relay to %s: %s", state.address, fault)
                 answer = Unable()
             if isinstance(answer, Taken):
                 return True
             if isinstance(answer, NoRoom):
-                raise StorageFault(f"the disk of {pair.peer} is full")
-            if self._pairs.may_be_left_out(pair) and self._time.monotonic() >= earliest:
-                self._pairs.leave_out(pair)
+                raise StorageFault(f"the disk of {state.address} is full")
+            if self._co_owners.may_be_left_out(state) and self._time.monotonic() >= earliest:
+                state.leave_out()
                 return False
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(self._config.retry_s)
         return False
+
+    # What concerns those who wait
+
+    def note_silence(self, state: PeerState) -> None:
+        """The co-owner has not answered: if it may be left out by now, nobody shall wait for it."""
+        if self._co_owners.note_silence(state):
+            self._give_up(state)
+
+    def begin_comparison(self, peer: Address) -> PeerState | None:
+        """What changes from here on is for the stream, what is here already for the comparison. None: it is no
+        co-owner."""
+        state = self._co_owners.get(peer)
+        if state is not None:
+            state.become_comparing()
+        return state
+
+    def end_comparison(self, state: PeerState, has_arrived: bool) -> None:
+        """`has_arrived`: the co-owner has all that was here when it began."""
+        state.end_comparison(has_arrived)
+        self._settle(state)
+
+    def _settle(self, state: PeerState) -> None:
+        if (confirmations := self._confirmations.get(state)) is not None:
+            confirmations.settle()
+
+    def _give_up(self, state: PeerState) -> None:
+        if (confirmations := self._confirmations.get(state)) is not None:
+            confirmations.give_up()
 
     # The side that sends
 
-    async def _stream(self, pair: Pair) -> None:
+    async def _stream(self, state: PeerState, confirmations: Confirmations) -> None:
         while True:
-            await pair.outbox.filled.wait()
+            await confirmations.something_to_send()
             try:
-                sent = await self._send(pair)
+                is_taken = await self._send(state, confirmations)
             except StorageFault as fault:  # Reads fail too, until the disk is well again.
-                log.error("stream to %s: %s", pair.peer, fault)
-                sent = False
-            if not sent:
-                self._pairs.note_silence(pair)
-                await asyncio.sleep(RETRY_S)
+                log.error("stream to %s: %s", state.address, fault)
+                is_taken = False
+            if not is_taken:
+                self.note_silence(state)
+                await asyncio.sleep(self._config.retry_s)
 
-    async def _send(self, pair: Pair) -> bool:
+    async def _send(self, state: PeerState, confirmations: Confirmations) -> bool:
         """Whether the head of the outbox has been confirmed."""
-        if self._transport.is_down(pair.peer):
-            return False  # What would be sent need not be read. The beats find out when it is back.
+        if self._transport.is_down(state.address):
+            return False  # What would be sent need not be read. The heartbeats find out when it is back.
+        position, records = self._head(state)
+        state.mark_sent(position)
+        request, timeout_s = Replicate(records, False, self._told(state)), self._config.silence_s
+        try:
+            answer = await self._calls.ask(state.address, request, timeout_s)
+        except PeerFault as fault:
+            log.debug("stream to %s: %s", state.address, fault)
+            return False
+        if isinstance(answer, Taken):
+            state.confirm(position)
+            confirmations.settle()
+            return True
+        state.refuse(isinstance(answer, NoRoom))
+        if state.has_no_room:
+            confirmations.give_up()
+        return False
+
+    def _head(self, state: PeerState) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+        """What goes into the next message: up to which position, and the records."""
         records: list[tuple[bytes, bytes]] = []
         position, room = 0, STREAM_BYTES_MAX
-        for entry in pair.outbox.head(STREAM_KEYS_MAX):
+        for entry in state.outbox.head(STREAM_KEYS_MAX):
             encoded = self._store.encoded(partition_of(entry.key), entry.key)
             if encoded is not None:
                 room -= len(encoded)
@@ -181,26 +239,14 @@ class Streams:
                     break
                 records.append((entry.key, encoded))
             position = entry.position
-        pair.outbox.sent(position)
-        request, timeout_s = Replicate(tuple(records), False, self._told(pair)), self._config.silence_s
-        try:
-            answer = await self._calls.ask(pair.peer, request, timeout_s)
-        except PeerFault as fault:
-            log.debug("stream to %s: %s", pair.peer, fault)
-            return False
-        pair.has_no_room = isinstance(answer, NoRoom)
-        if isinstance(answer, Taken):
-            pair.outbox.confirm(position)
-        elif isinstance(answer, NoRoom):
-            pair.outbox.give_up()
-        return isinstance(answer, Taken)
+        return position, tuple(records)
 
-    def _told(self, pair: Pair) -> tuple[Address, ...]:
-        """Who has this node's word, if not all of them have: the co-owner must not tell the others any more that they
-        have everything. Nobody, if all is well: it need not care."""
-        all_ = self._pairs.all()
-        well = [other.peer for other in all_ if other is pair or self._pairs.is_well(other)]
-        return () if len(well) == len(all_) else (self._config.address, *sorted(well))
+    def _told(self, state: PeerState) -> tuple[Address, ...]:
+        """Who has this node's word, if not all of them have: the co-owner must not give the others leases any more.
+        Nobody, if all is well: it need not care."""
+        states = self._co_owners.all()
+        well = [other.address for other in states if other is state or self._co_owners.is_well(other)]
+        return () if len(well) == len(states) else (self._config.address, *sorted(well))
 
     # The side that takes
 
@@ -220,8 +266,8 @@ class Streams:
                 view_id, records, exclude={sender, *request.told} if request.relayed or request.told else None
             )
             if request.relayed:
-                async with asyncio.timeout(RELAY_SHARE * self._config.silence_s):
-                    await self.everywhere([key for _, key, _ in records], exclude={sender, *request.told})
+                async with asyncio.timeout(self._config.relay_s):
+                    await self.await_copies([key for _, key, _ in records], exclude={sender, *request.told})
         except Fenced:
             return ViewIs(self._views.current.encoded)
         except StorageFault:

@@ -1,30 +1,30 @@
 """What is on every owner, so that no causal context needs to speak of it any more.
 
 An owner announces, in its gossip record, a clock reading: *all that I took from clients up to this is on all owners of
-its key*. A context entry at or below the lowest announcement of its key's owners is dropped, by any node that renders
-an answer. Whoever took the write counts among those owners, so its announcement holds the entry back until the write
-has spread; who else is there in the cluster, dead or alive, does not matter. An owner that was never heard of, or has
-not settled this view, has announced 0.
+its key*. A context entry at or below the lowest announcement of its key's owners is dropped by any node that renders an
+answer. The owner that took the write is one of them, so its announcement holds the entry back until the write has
+spread; which other nodes there are, dead or alive, does not matter. An owner that was never heard of, or has not
+settled this view, has announced 0.
 
 Why an announcement of `s` stays true:
-- *Nothing is taken at or below it later.* Before it is announced, `s` becomes the store's floor, by a job in the queue
-  of the writes: each write at or below `s` either ran before that job, and is in the outboxes when the job's commit is
-  told, or comes after it, and is refused and stamped anew above `s`. Merely compared at arrival, a write could slip
-  below `s` while it waits for the disk.
-- *What was taken before has arrived.* It is announced only when each co-owner is in step with this node, and has
-  confirmed all that was in its outbox when the floor was raised. One that is down, cut off, never compared with since
-  the start or the change of view, or behind an overflow, holds it back. What came from another co-owner is that one's
-  to announce.
-- *A restart*: the floor is on disk, so it holds although others still have the announcement of the life before. The
-  new life announces nothing until all co-owners were compared with again.
+- *Nothing is taken at or below it later.* Before it is announced, `s` becomes the store's low watermark of writes, by a
+  job in the queue of the writes: each write at or below `s` either ran before that job, and is in the outboxes once the
+  job's commit is reported, or comes after it, and is refused and stamped anew above `s`. If writes were merely compared
+  with `s` when they arrive, one could slip below it while it waits for the disk.
+- *What was taken before has arrived.* `s` is a candidate until each co-owner is in step with this node, and has
+  confirmed all that was in its outbox when the low watermark was raised; only then is it announced. A co-owner that is
+  down, cut off, not compared with since the start or the change of view, or behind an overflow, holds it back. What
+  came from another co-owner is for that one to announce.
+- *A restart*: the low watermark is on disk, so it holds although others still have the announcement of the life before.
+  The new life announces nothing until all co-owners have been compared with again.
 - *A change of view*: an announcement counts only for the view under which it was made, by an owner that had settled
-  it, so that no donor of the view has anything left; the new owners begin with none. What a removed node brings home
+  it, so that no donor of the view has anything left; new owners begin without any. What a removed node brings home
   later may lie below: contexts may be forgotten across a change of view.
 - *Clocks that differ*: `s` is a reading that this node had some time ago, not one of its wall clock. Every message
-  carries readings, so by then all others stamp above it, however slow their own clocks are; whoever was cut off and
-  does not, is refused once. "Some time" is longer than any request lives: a write that is tried at a second owner,
-  since the first was lost, must not be refused there for its age.
-- *An emptied disk* loses the floor, and with it the proof for what a slow clock stamps in its first moments.
+  carries readings, so by then all others stamp above it, however slow their own clocks are; a node that was cut off and
+  does not is refused once. "Some time" is longer than any request lives: a write that is tried at a second owner
+  because the first was lost must not be refused there for its age.
+- *An emptied disk* loses the low watermark, and with it the proof for what a slow clock stamps in its first moments.
 
 A reading moves with writes and with what is observed, not by itself: an idle cluster announces nothing new.
 """
@@ -41,7 +41,8 @@ from gossip.core import Gossip
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
-from node.replication.heartbeats import Pair, Pairs
+from node.replication.co_owners import CoOwners
+from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
 from node.values.context import ANYBODY, Context, owner_id
@@ -55,15 +56,18 @@ FORGOTTEN = 1 << 64
 """Above all clocks."""
 
 
-class _Claim(NamedTuple):
-    """That all up to `clock` is on all owners under that view, once the co-owners have passed `marks`."""
+class _Candidate(NamedTuple):
+    """What will be announced: `clock`, under that view, once the co-owners have passed `marks`."""
 
     view_id: ViewId
     clock: int
-    marks: Mapping[Pair, int]
+    marks: Mapping[PeerState, int]
 
 
 class Stability:
+    """What this node announces, and what it makes of the announcements of others. `run` must be running, and `advance`
+    be called from time to time."""
+
     def __init__(
         self,
         config: Config,
@@ -71,7 +75,7 @@ class Stability:
         clock: HybridClock,
         store: Store,
         views: Views,
-        pairs: Pairs,
+        co_owners: CoOwners,
         gossip: Gossip,
         is_settled: Callable[[], bool],
     ) -> None:
@@ -80,72 +84,82 @@ class Stability:
         self._clock = clock
         self._store = store
         self._views = views
-        self._pairs = pairs
+        self._co_owners = co_owners
         self._gossip = gossip
         self._is_settled = is_settled
         self._readings: deque[tuple[float, int]] = deque()
         """When this node's clock had which reading: the last that is old enough, and what came after it."""
-        self._claim: _Claim | None = None
+        self._candidate: _Candidate | None = None
         self._announced = (views.view_id, 0)
+        """The last announcement: under which view, and up to which clock."""
         self._ids: tuple[Ring, Mapping[int, Address]] | None = None
         clock.observe(store.low_watermark())
 
     # As an owner
 
     async def run(self) -> None:
-        """Raise the floor behind the clock, for as long as the node runs."""
+        """Raise the low watermark behind the clock, for as long as the node runs."""
         while True:
             self._readings.append((self._time.monotonic(), self._clock.reading))
             await asyncio.sleep(self._config.stable_every_s)
             try:
-                await self._advance()
+                await self._find_candidate()
             except StorageFault as fault:
-                log.debug("the floor stays where it is: %s", fault)
+                log.debug("the low watermark stays where it is: %s", fault)
 
-    async def _advance(self) -> None:
+    async def _find_candidate(self) -> None:
+        self.advance()
         before = self._time.monotonic() - self._config.stable_lag_s
         while len(self._readings) > 1 and self._readings[1][0] <= before:
             self._readings.popleft()
         since, reading = self._readings[0]
         low_watermark, view_id = self._store.low_watermark(), self._views.view_id
         clock = max(reading, low_watermark) if since <= before else low_watermark
-        if clock <= self.announced() or self._claim is not None:
+        if clock <= self.announced or self._candidate is not None:
             return
         if clock > low_watermark:
             await self._store.submit(lambda transaction: transaction.raise_low_watermark(clock))
-        self._claim = _Claim(view_id, clock, self._pairs.marks())
+        self._candidate = _Candidate(view_id, clock, self._co_owners.marks())
 
+    def advance(self) -> None:
+        """Announce the candidate if it is true by now; drop it if it was of another view."""
+        candidate, view_id = self._candidate, self._views.view_id
+        if candidate is None:
+            return
+        if candidate.view_id != view_id:
+            self._candidate = None
+        elif self._co_owners.have_passed(candidate.marks):
+            self._announced, self._candidate = (view_id, candidate.clock), None
+
+    @property
     def announced(self) -> int:
         """Up to which clock all that this node took as an owner is on all owners, under the present view; 0: it cannot
         say."""
-        claim, view_id = self._claim, self._views.view_id
-        if claim is not None and claim.view_id != view_id:
-            claim = self._claim = None
-        if claim is not None and self._pairs.have_passed(claim.marks):
-            self._announced, self._claim = (view_id, claim.clock), None
-        return self._announced[1] if self._announced[0] == view_id and self._is_settled() else 0
+        view_id, clock = self._announced
+        return clock if view_id == self._views.view_id and self._is_settled() else 0
 
-    def everywhere(self) -> int:
-        """Up to which clock all that anybody took is on all owners of its key; 0: nobody can say."""
-        return self._lowest(tuple(self._views.current.nodes)) if self.announced() else 0
+    def announced_by_all(self) -> int:
+        """Up to which clock all that anybody took is on all owners of its key; 0: this node cannot say."""
+        return self._lowest(tuple(self._views.current.nodes)) if self.announced else 0
 
     # As a node that renders answers
 
     def unstable(self, context: Context) -> Context:
-        """What is left of `context` when all that is known to be everywhere is dropped, and all that no clock can have
-        stamped: nobody would accept it back."""
+        """What is left of `context` without what is known to be on all owners, and without what no clock can have
+        stamped: no node would accept that back."""
         if not context:
             return context
         owners = self._views.ring.owners
-        purged = self._store.purge_watermark  # Nothing as old as that can be asked for any more.
+        forgotten = self._store.purge_watermark  # Nothing as old as that can be asked for.
         return context.without_stable(
-            lambda key: max(purged, self._lowest(owners(partition_at(key)))),
-            lambda owner: max(purged, self._of_owner(owner)),
+            lambda key: max(forgotten, self._lowest(owners(partition_at(key)))),
+            lambda owner: max(forgotten, self._of_owner(owner)),
             self._clock.latest,
         )
 
     def _of_owner(self, owner: int) -> int:
-        """For all that this owner holds; a node outside the view holds nothing that a read could be asked to find."""
+        """The lowest announcement of all who share a key with this owner; a node outside the view holds nothing that a
+        read could be asked to find."""
         view = self._views.current
         if owner == ANYBODY:
             return self._lowest(tuple(view.nodes))
@@ -160,7 +174,7 @@ class Stability:
     def _heard(self, owner: Address) -> int:
         """What `owner` has announced for the view in force here."""
         if owner == self._config.address:
-            return self.announced()
+            return self.announced
         member = self._gossip.members.get(owner)
         record = None if member is None else member.record
         return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.stable

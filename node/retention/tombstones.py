@@ -1,28 +1,30 @@
-"""When a deletion may be forgotten, and how one that was forgotten stays one.
+"""When a deletion may be forgotten, and why one that was forgotten stays a deletion.
 
 A deleted key leaves a tombstone, or any older copy would bring the key back. It may go once every owner has it, and
-once nobody is left who could come home with an older copy and be believed. So each node keeps two clock readings on
-disk:
+once no node is left that could come home with an older copy and be believed. So each node keeps clock readings:
 
-- *seen*: all that anybody took from a client up to this was on all owners of its key. It follows the lowest of what
-  the nodes of the view have announced to be stable, see `stability`. A store that holds nothing has missed nothing, so
-  it has seen all up to the moment when it is made, or taken into a view.
-- *purged*: tombstones up to this are dropped here, and none is taken any more. It follows the lowest of what the nodes
-  of the view announce by gossip to be *forgettable*: no later than what each has seen, nor than the grace before what
-  its wall clock shows. The slowest clock decides, so that one which is ahead forgets nothing too early.
+- The *stable watermark*, on disk: all that anybody took from a client up to this was on all owners of its key. It
+  follows the lowest of what the nodes of the view have announced, see `stability`. A store that holds nothing has
+  missed nothing, so its stable watermark begins at the moment when it is made, or taken into a view.
+- The *purge watermark*, on disk: tombstones up to this are dropped here, and none is taken any more. It follows the
+  lowest of what the nodes of the view announce by gossip to be *forgettable*: no higher than the stable watermark of
+  each, nor than its wall clock less the grace. The slowest clock decides, so that one which is ahead forgets nothing
+  too early.
+- The *sweep watermark*, in memory: up to this, they have been dropped.
 
-And once a node has been removed from a view, nothing is forgotten for the time of the grace (`View.spare_until_ms`):
-what it may have missed while it was down, with the view waiting for it, is remembered until then. Hence the invariant:
-*whoever brings something home within the grace of its removal has seen all that its owners have purged*.
+Once a node has been removed from a view, nothing is forgotten for the time of the grace (`View.spare_until_ms`): what
+it may have missed while it was down, with the view waiting for it, is remembered until then. Hence the invariant: *if a
+node brings something home within the grace of its removal, its stable watermark is not below the purge watermark of the
+owners*.
 
-So a record is doubted only if it comes from outside the view, lies at or below what its owner has purged, and if who
-brings it has not seen as much: the key may have been deleted since. The owner does not take it, unless it holds a later
-version anyway. Nodes of one view never doubt each other, and none drops a copy for its age. Therefore nobody is taken
-into a view before it has brought home what it holds, see `coordinator`.
+A node that comes from outside the view with a stable watermark below the owner's purge watermark *may revive deleted
+keys*: of what it brings, a record at or below the purge watermark may be of a key that was deleted since, and the owner
+does not take it. Nodes of one view always believe each other, and none drops a copy for its age. Therefore no node is
+taken into a view before it has brought home what it holds, see `coordinator`.
 
-An owner that has just come, with an empty disk or into a view, has purged nothing yet, and believes what it is
+An owner that has just come, with an empty disk or into a view, has a purge watermark of 0, and believes what it is
 brought; within seconds of the view being settled it knows better. Two sides of a cut that both change their views, and
-stay apart for longer than the grace, do not doubt each other either: each has seen all there was on its own side.
+stay apart for longer than the grace, believe each other too: the stable watermark of each covers its own side.
 """
 
 from __future__ import annotations
@@ -38,17 +40,18 @@ from node.errors import Fenced, StorageFault
 from node.retention.stability import Stability
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.record import Version, clock_of, is_live, version_of
+from node.values.record import is_live, version_of
+from node.values.version import Version, clock_of
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)
 
 STEPS_PER_GRACE = 24
-"""Horizons are raised in steps that are the same on all nodes: copies differ, and are compared, only for a moment."""
+"""The purge watermark rises in steps that are the same on all nodes, so that copies differ in it only for a moment."""
 SCAN_BYTES = 64 * 1024
 """Of records that are looked at in one go."""
 DROPPED_AT_ONCE = 500
-"""Tombstones in one job: some milliseconds of the loop's time."""
+"""Tombstones that one job drops, in some milliseconds of the loop's time."""
 
 
 class Tombstones:
@@ -81,19 +84,19 @@ class Tombstones:
     def forgettable(self) -> int:
         """Up to which clock deletions may be forgotten as far as this node is concerned; 0: none."""
         now_ms = self._time.wall_ms()
-        if not self._stability.announced() or now_ms < self._views.current.spare_until_ms:
+        if not self._stability.announced or now_ms < self._views.current.spare_until_ms:
             return 0
         grace_ms = int(self._config.tombstone_grace_s * 1000)
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
         return min(self._store.stable_watermark, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
 
     async def _advance(self) -> None:
-        seen = self._stability.everywhere()
-        if seen > self._store.stable_watermark:
-            await self._store.submit(lambda transaction: transaction.raise_stable_watermark(seen))
-        purged = min(map(self._forgettable_to, self._views.current.nodes))
-        if purged > self._store.purge_watermark:
-            await self._store.submit(lambda transaction: transaction.raise_purge_watermark(purged))
+        stable = self._stability.announced_by_all()
+        if stable > self._store.stable_watermark:
+            await self._store.submit(lambda transaction: transaction.raise_stable_watermark(stable))
+        forgettable = min(map(self._forgettable_to, self._views.current.nodes))
+        if forgettable > self._store.purge_watermark:
+            await self._store.submit(lambda transaction: transaction.raise_purge_watermark(forgettable))
 
     def _forgettable_to(self, node: Address) -> int:
         """What `node` has announced under the view in force."""
@@ -104,31 +107,31 @@ class Tombstones:
         return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.forgettable
 
     async def _sweep(self) -> None:
-        """Drop the tombstones up to the horizon, some at a time, so that nobody has to wait for it."""
-        purged = self._store.purge_watermark
-        if self._store.sweep_watermark == purged:
+        """Drop the tombstones up to the purge watermark, some at a time, so that nobody has to wait for it."""
+        purge_watermark = self._store.purge_watermark
+        if self._store.sweep_watermark == purge_watermark:
             return
         forgotten: list[tuple[int, bytes, Version]] = []
         for partition in sorted(self._store.occupied):
             stats = self._store.stats(partition)
             if stats.records > stats.live:
-                forgotten += self._tombstones(partition, purged)
+                forgotten += self._tombstones(partition, purge_watermark)
                 await asyncio.sleep(0)
             while len(forgotten) >= DROPPED_AT_ONCE:
                 await self._drop(forgotten[:DROPPED_AT_ONCE])
                 del forgotten[:DROPPED_AT_ONCE]
         await self._drop(forgotten)
-        self._store.sweep_watermark = purged
+        self._store.note_swept(purge_watermark)
 
     async def _drop(self, forgotten: Sequence[tuple[int, bytes, Version]]) -> None:
         if forgotten:
             await self._store.drop(self._views.view_id, forgotten)
 
-    def _tombstones(self, partition: int, purged: int) -> Iterator[tuple[int, bytes, Version]]:
-        """Those of the partition up to this clock."""
+    def _tombstones(self, partition: int, purge_watermark: int) -> Iterator[tuple[int, bytes, Version]]:
+        """Those of the partition up to that clock."""
         after: bytes | None = None
         while found := self._store.scan(partition, after, SCAN_BYTES):
             after = found[-1][0]
             for key, encoded in found:
-                if not is_live(encoded) and clock_of(encoded) <= purged:
+                if not is_live(encoded) and clock_of(encoded) <= purge_watermark:
                     yield partition, key, version_of(encoded)

@@ -1,15 +1,15 @@
 """The data directory of a node: its lock, its store file, and what may be wrong with them.
 
-LMDB maps the store file, and to touch a page beyond the end of the file is SIGBUS: death without a word.
-LMDB writes pages wherever the map has room and never sets the file's length, so a short file tells it
-nothing. Here the file is made as long as the map, and durably so, before there is such a map (it is sparse:
-what was never written takes no space), and LMDB never shrinks it. So the invariant: no meta page knows of a
-larger map than the file is long. A file that breaks it was truncated, and is refused before it is mapped.
+LMDB maps the store file, and a process that touches a page beyond the end of the file dies of SIGBUS without a word.
+LMDB writes pages wherever the map has room and never sets the file's length, so it cannot tell that a file is short.
+Therefore the file is durably made as long as the map before there is such a map (it is sparse: what was never written
+takes no space), and LMDB never shrinks it. Hence the invariant: no meta page knows of a map that is larger than the
+file. A file that breaks it was truncated, and is refused before it is mapped.
 
-A new store is made under another name, and renamed when it is whole and on stable storage. So no crash of
-ours leaves a short or empty store file: such a file is damage, and never taken for a new store.
+A new store is made under another name, and renamed when it is whole and on stable storage. So no crash of this program
+leaves a short or empty store file: such a file is damaged, and never taken for a new store.
 
-Only this module and `disk` may import lmdb.
+Only this module and `lmdb_engine` import lmdb.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAP_BYTES_FIRST = 2**30
 """Room for some four million small records; costs address space only. It doubles when full."""
 
 _FORMAT = 0
-"""LMDB 0.9, which any tool can read; 1.0 writes another format."""
+"""That of LMDB 0.9, which any tool can read; LMDB 1.0 writes another one."""
 _META = struct.Struct("=10xH4x" + "II8xQ" + "I44x48x" + "QQ")
 """Flags of the page; magic, version, (address), map bytes; page bytes, (the rest of the tree of free pages,
 the main tree); last page, transaction: `MDB_page` and `MDB_meta` of mdb.c on a 64-bit machine."""
@@ -36,7 +36,7 @@ _META_PAGE, _MAGIC, _VERSION = 0x08, 0xBEEFC0DE, 1
 
 
 class _Meta(NamedTuple):
-    """What a meta page says. There are two, written in turn; the one of the later transaction holds."""
+    """What a meta page says. There are two, written in turn; that of the later transaction counts."""
 
     flags: int
     magic: int
@@ -57,7 +57,7 @@ class _Meta(NamedTuple):
 
 
 class DataDir:
-    """Locked for this process until `close`; its store file has been looked at and found sound."""
+    """Locked for this process until `close`. Its store file has been checked and found sound."""
 
     def __init__(self, path: Path, map_bytes_first: int = MAP_BYTES_FIRST) -> None:
         """Raises BadDataDir."""
@@ -67,7 +67,7 @@ class DataDir:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                self._claim()
+                self._take_lock()
                 if not os.path.lexists(self._file):
                     self._create(map_bytes_first)
                 self._check()
@@ -91,7 +91,7 @@ class DataDir:
     def close(self) -> None:
         os.close(self._lock)
 
-    def _claim(self) -> None:
+    def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,7 +110,7 @@ class DataDir:
         _sync(self._path.absolute().parent)
 
     def _check(self) -> None:
-        """Raises BadDataDir if the store file is not one, or not all of one: before it is mapped."""
+        """Before the store file is mapped: raises BadDataDir if it is not a store, or not a whole one."""
         if not self._file.is_file():
             raise self._damage("not a file")
         length = self._file.stat().st_size

@@ -1,4 +1,4 @@
-"""Which store a node's disk holds, how often a node was started on it, and whether co-owners have yet to fill it."""
+"""Which store a disk holds, how often a node was started on it, and whether co-owners have yet to fill it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 
 FORMAT = b"2"
-"""Of what is on disk: raised when a release cannot read what the one before has written."""
+"""The form of what is on disk: raised with a release that cannot read what the release before it has written."""
 
 
 class Identity(NamedTuple):
@@ -19,12 +19,13 @@ class Identity(NamedTuple):
     """A random number made with the data directory: an emptied node is another one."""
     incarnation: int
     """1 at the first start, and one more at every other; or at least above what others have heard of."""
-    is_unfilled: bool
-    """Whether no co-owner has ever brought it all that it may have lost with a disk of before."""
+    is_filled: bool
+    """Whether a co-owner has brought it all that it may have lost with a disk before this one."""
 
 
 async def identify(store: Store, rng: random.Random) -> Identity:
-    """Who this node is now. Durable when it returns. Raises StorageFault; BadDataDir for another release's store."""
+    """The identity with which this node starts. Durable when it returns. Raises StorageFault, or BadDataDir for the
+    store of another release."""
     known = store.setting(Setting.STORE_ID)
     if known is not None and store.setting(Setting.FORMAT) != FORMAT:
         raise BadDataDir("written by another release of this program, in a form that this one cannot read")
@@ -39,9 +40,9 @@ async def identify(store: Store, rng: random.Random) -> Identity:
         transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, known is None or bool(store.setting(Setting.UNFILLED)))
+    return Identity(store_id, incarnation, known is not None and not store.setting(Setting.UNFILLED))
 
 
 async def note_filled(store: Store) -> None:
-    """Durable when it returns. Raises StorageFault."""
+    """Remember that co-owners have filled this disk. Durable when it returns. Raises StorageFault."""
     await store.set(Setting.UNFILLED, b"")

@@ -1,12 +1,12 @@
-"""Where each thing stands in the store's one ordered key space; any engine with get, put, delete and scan will do.
+"""Where each thing is kept in the store's one ordered key space. Any engine with get, put, delete and scan will do.
 
     partition (2 bytes)             -> live (8) + records (8) + digest (8): beside its records, to share their page
     partition (2 bytes) + key       -> a record, see `values.record`
-    0xFE + address                  -> of which partitions this donor may still hold keys, see `values.donors`
+    0xFE + address                  -> the partitions of which this donor may still hold keys, see `values.donors`
     0xFF + name                     -> a setting of the node, see `Setting`
 
-Partition numbers end far below 0xFE00, so the four kinds never mix. The names are on disks in the field: to change one
-is to change the form of what is on disk, see `identity.FORMAT`.
+Partition numbers end far below 0xFE00, so the four kinds never mix. The names are on users' disks: to change one is to
+change the form of what is on disk, see `identity.FORMAT`.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ class Setting(StrEnum):
     STORE_ID = "store_id"
     INCARNATION = "incarnation"
     UNFILLED = "unfilled"
-    """Not empty while no co-owner has brought this disk all that the one before it may have held."""
+    """Not empty while no co-owner has brought this disk what an earlier disk of this node may have held."""
     VIEW = "view"
     """The view in force, encoded."""
     FENCE = "fence"
-    """The id of that view, which every job names that depends on it."""
+    """The id of that view. Each job that depends on the view names it."""
     PROMISE = "promise"
     """To which coordinator this node has promised to wait, see `views.holder`."""
     CLOCK = "clock"
-    """What the hybrid clock must know again, see `timing.clock`."""
+    """What the hybrid clock must know after a restart, see `timing.clock`."""
     LOW_WATERMARK = "floor"
     """The clock reading at or below which no client's write is taken, see `retention.stability`."""
     STABLE_WATERMARK = "seen"
     """The clock reading up to which all that anybody took was on all its owners, see `retention.tombstones`."""
     PURGE_WATERMARK = "purged"
-    """The clock reading up to which tombstones are dropped, and none is taken any more; see there."""
+    """The clock reading up to which tombstones are dropped, and no others are taken; see there."""
 
 
 def partition_place(partition: int) -> bytes:
-    """Of a partition's figures, and where its records begin."""
+    """Where a partition's figures are, and where its records begin."""
     return partition.to_bytes(2)
 
 

@@ -1,32 +1,31 @@
 """The engine on LMDB: group commit, and a thread that does nothing but commit.
 
-Jobs run in the event loop's thread, where reads are made too; the finished write transaction is handed to
-the committer thread, which needs no GIL while the disk works. Jobs do not run in the committer because
-py-lmdb gives up the GIL in each get and put, and beside a busy loop waits for it each time: a get took 140 us
-instead of 1.2. With jobs in the thread, 256 connections that wrote got 3,500 durable writes a second instead
-of 6,000, and reads beside writes had twice the latency at the 99th percentile.
+Jobs run in the event loop's thread, where reads are made too. The finished write transaction is handed to the committer
+thread, which needs no GIL while the disk works. Jobs do not run in the committer because py-lmdb gives up the GIL in
+each get and put, and waits for it each time while the loop is busy: a get took 140 us instead of 1.2. With jobs in the
+committer, 256 connections that wrote got 3,500 durable writes a second instead of 6,000, and reads beside writes had
+twice the latency at the 99th percentile.
 
-The loop lets go of the GIL until the committer has taken its batch (60 us). Else the committer, woken, would wait
-for it until the loop has nothing left to do: the disk stood still for 370 us of each batch's 1,000, and 32
+The loop lets go of the GIL until the committer has taken its batch (60 us). Otherwise the committer, once woken, waits
+for the GIL until the loop has nothing left to do: the disk stood still for 370 us of each batch's 1,000, and 32
 connections got 15,500 durable writes a second instead of 19,000.
 
-What queues during a commit is the next batch, but no more than half of all who wait for this commit or the
-next. Clients that ask anew once they are answered were else soon all in one batch, and disk and loop waited
-for each other by turns. As it is, the disk works for one half of them while the loop works for the other.
+What queues during a commit is the next batch, but no more than half of all jobs that wait for this commit or the next.
+Without that limit, clients that ask again as soon as they are answered all end up in one batch, and then disk and loop
+take turns in waiting for each other. With it, the disk works for one half of them while the loop works for the other.
 
-Why a transaction may change threads, and why LMDB may do without its lock and its table of readers
-(lock=False): the writer lock is all that ties a write transaction to its thread, and the lock of the data
-directory and the order of calls here replace it. Transactions are begun in one thread, and no writer while
-another is open or being committed. A writer never overwrites a page of the last committed snapshot. Reads
-use one transaction, renewed when a commit is reported and before the next writer begins: so no reader is
-ever older than that snapshot when a writer begins, and none is begun while a meta page is being written.
-Whoever breaks this reads garbage: `env.copy`, for instance, is safe only while no batch is under way.
+Why a transaction may change threads, and why LMDB may do without its lock and its table of readers (lock=False): only
+the writer lock ties a write transaction to its thread, and it is replaced by the lock of the data directory and the
+order of calls here. Transactions are begun in one thread, and no writer while another is open or being committed. A
+writer never overwrites a page of the last committed snapshot. Reads use one transaction, renewed when a commit is
+reported and before the next writer begins: so no reader is older than that snapshot when a writer begins, and none is
+begun while a meta page is being written. Code that breaks this order reads garbage: `env.copy`, for instance, is safe
+only while no batch is under way.
 
-What a read sees and what `committed` was told therefore change in the same instant, between two callbacks.
+Therefore what a read sees and what `committed` was told change in the same instant, between two callbacks.
 
-The queue has no bound of its own: requests in flight are bounded where they come in, and here a job could
-only be refused that was accepted there. A write that failed is not tried again: its client knows whether it
-still matters.
+The queue has no bound of its own: requests in flight are bounded where they come in, and a job that is refused here was
+accepted there. A write that failed is not tried again: only its client knows whether it still matters.
 """
 
 from __future__ import annotations
@@ -51,9 +50,6 @@ from node.storage.transaction import EngineFactory, EngineTransaction, Transacti
 
 T = TypeVar("T")
 
-BATCH_S_MAX = 0.005
-"""How long the jobs of one batch may keep the loop: some 300 writes. A single job may take longer."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +59,7 @@ class _Job(msgspec.Struct, frozen=True):
 
 
 class _Commit(NamedTuple):
-    """A batch whose jobs have run, on its way to the disk."""
+    """A batch on its way to the disk: its jobs have run."""
 
     transaction: Transaction
     jobs: list[_Job]
@@ -74,12 +70,16 @@ class _Commit(NamedTuple):
 def open_engine(
     path: Path,
     loop: asyncio.AbstractEventLoop,
+    jobs_s_max: float,
     map_bytes_first: int = MAP_BYTES_FIRST,
     clock: Callable[[], float] = monotonic,
 ) -> EngineFactory:
-    """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises
-    BadDataDir. `clock`: seconds; not the loop's, since uvloop's stands still during a callback."""
-    return lambda begin, committed: LmdbEngine(DataDir(path, map_bytes_first), loop, clock, begin, committed)
+    """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises BadDataDir.
+    `jobs_s_max`: how long the jobs of one batch may keep the loop, by `clock`; seconds, but not the loop's, since
+    uvloop's clock stands still during a callback."""
+    return lambda begin, committed: LmdbEngine(
+        DataDir(path, map_bytes_first), loop, clock, jobs_s_max, begin, committed
+    )
 
 
 class LmdbEngine:
@@ -90,12 +90,14 @@ class LmdbEngine:
         directory: DataDir,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        jobs_s_max: float,
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
     ) -> None:
         self._directory = directory
         self._loop = loop
         self._clock = clock
+        self._jobs_s_max = jobs_s_max
         self._begin = begin
         self._committed = committed
         self._environment = directory.open()
@@ -107,7 +109,7 @@ class LmdbEngine:
         self._closed = False
         self._transactions: SimpleQueue[lmdb.Transaction[bytes] | None] = SimpleQueue()
         self._taken = Lock()
-        """Held but for the moment in which the committer has just taken a transaction."""
+        """Held, except for the moment when the committer has just taken a transaction."""
         self._taken.acquire()
         self._committed_or_not: SimpleQueue[lmdb.Error | None] = SimpleQueue()
         self._committer = Thread(target=self._commit_all, name="committer", daemon=True)
@@ -158,10 +160,10 @@ class LmdbEngine:
         self._environment.close()
         self._directory.close()
 
-    # A batch, from its first job to the answers. All of it in the loop's thread, but for the commit itself.
+    # A batch, from its first job to the answers: all in the loop's thread, except for the commit itself.
 
     def _want_turn(self) -> None:
-        """Run a batch as soon as everybody who is ready to submit has done so."""
+        """Run a batch as soon as all callbacks that are ready have submitted their jobs."""
         if self._queue and self._commit is None and not self._has_turn and not self._closed:
             self._has_turn = True
             self._loop.call_soon(self._take_turn)
@@ -178,7 +180,7 @@ class LmdbEngine:
             raw = self._environment.begin(write=True)
             transaction = self._begin(raw)
             outcomes = [_run(jobs[0], transaction)]
-            deadline = self._clock() + BATCH_S_MAX
+            deadline = self._clock() + self._jobs_s_max
             while self._queue and len(jobs) < jobs_max and self._clock() < deadline:
                 jobs.append(self._queue.popleft())
                 outcomes.append(_run(jobs[-1], transaction))
@@ -202,11 +204,11 @@ class LmdbEngine:
             except lmdb.Error as error:
                 fault = error
             self._committed_or_not.put(fault)
-            with suppress(RuntimeError):  # the loop is closed; `close` takes the answer from the queue
+            with suppress(RuntimeError):  # The loop is closed: `close` takes the answer from the queue.
                 self._loop.call_soon_threadsafe(self._collect)
 
     def _collect(self) -> None:
-        with suppress(Empty):  # `close` was here first
+        with suppress(Empty):  # `close` was here first.
             self._end_batch(self._committed_or_not.get_nowait())
 
     def _end_batch(self, error: lmdb.Error | None) -> None:
@@ -226,7 +228,8 @@ class LmdbEngine:
             self._tell(job.future, result, refusal)
 
     def _undo(self, jobs: list[_Job], error: Exception) -> None:
-        """Nothing of the batch is in the store. A full map grows and the jobs run again; else they fail."""
+        """Nothing of the batch is in the store. If the map was full, it grows and the jobs run again; otherwise they
+        fail."""
         fault = self._grow() if isinstance(error, lmdb.MapFullError) else error
         if fault is None:
             self._queue.extendleft(reversed(jobs))
@@ -240,7 +243,7 @@ class LmdbEngine:
         self._want_turn()
 
     def _tell(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
-        if future.done() or self._loop.is_closed():  # nobody waits any more
+        if future.done() or self._loop.is_closed():  # Nobody waits for it.
             return
         if error is None:
             future.set_result(result)
@@ -258,7 +261,7 @@ class LmdbEngine:
     def _renew_reader(self) -> None:
         try:
             self._reader = self._environment.begin()
-        except lmdb.Error:  # after a failed write of a meta page, LMDB asks to be opened afresh
+        except lmdb.Error:  # After a failed write of a meta page, LMDB has to be opened afresh.
             self._reopen()
 
     def _reopen(self) -> None:
@@ -266,10 +269,7 @@ class LmdbEngine:
         try:
             self._environment = self._directory.open()
             self._reader = self._environment.begin()
-        except (
-            lmdb.Error,
-            OSError,
-        ) as error:  # reads fail too, until the end of a later batch comes here again
+        except (lmdb.Error, OSError) as error:  # Reads fail too, until the end of a later batch comes here again.
             _log.error("the store cannot be opened: %s", error)
 
 

@@ -2,12 +2,11 @@
 
 Every change is a *job*: a function of a `Transaction`, run by the engine's one writer in the order of submission. The
 engine commits what has queued as one transaction, and only when that is on stable storage do the jobs' futures resolve.
-So a decision ("is this key new?") and the write that follows from it are one step that nothing can come between, and no
-await is needed.
+So a decision ("is this key new?") and the write that follows from it are one step, and nothing can come between them.
 
-A job that depends on the view carries its id: once a view has been adopted, every job queued under an older one
-fails with `Fenced`. Without it, an owner that has told its successor "this is all I have" could still acknowledge a
-write that was waiting in its queue. What is where on disk is the business of `transaction`.
+A job that depends on the view carries the view's id: once another view has been adopted, every job queued under an
+older one fails with `Fenced`. Without this, an owner that has told its successor "this is all I have" could still
+acknowledge a write that was waiting in its queue. Where each thing is kept on disk, `keys` says.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from gossip.view import Address, View, ViewId, decode_view
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import Record, Version, clock_of, decode_record, has_replaced, is_live, version_of
+from node.values.record import Record, decode_record, has_replaced, is_live, version_of
+from node.values.version import Version, clock_of
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
 
 CHECK_BYTES = 1024 * 1024
-"""Of records that a check holds in memory at a time."""
+"""How much of the records a check holds in memory at a time."""
 
 
 class Written(NamedTuple):
@@ -39,14 +39,14 @@ class Absent(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """The key is held in a newer version, or the floor is higher: nothing was written, and the write must be stamped
-    above this one."""
+    """The key is held in a newer version, or the low watermark is higher: nothing was written, and the write must be
+    stamped above this one."""
 
     version: Version
 
 
 class Unsure(NamedTuple):
-    """No record is held, but one may be where nobody can look now: nothing was written."""
+    """No record is held here, but one may be held where nobody can look now: nothing was written."""
 
 
 WriteOutcome: TypeAlias = Written | Absent | Newer | Unsure
@@ -61,17 +61,15 @@ class Store:
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
-        """Rises with each change of what `stats` says."""
-        self.sweep_watermark = 0
-        """No tombstones up to this clock are left here; `retention.tombstones` keeps it. Copies that have swept to
-        different ends differ in nothing else."""
+        """Rises whenever what `stats` says changes."""
+        self._sweep_watermark = 0
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
         self._note_watermarks()
 
     def attach(self, on_news: Callable[[Sequence[News]], None]) -> None:
-        """Say who is told after each commit, before anybody else knows of it, what co-owners have yet to hear; before
-        anything is written."""
+        """From now on, after each commit and before its jobs' futures resolve, tell `on_news` what co-owners have yet
+        to hear. To be called before anything is written."""
         self._on_news = on_news
 
     def close(self) -> None:
@@ -88,8 +86,8 @@ class Store:
         return self._engine.get(record_place(partition, key))
 
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        """(key, encoded record) of a partition in the order of keys, those beyond `after`, about `bytes_max` bytes of
-        them."""
+        """(key, encoded record) of the keys beyond `after` in a partition, in the order of keys: as many as fit in
+        about `bytes_max` bytes, but one at least if there is one."""
         start = record_place(partition, (after or b"") + b"\0")
         return [
             (place[2:], encoded)
@@ -110,17 +108,16 @@ class Store:
         sure: bool = True,
         context: bytes = b"",
     ) -> Awaitable[WriteOutcome]:
-        """Put, or with `value` None delete, as the version says. `peers_newest`: the newest record that peers hold, to
-        be judged as if it were here, and kept. `sure`: a key that is in neither does not exist. `context`: is kept with
-        it. Doing it twice is doing it once."""
+        """Put, or delete if `value` is None, under `version`. `peers_newest`: the newest record that peers hold; it is
+        kept, and judged as if it had been here. `sure`: a key that is neither here nor there does not exist. `context`
+        is kept with the value. Doing it twice is the same as doing it once."""
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
             held = transaction.get(partition, key)
             if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
                 encoded = peers_newest.encode()
-                transaction.put(partition, key, encoded, held)
-                transaction.news.append(News(key, ()))
+                transaction.put(partition, key, encoded, held, exclude=())
                 held = encoded
             if held is not None and version_of(held) == version:
                 return Written(has_replaced(held))
@@ -132,8 +129,7 @@ class Store:
             newest = transaction.low_watermark if held is None else max(transaction.low_watermark, version_of(held))
             if newest > version:
                 return Newer(newest)
-            transaction.put(partition, key, Record(version, value, live, context).encode(), held)
-            transaction.news.append(News(key, ()))
+            transaction.put(partition, key, Record(version, value, live, context).encode(), held, exclude=())
             return Written(live)
 
         return self._engine.submit(job)
@@ -145,8 +141,9 @@ class Store:
         exclude: Collection[Address] | None = (),
         change: DonorsChange = NO_CHANGE,
     ) -> Awaitable[list[bytes]]:
-        """Take, of (partition, key, encoded record), what is newer than what is held and no deletion to be forgotten;
-        the keys of those. `exclude`: the co-owners that need not be told; None: all. `change`: of the donors."""
+        """Of `records` (partition, key, encoded record), take those that are newer than what is held, except deletions
+        that are to be forgotten. Returns the keys of those taken. `exclude`: the co-owners that need not be told; None:
+        all of them. `change`: of the donors, made in the same transaction."""
 
         def job(transaction: Transaction) -> list[bytes]:
             transaction.demand(fence)
@@ -156,17 +153,15 @@ class Store:
                     continue
                 held = transaction.get(partition, key)
                 if held is None or version_of(held) < version_of(encoded):
-                    transaction.put(partition, key, encoded, held)
+                    transaction.put(partition, key, encoded, held, exclude)
                     taken.append(key)
-                    if exclude is not None:
-                        transaction.news.append(News(key, exclude))
             transaction.change_donors(change)
             return taken
 
         return self._engine.submit(job)
 
     def drop(self, fence: ViewId, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
-        """Forget these records, given by (partition, key, version), unless another version has taken their place."""
+        """Forget these records, given by (partition, key, version), except where another version is held now."""
 
         def job(transaction: Transaction) -> None:
             transaction.demand(fence)
@@ -180,11 +175,13 @@ class Store:
     # Donors
 
     def donors(self) -> dict[Address, Share]:
-        """Each donor that may still hold keys of partitions owned here."""
+        """The donors that may still hold keys of partitions owned here, as they are on disk."""
         found = self._engine.scan(DONORS, SETTINGS, 2**30)
         return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
 
     def change_donors(self, fence: ViewId, change: DonorsChange) -> Awaitable[None]:
+        """Change them on disk."""
+
         def job(transaction: Transaction) -> None:
             transaction.demand(fence)
             transaction.change_donors(change)
@@ -215,19 +212,30 @@ class Store:
 
     @property
     def purge_watermark(self) -> int:
-        """The clock up to which deletions are forgotten, and none is taken any more."""
+        """The clock up to which deletions are forgotten, and no others are taken."""
         return self._purge_watermark
 
-    def is_outdated(self, version: Version, stable_watermark: int) -> bool:
-        """Whether a record that is newer than what is held here may be of a key whose deletion is forgotten: to be
-        judged only of what comes from outside the view, of a node whose own stable watermark is this."""
+    @property
+    def sweep_watermark(self) -> int:
+        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
+        sweep watermarks may differ just in tombstones that one of them has dropped."""
+        return self._sweep_watermark
+
+    def note_swept(self, clock: int) -> None:
+        """All tombstones up to `clock`, a reading that was the purge watermark, have been dropped."""
+        assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
+        self._sweep_watermark = clock
+
+    def may_revive(self, version: Version, stable_watermark: int) -> bool:
+        """Whether a record of this version may revive a key whose deletion is forgotten here, if it comes from a node
+        outside the view whose own stable watermark is this; see `retention.tombstones`."""
         return stable_watermark < self._purge_watermark and clock_of(version) <= self._purge_watermark
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         return self._engine.submit(job)
 
     def check(self, partitions: Iterable[int] | None = None) -> None:
-        """Raises AssertionError unless the figures of these partitions, None: of all, are those of their records."""
+        """Raises AssertionError unless the figures of these partitions (None: of all) are those of their records."""
         for partition in {*self.occupied, *self._stored_partitions()} if partitions is None else partitions:
             live, digest, keys = 0, 0, 0
             after: bytes | None = None
@@ -238,10 +246,10 @@ class Store:
                     live, digest, keys = live + record.live, digest ^ digest_of(key, record.version), keys + 1
             counted, stored = Stats(live, keys, digest), stats_in(self._engine, partition)
             assert counted == stored == self._stats[partition], f"{partition}: {counted}, {stored} on disk"
-            assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, yet it is not so listed"
+            assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, but not by `occupied`"
 
     def _stored_partitions(self) -> Iterator[int]:
-        """Those of which the disk says anything: that have or once had records. In a small store they are few, so it
+        """Those that have figures on disk: that have records, or once had. In a small store they are few, so the scan
         skips from one to the next."""
         start = 0
         while found := self._engine.scan(partition_place(start), DONORS, 0):

@@ -1,10 +1,10 @@
 """One transaction of the store, as the jobs in it see it: what changes along with what.
 
-Counts and digests of each partition change in the transaction that changes its records, so they are read, never scanned
-for. The id of the view in force, the *fence*, is part of the same transactions: a job that was queued under an older
-view fails with `Fenced`, and has written nothing.
+Counts and digests of each partition change in the transaction that changes its records, so nothing is ever scanned to
+find them. The id of the view in force, the *fence*, is part of the same transactions: a job that was queued under an
+older view fails with `Fenced`, and has written nothing.
 
-Which engine commits it is not known here: that comes in from outside. What is where on disk is told by `keys`.
+The engine that commits comes in from outside. Where each thing is kept on disk, `keys` says.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from gossip.view import Address, View, ViewId
 from node.errors import Fenced
 from node.storage.keys import Setting, donor_place, partition_place, record_place, setting_place
 from node.values.donors import NOTHING, DonorsChange, decode_share
-from node.values.record import Version, is_live, make_version, version_of
+from node.values.record import is_live, version_of
+from node.values.version import Version, make_version
 
 T = TypeVar("T")
 
@@ -51,13 +52,13 @@ class Engine(Protocol):
     def get(self, key: bytes) -> bytes | None: ...
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        """The items with start <= key < stop in order, as many as fit in `bytes_max` bytes, but one at least if there
+        """The items with start <= key < stop, in order: as many as fit in `bytes_max` bytes, but one at least if there
         is one."""
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Queue a job. Its result, once it is on stable storage; its exception, if it raised one (it has then written
-        nothing); StorageFault if the disk refused. A job may run more than once before it is committed, so it must
-        change nothing but its transaction."""
+        """Queue a job. Gives its result once that is on stable storage. Raises what the job raised, which then has
+        written nothing, or StorageFault if the disk refused. A job may run more than once before it is committed, so it
+        must change nothing but its transaction."""
 
     def close(self) -> None:
         """Commit what has been submitted, then close."""
@@ -66,9 +67,9 @@ class Engine(Protocol):
 EngineFactory: TypeAlias = Callable[
     [Callable[[EngineTransaction], "Transaction"], Callable[["Transaction"], None]], Engine
 ]
-"""engine = factory(begin, committed): `begin` wraps a fresh transaction of the engine's; `committed` is called in the
-event loop's thread with each committed one, before any future of its jobs resolves. `Transaction.finish` is called
-before each commit."""
+"""engine = factory(begin, committed): `begin` wraps each fresh transaction of the engine; `committed` is called in the
+event loop's thread with each one that was committed, before the futures of its jobs resolve. `Transaction.finish` is
+called before each commit."""
 
 
 class News(NamedTuple):
@@ -82,7 +83,7 @@ class Transaction:
     """The jobs of one transaction see the store through this."""
 
     def __init__(self, transaction: EngineTransaction, stored: Sequence[Stats]) -> None:
-        """`stored`: the figures of each partition as they were last committed, which spares a look at the disk."""
+        """`stored`: the figures of each partition as last committed, which saves reading them from disk."""
         self._raw = transaction
         self._stored = stored
         self._fence: ViewId | None = None
@@ -90,6 +91,7 @@ class Transaction:
         self._purge_watermark: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
+        """What co-owners have yet to hear."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -106,14 +108,14 @@ class Transaction:
 
     @property
     def low_watermark(self) -> Version:
-        """No write is taken from a client under a version below this one."""
+        """No write is taken from a client under a version below this."""
         if self._low_watermark is None:
             clock = reading_in(self, Setting.LOW_WATERMARK)
             self._low_watermark = make_version(clock + 1, 0) if clock else b""
         return self._low_watermark
 
     def raise_low_watermark(self, clock: int) -> None:
-        """Above `clock`: all jobs that are queued from now on stamp their writes higher."""
+        """To `clock`, if it is lower: jobs that run from now on refuse writes that are stamped at or below it."""
         if clock > reading_in(self, Setting.LOW_WATERMARK):
             self.set(Setting.LOW_WATERMARK, clock.to_bytes(8))
             self._low_watermark = None
@@ -126,12 +128,13 @@ class Transaction:
         return self._purge_watermark
 
     def raise_purge_watermark(self, clock: int) -> None:
+        """To `clock`, if it is lower: from now on, no tombstone up to it is taken."""
         self._purge_watermark = max(clock, self.purge_watermark)
         self.set(Setting.PURGE_WATERMARK, self._purge_watermark.to_bytes(8))
         self.has_new_watermark = True
 
     def raise_stable_watermark(self, clock: int) -> None:
-        """All that was stamped up to `clock` was on all owners; see `retention.tombstones`."""
+        """To `clock`, if it is lower: all that was stamped up to it was on all owners, see `retention.tombstones`."""
         if clock > reading_in(self, Setting.STABLE_WATERMARK):
             self.set(Setting.STABLE_WATERMARK, clock.to_bytes(8))
             self.has_new_watermark = True
@@ -140,10 +143,15 @@ class Transaction:
         """The encoded record."""
         return self._raw.get(record_place(partition, key))
 
-    def put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None) -> None:
-        """`held`: what `get` says is there; nobody puts or deletes without having looked."""
+    def put(
+        self, partition: int, key: bytes, encoded: bytes, held: bytes | None, exclude: Collection[Address] | None = None
+    ) -> None:
+        """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
+        need not be told once this is committed; None: all of them."""
         self._raw.put(record_place(partition, key), encoded)
         self._count(partition, key, held, encoded)
+        if exclude is not None:
+            self.news.append(News(key, exclude))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
@@ -157,7 +165,7 @@ class Transaction:
         return self._raw.get(setting_place(setting))
 
     def enter(self, view: View) -> None:
-        """Make `view` the one in force: from here on, jobs queued under another are fenced off."""
+        """Make `view` the one in force: from here on, jobs queued under another view fail."""
         self.set(Setting.VIEW, view.encoded)
         self.set(Setting.FENCE, msgspec.msgpack.encode(view.id))
         self._fence = view.id

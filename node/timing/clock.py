@@ -1,16 +1,16 @@
 """Time, and the hybrid logical clock that stamps every write.
 
 A reading is 48 bits of milliseconds and 16 of counter. It is never behind anything seen in a message, in the store or
-in a context, so a write that follows another, by whatever way, has the higher version. It never steps back over a
-restart either: a *ceiling* is on stable storage before any reading below it is used, and a node starts at its ceiling.
-Without that, a node whose wall clock was set back while it was down would stamp new writes below the ones it has
-acknowledged, and lose them.
+in a context, so a write that follows another, in whatever way, has the higher version. Nor does it step back over a
+restart: a *ceiling* is on stable storage before any reading below it is used, and a node starts at its ceiling. Without
+that, a node whose wall clock was set back while it was down would stamp new writes below those it has acknowledged, and
+lose them.
 
-Between messages, a clock that is behind those of others would fall behind what they have stamped; so a node goes by the
+Between messages, a clock that is slower than others would fall behind what they have stamped. So a node goes by the
 fastest wall clock that it has heard, its own included, and keeps on disk by how much that one leads its own. Only wall
-clocks count for this: were readings taken for clocks, each of them that was set ahead of its time, to pass another,
-would push all clocks on for good. The lead is measured against the monotonic clock, so that a wall clock that is set
-forth and back leads once, not once more each time.
+clocks count for this. If readings counted too, each one that was pushed ahead of its time to pass another would push
+all clocks ahead permanently. The lead is measured against the monotonic clock, so that a wall clock that is set forward
+and back again and again counts only once.
 
 After "Logical Physical Clocks" (Kulkarni et al., 2014), with the ceiling of Spanner-like leases in place of a wait.
 """
@@ -24,39 +24,22 @@ from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
-from node.values.record import Version, clock_of, make_version
+from node.config import Config
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version
 
 log = logging.getLogger(__name__)
 
-CEILING_SPAN = 1000 << 16
-"""One durable write of the ceiling serves for 1 s of stamps. A node that is back sooner starts that much ahead of its
-time, and what it stamps then wins over what is stamped elsewhere meanwhile."""
-
-LEAD_MS_MAX = 24 * 3_600_000
-"""No clock is this far ahead of another by accident."""
-
-LEAD_STEP_MS = 1000
-"""A lead that has grown by less is not worth a durable write."""
-
-OFF_MS = 60_000
-"""A peer's clock this far from this node's is complained of."""
-
-CLOCK_MAX = 1 << 63
-
-COMPLAINT_S = 60.0
-"""Between two complaints about readings that can only be wrong: whoever sends them sends many."""
-
 
 class Clocks(NamedTuple):
-    """What a node's clocks show; goes along with every message."""
+    """What a node's clocks show; a part of every message."""
 
     reading: Annotated[int, msgspec.Meta(ge=0, le=CLOCK_MAX - 1)]
-    """Bounded well below 64 bits, as whoever hears of one has to be able to stamp above it."""
+    """Bounded so that a node that hears of one can stamp above it."""
     wall_ms: Annotated[int, msgspec.Meta(ge=0, le=(CLOCK_MAX - 1) >> 16)]
 
 
 class Memory(NamedTuple):
-    """What a clock must know again when its process starts anew."""
+    """What a clock must know when its process starts again."""
 
     ceiling: int = 0
     lead_ms: int = 0
@@ -82,22 +65,26 @@ class SystemTime:
 
 
 class HybridClock:
-    """`memory`: what was last remembered; `remember` makes a new one durable."""
+    """`memory`: what `remember` has last made durable."""
 
     def __init__(
-        self, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
+        self, config: Config, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
     ) -> None:
+        self._config = config
+        self._ceiling_span = int(1000 * config.clock_ceiling_s) << 16
+        self._lead_ms_max = config.clock_lead_ms_max
+        self._off_ms = config.clock_off_ms
         self._time = time
         self._store_id = store_id
         self._memory = memory
         self._remember = remember
         self._submitted = memory.ceiling
-        """The highest ceiling that was ever to be remembered."""
+        """The highest ceiling that was given to `remember`, whether it has returned or not."""
         self._reading = memory.ceiling
         self._fastest_ms = time.wall_ms() + memory.lead_ms - int(time.monotonic() * 1000)
         """What the fastest wall clock showed when the monotonic one was at 0."""
         self._beyond = 0
-        """The last stamp given above a version that is too far ahead."""
+        """The last stamp that was given above a version which is too far ahead."""
         self._complained_at: float | None = None
         self.offsets_ms: dict[str, int] = {}
         """By how much the wall clock of each peer was ahead of this node's when it was last heard."""
@@ -113,8 +100,8 @@ class HybridClock:
 
     @property
     def latest(self) -> int:
-        """The highest reading that can be right; whatever is above must not spread."""
-        return (self._time.wall_ms() + LEAD_MS_MAX + 1 << 16) - 1
+        """The highest reading that can be right; what is above it must not spread."""
+        return (self._time.wall_ms() + self._lead_ms_max + 1 << 16) - 1
 
     def now_ms(self) -> int:
         """The time by the fastest wall clock that was ever heard, this node's own included."""
@@ -123,22 +110,26 @@ class HybridClock:
         self._fastest_ms = max(self._fastest_ms, ahead_ms)
         return monotonic_ms + self._fastest_ms
 
+    def notice_wall(self) -> None:
+        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first."""
+        self.now_ms()
+
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`."""
         self.observe(clocks.reading)
         offset_ms = clocks.wall_ms - self._time.wall_ms()
-        if 0 < offset_ms <= LEAD_MS_MAX:
+        if 0 < offset_ms <= self._lead_ms_max:
             self._fastest_ms = max(self._fastest_ms, clocks.wall_ms - int(self._time.monotonic() * 1000))
-        if (abs(offset_ms) >= OFF_MS) != (abs(self.offsets_ms.get(peer, 0)) >= OFF_MS):
+        if (abs(offset_ms) >= self._off_ms) != (abs(self.offsets_ms.get(peer, 0)) >= self._off_ms):
             log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
         self.offsets_ms[peer] = offset_ms
 
     def forget_all_but(self, peers: Container[str]) -> None:
-        """Of others, it is not kept any more what their clocks show."""
+        """Of other peers, forget what their clocks show."""
         self.offsets_ms = {peer: offset for peer, offset in self.offsets_ms.items() if peer in peers}
 
     def observe(self, reading: int) -> None:
-        """From now on, stamp above `reading`; unless it is so far ahead that it can only be wrong, and would spread."""
+        """From now on, stamp above `reading`, unless it is so far ahead that it can only be wrong, and would spread."""
         if reading <= self._reading:
             return
         if self._is_absurd(reading):
@@ -150,31 +141,33 @@ class HybridClock:
         """A version above everything given or seen so far."""
         self._reading = stamp = max(self._reading + 1, self.now_ms() << 16)
         if stamp >= self._memory.ceiling:
-            await self._keep(stamp + CEILING_SPAN)
+            await self._keep(stamp + self._ceiling_span)
         return make_version(stamp, self._store_id)
 
     @property
     def has_new_lead(self) -> bool:
-        """Whether a faster clock was heard than is remembered: `keep_lead` is due."""
-        return self._lead_ms() >= self._memory.lead_ms + LEAD_STEP_MS
+        """Whether a clock was noticed that is faster than what is remembered: `keep_lead` is due."""
+        return self._lead_ms() >= self._memory.lead_ms + self._config.clock_lead_step_ms
 
     async def keep_lead(self) -> None:
         """Make durable by how much the fastest clock leads this node's."""
+        self.notice_wall()
         if self.has_new_lead:
             await self._keep(self._memory.ceiling)
 
     async def _keep(self, ceiling: int) -> None:
-        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later one has both.
-        memory = Memory(self._submitted, min(self._lead_ms(), LEAD_MS_MAX))
+        self._submitted = max(self._submitted, ceiling)  # Of two that are written at once, the later covers both.
+        memory = Memory(self._submitted, min(self._lead_ms(), self._lead_ms_max))
         await self._remember(memory)
         self._memory = Memory(max(self._memory.ceiling, memory.ceiling), memory.lead_ms)
 
     def _lead_ms(self) -> int:
-        return self.now_ms() - self._time.wall_ms()
+        return max(0, int(self._time.monotonic() * 1000) + self._fastest_ms - self._time.wall_ms())
 
     async def stamp_above(self, version: Version, lead_ms: int) -> Version:
-        """A version above `version`, by `lead_ms` unless the wall clock is further. One that is so far ahead that it
-        can only be wrong is passed for this once: the key must stay writable, and nobody may follow that clock."""
+        """A version above `version`, by `lead_ms` unless the wall clock is further ahead. If `version` is so far ahead
+        that it can only be wrong, it is passed this once, since the key must stay writable, but the clock does not
+        follow."""
         reading = clock_of(version) + (lead_ms << 16)
         if not self._is_absurd(reading):
             self.observe(reading)
@@ -187,6 +180,6 @@ class HybridClock:
 
     def _complain(self) -> None:
         now = self._time.monotonic()
-        if self._complained_at is None or now - self._complained_at > COMPLAINT_S:
+        if self._complained_at is None or now - self._complained_at > self._config.clock_complaint_s:
             self._complained_at = now
-            log.error("ignored a clock reading more than %d h ahead", LEAD_MS_MAX // 3_600_000)
+            log.error("ignored a clock reading more than %d h ahead", self._lead_ms_max // 3_600_000)

@@ -1,8 +1,8 @@
 """Limits of time for very many waits at once.
 
-Nearly every wait ends long before its limit, so what a limit costs is what it costs to set one and forget it: a timer
-of the loop's and a context of `asyncio.timeout` for each request took a tenth of the time of a durable write. Here all
-share one timer, which is set for the first of those that still wait.
+Nearly every wait ends long before its limit, so the cost of a limit is that of setting it and forgetting it: a timer of
+the loop and a context of `asyncio.timeout` for each request took a tenth of the time of a durable write. Here all waits
+share one timer, which is set for the first limit among those that still wait.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ T = TypeVar("T")
 
 
 class Deadlines:
-    """Calls `expire` with each number that is still in `waiting` when its time has come. `expire` sets no others."""
+    """Calls `expire` with each number that is still in `waiting` when its time has come. `expire` must not call
+    `set`."""
 
     def __init__(self, waiting: Container[int], expire: Callable[[int], object]) -> None:
         self._waiting = waiting
         self._expire = expire
         self._due: list[tuple[float, int]] = []
-        """A heap of (loop's time, number). Those that wait no more are dropped once they are first: while the first one
-        waits, as many may gather as are set within its time."""
+        """A heap of (loop's time, number). A number whose wait has ended is dropped once it is first; so as long as the
+        first one waits, all that were set meanwhile stay."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
 
@@ -58,16 +59,16 @@ class Deadlines:
 
 
 class Timeouts:
-    """What `asyncio.timeout` is for, many times over."""
+    """`asyncio.timeout` for very many waits."""
 
     def __init__(self) -> None:
         self._tasks: dict[int, asyncio.Task[object]] = {}
-        """Of each work under way, the task that waits for it."""
+        """The task that waits for each work under way."""
         self._numbers = count()
         self._deadlines = Deadlines(self._tasks, self._cancel)
 
     async def within(self, limit_s: float, work: Awaitable[T]) -> T:
-        """What comes of `work`, which is cancelled if it takes longer. Raises TimeoutError."""
+        """The result of `work`, which is cancelled if it takes longer than `limit_s`. Raises TimeoutError then."""
         task = asyncio.current_task()
         assert task is not None
         number, cancelling = next(self._numbers), task.cancelling()
@@ -77,7 +78,7 @@ class Timeouts:
             return await work
         except asyncio.CancelledError:
             if number in self._tasks or task.cancelling() > cancelling + 1:
-                raise  # Somebody else wants the task to end.
+                raise  # The task is cancelled by others too.
             raise TimeoutError from None
         finally:
             if self._tasks.pop(number, None) is None:

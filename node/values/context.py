@@ -1,20 +1,20 @@
-"""What a client has seen, or depends on through what it read, and what not every owner may have: a causal context.
+"""A causal context: what a client has seen, or depends on through what it has read, and some owners may not have yet.
 
-For each key that matters, by its hash, the version that a later read must find or pass, and the owner that is known to
-have it on disk. Without this, a client that has read an answer on one side of a cut could read on the other side the
-question as it was before.
+It holds, for each key that matters, by its hash: the version that a later read must find or pass, and an owner that is
+known to have it on disk. Without it, a client that has read an answer on one side of a cut could read on the other side
+the question as it was before.
 
 - *Merging is a join*: of two versions of a key the newer is the one that matters. So it is idempotent and commutative,
   and whatever comes twice or in another order changes nothing.
 - *It is bounded.* Beyond `ENTRIES_MAX`, the oldest entries fold into one clock for each owner that has them: "whatever
-  this owner had by then". That covers all they said, and more: a read then has to reach that owner, if the key is one
-  of its keys, since nobody knows any more which of them is meant. Beyond `OWNERS_MAX`, clocks fold into one for
-  `ANYBODY`, and a read has to reach all owners of its key. Nothing that a context covered is ever uncovered by folding.
-- *It shrinks* by what is known to be on every owner, see `stability`; in a healthy cluster to nothing.
+  this owner had by then". That covers all they said, and more: since the keys are not known then, a read of any key of
+  that owner has to reach it. Beyond `OWNERS_MAX`, clocks fold into one for `ANYBODY`, and a read has to reach every
+  owner of its key. Folding never uncovers what a context covered.
+- *It shrinks* by what is known to be on every owner, see `stability`; in a healthy cluster, to nothing.
 
-Owners are known by the hash of their address, so that a node that has just started can tell, without having heard of
-anybody, whether a context names its co-owner. To clients a context is opaque. What this store cannot have made is
-`BadContext`, and never another error. Pure: no I/O, no clock.
+Owners are known by the hash of their address, so that a node that has just started, and has heard of no other, can tell
+whether a context names its co-owner. To clients a context is opaque. What this store cannot have made is `BadContext`,
+and never another error. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import xxhash
 
-from node.timing.clock import CLOCK_MAX
-from node.values.record import Version, clock_of
+from node.values.version import CLOCK_MAX, Version, clock_of
 
 ENTRIES_MAX = 64
 OWNERS_MAX = 64
-"""A context of that many entries and owners has some 7 KiB as JSON, 4 KiB beside a value."""
+"""A context of that many entries and owners takes some 7 KiB as JSON, and 4 KiB beside a value."""
 ANYBODY = 0
-"""Stands for all owners there are."""
+"""In place of an owner: all owners there are."""
 FORMAT = 1
 
 Hash = Annotated[int, msgspec.Meta(ge=0)]
@@ -61,12 +60,12 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         return bool(self.entries or self.folded)
 
     def needed(self, key_hash: int) -> Version | None:
-        """What a read of the key must find, or something newer."""
+        """The version that a read of the key must find or pass."""
         sight = self.entries.get(key_hash)
         return None if sight is None else sight.version
 
     def names(self, address: str) -> bool:
-        """Whether whoever reads one of this owner's keys must have reached it."""
+        """Whether a read of one of this owner's keys must reach this owner."""
         return bool(self.folded) and (ANYBODY in self.folded or owner_id(address) in self.folded)
 
     @property
@@ -75,7 +74,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         return max(chain((clock_of(version) for version, _ in self.entries.values()), self.folded.values()), default=0)
 
     def merge(self, other: Context) -> Context:
-        """What covers both."""
+        """A context that covers both."""
         if not other or other == self:
             return self
         if not self:
@@ -96,8 +95,8 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         return Context({other: sight for other, sight in self.entries.items() if other != key_hash}, self.folded)
 
     def without_stable(self, of_key: Callable[[int], int], of_owner: Callable[[int], int], latest: int) -> Context:
-        """What is left when all is everywhere that was written up to a clock, given by hash of key, and by owner; and
-        without what is above `latest`."""
+        """What is left without what is known to be on all owners, that is, was written up to the clock that `of_key`
+        gives for the hash of a key, or `of_owner` for an owner; and without what is above `latest`."""
         entries = {key: sight for key, sight in self.entries.items() if of_key(key) < clock_of(sight.version) <= latest}
         folded = {owner: clock for owner, clock in self.folded.items() if of_owner(owner) < clock <= latest}
         unchanged = len(entries) == len(self.entries) and len(folded) == len(self.folded)
@@ -131,7 +130,7 @@ def _bounded(sights: Iterable[tuple[int, Sight]], clocks: Iterable[tuple[int, in
     return Context(entries, folded)
 
 
-# As clients carry it: hexadecimal, for there are languages in which a JSON number has 53 bits.
+# As clients carry it: in hexadecimal, since in some languages a JSON number has only 53 bits.
 
 
 def to_json(context: Context) -> dict[str, Any]:
@@ -147,8 +146,8 @@ def to_json(context: Context) -> dict[str, Any]:
 
 
 def from_json(value: Any, clock_max: int) -> Context:
-    """The context that a client carries, in the forms in which a decoded body may hold it; no clock in it is above
-    `clock_max`. Raises BadContext."""
+    """The context in a decoded body, in whichever form clients carry it. No clock in it may be above `clock_max`.
+    Raises BadContext."""
     if value is None or value in ("", "{}"):
         return EMPTY
     if not isinstance(value, dict):

@@ -1,12 +1,12 @@
-"""Who may still hold keys of the partitions that this node owns.
+"""Donors: the nodes that may still hold keys of the partitions that this node owns.
 
 An owner treats a donor as a peer that it has not synced with: it asks the donor before it says what a key's value is,
-until the donor has handed over. The list is durable, kept in the transaction that adopts a view and in those that
-complete a transfer: an owner that forgot a donor would answer 404 for a key that is on its way, and one that forgot
-that a donor has finished would wait for a dead node that has nothing left to say.
+until the donor has handed over. The list is durable, and changes in the transaction that adopts a view and in those
+that complete a transfer: an owner that forgot a donor would answer 404 for a key that is on its way, and one that
+forgot that a donor has finished would wait for a dead node that has nothing left to hand over.
 
-A donor comes with thousands of partitions at once, and goes with them, so all that is done here is done to sets of
-them, see `ring.sets`.
+A donor comes with thousands of partitions at once, and goes with them, so everything here is done to sets of
+partitions, see `ring.sets`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from ring.sets import BYTES, bits_of
 
 _SHARE = struct.Struct(f">{BYTES}s{BYTES}s{BYTES}s")
 LISTS_KEPT = 64
-"""Lists of a view's donors whose sets are remembered."""
+"""How many packed lists of partitions are remembered as sets."""
 
 
 class Kind(IntEnum):
-    """What is missing if a donor cannot be heard."""
+    """What is missing while a donor cannot be heard."""
 
     ALONE = 0
     """It may hold what nobody else has."""
     COPY = 1
-    """It was an owner together with others, any one of which will do."""
+    """It was an owner together with others: one of them is enough."""
     COVERED = 2
     """One of those others has been heard."""
 
 
 class Share(NamedTuple):
-    """The partitions of which one donor may still hold keys: a set for each kind; no two have one in common."""
+    """The partitions of which one donor may still hold keys: a set for each kind, no partition in two of them."""
 
     alone: int = 0
     copy: int = 0
@@ -50,7 +50,7 @@ class Share(NamedTuple):
         return self.alone | self.copy | self.covered
 
     def kind_of(self, partition: int) -> Kind | None:
-        """None: it is no donor of this one."""
+        """None if it is no donor of this partition."""
         for kind, partitions in zip(Kind, self, strict=True):
             if partitions >> partition & 1:
                 return kind
@@ -63,17 +63,17 @@ class Share(NamedTuple):
         return self.within(~partitions)
 
     def with_cover(self, partitions: int) -> Share:
-        """Copies of these are covered, as far as they are still there."""
+        """The copies of these partitions are covered."""
         return Share(self.alone, self.copy & ~partitions, self.covered | self.copy & partitions)
 
     def joined(self, other: Share) -> Share:
-        """Of what is in both, the strictest kind holds."""
+        """All that is in either; of what is in both, the strictest kind holds."""
         alone = self.alone | other.alone
         copy = (self.copy | other.copy) & ~alone
         return Share(alone, copy, (self.covered | other.covered) & ~alone & ~copy)
 
     def replaced(self, other: Share) -> Share:
-        """Of what is in both, the kind that `other` says holds."""
+        """All that is in either; of what is in both, the kind in `other` holds."""
         left = self.without(other.partitions)
         return Share(left.alone | other.alone, left.copy | other.copy, left.covered | other.covered)
 
@@ -89,16 +89,17 @@ def decode_share(encoded: bytes) -> Share:
 
 
 class DonorsChange(NamedTuple):
-    """Of a list of donors, on disk and in memory alike; in this order."""
+    """What changes in a list of donors, on disk and in memory alike; in this order."""
 
     remove: Mapping[Address, int] = {}
-    """They are donors of these partitions no more."""
+    """The partitions that each has finished."""
     cover: Mapping[Address, int] = {}
-    """Copies that are covered now."""
+    """The partitions whose copies at each are covered now."""
     put: Mapping[Address, Share] = {}
+    """What each is a donor of, in place of what the list says of those partitions."""
 
     def donors(self) -> set[Address]:
-        """Those that it concerns."""
+        """The donors that change."""
         return {*self.remove, *self.cover, *self.put}
 
     def applied(self, donor: Address, share: Share) -> Share:
@@ -114,11 +115,11 @@ NO_DONORS: Mapping[Address, Kind] = {}
 def shares_under(
     new: View, new_ring: Ring, old: View, old_ring: Ring, donors: Donors, me: Address
 ) -> dict[Address, Share]:
-    """What an owner that held `old`, with `donors`, must wait for under `new`.
+    """What the owner `me`, which held `old` with `donors`, must wait for under `new`.
 
-    Where `new` was built on `old`, its coordinator has named the donors, and one that is not in the view nor named any
-    more is passed over: should it return, it announces itself. Otherwise the views between them are unknown, and so is
-    where they sent keys: everybody is a donor until it has answered.
+    If `new` was built on `old`, its coordinator has named the donors. An earlier donor that is neither named nor in the
+    view is passed over: should it return, it announces itself. Otherwise the views in between are unknown, and so is
+    where they sent keys: every node is a donor until it has answered.
     """
     owned = new_ring.bits_of(me)
     if new.base != old.id:
@@ -143,12 +144,12 @@ def _bits_of(packed: bytes) -> int:
 
 
 class Donors:
-    """The list in memory. Who changes it has changed the disk first."""
+    """The list in memory. It is changed only after the disk was."""
 
     def __init__(self, shares: Mapping[Address, Share]) -> None:
         self._shares = dict(shares)
         self._by_partition: dict[int, Mapping[Address, Kind]] = {}
-        """What `of` has worked out, until something changes."""
+        """What `of` has worked out since the last change."""
 
     @property
     def shares(self) -> Mapping[Address, Share]:
@@ -156,6 +157,7 @@ class Donors:
         return self._shares
 
     def of(self, partition: int) -> Mapping[Address, Kind]:
+        """The donors of a partition. The hot path."""
         if not self._shares:
             return NO_DONORS
         known = self._by_partition.get(partition)
@@ -165,8 +167,8 @@ class Donors:
         return known
 
     def finish(self, donor: Address, partitions: int) -> DonorsChange:
-        """What changes when `donor` has been heard of these partitions to the end: it is no donor any more, and those
-        that were copies of it need not be heard."""
+        """What changes when all has been heard that `donor` holds of these partitions: it is no donor of them now, and
+        other copies of what it held a copy of are covered."""
         finished = self._shares.get(donor, NOTHING).within(partitions)
         if finished == NOTHING:
             return NO_CHANGE

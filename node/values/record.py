@@ -1,46 +1,34 @@
-"""What is kept of a key: its versions, and how a record of one stands on disk and in a transfer.
+"""What is kept of a key, and its form on disk and in a transfer.
 
 A record is version (16 bytes), flags (1), value; between flags and value, if a flag says so, the causal context that it
-was written with, after its length (2). It never says which key it is of: that is the place where it is kept. Versions
-are compared as bytes, so a batch can be compared with what is held without taking it apart.
+was written with, after its length (2). It does not name its key: the place where it is kept does. Versions are compared
+as bytes, so records that arrive are compared with those that are held without decoding either.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-Version: TypeAlias = bytes
-"""16 bytes: a hybrid clock reading (8), then the id of the store that stamped it (8), big-endian; compares as versions
-do."""
+from node.values.version import Version
 
 KEY_BYTES_MAX = 200
 """50 characters of at most 4 bytes each."""
 
-_VERSION = struct.Struct(">QQ")
 _LENGTH = struct.Struct(">H")
 _TOMBSTONE, _REPLACED, _CONTEXT = 1, 2, 4
 
 
-def make_version(clock: int, store_id: int) -> Version:
-    return _VERSION.pack(clock, store_id)
-
-
-def clock_of(version: Version) -> int:
-    return int.from_bytes(version[:8])
-
-
 class Record(NamedTuple):
-    """One version of one key. A deleted key has a record too, its tombstone, so that no older version can bring it
-    back."""
+    """One version of one key. A deleted key has a record too, its tombstone, so that no older version revives it."""
 
     version: Version
     value: bytes | None
     """JSON text; None in a tombstone."""
     replaced: bool
-    """Whether the write found a live value: what a repetition of the same write must be answered with."""
+    """Whether the write found a live value. Kept so that a repetition of the write gets the same answer."""
     context: bytes = b""
-    """What whoever reads this depends on, as `values.context` encodes it; empty if it depends on nothing."""
+    """What a reader of this depends on, as `values.context` encodes it; empty if on nothing."""
 
     @property
     def live(self) -> bool:
@@ -55,7 +43,7 @@ class Record(NamedTuple):
 
 
 def checked(encoded: bytes) -> bytes:
-    """`encoded`. Raises ValueError if that is no record."""
+    """`encoded` itself. Raises ValueError if it is no record."""
     if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT:
         raise ValueError("not a record")
     if encoded[16] & _CONTEXT and not 19 < _value_start(encoded) <= len(encoded):
@@ -64,7 +52,7 @@ def checked(encoded: bytes) -> bytes:
 
 
 def decode_record(encoded: bytes) -> Record:
-    """Raises ValueError if `encoded` is no record; from our own disk that cannot be."""
+    """Raises ValueError if `encoded` is no record; what this node's store gives always is one."""
     flags, context, start = checked(encoded)[16], b"", 17
     if flags & _CONTEXT:
         start = _value_start(encoded)
@@ -87,5 +75,5 @@ def has_replaced(encoded: bytes) -> bool:
 
 
 def _value_start(encoded: bytes) -> int:
-    """Where the value begins, behind a context."""
+    """Where the value begins, if there is a context before it."""
     return 19 + int.from_bytes(encoded[17:19])

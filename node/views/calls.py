@@ -36,16 +36,21 @@ class Calls:
         self._questions: dict[Address, asyncio.Task[Answer | None]] = {}
 
     async def ask(
-        self, peer: Address, request: Request, timeout_s: float, view_id: ViewId | None = None, bulk: bool = False
+        self,
+        peer: Address,
+        request: Request,
+        timeout_s: float,
+        view_id: ViewId | None = None,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
         """The answer of `peer` to a call made under `view_id`; None: the view in force.
 
         ViewIs: it was refused, and the view that came with it has been taken if it may follow the one held. Foreign:
-        the peer is of another cluster. Raises PeerFault.
+        the peer is of another cluster. Raises PeerFault. `bulk`, `attempt`: see `Transport.call`.
         """
-        answer = await self._transport.call(
-            peer, request, self._views.view_id if view_id is None else view_id, timeout_s, bulk
-        )
+        under = self._views.view_id if view_id is None else view_id
+        answer = await self._transport.call(peer, request, under, timeout_s, bulk, attempt)
         if isinstance(answer, ViewIs):
             refusal = await self._views.take(answer.view, peer)
             if isinstance(refusal, Foreign):

@@ -1,5 +1,5 @@
 """One view change: promise, adopt, move, settle. Any node can be its coordinator, in the old view or the new or
-neither. What must hold for it is told by `conditions`, what the next view is by `plan`.
+neither. What must hold for it is told by `change_conditions`, what the next view is by `plan`.
 
 1. Promise. The lowest address of the old view that can promise is asked first and alone: it decides between two
    coordinators. The new epoch is above every one seen or promised.
@@ -39,7 +39,7 @@ from node.net.messages import (
 )
 from node.timing.clock import Time
 from node.views.calls import Calls
-from node.views.conditions import (
+from node.views.change_conditions import (
     UNDER_WAY,
     Again,
     Target,
@@ -221,7 +221,7 @@ class Coordinator:
 
     async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
-        take it: nobody would doubt an owner's records. Raises Again if one has yet to."""
+        take it: nodes of one view believe each other. Raises Again if one has yet to."""
         coming = returning(old, target, statuses)
         if coming and not await self._foreign(coming):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from gossip.view import Address
 from node.config import Config
 from node.timing.clock import Time
-from node.timing.pauses import PauseDetector
+from node.timing.pause_detector import PauseDetector
 from node.views.calls import Calls
 from node.views.holder import Views
 

@@ -23,10 +23,11 @@ from node.storage.transaction import Transaction
 from node.timing.clock import Clocks
 from node.values import context
 from node.values.donors import DonorsChange
-from node.values.record import Record, Version, make_version
+from node.values.record import Record
+from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS, pack, partition_of
 from tests.golden.samples import CONTEXT
-from tests.node.fakes import HandTime, ScriptedPeers
+from tests.node.fakes import JOBS_S_MAX, HandTime, ScriptedPeers
 from tests.node.storage.engine_contract import PlainBatch
 
 FILE = Path(__file__).with_name("store.lmdb.gz")
@@ -78,7 +79,7 @@ RECORDS: dict[bytes, Record | None] = {
 
 
 def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), MAP_BYTES))
+    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
 
 
 async def node_on(store: Store) -> Node:
@@ -137,7 +138,7 @@ async def fill(store: Store) -> None:
 
 def items_in(path: Path) -> list[tuple[bytes, bytes]]:
     """All that is in a store, in its order, wherever it belongs."""
-    engine = open_engine(path, asyncio.get_running_loop(), MAP_BYTES)(PlainBatch, lambda _batch: None)
+    engine = open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)(PlainBatch, lambda _batch: None)
     with closing(engine):
         return engine.scan(b"\0", b"\xff" * 256, 2**40)
 

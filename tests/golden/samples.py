@@ -19,11 +19,12 @@ from gossip.messages import Delta, Digest, Held, PingAck, PingReq, Rumour
 from gossip.view import View, ViewId, decode_view
 from node.net import messages as wire
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.timing.clock import CLOCK_MAX, Clocks
+from node.timing.clock import Clocks
 from node.values import context
 from node.values.context import ANYBODY, Context, Sight, from_json, to_json
 from node.values.donors import Share, decode_share
-from node.values.record import Record, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import CLOCK_MAX, make_version
 from ring.hashing import pack
 
 FILE = Path(__file__).with_name("frames.json")

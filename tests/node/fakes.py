@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import gossip.messages
 from gossip.view import Address, View, ViewId
+from node.config import Config
 from node.errors import PeerLost, PeerRefused
 from node.net.messages import Answer, Request
 from node.net.transport import Answering, Handler
@@ -22,6 +23,9 @@ from ring.placement import Placement, next_placement
 from ring.sets import partitions_in
 
 MIB = 1024 * 1024
+CONFIG = Config.for_test("a:1", ("a:1",), Path("/nowhere"))
+"""For parts that need no node around them."""
+JOBS_S_MAX = CONFIG.jobs_s_max
 
 
 class Row(NamedTuple):
@@ -72,15 +76,25 @@ class ScriptedPeers:
         self.silent: set[Address] = set()
         self.found_silent: set[Address] = set()
         self.asked: list[tuple[Address, Request]] = []
+        self.attempts: list[Address] = []
+        """Who was asked by calls that say nothing about it if they are not answered in time."""
         self.resets = 0
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         pass
 
     async def call(
-        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+        self,
+        to: Address,
+        request: Request,
+        view_id: ViewId,
+        timeout_s: float,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
         self.asked.append((to, request))
+        if attempt:
+            self.attempts.append(to)
         if self.is_down(to):
             raise PeerRefused(f"{to} is down")
         if to in self.silent:
@@ -109,7 +123,7 @@ class ScriptedPeers:
 
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncIterator[Store]:
-    store = Store(open_engine(path, asyncio.get_running_loop(), map_bytes_first=16 * MIB))
+    store = Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, 16 * MIB))
     try:
         yield store
     finally:

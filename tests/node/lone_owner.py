@@ -73,8 +73,8 @@ class Lone(NamedTuple):
 
 @asynccontextmanager
 async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = False) -> AsyncIterator[Lone]:
-    """The node A, co-owner of all keys with `others`; `runs`: it beats, streams, compares and announces. A `disk` that
-    is given outlives it."""
+    """The node A, co-owner of all keys with `others`; `runs`: it sends heartbeats, streams, compares and
+    announces. A `disk` that is given outlives it."""
     time, peers, rng = LoopTime(), ScriptedPeers(), random.Random(1)
     config = Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1)
     with closing(store_on(disk or Disk(rng))) as store:

@@ -29,15 +29,18 @@ from node.net.messages import (
 )
 from node.operations.owner import Owner
 from node.operations.router import Router
+from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.co_owner_tasks import CoOwnerTasks
+from node.replication.co_owners import CoOwners
+from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
-from node.storage.identity import Identity
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -113,7 +116,7 @@ class HandReadiness:
 class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
-    def __init__(self, *view: Address, repl_factor: int | None = None, is_unfilled: bool = False) -> None:
+    def __init__(self, *view: Address, repl_factor: int | None = None, is_filled: bool = True) -> None:
         self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
         self.time = LoopTime()
         self.peers = ScriptedPeers()
@@ -123,14 +126,34 @@ class Parts:
         self.views = Views(self.config, self.store, self.time, self._view_changed)
         self.calls = Calls(self.config, self.time, self.views, self.peers)
         readiness: Any = self.readiness
-        who = Identity(STORE_ID, 1, is_unfilled)
-        self.pairs = Pairs(self.config, self.time, who, self.store, self.views, readiness, self.calls, self.peers)
-        self.streams = Streams(self.config, self.time, self.store, self.views, self.pairs, self.calls, self.peers)
-        self.store.attach(self.streams.spread)
-        self.owner = Owner(
-            self.config, self.time, self.store, self.views, readiness, self.pairs, self.streams, self.calls
+        self.co_owners = CoOwners(self.config, self.time, self.views, is_filled, self.peers)
+        self.co_owner_tasks = CoOwnerTasks(self.co_owners)
+        self.streams = Streams(
+            self.config,
+            self.time,
+            self.store,
+            self.views,
+            self.co_owners,
+            self.co_owner_tasks,
+            self.calls,
+            self.peers,
         )
-        self.clock = HybridClock(self.time, STORE_ID, Memory(), self._remember)
+        self.store.attach(self.streams.spread)
+        self.heartbeats = Heartbeats(
+            self.config,
+            self.time,
+            STORE_ID,
+            self.store,
+            readiness,
+            self.co_owners,
+            self.co_owner_tasks,
+            self.streams,
+            self.calls,
+        )
+        self.owner = Owner(
+            self.config, self.time, self.store, self.views, readiness, self.co_owners, self.streams, self.calls
+        )
+        self.clock = HybridClock(self.config, self.time, STORE_ID, Memory(), self._remember)
         self.router = Router(
             self.config,
             self.time,
@@ -143,15 +166,26 @@ class Parts:
             self.peers,
         )
         self.transfers = Transfers(self.config, self.time, self.store, self.calls, lambda: False)
+        self.arrivals = Arrivals(self.config, self.store, self.views, self.streams)
         self.handoff = Handoff(
-            self.config, self.store, self.views, self.pairs, self.streams, self.calls, self.peers, self.transfers
+            self.config,
+            self.store,
+            self.views,
+            self.co_owners,
+            self.streams,
+            self.calls,
+            self.peers,
+            self.transfers,
+            self.arrivals,
         )
 
     def _was_paused(self) -> None:
-        self.pairs.drop_leases()
+        self.co_owners.drop_leases()
 
     def _view_changed(self) -> None:
-        self.pairs.change_view()
+        self.co_owners.change_view()
+        self.streams.change_view()
+        self.co_owner_tasks.restart()
         self.handoff.wake()
 
     async def _remember(self, memory: Memory) -> None:
@@ -171,6 +205,18 @@ class Parts:
         owners_of = self.views.ring.owners
         return (key for key in (b"k%d" % n for n in range(10_000)) if {*owners_of(partition_of(key))} == {*owners})
 
+    def own_keys(self, count: int) -> list[bytes]:
+        """Keys that A owns, in as many partitions, ascending."""
+        found: dict[int, bytes] = {}
+        for key in (b"k%d" % n for n in range(10_000)):
+            if self.views.ring.owns(A, partition_of(key)):
+                found.setdefault(partition_of(key), key)
+        return [found[partition] for partition in sorted(found)[:count]]
+
+    def foreign_key(self) -> bytes:
+        """One that A does not own."""
+        return next(key for key in (b"k%d" % n for n in range(100)) if not self.views.ring.owns(A, partition_of(key)))
+
     def held(self, key: bytes) -> Record | None:
         return self.store.get(partition_of(key), key)
 
@@ -183,6 +229,10 @@ class Parts:
         """Put records on the disk, of which no co-owner is told."""
         items = [(partition_of(key), key, record.encode()) for key, record in records]
         await self.store.merge(self.views.view_id, items, exclude=None)
+
+    async def change(self, key: bytes, clock: int = 5) -> None:
+        """Put a record on the disk, of which every co-owner has yet to hear."""
+        await self.store.merge(self.views.view_id, [(partition_of(key), key, record(clock).encode())])
 
     def wait_for(self, donor: Address, key: bytes, kind: Kind = Kind.ALONE) -> None:
         self.views.donors.change(DonorsChange(put=shares_of(Row(partition_of(key), donor, kind))))
@@ -200,17 +250,17 @@ class Parts:
     def compare(self, *peers: Address) -> None:
         """They have been brought all that is here."""
         for peer in peers:
-            pair = self.pairs.start_comparison(peer)
-            assert pair is not None
-            self.pairs.end_comparison(pair, has_arrived=True)
+            state = self.streams.begin_comparison(peer)
+            assert state is not None
+            self.streams.end_comparison(state, has_arrived=True)
 
     def running(self, *works: Coroutine[Any, Any, None]) -> AbstractAsyncContextManager[None]:
         """Meanwhile, `works` run; by default heartbeats and streams."""
-        return running(*works or [self.pairs.run(), self.streams.run()])
+        return running(*works or [self.heartbeats.run(), self.streams.run()])
 
 
-async def node_a(*view: Address, repl_factor: int | None = None, is_unfilled: bool = False) -> Parts:
-    parts = Parts(*view, repl_factor=repl_factor, is_unfilled=is_unfilled)
+async def node_a(*view: Address, repl_factor: int | None = None, is_filled: bool = True) -> Parts:
+    parts = Parts(*view, repl_factor=repl_factor, is_filled=is_filled)
     await parts.views.start()
     return parts
 
@@ -226,7 +276,7 @@ class CoOwner:
     def __init__(self, *held: tuple[bytes, Record]) -> None:
         self.held = dict(held)
         self.lease_granted = True
-        self.has_nothing = False
+        self.is_empty = False
         self.delay_s = 0.0
         """Of its answers to heartbeats."""
         self.confirms = True
@@ -240,7 +290,7 @@ class CoOwner:
         match request:
             case Heartbeat():
                 await asyncio.sleep(self.delay_s)
-                return HeartbeatAnswer(THEIR_ID, self.has_nothing, self.has_nothing, self.lease_granted, False)
+                return HeartbeatAnswer(THEIR_ID, self.is_empty, self.is_empty, self.lease_granted, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
             case Replicate(records):

@@ -1,106 +1,67 @@
-"""What the environment may say, and what a node answers to the rest."""
+"""The numbers that a node goes by fit together, and nobody can give it others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from node.config import Config
-from node.errors import BadEnvironment
+from node.config import PATIENCE_S, Config
 
-A, B = "10.0.0.1:13800", "10.0.0.2:13800"
-GOOD = {"ADDRESS": A, "VIEW": f"{A},{B}"}
+DAY_MS = 24 * 3_600_000
 
 
-def faults_of(**environment: str) -> tuple[str, ...]:
-    with pytest.raises(BadEnvironment) as caught:
-        Config.from_env(GOOD | environment)
-    assert caught.value.status == 2
-    return caught.value.faults
+def config(**numbers: float) -> Config:
+    return Config(address="a:1", view=("a:1",), data_dir=Path("/nowhere"), **numbers)  # type: ignore[arg-type]
 
 
-def test_config_least_environment_defaults() -> None:
-    config = Config.from_env(GOOD)
-    assert (config.address, config.view) == (A, (A, B))
-    assert (config.repl_factor, config.bind) == (None, None)
-    assert config.data_dir == Path("data") / A
-
-
-def test_config_every_variable_taken() -> None:
-    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
-    config = Config.from_env(GOOD | more)
-    assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
-
-
-def test_config_view_may_omit_address() -> None:
-    assert Config.from_env({"ADDRESS": A, "VIEW": B}).view == (B,)
-
-
-def test_config_addresses_are_made_canonical() -> None:
-    config = Config.from_env({"ADDRESS": " Node1.Example:13800 ", "VIEW": "[0:0::1]:1 , node1.example:13800"})
-    assert (config.address, config.view) == ("node1.example:13800", ("[::1]:1", "node1.example:13800"))
+def test_config_of_production_and_of_tests_fit_together() -> None:
+    config()
+    Config.for_test("a:1", ("a:1",), Path("/nowhere"))
 
 
 @pytest.mark.parametrize(
-    ("address", "bind", "expected"),
+    "numbers",
     [
-        ("127.0.0.2:13800", "", "127.0.0.2"),
-        ("[::1]:13800", "", "::1"),
-        ("10.0.0.1:13800", "", None),
-        ("localhost:13800", "", None),
-        ("127.0.0.2:13800", "0.0.0.0", "0.0.0.0"),
-        ("127.0.0.2:13800", "[::]", "::"),
-        ("10.0.0.1:13800", " 10.0.0.9 ", "10.0.0.9"),
+        {"request_s": 1.9},
+        {"answer_s": PATIENCE_S},
+        {"count_s": PATIENCE_S},
+        {"attempt_s": 0.9},
+        {"attempt_s": 0.5},
+        {"reply_s": 0.15},
+        {"reply_s": 0.02},
+        {"retry_s": 0.0},
+        {"late_s": 0.3},
+        {"reconcile_share": 1.0},
+        {"heartbeat_s": 0.14},
+        {"owing_s": 0.41},
+        {"lease_s": 0.45},
+        {"relay_s": 0.45},
+        {"relay_s": 0.9},
+        {"retry_s": 0.1, "reply_s": 0.12},
+        {"silent_share": 0.0},
+        {"silent_share": 1.1},
+        {"ping_s": 0.45},
+        {"redial_s": 0.45},
+        {"wanted_s": 0.5},
+        {"unwanted_s": 5.0},
+        {"dialer_keepalive_s": 0.4},
+        {"acceptor_keepalive_s": 2.0},
+        {"clock_ceiling_s": DAY_MS / 1000},
+        {"clock_lead_step_ms": DAY_MS},
+        {"clock_off_ms": DAY_MS},
+        {"stable_lag_s": 1.9},
+        {"tombstone_grace_s": 2.0},
+        {"purge_every_s": 25 * 3600.0},
+        {"co_owners_s": 0.85},
+        {"co_owners_s": 2.0},
+        {"handoff_streams": 0},
+        {"batch_bytes": 0},
+        {"jobs_s_max": 0.4},
     ],
+    ids=repr,
 )
-def test_config_bind_loopback_alone_by_default(address: str, bind: str, expected: str | None) -> None:
-    assert Config.from_env({"ADDRESS": address, "VIEW": address, "BIND": bind}).bind == expected
-
-
-@pytest.mark.parametrize(
-    ("variable", "text", "entry"),
-    [
-        ("ADDRESS", "", "missing"),
-        ("ADDRESS", " ", "missing"),
-        ("ADDRESS", "10.0.0.1", "'10.0.0.1'"),
-        ("ADDRESS", "10.0.0.1:", "'10.0.0.1:'"),
-        ("ADDRESS", ":13800", "':13800'"),
-        ("ADDRESS", "10.0.0.1:0", "'10.0.0.1:0'"),
-        ("ADDRESS", "10.0.0.1:65536", "'10.0.0.1:65536'"),
-        ("ADDRESS", "10.0.0.256:13800", "'10.0.0.256:13800'"),
-        ("ADDRESS", "::1:13800", "'::1:13800'"),
-        ("ADDRESS", "[::g]:13800", "'[::g]:13800'"),
-        ("ADDRESS", "http://10.0.0.1:13800", "'http://10.0.0.1:13800'"),
-        ("ADDRESS", "a b:13800", "'a b:13800'"),
-        ("ADDRESS", f"{A},{B}", repr(f"{A},{B}")),
-        ("VIEW", "", "missing"),
-        ("VIEW", f"{A},,{B}", "empty"),
-        ("VIEW", f"{A},", "empty"),
-        ("VIEW", f"{A},nonsense", "'nonsense'"),
-        ("VIEW", f"{A};{B}", repr(f"{A};{B}")),
-        ("VIEW", f"{A},{B},{A}", f"duplicate address '{A}'"),
-        ("REPL_FACTOR", "0", "'0'"),
-        ("REPL_FACTOR", "-1", "'-1'"),
-        ("REPL_FACTOR", "1.5", "'1.5'"),
-        ("REPL_FACTOR", "two", "'two'"),
-        ("REPL_FACTOR", "²", "'²'"),
-        ("REPL_FACTOR", "9" * 5000, "999"),
-        ("BIND", "everywhere", "'everywhere'"),
-        ("BIND", "127.0.0.1:80", "'127.0.0.1:80'"),
-    ],
-)
-def test_config_fault_names_variable_and_entry(variable: str, text: str, entry: str) -> None:
-    (fault,) = faults_of(**{variable: text})
-    assert fault.startswith(f"{variable}: ") and entry in fault
-    assert "\n" not in fault
-
-
-def test_config_all_faults_at_once() -> None:
-    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w")
-    assert [fault.partition(":")[0] for fault in faults] == ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND"]
-
-
-def test_config_line_breaks_stay_in_one_line() -> None:
-    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
-        assert len(fault.splitlines()) == 1
+def test_config_numbers_that_do_not_fit_are_refused(numbers: Mapping[str, float]) -> None:
+    with pytest.raises(AssertionError):
+        config(**numbers)

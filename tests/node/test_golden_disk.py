@@ -17,7 +17,7 @@ from node.storage.identity import Identity, identify
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.storage.transaction import Stats, digest_of
-from node.timing.clock import CEILING_SPAN, Memory
+from node.timing.clock import Memory
 from node.values.donors import Share
 from node.views.holder import Promisee
 from ring.hashing import PARTITIONS, partition_of
@@ -45,8 +45,8 @@ from tests.golden.data_dir import (
 )
 
 PROMISEE = Promisee(2, C, TARGET)
-CEILING = ((NOW_MS + 5_000) << 16) + CEILING_SPAN
-"""The stamp that was given went by the faster clock of C."""
+CEILING = (NOW_MS + 5_000 + 1_000) << 16
+"""A second above the stamp that was given, which went by the faster clock of C."""
 SHARES = {B: Share(0, 1 << MOVED[1], bits_of((*COPIED, MOVED[0]))), D: Share(bits_of((8, 4095)))}
 
 
@@ -94,7 +94,7 @@ async def test_golden_donors_are_read(store: Store) -> None:
 
 
 async def test_golden_identity_is_taken_up(store: Store) -> None:
-    assert await identify(store, random.Random(2)) == Identity(STORE_ID, 2, True)
+    assert await identify(store, random.Random(2)) == Identity(STORE_ID, 2, False)
 
 
 async def test_golden_node_is_what_it_was(store: Store, tmp_path_factory: pytest.TempPathFactory) -> None:

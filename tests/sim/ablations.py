@@ -11,12 +11,13 @@ from typing import Any
 from unittest.mock import patch
 
 from gossip.view import Address, ViewId
-from node.net.messages import Answer, Heartbeat, Read, Request, Superseded, Write, Wrote
+from node.net.messages import Answer, Read, Request, Superseded, Write, Wrote
 from node.net.transport import Answering
 from node.node import Node
 from node.operations.owner import Owner
 from node.repair.transfer import Transfers
-from node.replication.heartbeats import Pairs
+from node.replication.co_owners import CoOwners
+from node.replication.peer_state import PeerState, Verdict
 from node.values.record import version_of
 from ring.hashing import partition_of
 from tests.sim.disk import SimEngine
@@ -59,8 +60,8 @@ def delete_before_the_owner_has_it() -> Iterator[None]:
 
 @contextmanager
 def no_leases() -> Iterator[None]:
-    """An owner answers by itself, whether its co-owners have told it that it has everything or not."""
-    with patch.object(Pairs, "unleased", lambda _: ()):
+    """An owner answers by itself, whether its co-owners have given it leases or not."""
+    with patch.object(CoOwners, "unleased", lambda _: ()):
         yield
 
 
@@ -79,15 +80,14 @@ def no_restamping() -> Iterator[None]:
 
 @contextmanager
 def no_sync_before_serving() -> Iterator[None]:
-    """A co-owner that was never compared with, since it started, lost its disk or came in, is told that it has
-    everything."""
-    judge = Pairs.grant
+    """A co-owner that was never compared with, since it started, lost its disk or came in, is given a lease."""
+    judge = PeerState.judge
 
-    def grant(self: Pairs, sender: Address, beat: Heartbeat) -> Answer:
-        with patch.object(Pairs, "_is_in_step", lambda *_: True):
-            return judge(self, sender, beat)
+    def judge_as_if_in_step(self: PeerState, now: float) -> Verdict:
+        with patch.object(PeerState, "is_in_step", True):
+            return judge(self, now)
 
-    with patch.object(Pairs, "grant", grant):
+    with patch.object(PeerState, "judge", judge_as_if_in_step):
         yield
 
 

@@ -21,6 +21,7 @@ from node.storage.keys import Setting, setting_place
 from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
 from tests.sim.disk import Disk, SimEngine
+from tests.sim.leases import check_leases
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates
 from tests.sim.port import Port
@@ -52,6 +53,10 @@ class SimTime:
     def monotonic(self) -> float:
         return self._loop.now + self._started
 
+    def of_loop(self, monotonic: float) -> float:
+        """What the loop's clock shows at that moment: the same for all machines."""
+        return monotonic - self._started
+
     def wall_ms(self) -> int:
         return WALL_START_MS + self._skew_ms + int(self._loop.now * 1000)
 
@@ -70,9 +75,10 @@ class Machine:
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
-        self._config = config
+        self.config = config
         self.time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
         self._engine: SimEngine | None = None
+        self._port: Port | None = None
         self._clients: dict[asyncio.Future[Any], None] = {}
         self._commits = 0
         self._held = ViewId(0, 0)
@@ -109,7 +115,7 @@ class Machine:
         for client in self._clients:
             loop.call_later(0.001, _reject, client, "connection reset", context=loop.nobody)
         self._clients.clear()
-        self.host = self.node = self._engine = None
+        self.host = self.node = self._engine = self._port = None
 
     def lose_disk(self) -> None:
         """It comes back as a new one would, under the same address and environment."""
@@ -167,9 +173,9 @@ class Machine:
 
         rng = random.Random(self._cluster.rng.getrandbits(64))
         store = Store(open_engine)
-        port = Port(self._cluster.network, self.address, host)
+        port = self._port = Port(self._cluster.network, self.config, host)
         try:
-            node = Node(self._config, self.time, rng, store, await identify(store, rng), port, Settings())
+            node = Node(self.config, self.time, rng, store, await identify(store, rng), port, Settings())
             await node.start()
         except StorageFault:
             self._cluster.loop.call_soon(self.crash, context=self._cluster.loop.nobody)  # It would exit with a message.
@@ -206,7 +212,10 @@ class Machine:
         """Not of a paused node, which is in the middle of something."""
         self._commits += 1
         if host is self.host and self.runs and self.node is not None:
+            assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
+            self._port.check()
+            check_leases(self, self._cluster.machines)
 
 
 class Cluster:

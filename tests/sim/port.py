@@ -1,43 +1,30 @@
-"""One process's end of the simulated network: a `node.net.transport.Transport`, after the model of `node.net.dialer`
-and `node.net.pool`.
+"""One process's end of the simulated network: a `node.net.transport.Transport` for a `Host`.
 
-Every message goes through the real encoder and decoder. A call that is not answered in time breaks its link, a peer
-that could not be reached is passed over until a new attempt succeeds or it dials itself, and a reset loses what was
-under way. What a broken connection had not delivered yet is never executed.
+The rules of its links are not imitated: each is a `LinkState`, with the timing of the machine's own configuration, as
+in `node.net.dialer`. What is simulated is what lies below: the connections, which behave as TCP does (see `network`).
+Every message goes through the real encoder and decoder. What a broken connection had not delivered is never executed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
-from functools import partial
+from math import inf
 
 import msgspec
 
 import gossip.messages
 from gossip.view import Address, ViewId
-from node.errors import PeerFault, PeerLost, PeerRefused, StorageFault
-from node.net.dialer import PING_S, SILENT_SHARE, WANTED_S
+from node.config import Config
+from node.errors import StorageFault
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
-from node.net.messages import (
-    Answer,
-    Read,
-    Request,
-    Taken,
-    Unable,
-    Write,
-)
+from node.net.link_state import LinkState, Output, Phase
+from node.net.messages import Answer, Request, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 from tests.sim.loop import Host
 from tests.sim.network import Network
 from tests.sim.trace import brief, name_of
-
-DIAL_S = 0.5
-"""A connection that is not made within this is given up."""
-REDIAL_S = 0.1
-SILENCE_S, ATTEMPT_S = 0.45, 0.6
-"""As in the configuration of production."""
 
 
 class Connection:
@@ -46,7 +33,7 @@ class Connection:
 
     __slots__ = ("answerer", "asker", "link", "open", "to")
 
-    def __init__(self, asker: Port, link: _Link) -> None:
+    def __init__(self, asker: Port, link: Link) -> None:
         self.asker = asker
         self.link = link
         self.to = link.to
@@ -55,18 +42,112 @@ class Connection:
         """None while it is being dialled."""
 
 
-class _Link:
-    """What one process knows of its connection to one peer."""
+class Link:
+    """What one process knows of its connection to one peer; drives a `LinkState`, as that of `node.net.dialer` does."""
 
-    def __init__(self, to: Address) -> None:
+    def __init__(self, port: Port, to: Address, network: Network, config: Config) -> None:
         self.to = to
-        self.down = False
-        self.connection: Connection | None = None
-        self.pending: dict[int, asyncio.Future[Answer]] = {}
-        self.unsent: list[Call] = []
-        self.wanted_at = 0.0
-        self.is_pinged = False
-        """Whether a ping was sent a moment ago."""
+        self.state: LinkState[asyncio.Future[Answer]] = LinkState(config, to)
+        self._port = port
+        self._network = network
+        self._loop = network.loop
+        self._config = config
+        self._connection: Connection | None = None
+        self._calls: list[Call] = []
+        self._casts: list[gossip.messages.Message] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        id_ = self.state.call(answer, self._loop.now, timeout_s, attempt)
+        self._calls.append(Call(id_, view_id, int(timeout_s * 1000), request))
+        self._attend()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.state.cancelled(id_)
+            raise
+
+    def cast(self, message: gossip.messages.Message) -> None:
+        if self.state.cast(self._loop.now, len(self._casts)):
+            self._casts.append(message)
+            self._attend()
+
+    def do(self, output: Output[asyncio.Future[Answer]]) -> None:
+        if output.abort:
+            self.abandon()
+        for answer, fault in output.failed:
+            if not answer.done():
+                answer.set_exception(fault)
+        self._calls = [call for call in self._calls if self.state.is_waiting(call.id)]
+        if self.state.is_down:
+            self._casts.clear()
+        if output.dial:
+            self._connection = Connection(self._port, self)
+            self._network.dial(self._connection)
+        if output.ping:
+            self._calls.append(Call(output.ping, ViewId(0, 0), int(self._config.silence_s * 1000), Ping()))
+        self._attend()
+
+    def abandon(self) -> None:
+        """Close this end of the connection."""
+        if self._connection is not None:
+            self._connection.open = False
+            self._connection = None
+
+    def accepted(self) -> None:
+        self.state.connected()
+        self._attend()
+
+    def lost(self, connection: Connection) -> None:
+        """The other side has reset the connection, or refused it."""
+        self.abandon()
+        if connection.answerer is None:
+            self.do(self.state.dial_failed(self._loop.now, "nobody listens"))
+        else:
+            self.do(self.state.lost(self._loop.now))
+
+    def check(self) -> None:
+        """Raises AssertionError unless the link's state is sound, and agrees with its connection."""
+        self.state.check()
+        phase, connection = self.state.phase, self._connection
+        assert phase is not Phase.WANTED, f"{self.to} is wanted, and not dialled"
+        assert (connection is not None) == (phase in (Phase.DIALLING, Phase.REDIALLING, Phase.UP)), f"{phase}"
+        if connection is not None:
+            assert connection.open and (connection.answerer is not None) == (phase is Phase.UP), f"{phase}"
+        assert self._timer_at <= self.state.wake_at, "nobody will wake it"
+
+    def _attend(self) -> None:
+        """Do what is due, send what can be sent, and set the timer for what comes next."""
+        if self.state.wake_at <= self._loop.now:
+            self.do(self.state.wake(self._loop.now))
+            return
+        connection = self._connection
+        if connection is not None and connection.answerer is not None:
+            self._send(connection)
+        if self.state.wake_at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = self.state.wake_at
+            self._timer = self._loop.call_at(self._timer_at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._timer_at = None, inf
+        self.do(self.state.wake(self._loop.now))
+
+    def _send(self, connection: Connection) -> None:
+        """A frame for each, so that they overtake each other."""
+        clocks = self._port.clock.clocks
+        calls, self._calls = self._calls, []
+        for call in calls:
+            self.state.sent(call.id)
+            self._network.ask(connection, encode(CallFrame(clocks, (call,), ())), call.id, call.request)
+        casts, self._casts = self._casts, []
+        for cast in casts:
+            me = self._port.address
+            told = self._network.trace and f"{name_of(me)} ~> {name_of(self.to)} {brief(cast)}"
+            self._network.cast(me, self.to, encode(CallFrame(clocks, (), (cast,))), told)
 
 
 class Port:
@@ -75,14 +156,14 @@ class Port:
     clock: HybridClock
     handler: Handler
 
-    def __init__(self, network: Network, address: Address, host: Host) -> None:
-        self.address = address
+    def __init__(self, network: Network, config: Config, host: Host) -> None:
+        self.address = config.address
         self.host = host
         self._network = network
+        self._config = config
         self._loop = network.loop
-        self._links: dict[tuple[Address, bool], _Link] = {}
+        self._links: dict[tuple[Address, bool], Link] = {}
         self._served: dict[Connection, None] = {}
-        self._last_id = 0
 
     # Transport
 
@@ -94,130 +175,57 @@ class Port:
         self._network.listen(self)
 
     async def call(
-        self, to: Address, request: Request, view_id: ViewId, timeout_s: float, bulk: bool = False
+        self,
+        to: Address,
+        request: Request,
+        view_id: ViewId,
+        timeout_s: float,
+        bulk: bool = False,
+        attempt: bool = False,
     ) -> Answer:
-        link = self._link(to, bulk)
-        link.wanted_at = self._loop.now
-        if link.down:
-            raise PeerRefused(f"{to} is down")
-        if (budget_ms := int(timeout_s * 1000)) <= 0:
-            raise PeerRefused(f"no time is left to ask {to}")
-        is_attempt = isinstance(request, Read | Write) and timeout_s <= ATTEMPT_S
-        if is_attempt and not link.is_pinged:
-            self._ping(link)
-        id_, answer = self._queue(link, view_id, budget_ms, request)
-        self._flush(link)
-        waits_s = 0.0 if is_attempt else timeout_s
-        timer = self._loop.call_later(timeout_s, self._expire, link, id_, waits_s)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
-            link.pending.pop(id_, None)
-
-    def _queue(
-        self, link: _Link, view_id: ViewId, budget_ms: int, request: Request | Ping
-    ) -> tuple[int, asyncio.Future[Answer]]:
-        self._last_id += 1
-        answer = link.pending[self._last_id] = self._loop.create_future()
-        link.unsent.append(Call(self._last_id, view_id, budget_ms, request))
-        return self._last_id, answer
-
-    def _ping(self, link: _Link) -> None:
-        link.is_pinged = True
-        self._loop.call_later(PING_S, self._ping_again, link)
-        id_, answer = self._queue(link, ViewId(0, 0), int(SILENCE_S * 1000), Ping())
-        timer = self._loop.call_later(SILENCE_S, self._expire, link, id_, SILENCE_S)
-        answer.add_done_callback(partial(self._pinged, link, id_, timer))
-
-    def _ping_again(self, link: _Link) -> None:
-        link.is_pinged = False
-        if link.pending and not link.down:
-            self._ping(link)
-            self._flush(link)
-
-    def _pinged(self, link: _Link, id_: int, timer: asyncio.TimerHandle, answer: asyncio.Future[Answer]) -> None:
-        timer.cancel()
-        del link.pending[id_]
-        if not answer.cancelled():
-            answer.exception()
+        return await self._link(to, bulk).call(request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        data = encode(CallFrame(self.clock.clocks, (), (message,)))
-        told = self._network.trace and f"{name_of(self.address)} ~> {name_of(to)} {brief(message)}"
-        self._network.cast(self.address, to, data, told)
+        self._link(to, False).cast(message)
 
     def is_down(self, to: Address) -> bool:
-        return self._link(to, False).down
+        link = self._links.get((to, False))
+        return link is not None and link.state.is_down
 
     def reset(self) -> None:
         for link in self._links.values():
-            link.unsent.clear()
-            self._break(link, PeerLost("this node stood still"))
-            link.down = False
-            self._flush(link)
+            link.do(link.state.reset(self._loop.now))
         for connection in self._served:
             self._network.reset(connection)
         self._served.clear()
 
     async def close(self) -> None:
         for link in self._links.values():
-            self._refuse(link, "this node is stopping")
-            self._break(link, PeerLost("this node is stopping"))
+            link.do(link.state.close())
+
+    def check(self) -> None:
+        """Raises AssertionError unless every link is in order."""
+        for link in self._links.values():
+            link.check()
 
     def die(self) -> Iterator[Connection]:
         """The process is gone; whose connections does its kernel reset?"""
         for link in self._links.values():
-            if link.connection is not None:
-                link.connection.open = False
+            link.abandon()
         yield from self._served
 
     # The side that asks
 
-    def _link(self, to: Address, bulk: bool) -> _Link:
+    def _link(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
-            link = self._links[to, bulk] = _Link(to)
+            link = self._links[to, bulk] = Link(self, to, self._network, self._config)
         return link
-
-    def _flush(self, link: _Link) -> None:
-        """Send what waits for it, or dial."""
-        connection = link.connection
-        if connection is None:
-            self._dial(link)
-        elif connection.answerer is not None:
-            calls, link.unsent = link.unsent, []
-            for call in calls:
-                data = encode(CallFrame(self.clock.clocks, (call,), ()))
-                self._network.ask(connection, data, call.id, call.request)
-
-    def _dial(self, link: _Link) -> None:
-        connection = link.connection = Connection(self, link)
-        self._network.dial(connection)
-        self._loop.call_later(DIAL_S, self._give_up, connection)
-
-    def _give_up(self, connection: Connection) -> None:
-        if connection.open and connection.answerer is None:
-            self._not_made(connection, "no connection in time")
-
-    def _not_made(self, connection: Connection, why: str) -> None:
-        link = connection.link
-        connection.open, link.connection = False, None
-        link.down = True
-        self._refuse(link, why)
-        self._loop.call_later(REDIAL_S, self._redial, link)
-
-    def _redial(self, link: _Link) -> None:
-        if link.connection is None:
-            if self._loop.now - link.wanted_at > WANTED_S:
-                link.down = False
-            else:
-                self._dial(link)
 
     def accepted(self, connection: Connection, answerer: Port) -> None:
         if connection.open:
-            connection.answerer, connection.link.down = answerer, False
-            self._flush(connection.link)
+            connection.answerer = answerer
+            connection.link.accepted()
 
     def answered(self, connection: Connection, data: bytes) -> None:
         if not connection.open:
@@ -225,59 +233,20 @@ class Port:
         frame = decode_replies(data)
         self.clock.hear(connection.to, frame.clocks)
         for reply in frame.replies:
-            pending = connection.link.pending.get(reply.id)
-            if pending is not None and not pending.done():
-                pending.set_result(reply.answer)
+            answer = connection.link.state.answered(reply.id)
+            if answer is not None and not answer.done():
+                answer.set_result(reply.answer)
 
     def lost(self, connection: Connection) -> None:
-        """The other side has reset it, or refused it."""
-        if not connection.open:
-            return
-        if connection.answerer is None:
-            self._not_made(connection, "nobody listens")
-        else:
-            self._break(connection.link, PeerLost(f"{connection.to} closed the link"))
-            self._flush(connection.link)
-
-    def _expire(self, link: _Link, id_: int, waited_s: float) -> None:
-        if id_ not in link.pending or link.pending[id_].done():
-            return
-        if waited_s >= SILENT_SHARE * SILENCE_S:
-            link.down = True
-            self._refuse(link, f"{link.to} is silent")
-            self._break(link, PeerLost(f"{link.to} is silent"))
-            self._flush(link)
-        else:
-            unsent = [call for call in link.unsent if call.id != id_]
-            is_sent, link.unsent = len(unsent) == len(link.unsent), unsent
-            fault = PeerLost if is_sent else PeerRefused
-            link.pending[id_].set_exception(fault(f"{link.to} has not answered in the time left"))
-
-    def _refuse(self, link: _Link, why: str) -> None:
-        """There is no connection to be had for what waits for one."""
-        for call in link.unsent:
-            answer = link.pending.get(call.id)
-            if answer is not None and not answer.done():
-                answer.set_exception(PeerRefused(why))
-        link.unsent.clear()
-
-    def _break(self, link: _Link, fault: PeerFault) -> None:
-        """What was sent fails with `fault`; what was not, waits for the next connection."""
-        unsent = {call.id for call in link.unsent}
-        for id_, answer in link.pending.items():
-            if id_ not in unsent and not answer.done():
-                answer.set_exception(fault)
-        if link.connection is not None:
-            link.connection.open = False
-            link.connection = None
+        if connection.open:
+            connection.link.lost(connection)
 
     # The side that answers
 
     def dialled(self, connection: Connection) -> None:
-        """Who dials is up: whoever was passed over is asked again from now on."""
         for bulk in (False, True):
             if (link := self._links.get((connection.asker.address, bulk))) is not None:
-                link.down = False
+                link.do(link.state.peer_dialled(self._loop.now))
         if connection.open:
             self._served = {served: None for served in self._served if served.open}
             self._served[connection] = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gossip.view import Address
-from node.values.record import Version
+from node.values.version import Version
 
 SPENT_S = 10.0
 """A write without an answer can no longer happen after this."""

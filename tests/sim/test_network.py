@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from gossip.view import Address
+from node.config import Config
 from node.errors import PeerLost
 from node.net.messages import ReadResult
 from tests.node.net.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
@@ -53,7 +55,8 @@ class Ports:
 
     def _port(self, address: Address) -> Port:
         self._hosts.append(Host(self.loop, address))
-        port = Port(self.network, address, self._hosts[-1])
+        config = Config(address=address, view=(A, B), data_dir=Path("/nowhere"))
+        port = Port(self.network, config, self._hosts[-1])
         port.listen()
         return port
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from node.errors import Unavailable
-from node.values.record import Record, make_version
+from node.values.record import Record
+from node.values.version import make_version
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster
 from tests.sim.losses import has_caught_up, is_spared

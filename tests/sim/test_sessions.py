@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from node.net.messages import Wrote
-from node.operations.causality import Causality
-from node.replication.heartbeats import Pairs
+from node.operations.causality import Demand
+from node.replication.co_owners import CoOwners
 from node.values.context import EMPTY
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 DURATION_S = 8.0
 RULES: dict[str, Callable[[], None]] = {
-    "what a context demands": lambda: setattr(Causality, "is_met", lambda *_: True),
-    "what an answer adds": lambda: setattr(Pairs, "is_everywhere", lambda *_: True),
+    "what a context demands": lambda: setattr(Demand, "is_met", lambda *_: True),
+    "what an answer adds": lambda: setattr(CoOwners, "is_everywhere", lambda *_: True),
 }
 """How to switch each of them off."""
 
@@ -89,7 +89,7 @@ async def _write_on_a_side(cluster: Cluster) -> None:
     cluster.heal()
     await asyncio.sleep(4.0)
     nodes = [machine.node for machine in machines if machine.node is not None]
-    assert len(nodes) == 5 and not any(node.pairs.unleased() for node in nodes)
+    assert len(nodes) == 5 and not any(node.co_owners.unleased() for node in nodes)
 
 
 def write_on_a_side() -> None:

@@ -97,7 +97,7 @@ async def heard_by_co_owners(cluster: Cluster) -> None:
     """A node that was never told what its co-owners hold does not know, for a while, what does not exist."""
 
     async def leased() -> bool:
-        return not any(node.pairs.unleased() for node in cluster.nodes.values())
+        return not any(node.co_owners.unleased() for node in cluster.nodes.values())
 
     await eventually(leased, "all co-owners having told each other that they have everything")
 

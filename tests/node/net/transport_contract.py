@@ -18,7 +18,7 @@ from node.net.messages import Answer, Read, ReadResult, Request, Write, Wrote
 from node.net.transport import Answering, Transport
 from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
-from tests.node.fakes import HandTime
+from tests.node.fakes import CONFIG, HandTime
 
 VIEW_ID = ViewId(3, 2**64 - 1)
 PATIENT_S = 10.0
@@ -76,11 +76,14 @@ class Peer:
         self.address = address
         self.transport = transport
         self.handler = Echo()
-        self.clock = HybridClock(HandTime(), 1, Memory(), self._remember)
+        self.clock = HybridClock(CONFIG, HandTime(), 1, Memory(), self._remember)
         transport.attach(self.clock, self.handler)
 
     async def ask(self, to: Peer, key: bytes, timeout_s: float = PATIENT_S) -> Answer:
         return await self.transport.call(to.address, Read(key), VIEW_ID, timeout_s)
+
+    async def attempt(self, to: Peer, key: bytes) -> Answer:
+        return await self.transport.call(to.address, Read(key), VIEW_ID, ATTEMPT_S, attempt=True)
 
     async def ask_until_answered(self, to: Peer, key: bytes) -> Answer:
         async def answered() -> Answer | None:
@@ -252,7 +255,7 @@ class TransportContract:
         """As an owner does whose co-owner is gone: nobody else must take it for gone too."""
         other = await unanswered(network, b"other")
         with pytest.raises(PeerLost):
-            await network.a.ask(network.b, b"waits", ATTEMPT_S)
+            await network.a.attempt(network.b, b"waits")
         assert not network.a.transport.is_down(network.b.address)
         network.b.handler.go_on.set()
         assert await other == ReadResult(b"other")
@@ -261,7 +264,7 @@ class TransportContract:
         await network.a.ask(network.b, b"first")
         network.silence(network.b)
         with pytest.raises(PeerLost):
-            await network.a.ask(network.b, b"second", ATTEMPT_S)
+            await network.a.attempt(network.b, b"second")
         assert network.a.transport.is_down(network.b.address)
 
     async def test_transport_hurried_call_that_was_never_sent_is_not_sent_later(self, network: Network) -> None:
@@ -306,7 +309,7 @@ class TransportContract:
         assert await network.a.ask_until_answered(network.b, b"next") == ReadResult(b"next")
 
     async def test_transport_reset_next_call_makes_a_new_link(self, network: Network) -> None:
-        """At once: a node that stood still asks around, and must not take its own reset for a peer's refusal."""
+        """At once: a node that was paused asks around, and must not take its own reset for a peer's refusal."""
         await network.a.ask(network.b, b"first")
         network.a.transport.reset()
         assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
@@ -326,7 +329,7 @@ class TransportContract:
             await call
 
     async def test_transport_reset_drops_what_was_not_executed(self, network: Network) -> None:
-        """What piled up while a process stood still must not be executed after it has asked around."""
+        """What piled up while a process was paused must not be executed after it has asked around."""
         await network.a.ask(network.b, b"first")
         network.silence(network.b)
         call = asyncio.create_task(network.a.ask(network.b, b"piled up"))

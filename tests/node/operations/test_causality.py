@@ -1,229 +1,135 @@
-"""Causal contexts across a cut, forwarders and restarts, on whole nodes; and that nothing is left of them when all is
-well."""
+"""What a context demands of an operation, when that is met, and what an answer adds; on a node that nobody answers."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection
 
 import pytest
 
 from gossip.view import Address
-from node.errors import PeerRefused
-from node.net.transport import Transport
-from ring.hashing import partition_of
-from tests.cluster import Client, Cluster, Session, eventually, fresh_addresses
+from node.net.messages import Read, Write
+from node.operations.causality import Causality, Demand
+from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
+from node.values.record import Record
+from ring.hashing import hash_of
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 
-UNABLE = {"error": "Unable to satisfy request", "message": "Error in GET"}
-
-
-class Cutting:
-    """A transport that reaches only some."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self.unreachable: set[Address] = set()
-
-    def install(self) -> None:
-        call, cast, is_down = self._transport.call, self._transport.cast, self._transport.is_down
-
-        async def cut_call(to: Address, *args: Any, **kwargs: Any) -> Any:
-            if to in self.unreachable:
-                raise PeerRefused(f"{to} is cut off")
-            return await call(to, *args, **kwargs)
-
-        def cut_cast(to: Address, message: Any) -> None:
-            if to not in self.unreachable:
-                cast(to, message)
-
-        patched: Any = self._transport
-        patched.call, patched.cast = cut_call, cut_cast
-        patched.is_down = lambda to: to in self.unreachable or is_down(to)
+KEY, OTHER = b"key", b"other"
+OLD, NEW = record(10), record(20)
 
 
-class Net:
-    """The nodes of a cluster, to be cut apart."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cuts: dict[Address, Cutting] = {}
-        for address, node in cluster.nodes.items():
-            self.cuts[address] = Cutting(node.transport)
-            self.cuts[address].install()
-
-    def cut(self, *side: Address) -> None:
-        for address, cutting in self.cuts.items():
-            cutting.unreachable = {other for other in self.cuts if (other in side) != (address in side)}
-
-    def heal(self) -> None:
-        for cutting in self.cuts.values():
-            cutting.unreachable = set()
+def seen(key: bytes, record: Record) -> Context:
+    """That of a client that has seen `record` at B."""
+    return Context({hash_of(key): Sight(record.version, owner_id(B))})
 
 
-async def in_step(cluster: Cluster) -> None:
-    """Wait until all owners hold leases of each other, so that a cut is what it is in a cluster at work."""
-
-    async def leased() -> bool:
-        return all(
-            node.readiness.is_ready and not node.pairs.unleased() and not node.pairs.out_of_step()
-            for node in cluster.nodes.values()
-        )
-
-    await eventually(leased, "leases everywhere")
+async def three_owners() -> tuple[Parts, Causality]:
+    parts = await node_a(A, B, C, repl_factor=3)
+    return parts, Causality(parts.config, parts.store, parts.views, parts.co_owners)
 
 
-async def test_context_across_a_cut_read_never_older_than_what_was_seen(http: Client, cluster: Cluster) -> None:
-    one, two = fresh_addresses(2)
-    await cluster.start_all([one, two], repl_factor=2)
-    await in_step(cluster)
-    first, second, third = Session(http), Session(http), Session(http)
-    assert (await first.put(one, "a", "old")).status == 201
-    assert (await first.put(two, "c", "c")).status == 201
-    net = Net(cluster)
+# What is demanded
 
-    net.cut(one)
-    assert (await first.put(one, "a", "question")).status == 200
-    assert (await second.get(one, "a")).json["value"] == "question"
-    assert (await second.put(two, "b", "answer")).status == 201
-    assert (await third.get(two, "b")).json["value"] == "answer"
-
-    refused = await third.get(two, "a")
-    assert refused.status == 400
-    assert refused.json == UNABLE | {"causal-context": third.context}
-    assert third.context
-    deleted = await third.ask(two, "DELETE", "a")
-    assert (deleted.status, deleted.json["error"]) == (400, "Unable to satisfy request")
-    assert (await third.get(two, "c")).json["value"] == "c"
-    assert (await third.get(two, "nothing")).status == 404
-    assert (await Session(http).get(two, "a")).json["value"] == "old", "without a context there is no demand"
-    assert (await http.get(two, "a")).json["value"] == "old"
-
-    assert (await first.put(two, "a", "again")).status == 200
-    assert (await third.get(two, "a")).json["value"] == "again"
-
-    net.heal()
-
-    async def healed() -> bool:
-        values = [(await Session(http).get(node, "a")).json.get("value") for node in (one, two)]
-        return values == ["again", "again"]
-
-    await eventually(healed, "the later write on both sides")
-
-    async def contexts_are_gone() -> bool:
-        for session in (first, second, third):
-            await session.get(one, "c")
-        return not (first.context or second.context or third.context)
-
-    await eventually(contexts_are_gone, "empty contexts")
-    assert (await third.get(one, "b")).json == {
-        "doesExist": True,
-        "message": "Retrieved successfully",
-        "value": "answer",
-        "causal-context": {},
-    }
+READ, PUT, DELETE = Read(KEY), Write(KEY, record(30).version, b"1"), Write(KEY, record(30).version, None)
+DEMANDS: list[tuple[str, Read | Write, Context, Record | None, Demand]] = [
+    ("nothing", READ, EMPTY, None, Demand(co_owners=[B, C])),
+    ("another key", READ, seen(OTHER, NEW), None, Demand(co_owners=[B, C])),
+    ("missing here", READ, seen(KEY, NEW), None, Demand(NEW.version, [], [B, C], [B, C])),
+    ("older here", READ, seen(KEY, NEW), OLD, Demand(NEW.version, [], [B, C], [B, C])),
+    ("here", READ, seen(KEY, NEW), NEW, Demand(NEW.version, [], [], [B, C])),
+    ("a co-owner", READ, Context({}, {owner_id(C): 5}), NEW, Demand(None, [C], [C], [B, C])),
+    ("anybody", READ, Context({}, {ANYBODY: 5}), NEW, Demand(None, [B, C], [B, C], [B, C])),
+    ("this node", READ, Context({}, {owner_id(A): 5}), NEW, Demand(co_owners=[B, C])),
+    ("of a delete", DELETE, seen(KEY, NEW), OLD, Demand(NEW.version, [], [B, C], [B, C])),
+    ("of a put", PUT, seen(KEY, NEW), OLD, Demand()),
+]
 
 
-async def test_context_kept_with_a_value_over_restart(http: Client, cluster: Cluster, tmp_path: Path) -> None:
-    one, two = fresh_addresses(2)
-    await cluster.start_all([one, two], repl_factor=2)
-    await in_step(cluster)
-    net = Net(cluster)
-    net.cut(one)
-    writer, reader = Session(http), Session(http)
-    await writer.put(one, "a", "question")
-    await writer.put(two, "b", "answer")
-
-    await cluster.stop(one)
-    await cluster.stop(two)
-    await cluster.start(two, [one, two], repl_factor=2)
-    assert (await reader.get(two, "b")).json["value"] == "answer"
-    assert (await reader.get(two, "a")).status == 400
-    assert (await reader.get(two, "c")).status == 404
-
-    await cluster.start(one, [one, two], repl_factor=2)
-
-    async def found() -> bool:
-        return bool((await reader.get(two, "a")).json.get("value") == "question")
-
-    await eventually(found, "the question, once its holder is back")
+@pytest.mark.parametrize(
+    ("operation", "context", "held", "expected"), [case[1:] for case in DEMANDS], ids=[case[0] for case in DEMANDS]
+)
+@on_virtual_time
+async def test_demand(operation: Read | Write, context: Context, held: Record | None, expected: Demand) -> None:
+    parts, causality = await three_owners()
+    if held is not None:
+        await parts.keep((KEY, held))
+    demand = causality.demand(operation, context)
+    assert [sorted(peers) for peers in (demand.named, demand.whom_to_ask, demand.co_owners)] == [
+        list(peers) for peers in (expected.named, expected.whom_to_ask, expected.co_owners)
+    ]
+    assert (demand.version, demand.kept) == (expected.version, expected.kept)
+    assert demand.may_refuse == expected.may_refuse
 
 
-async def test_context_of_removed_holder_is_no_reason_to_refuse(http: Client, cluster: Cluster) -> None:
-    one, two = fresh_addresses(2)
-    await cluster.start_all([one, two], repl_factor=2)
-    await in_step(cluster)
-    net = Net(cluster)
-    net.cut(one)
-    writer = Session(http)
-    await writer.put(one, "a", "question")
-    assert (await writer.get(two, "a")).status == 400
-    assert (await http.change_view(two, [two], repl_factor=1)).status == 200
-
-    async def served() -> bool:
-        return (await writer.get(two, "a")).status == 404
-
-    await eventually(served, "an answer without the node that was removed")
+@pytest.mark.parametrize("write", [PUT, DELETE], ids=["put", "delete"])
+@on_virtual_time
+async def test_demand_keeps_with_a_value_what_is_not_of_its_own_key(write: Write) -> None:
+    _, causality = await three_owners()
+    assert decode(causality.demand(write, seen(KEY, NEW).merge(seen(OTHER, OLD))).kept) == seen(OTHER, OLD)
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 3])
-async def test_context_in_a_healthy_cluster_falls_back_to_empty(http: Client, cluster: Cluster, replicas: int) -> None:
-    nodes = fresh_addresses(max(2, replicas))
-    await cluster.start_all(nodes, repl_factor=replicas)
-    await in_step(cluster)
-    session = Session(http)
-    for number in range(20):
-        reply = await session.put(nodes[number % len(nodes)], f"k{number}", number)
-        assert (reply.status, session.context) == (201, {})
-    for number in range(20):
-        reply = await session.get(nodes[number % 2], f"k{number}")
-        assert reply.json["value"] == number
-        if replicas < 3:
-            assert session.context == {}
+# Whether it is met
 
-    async def empty() -> bool:
-        await session.get(nodes[0], "other")
-        return not session.context
-
-    await eventually(empty, "an empty context")
-
-    async def read_is_stable() -> bool:
-        await session.get(nodes[1], "k1")
-        return not session.context
-
-    await eventually(read_is_stable, "a stable value")
+MET: list[tuple[str, Demand, Record | None, Record | None, Collection[Address], bool]] = [
+    ("nothing is demanded", Demand(co_owners=[B, C]), None, None, [], True),
+    ("here", Demand(NEW.version, co_owners=[B, C]), NEW, None, [], True),
+    ("newer here", Demand(OLD.version, co_owners=[B, C]), NEW, None, [], True),
+    ("elsewhere", Demand(NEW.version, co_owners=[B, C]), OLD, NEW, [B], True),
+    ("newer elsewhere", Demand(OLD.version, co_owners=[B, C]), None, NEW, [B], True),
+    ("nowhere, not all heard", Demand(NEW.version, co_owners=[B, C]), OLD, OLD, [B, D], False),
+    ("nowhere, a donor not heard", Demand(NEW.version, co_owners=[B, C]), OLD, OLD, [B, C], False),
+    ("nowhere, all heard", Demand(NEW.version, co_owners=[B, C]), OLD, OLD, [B, C, D], True),
+    ("the one named was heard", Demand(None, [B], co_owners=[B, C]), None, None, [B], True),
+    ("the one named was not", Demand(None, [B], co_owners=[B, C]), None, None, [C], False),
+    ("here, the one named was not heard", Demand(NEW.version, [B], co_owners=[B, C]), NEW, None, [C], False),
+]
 
 
-async def test_context_through_forwarders_and_across_shards(http: Client, cluster: Cluster) -> None:
-    """Two shards of two; a context made in one, passed through a node of another, demands in the first."""
-    nodes = fresh_addresses(4)
-    await cluster.start_all(nodes, repl_factor=2)
-    await in_step(cluster)
-    ring = cluster.nodes[nodes[0]].views.ring
+@pytest.mark.parametrize(
+    ("demand", "held", "newest", "heard", "expected"), [case[1:] for case in MET], ids=[case[0] for case in MET]
+)
+def test_is_met(
+    demand: Demand, held: Record | None, newest: Record | None, heard: Collection[Address], expected: bool
+) -> None:
+    """In a partition of which D is a donor."""
+    assert demand.is_met(held, newest, heard, [D]) == expected
+    assert expected or demand.may_refuse
 
-    def key_of(shard: int) -> str:
-        return next(
-            key
-            for key in map("k{}".format, range(1000))
-            if ring.owners(partition_of(key.encode())) == ring.shards[shard]
-        )
 
-    question, answer = key_of(0), key_of(1)
-    (far, near), (elsewhere, _) = ring.shards
-    net = Net(cluster)
-    net.cut(far)
-    writer, reader = Session(http), Session(http)
-    assert (await writer.put(far, question, "question")).status == 201
-    assert writer.context
-    put = await writer.put(near, answer, "answer")
-    assert put.status == 201 and put.json["address"] in ring.shards[1]
-    assert (await reader.get(near, answer)).json["value"] == "answer"
-    refused = await reader.get(elsewhere, question)
-    assert (refused.status, refused.json["address"]) == (400, near)
-    assert refused.json["causal-context"] == reader.context != {}
-    assert (await reader.get(near, question)).status == 400
-    assert "address" not in (await reader.get(near, question)).json
-    net.heal()
+# What is added
 
-    async def found() -> bool:
-        return bool((await reader.get(elsewhere, question)).json.get("value") == "question")
 
-    await eventually(found, "the question")
+@on_virtual_time
+async def test_after_seeing_nothing_adds_nothing() -> None:
+    _, causality = await three_owners()
+    assert causality.after_seeing(seen(OTHER, OLD), KEY, None, A) == seen(OTHER, OLD)
+
+
+@on_virtual_time
+async def test_after_seeing_a_record_adds_it_and_what_it_was_written_with() -> None:
+    _, causality = await three_owners()
+    found = NEW._replace(context=encode(seen(OTHER, OLD)))
+    assert causality.after_seeing(EMPTY, KEY, found, B) == seen(OTHER, OLD).merge(seen(KEY, NEW))
+
+
+@on_virtual_time
+async def test_after_seeing_a_record_with_a_context_that_is_garbage_adds_the_record() -> None:
+    _, causality = await three_owners()
+    assert causality.after_seeing(EMPTY, KEY, NEW._replace(context=b"\xc1"), B) == seen(KEY, NEW)
+
+
+@on_virtual_time
+async def test_after_seeing_what_is_everywhere_nothing_is_left_of_its_key() -> None:
+    parts = await node_a(A)
+    causality = Causality(parts.config, parts.store, parts.views, parts.co_owners)
+    assert causality.after_seeing(seen(KEY, OLD), KEY, NEW, A) == EMPTY
+    assert causality.after_seeing(EMPTY, KEY, NEW, B) == seen(KEY, NEW), "it is on the disk of another node"
+
+
+@on_virtual_time
+async def test_after_write_adds_it_unless_all_have_it() -> None:
+    _, causality = await three_owners()
+    left = seen(OTHER, OLD)
+    expected = left.with_entry(hash_of(KEY), PUT.version, owner_id(A))
+    assert causality.after_write(seen(KEY, NEW).merge(left), PUT, is_everywhere=False) == expected
+    assert causality.after_write(seen(KEY, NEW).merge(left), PUT, is_everywhere=True) == left

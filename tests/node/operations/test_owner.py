@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from gossip.view import Address
-from node.net.messages import (
-    Answer,
-    Fetch,
-    Fetched,
-    NothingDeleted,
-    Read,
-    ReadResult,
-    Replicate,
-    Request,
-    Superseded,
-    Taken,
-    Unable,
-    ViewIs,
-    Write,
-    Wrote,
-)
-from node.operations.owner import REPLY_S
+from node.net.messages import NothingDeleted, ReadResult, Superseded, Unable, ViewIs, Wrote
 from node.values.donors import Kind
-from node.values.record import Record, make_version
 from tests.node.fakes import successor
-from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+from tests.node.operations.asking import holding, read, write
+from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
 
-V5 = make_version(5 << 16, 3)
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
-
-
-def holding(found: Record | None) -> Callable[[Request], Answer]:
-    """A peer that answers Fetch, and takes what it is sent."""
-
-    def answer(request: Request) -> Answer:
-        if isinstance(request, Replicate):
-            return Taken()
-        assert isinstance(request, Fetch)
-        return Fetched(None if found is None else found.encode())
-
-    return answer
-
-
-async def read(parts: Parts, key: bytes) -> Answer:
-    return await parts.owner.carry_out(Read(key), parts.deadline)
-
-
-async def write(parts: Parts, key: bytes, value: bytes | None = b"1", version: bytes = V5) -> Answer:
-    """Within the time that a request has."""
-    answer = parts.owner.serve(Write(key, version, value), parts.config.request_s + REPLY_S)
-    return await answer if inspect.isawaitable(answer) else answer
 
 
 # A partition with donors

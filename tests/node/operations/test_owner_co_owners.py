@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from node.net.messages import (
+    Answer,
     Fetch,
+    Fetched,
     MayBeStored,
     NothingDeleted,
     ReadResult,
@@ -16,10 +18,9 @@ from node.net.messages import (
     ViewIs,
     Wrote,
 )
-from node.replication.heartbeats import BLANK_S
 from node.values.record import Record
 from tests.node.fakes import successor
-from tests.node.operations.test_owner import V5, read, write
+from tests.node.operations.asking import V5, read, write
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
 
 
@@ -76,22 +77,22 @@ async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() ->
 @on_virtual_time
 async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken_for_nothing() -> None:
     """The disk may be a new one, and the co-owner merely slow."""
-    parts = await node_a(A, B, repl_factor=2, is_unfilled=True)
+    parts = await node_a(A, B, repl_factor=2, is_filled=False)
     parts.peers.silent.add(B)
     assert await read(parts, b"k") == Unable()
     assert await write(parts, b"k") == Unable()
     await parts.keep((b"here", record(3)))
     assert await read(parts, b"here") == ReadResult(b"1")
-    await asyncio.sleep(BLANK_S)
+    await asyncio.sleep(parts.config.empty_wait_s)
     assert await read(parts, b"k") == ReadResult(None), "in a store that is new, nobody will tell"
 
 
 @on_virtual_time
 async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> None:
     """They have told each other that they have nothing, then one falls silent."""
-    parts = await node_a(A, B, repl_factor=2, is_unfilled=True)
+    parts = await node_a(A, B, repl_factor=2, is_filled=False)
     peer = parts.co_owner(B)
-    peer.lease_granted, peer.has_nothing = False, True
+    peer.lease_granted, peer.is_empty = False, True
     async with parts.running():
         await asyncio.sleep(0.01)
         parts.peers.silent.add(B)
@@ -100,7 +101,7 @@ async def test_read_at_the_first_start_of_all_what_is_not_here_is_nowhere() -> N
 
 @on_virtual_time
 async def test_read_at_the_first_start_a_co_owner_that_is_heard_tells_enough() -> None:
-    parts = await node_a(A, B, C, repl_factor=3, is_unfilled=True)
+    parts = await node_a(A, B, C, repl_factor=3, is_filled=False)
     parts.co_owner(B)
     parts.peers.silent.add(C)
     assert await read(parts, b"k") == ReadResult(None)
@@ -119,6 +120,17 @@ async def test_read_lease_that_ends_while_others_are_asked_makes_it_ask_again() 
         peer.held[b"k"] = record(3)
         peer.lease_granted = False
         assert await reading == ReadResult(b"1")
+
+
+@on_virtual_time
+async def test_read_co_owner_that_cannot_tell_is_asked_again_after_a_pause() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    answers: list[Answer] = [Unable(), Fetched(None)]
+    parts.peers.script[B] = lambda _: answers.pop(0)
+    began = parts.time.monotonic()
+    assert await read(parts, b"k") == ReadResult(None)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.retry_s)
+    assert len(parts.asked(Fetch)) == 2
 
 
 @on_virtual_time

@@ -12,7 +12,7 @@ from node.net.messages import Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
 from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
-from tests.node.operations.test_owner import write
+from tests.node.operations.asking import write
 from tests.node.parts import node_a, on_virtual_time
 
 KEY = b"k"
@@ -29,7 +29,7 @@ async def test_write_past_a_silent_earlier_owner_waits_for_the_end_of_the_leases
         writing = asyncio.create_task(write(parts, KEY))
         await asyncio.sleep(0.4)
         parts.co_owner(B)
-        heard_at = parts.time.monotonic() + parts.config.beat_s
+        heard_at = parts.time.monotonic() + parts.config.heartbeat_s
         assert await writing == Wrote(False)
     waited = parts.time.monotonic() > heard_at + 0.5 * parts.config.lease_s
     assert waited == silent

@@ -26,9 +26,8 @@ from node.net.messages import (
     Wrote,
 )
 from node.net.transport import Answering
-from node.operations.router import RETRY_S
-from node.timing.clock import LEAD_MS_MAX
-from node.values.record import Record, clock_of, make_version
+from node.values.record import Record
+from node.values.version import clock_of, make_version
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 
@@ -71,7 +70,7 @@ async def test_write_here_is_stamped_above_a_newer_version() -> None:
 @on_virtual_time
 async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped() -> None:
     parts = await node_a(A, B)
-    key, absurd = parts.key_of(A), ahead(parts, 2 * LEAD_MS_MAX)
+    key, absurd = parts.key_of(A), ahead(parts, 2 * parts.config.clock_lead_ms_max)
     await parts.keep((key, Record(absurd, b"0", False)))
     outcomes = await asyncio.gather(*(parts.router.write(key, value) for value in (b"1", b"2")))
     assert [outcome.answer for outcome in outcomes] == [Wrote(True)] * 2
@@ -214,6 +213,23 @@ async def test_owner_silent_the_next_one_answers_in_time() -> None:
 
 
 @on_virtual_time
+async def test_owner_that_may_wait_for_another_is_not_judged_by_the_time_it_takes() -> None:
+    parts, key = await beside_two()
+    first, second = _owners(parts, key)
+    parts.peers.script |= {first: Scripted(PeerLost("too late")), second: Scripted(ReadResult(b"1"))}
+    await parts.router.read(key)
+    assert parts.peers.attempts == [first, second]
+
+
+@on_virtual_time
+async def test_owner_that_is_the_only_one_is_judged_by_the_time_it_takes() -> None:
+    parts = await node_a(A, B)
+    parts.peers.script[B] = Scripted(ReadResult(b"1"))
+    await parts.router.read(parts.key_of(B))
+    assert [to for to, _ in parts.peers.asked] == [B] and parts.peers.attempts == []
+
+
+@on_virtual_time
 async def test_owners_that_all_refuse_are_told_at_once() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
@@ -257,7 +273,7 @@ async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_o
     outcome = await parts.router.write(key, b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), first)
     assert len(set(one.versions)) == 1
-    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + RETRY_S)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.attempt_s + parts.config.retry_s)
 
 
 def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:

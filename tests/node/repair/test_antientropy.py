@@ -13,7 +13,7 @@ KEY = b"k"
 
 
 def watching(parts: Parts) -> AntiEntropy:
-    return AntiEntropy(parts.config, parts.store, parts.views, parts.pairs, parts.calls)
+    return AntiEntropy(parts.config, parts.store, parts.views, parts.co_owners, parts.calls)
 
 
 def answering(parts: Parts, different: list[int]) -> None:
@@ -33,9 +33,9 @@ async def test_difference_seen_twice_puts_the_pair_out_of_step() -> None:
     answering(parts, [partition_of(KEY)])
     async with parts.running(watching(parts).run()):
         await asyncio.sleep(1.5 * parts.config.compare_every_s)
-        assert parts.pairs.out_of_step() == []
+        assert parts.co_owners.out_of_step() == []
         await asyncio.sleep(parts.config.compare_every_s)
-        assert parts.pairs.out_of_step() == [B]
+        assert parts.co_owners.out_of_step() == [B]
 
 
 @on_virtual_time
@@ -47,7 +47,7 @@ async def test_difference_that_has_changed_meanwhile_is_a_write_on_its_way() -> 
         for clock in range(4):
             await parts.keep((KEY, record(5 + clock)))
             await asyncio.sleep(parts.config.compare_every_s)
-    assert parts.pairs.out_of_step() == []
+    assert parts.co_owners.out_of_step() == []
 
 
 @on_virtual_time
@@ -60,7 +60,7 @@ async def test_difference_that_is_gone_at_the_second_look_is_none() -> None:
         for _ in range(4):
             await asyncio.sleep(parts.config.compare_every_s)
             different.clear() if different else different.append(partition_of(KEY))
-    assert parts.pairs.out_of_step() == []
+    assert parts.co_owners.out_of_step() == []
 
 
 @on_virtual_time
@@ -79,4 +79,4 @@ async def test_answer_about_what_was_not_asked_is_ignored() -> None:
     answering(parts, [5000])
     async with parts.running(watching(parts).run()):
         await asyncio.sleep(3 * parts.config.compare_every_s)
-    assert len(parts.asked(Compare)) >= 2 and parts.pairs.out_of_step() == []
+    assert len(parts.asked(Compare)) >= 2 and parts.co_owners.out_of_step() == []

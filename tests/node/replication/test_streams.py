@@ -107,8 +107,8 @@ async def test_stream_whatever_is_merged_goes_to_all_but_its_source() -> None:
     peers = {B: parts.co_owner(B), C: parts.co_owner(C)}
     async with parts.running():
         await parts.store.merge(parts.views.view_id, [(partition_of(KEY), KEY, record(5).encode())], exclude={B})
-        assert await parts.handoff.push(C, parts.views.view_id, Push(replicated(b"pushed"), b"")) == Taken()
-        assert await parts.handoff.push(D, parts.views.view_id, Push(replicated(b"donated"), b"")) == Taken()
+        assert await parts.arrivals.push(C, parts.views.view_id, Push(replicated(b"pushed"), b"")) == Taken()
+        assert await parts.arrivals.push(D, parts.views.view_id, Push(replicated(b"donated"), b"")) == Taken()
         await asyncio.sleep(SOON_S)
     assert set(peers[B].held) == {b"pushed", b"donated"}
     assert set(peers[C].held) == {KEY, b"donated"}
@@ -169,7 +169,7 @@ async def test_stream_names_who_was_told_while_a_third_one_was_not() -> None:
 
 @on_virtual_time
 async def test_replicate_takes_over_who_was_not_told() -> None:
-    """Else it would go on telling the third one that it has everything."""
+    """Otherwise it would go on giving the third one leases."""
     parts = await node_a(A, B, C, repl_factor=3)
     source, third = parts.co_owner(B), parts.co_owner(C)
     async with parts.running():

@@ -1,4 +1,4 @@
-"""When a write is acknowledged: once every co-owner has it, or can know that it may not have it."""
+"""When a write is acknowledged: once every co-owner has it, or was left out and can hold no lease."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
-from node.values.record import make_version
+from node.values.version import make_version
 from ring.hashing import partition_of
 from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
@@ -26,11 +26,11 @@ async def put(parts: Parts, key: bytes = KEY, clock: int = 5, value: bytes = b"1
 def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.Task[float]:
     """When the write would be acknowledged."""
 
-    async def everywhere() -> float:
-        await parts.streams.everywhere(keys or [KEY], earliest=earliest)
+    async def copied() -> float:
+        await parts.streams.await_copies(keys or [KEY], earliest=earliest)
         return parts.time.monotonic()
 
-    return asyncio.create_task(everywhere())
+    return asyncio.create_task(copied())
 
 
 # Acknowledging a write
@@ -90,12 +90,12 @@ async def test_write_co_owner_that_refuses_but_is_up_is_waited_for() -> None:
 
 
 @on_virtual_time
-async def test_write_co_owner_that_is_down_is_left_out_400_ms_after_the_last_everything() -> None:
+async def test_write_co_owner_that_is_down_is_left_out_400_ms_after_the_last_lease() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.compare(B)
     await asyncio.sleep(1.0)
     async with parts.running():
-        parts.pairs.grant(B, Heartbeat(7, False))
+        parts.heartbeats.answer(B, Heartbeat(7, False))
         granted_at = parts.time.monotonic()
         await put(parts)
         assert await acknowledged(parts) == pytest.approx(granted_at + 0.4, abs=SOON_S)
@@ -131,7 +131,7 @@ async def test_write_co_owner_that_falls_silent_is_left_out_in_time() -> None:
     parts.compare(B)
     async with parts.running():
         await asyncio.sleep(1.0)
-        parts.pairs.grant(B, Heartbeat(7, False))
+        parts.heartbeats.answer(B, Heartbeat(7, False))
         parts.peers.silent.add(B)
         began = parts.time.monotonic()
         await put(parts)
@@ -148,7 +148,7 @@ async def test_write_whose_entry_a_comparison_took_over_is_given_up_too() -> Non
         await put(parts)
         waiting = acknowledged(parts)
         await asyncio.sleep(1.0)
-        parts.pairs.start_comparison(B)
+        parts.streams.begin_comparison(B)
         parts.peers.silent.add(B)
         async with asyncio.timeout(1.0):
             await waiting

@@ -1,4 +1,4 @@
-"""What an owner announces to be everywhere, and that it stays true: the floor, the outboxes, restarts, views."""
+"""What an owner announces to be everywhere, and why it stays true: low watermark, outboxes, restarts, views."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from gossip.messages import Delta, MemberRecord
 from node.storage.store import Absent, Newer, Written
-from node.timing.clock import LEAD_MS_MAX
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
-from node.values.record import Version, clock_of, make_version
+from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
 from tests.node.fakes import successor
@@ -34,11 +33,11 @@ def heard(lone: Lone, address: str, stable: int, settles_it: bool = True) -> Non
     lone.node.hear(address, Delta(lone.node.views.view_id, record, (), (), ()))
 
 
-# The floor
+# The low watermark
 
 
 @on_virtual_time
-async def test_floor_refuses_what_comes_after_it_and_not_what_came_before() -> None:
+async def test_low_watermark_refuses_what_comes_after_it_and_not_what_came_before() -> None:
     async with lone_owner() as lone:
         store, view_id = lone.store, lone.node.views.view_id
         partition = partition_of(KEY)
@@ -58,7 +57,7 @@ async def test_floor_refuses_what_comes_after_it_and_not_what_came_before() -> N
 
 
 @on_virtual_time
-async def test_floor_of_the_life_before_is_below_all_that_is_stamped_later() -> None:
+async def test_low_watermark_of_the_life_before_is_below_all_that_is_stamped_later() -> None:
     disk = Disk(random.Random(1))
     async with lone_owner(disk=disk) as lone:
         low_watermark = (lone.time.wall_ms() + 60_000) << 16
@@ -77,12 +76,12 @@ async def test_announced_lags_by_more_than_a_request_lives() -> None:
         assert lone.node.config.stable_lag_s > lone.node.config.answer_s
         version = await lone.node.clock.stamp()
         await asyncio.sleep(1.75)
-        assert lone.node.stability.announced() < clock_of(version)
+        assert lone.node.stability.announced < clock_of(version)
         await asyncio.sleep(1.0)
-        assert clock_of(version) <= lone.node.stability.announced() <= lone.store.low_watermark()
-        announced = lone.node.stability.announced()
+        assert clock_of(version) <= lone.node.stability.announced <= lone.store.low_watermark()
+        announced = lone.node.stability.announced
         await asyncio.sleep(5.0)
-        assert lone.node.stability.announced() == announced, "an idle node has no news"
+        assert lone.node.stability.announced == announced, "an idle node has no news"
 
 
 @on_virtual_time
@@ -94,7 +93,7 @@ async def test_announced_only_when_all_co_owners_have_confirmed() -> None:
         first = await lone.node.router.write(KEY, b"1", EMPTY)
         assert first.context == EMPTY
         await asyncio.sleep(3.0)
-        announced = lone.node.stability.announced()
+        announced = lone.node.stability.announced
         assert announced >= clock_of(lone.store.get(partition_of(KEY), KEY).version)  # type: ignore[union-attr]
 
         del lone.peers.script[C]
@@ -103,11 +102,11 @@ async def test_announced_only_when_all_co_owners_have_confirmed() -> None:
         version = lone.store.get(partition_of(KEY), KEY).version  # type: ignore[union-attr]
         assert second.context == Context({hash_of(KEY): Sight(version, owner_id(A))})
         await asyncio.sleep(5.0)
-        assert lone.node.stability.announced() < clock_of(version)
+        assert lone.node.stability.announced < clock_of(version)
 
         lone.peers.script[C] = c
         await asyncio.sleep(5.0)
-        assert lone.node.stability.announced() >= clock_of(version)
+        assert lone.node.stability.announced >= clock_of(version)
 
 
 @on_virtual_time
@@ -117,10 +116,10 @@ async def test_announced_nothing_before_the_first_comparison_nor_after_a_restart
         async with lone_owner(B, disk=disk, runs=True) as lone:
             await lone.node.clock.stamp()
             await asyncio.sleep(4.0)
-            assert lone.node.stability.announced() == 0, "B was never heard"
+            assert lone.node.stability.announced == 0, "B was never heard"
             lone.peers.script[B] = CoOwner()
             await asyncio.sleep(1.0)
-            assert lone.node.stability.announced() > 0, "what was durable before needs no further lag"
+            assert lone.node.stability.announced > 0, "what was durable before needs no further lag"
 
 
 @on_virtual_time
@@ -129,12 +128,12 @@ async def test_announced_nothing_under_a_new_view_until_it_is_settled() -> None:
         lone.peers.script[B] = CoOwner()
         await lone.node.clock.stamp()
         await asyncio.sleep(3.0)
-        assert lone.node.stability.announced() > 0
+        assert lone.node.stability.announced > 0
         del lone.peers.script[B]
         await lone.node.views.adopt(successor(environment_view(lone.node.config), A, B, C), B)
-        assert lone.node.stability.announced() == 0
+        assert lone.node.stability.announced == 0
         await asyncio.sleep(3.0)
-        assert lone.node.stability.announced() == 0
+        assert lone.node.stability.announced == 0
 
 
 # Rendering
@@ -151,7 +150,7 @@ async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, settle
         lone.peers.script[B] = CoOwner()
         lone.node.clock.observe(START + 100)
         await asyncio.sleep(3.0)
-        assert lone.node.stability.announced() >= START + 100
+        assert lone.node.stability.announced >= START + 100
         if b is not None:
             heard(lone, B, START + b, settles_it)
         for context in (
@@ -165,7 +164,7 @@ async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, settle
 @on_virtual_time
 async def test_unstable_forgets_owners_of_old_and_what_no_clock_can_have_stamped() -> None:
     async with lone_owner(B) as lone:
-        absurd = (lone.time.wall_ms() + LEAD_MS_MAX + 1) << 16
+        absurd = (lone.time.wall_ms() + lone.node.config.clock_lead_ms_max + 1) << 16
         context = Context({hash_of(KEY): Sight(make_version(absurd, 1), owner_id(B))}, {owner_id("gone:1"): START})
         assert lone.node.stability.unstable(context) == EMPTY
         near = Context({hash_of(KEY): Sight(make_version(absurd - 1, 1), owner_id(B))})

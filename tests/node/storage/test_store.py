@@ -18,9 +18,10 @@ from node.storage.lmdb_engine import open_engine
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, Version, clock_of, decode_record, make_version
+from node.values.record import Record
+from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import Row, rows_of, shares_of
+from tests.node.fakes import JOBS_S_MAX, Row, rows_of, shares_of
 
 ALONE = Kind.ALONE
 UNFENCED = ViewId(-1, 0)
@@ -40,7 +41,7 @@ VIEW = View(
 
 
 def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), MAP_BYTES))
+    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
 
 
 @pytest.fixture
@@ -59,26 +60,6 @@ def live(clock: int, value: bytes = b"1", *, replaced: bool = False) -> Record:
 
 def tombstone(clock: int) -> Record:
     return Record(v(clock), None, True)
-
-
-# Versions and records
-
-
-def test_version_compares_by_clock_then_store_id() -> None:
-    versions = [v(0, 9), v(1, 0), v(1, 1), v(256, 0), v(2**64 - 1, 2**64 - 1)]
-    assert versions == sorted(versions)
-    assert [clock_of(version) for version in versions] == [0, 1, 1, 256, 2**64 - 1]
-
-
-@pytest.mark.parametrize("record", [live(1), live(1, b"", replaced=True), tombstone(2), Record(v(3), None, False)])
-def test_record_decode_of_encode_is_the_record(record: Record) -> None:
-    assert decode_record(record.encode()) == record
-
-
-@pytest.mark.parametrize("encoded", [b"", bytes(16), bytes(16) + b"\x04", bytes(16) + b"\xff1"])
-def test_record_decode_rejects_what_is_none(encoded: bytes) -> None:
-    with pytest.raises(ValueError, match="not a record"):
-        decode_record(encoded)
 
 
 # Writes
@@ -199,13 +180,33 @@ async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Pa
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
 
 
-async def test_store_floor_never_falls_and_is_remembered(tmp_path: Path) -> None:
+async def test_store_low_watermark_never_falls_and_is_remembered(tmp_path: Path) -> None:
     with closing(open_store(tmp_path)) as store:
         assert store.low_watermark() == 0
         await store.submit(lambda transaction: transaction.raise_low_watermark(9))
         await store.submit(lambda transaction: transaction.raise_low_watermark(4))
     with closing(open_store(tmp_path)) as store:
         assert store.low_watermark() == 9
+
+
+async def test_store_sweep_watermark_follows_the_purge_watermark_and_passes_neither_it_nor_itself(store: Store) -> None:
+    await store.submit(lambda transaction: transaction.raise_purge_watermark(9))
+    assert store.sweep_watermark == 0
+    store.note_swept(9)
+    assert store.sweep_watermark == 9
+    for clock in (8, 10):
+        with pytest.raises(AssertionError):
+            store.note_swept(clock)
+
+
+@pytest.mark.parametrize(
+    ("clock", "stable_watermark", "expected"), [(9, 8, True), (10, 8, False), (9, 9, False), (1, 0, True)]
+)
+async def test_store_may_revive_what_is_purged_here_from_who_has_not_seen_as_much(
+    store: Store, clock: int, stable_watermark: int, expected: bool
+) -> None:
+    await store.submit(lambda transaction: transaction.raise_purge_watermark(9))
+    assert store.may_revive(v(clock), stable_watermark) is expected
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import Stats
-from node.values.record import Record, Version, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import Version, make_version
 from tests.node.storage.test_store import UNFENCED, open_store
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])

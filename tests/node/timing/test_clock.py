@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.timing.clock import LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS, Clocks, HybridClock, Memory
-from node.values.record import clock_of, make_version
+from node.timing.clock import Clocks, HybridClock, Memory
+from node.values.version import clock_of, make_version
+from tests.node.fakes import CONFIG
 
 MINUTE_MS = 60_000
+LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS = CONFIG.clock_lead_ms_max, CONFIG.clock_lead_step_ms, CONFIG.clock_off_ms
 
 
 class WallTime:
@@ -42,7 +44,7 @@ class Disk:
 
 
 def clock_on(disk: Disk, time: WallTime, store_id: int = 7) -> HybridClock:
-    return HybridClock(time, store_id, disk.memory, disk.store)
+    return HybridClock(CONFIG, time, store_id, disk.memory, disk.store)
 
 
 async def test_clock_stamp_is_wall_time_and_store() -> None:
@@ -179,6 +181,19 @@ async def test_clock_own_wall_that_was_days_ahead_is_forgotten_with_a_restart() 
     time.now_ms = LEAD_MS_MAX
     await clock.keep_lead()
     assert disk.memory.lead_ms == LEAD_MS_MAX
+
+
+async def test_clock_question_changes_nothing_and_a_wall_clock_once_noticed_is_gone_on_from() -> None:
+    time = WallTime(5000)
+    clock = clock_on(Disk(), time)
+    time.now_ms = 20_000
+    assert not clock.has_new_lead
+    time.now_ms = 5000
+    assert clock.now_ms() == 5000
+    time.now_ms = 9000
+    clock.notice_wall()
+    time.now_ms = 5000
+    assert clock.has_new_lead and clock.now_ms() == 9000
 
 
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:

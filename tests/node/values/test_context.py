@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.timing.clock import CLOCK_MAX
 from node.values.context import (
     ANYBODY,
     EMPTY,
@@ -24,7 +23,8 @@ from node.values.context import (
     owner_id,
     to_json,
 )
-from node.values.record import Record, Version, clock_of, decode_record, make_version
+from node.values.record import Record, decode_record
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version
 
 HASHES = st.integers(0, 2**64 - 1) | st.integers(0, 5)
 CLOCKS = st.integers(1, CLOCK_MAX - 1) | st.integers(1, 20)

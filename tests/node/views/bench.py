@@ -8,7 +8,7 @@ from pathlib import Path
 from gossip.view import Address, View, ViewId
 from node.config import Config
 from node.storage.store import Store
-from node.values.record import make_version
+from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.rules import environment_view

@@ -14,7 +14,7 @@ from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.values.donors import Kind
-from node.values.record import make_version
+from node.values.version import make_version
 from ring.hashing import PARTITIONS
 from tests.node.fakes import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment

@@ -7,7 +7,7 @@ import pytest
 from gossip.view import Address, View, ViewId
 from node.errors import Conflict, Unavailable
 from node.net.messages import Answer, Busy, Owed, Promised, Status, ViewIs
-from node.views.conditions import (
+from node.views.change_conditions import (
     Again,
     Target,
     demand_native,

@@ -1,7 +1,7 @@
 """How a process finds out that it was paused, or starved of its processor.
 
-A time in which nothing of this process ran is a pause; that a timer was late is not one, for two thousand requests in
-one turn of the loop are no reason to stop serving. Pure: the time is an argument.
+A time in which nothing of this process ran is a pause. That a timer is late is none: two thousand requests in one turn
+of the loop are no reason to stop serving. Pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ class PauseDetector:
         self._ran_at = now
 
     def ran(self, now: float) -> float:
-        """The process runs; for how long it had been paused before, 0 if it had not."""
+        """Note that the process runs. Returns for how long it was paused before, 0 if it was not."""
         gap_s, self._ran_at = now - self._ran_at, now
         return gap_s if gap_s > self._limit_s else 0.0

@@ -1,0 +1,58 @@
+"""What an operator tells a node: the environment, read once, and checked whole.
+
+Every fault is reported at once, on a line of its own that names the variable and the entry: an operator should not have
+to start a container five times to learn of five typing errors.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+
+from gossip.view import Address, BadAddress, host_of, parse_address, parse_nodes
+from node.config import Config
+from node.errors import BadEnvironment
+
+
+def read_environment(env: Mapping[str, str]) -> Config:
+    """The configuration in `env`. Raises BadEnvironment with a line for each fault."""
+    faults: list[str] = []
+
+    def nodes(variable: str, only_one: bool) -> tuple[Address, ...]:
+        text = env.get(variable, "").strip()
+        if not text:
+            faults.append(f"{variable}: missing")
+            return ()
+        try:
+            return (parse_address(text),) if only_one else parse_nodes(text)
+        except BadAddress as error:
+            faults.extend(f"{variable}: {fault}" for fault in error.faults)
+            return ()
+
+    address = "".join(nodes("ADDRESS", only_one=True))
+    view = nodes("VIEW", only_one=False)
+    factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
+    factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
+    if factor_text and not factor:
+        faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
+    if bind_text and _ip(bind_text) is None:
+        faults.append(f"BIND: {bind_text!r} is not an IP address")
+    if faults:
+        raise BadEnvironment(*faults)
+    host = _ip(host_of(address))
+    data_dir = env.get("DATA_DIR", "").strip() or f"data/{address.replace('[', '').replace(']', '')}"
+    return Config(
+        address=address,
+        view=view,
+        repl_factor=factor,
+        data_dir=Path(data_dir),
+        bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
+    )
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None

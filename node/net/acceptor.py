@@ -1,0 +1,179 @@
+"""The side of a link that answers: serves what other nodes dial, on the port that serves clients too.
+
+It executes each call that arrives once, and answers in whatever order the answers come. Its callers judge its node by
+whether it answers at all: so it answers a ping itself, at once, whatever its node waits for, and a failing disk is an
+answer too. What has arrived on a link but was not executed yet never is, once the link is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import aiohttp
+from aiohttp import web
+
+from gossip.view import Address, BadAddress, parse_address
+from node.config import Config
+from node.errors import RequestFault, StorageFault
+from node.net.connection import reset_connection
+from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
+from node.net.messages import Answer, NodeMessage, Taken, Unable
+from node.net.transport import Handler
+from node.timing.clock import HybridClock
+
+log = logging.getLogger(__name__)
+
+
+class Acceptor:
+    """The links that other nodes have dialled. `note_dialled` is told who dials, before anything that came is read."""
+
+    _clock: HybridClock
+    _handler: Handler
+
+    def __init__(self, config: Config, note_dialled: Callable[[Address], None]) -> None:
+        self._config = config
+        self._note_dialled = note_dialled
+        self._served: set[_Served] = set()
+
+    def attach(self, clock: HybridClock, handler: Handler) -> None:
+        self._clock = clock
+        self._handler = handler
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """The HTTP handler of `PATH`: answers another node's calls for as long as its link lasts. Raises
+        RequestFault if who dials is no node, and HTTPMisdirectedRequest if it takes this node for another."""
+        meant = request.query.get("to", "")
+        try:
+            sender = parse_address(request.query.get("from", ""))
+        except BadAddress as error:
+            raise RequestFault(str(error)) from None
+        if meant != self._config.address:
+            log.error("%s takes this node for %s; its ADDRESS is %s", sender, meant, self._config.address)
+            raise web.HTTPMisdirectedRequest()
+        self._note_dialled(sender)
+        served = _Served(sender, self._clock, self._handler, self._config)
+        self._served.add(served)
+        try:
+            socket = await served.run(request)
+            return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
+        finally:
+            self._served.discard(served)
+
+    def reset(self) -> None:
+        """Break every link: what has arrived but was not executed never will be."""
+        for served in list(self._served):
+            served.abort()
+
+    async def drain(self) -> None:
+        """Answer what other nodes have asked already, and nothing more, as far as that takes no longer than
+        `link_drain_s`."""
+        try:
+            async with asyncio.timeout(self._config.link_drain_s):
+                await asyncio.gather(*(served.drain() for served in self._served))
+        except TimeoutError:
+            log.warning("some calls of other nodes stay unanswered")
+
+
+class _Served:
+    """One link. Ends with its connection; the answers still being worked out then are lost, not the work."""
+
+    def __init__(self, sender: Address, clock: HybridClock, handler: Handler, config: Config) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._handler = handler
+        self._socket = web.WebSocketResponse(
+            max_msg_size=FRAME_BYTES_MAX,
+            compress=False,
+            heartbeat=config.acceptor_keepalive_s,
+            timeout=config.link_close_s,
+        )
+        self._unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+        self._replies: list[Reply] = []
+        self._queued = asyncio.Event()
+        self._closing = False
+        self._abort: Callable[[], None] = lambda: None
+
+    def abort(self) -> None:
+        self._closing = True
+        self._abort()
+
+    async def drain(self) -> None:
+        self._closing = True
+        await self._all_answered.wait()
+        await self._socket.close()
+
+    async def run(self, request: web.Request) -> web.WebSocketResponse:
+        socket = self._socket
+        try:
+            await socket.prepare(request)
+            assert request.transport is not None
+            self._abort = partial(reset_connection, request.transport)
+            async with asyncio.TaskGroup() as tasks:
+                sender = tasks.create_task(self._send(socket))
+                await self._receive(socket, tasks)
+                sender.cancel()
+        except* (ConnectionError, RuntimeError, aiohttp.ClientError) as faults:
+            log.debug("link from %s broke: %s", self._sender, faults.exceptions)
+        finally:
+            self._all_answered.set()  # Nobody is left to answer.
+        return socket
+
+    async def _receive(self, socket: web.WebSocketResponse, tasks: asyncio.TaskGroup) -> None:
+        async for message in socket:
+            if self._closing or message.type is not aiohttp.WSMsgType.BINARY:
+                return
+            try:
+                frame = decode_calls(message.data)
+            except BadFrame as error:
+                log.error("garbage from %s: %s", self._sender, error)
+                self.abort()
+                return
+            self._clock.hear(self._sender, frame.clocks)
+            for cast in frame.casts:
+                self._handler.hear(self._sender, cast)
+            if frame.calls:
+                self._unanswered += len(frame.calls)
+                self._all_answered.clear()
+            for call in frame.calls:
+                self._answer(call, tasks)
+
+    def _answer(self, call: Call, tasks: asyncio.TaskGroup) -> None:
+        if isinstance(call.request, Ping):
+            self._reply(call.id, Taken())
+            return
+        try:
+            answer = self._handler.answer(self._sender, call.view_id, call.budget_ms / 1000, call.request)
+        except StorageFault as fault:
+            log.error("a call of %s: %s", self._sender, fault)
+            answer = Unable()
+        if isinstance(answer, NodeMessage):
+            self._reply(call.id, answer)
+        else:
+            tasks.create_task(self._reply_later(call.id, answer))
+
+    async def _reply_later(self, id_: int, answer: Awaitable[Answer]) -> None:
+        try:
+            self._reply(id_, await answer)
+        except StorageFault as fault:
+            log.error("a call of %s: %s", self._sender, fault)
+            self._reply(id_, Unable())
+
+    def _reply(self, id_: int, answer: Answer) -> None:
+        self._replies.append(Reply(id_, answer))
+        self._queued.set()
+
+    async def _send(self, socket: web.WebSocketResponse) -> None:
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            while self._replies:
+                replies = take_frame(self._replies)
+                await socket.send_bytes(encode(ReplyFrame(self._clock.clocks, replies)))
+                self._unanswered -= len(replies)
+                if not self._unanswered:
+                    self._all_answered.set()

@@ -1,0 +1,328 @@
+"""When a peer counts as down, and what becomes of the calls on the link to it: every rule of a link, and nothing else.
+
+A pure state machine: an event and the time go in, what is to be done comes out as an `Output`. It must never import
+asyncio, a socket or a clock: `dialer` drives it over real connections, the simulator over simulated ones, so that what
+is proved there is what runs here.
+
+    IDLE        call, cast -> WANTED
+    WANTED      wake       -> DIALLING
+    DIALLING    connected  -> UP          not made in time -> DOWN          a silence    -> REDIALLING
+    UP          lost       -> DIALLING                                      a silence    -> REDIALLING
+    DOWN        redial_s   -> REDIALLING  redial_s, unwanted -> IDLE        peer_dialled -> DIALLING
+    REDIALLING  connected  -> UP          not made in time -> DOWN          peer_dialled -> DIALLING
+    all         close      -> CLOSED      reset -> DIALLING, unless the peer is not wanted
+
+The invariant is what callers build on. A call that fails with PeerRefused was never handed to a connection, and never
+will be: its caller may ask somebody else at no risk. Whatever was handed to one fails with PeerLost, since the peer may
+have executed it, and the connection is broken first wherever the peer is to blame: were it kept, the peer could execute
+a call long after its caller had given up on it. Each call ends exactly once.
+
+A peer is *silent* when a call that says something about it has waited for its answer in vain. It then counts as down,
+all that waits on the link fails, and new calls are refused at once, not each after a wait of its own; meanwhile the
+peer is dialled again. A call says nothing about its peer if it is *hurried*: either it was given less than most of a
+silence, or it is an *attempt* at an owner that may need longer than it is given, since it may be waiting for a silent
+peer of its own. A hurried call fails alone. So that a peer which really is silent is found out nevertheless, pings are
+sent from an attempt on for as long as anything waits: the peer's link answers them, whatever its node waits for.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from heapq import heappop, heappush
+from math import inf
+from typing import Generic, TypeVar
+
+import msgspec
+
+from node.config import Config
+from node.errors import PeerFault, PeerLost, PeerRefused
+
+Caller = TypeVar("Caller")
+"""Whatever the driver knows a call's caller by; a future for instance."""
+
+PENDING_MAX = 10_000
+"""Calls that wait on one link, and casts as well; beyond, a peer this slow is as good as gone."""
+BUDGET_S_MIN = 0.001
+"""A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
+
+
+class Phase(Enum):
+    IDLE = auto()
+    """Nobody wants the peer, and nothing is known against it."""
+    WANTED = auto()
+    """To be dialled at once."""
+    DIALLING = auto()
+    """Calls wait for the connection."""
+    UP = auto()
+    """Connected: calls are sent."""
+    DOWN = auto()
+    """The peer could not be reached, and is dialled again in a while. Until then calls are refused."""
+    REDIALLING = auto()
+    """Dialled while the peer still counts as down. Calls are refused."""
+    CLOSED = auto()
+    """For good."""
+
+
+_UP = Phase.UP
+_DIALS = (Phase.DIALLING, Phase.REDIALLING)
+_DOWN = (Phase.DOWN, Phase.REDIALLING)
+
+
+class Output(msgspec.Struct, Generic[Caller]):
+    """What is to be done at once, in this order. Of what the driver has queued, it then drops whatever is not waiting
+    any more."""
+
+    abort: bool = False
+    """Break the connection, or give up dialling; this machine is not told of it."""
+    failed: list[tuple[Caller, PeerFault]] = []
+    """Tell these callers."""
+    dial: bool = False
+    """Make a connection, and tell of it by `connected` or `dial_failed`."""
+    ping: int = 0
+    """Queue a ping with this id, unless it is 0."""
+
+
+class LinkState(Generic[Caller]):
+    """Times are in seconds of one monotonic clock. After each event the driver looks at `wake_at`: that is when it has
+    to call `wake`, which may be at once."""
+
+    def __init__(self, config: Config, peer: str) -> None:
+        """`peer`: its name in what callers are told."""
+        self.phase = Phase.IDLE
+        self.is_down = False
+        """Whether calls are refused, for the peer could not be reached or was silent."""
+        self.wake_at = inf
+        """When to call `wake`; never later than when anything is due, but it may be earlier."""
+        self._config = config
+        self._telling_s = config.silent_share * config.silence_s
+        self._peer = peer
+        self._calls: dict[int, Caller | None] = {}
+        """Those that have not ended, by id, in the order in which they came; None: a ping."""
+        self._dues: list[tuple[float, int, bool]] = []
+        """A heap of (when, id, whether the call says something about the peer) with an entry for each call; those whose
+        call has ended are dropped when they are first."""
+        self._last_id = 0
+        self._sent_id = 0
+        """Calls are sent in the order of their ids: those up to this one have been handed to a connection."""
+        self._wanted_at = -inf
+        self._turn_at = inf
+        """When the phase changes by itself: the limit of a dial, or the end of the rest between two."""
+        self._ping_at = inf
+        """When the next ping is due, if anything waits then; inf: once an attempt is made."""
+
+    # What callers want
+
+    def call(self, caller: Caller, now: float, timeout_s: float, attempt: bool) -> int:
+        """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused."""
+        self._wanted_at = now
+        if self.phase is not _UP:
+            self._want(now)
+        if len(self._calls) >= PENDING_MAX:
+            raise PeerRefused(f"{self._peer} is too slow")
+        if timeout_s < BUDGET_S_MIN:
+            raise PeerRefused(f"no time is left to ask {self._peer}")
+        self._last_id = id_ = self._last_id + 1
+        dues, calls = self._dues, self._calls
+        while dues and dues[0][1] not in calls:
+            heappop(dues)
+        calls[id_] = caller
+        due = now + timeout_s
+        heappush(dues, (due, id_, not attempt and timeout_s >= self._telling_s))
+        if attempt and self._ping_at == inf:
+            self._ping_at = due = now
+        self.wake_at = min(self.wake_at, due)
+        return id_
+
+    def cast(self, now: float, queued: int) -> bool:
+        """Whether to queue one more cast; so many are queued already."""
+        self._wanted_at = now
+        try:
+            self._want(now)
+        except PeerRefused:
+            return False
+        return queued < PENDING_MAX
+
+    def cancelled(self, id_: int) -> None:
+        """The caller has gone away."""
+        self._calls.pop(id_, None)
+
+    # What a connection does
+
+    def connected(self) -> None:
+        assert self.phase in _DIALS, f"connected while {self.phase}"
+        self._become(Phase.UP, inf)
+
+    def dial_failed(self, now: float, why: str) -> Output[Caller]:
+        """No connection can be made."""
+        assert self.phase in _DIALS, f"a dial failed while {self.phase}"
+        output: Output[Caller] = Output()
+        self._become_down(output, now, why)
+        return output
+
+    def sent(self, id_: int) -> None:
+        """All calls up to this one are handed to the connection."""
+        self._sent_id = id_
+
+    def answered(self, id_: int) -> Caller | None:
+        """The caller to be told, if the call has not ended yet and is no ping."""
+        return self._calls.pop(id_, None)
+
+    def lost(self, now: float) -> Output[Caller]:
+        """The connection broke, whoever broke it. What was not sent waits for the next one."""
+        assert self.phase is Phase.UP, f"a connection was lost while {self.phase}"
+        output: Output[Caller] = Output()
+        self._lose_sent(output, f"{self._peer} closed the link")
+        self._dial(output, now, Phase.DIALLING)
+        return output
+
+    # What else happens
+
+    def peer_dialled(self, now: float) -> Output[Caller]:
+        """The peer has dialled this node. So it is up: whoever was passed over is asked again."""
+        output: Output[Caller] = Output()
+        if self.phase is Phase.DOWN:
+            self._dial(output, now, Phase.DIALLING)
+        elif self.phase is Phase.REDIALLING:
+            self._become(Phase.DIALLING, self._turn_at)
+        return output
+
+    def reset(self, now: float) -> Output[Caller]:
+        """This process was paused: all that was under way is lost, and whoever was down must be asked again. What waits
+        to be sent is lost too, and a dial begins anew: their time, overdue, would be held against a peer that had none
+        to answer in."""
+        output: Output[Caller] = Output()
+        for id_ in list(self._calls):
+            self._fail(output, id_, PeerLost("this node was paused"))
+        if self.phase not in (Phase.IDLE, Phase.WANTED, Phase.CLOSED):
+            output.abort = self.phase is not Phase.DOWN
+            self._dial(output, now, Phase.DIALLING)
+        return output
+
+    def close(self) -> Output[Caller]:
+        """The node is stopping, or wants nothing of the peer any more."""
+        output: Output[Caller] = Output(abort=self.phase is Phase.UP or self.phase in _DIALS)
+        self._lose_sent(output, "this node is stopping")
+        self._refuse_unsent(output, "this node is stopping")
+        self._become(Phase.CLOSED, inf)
+        self._ping_at = self.wake_at = inf
+        return output
+
+    def wake(self, now: float) -> Output[Caller]:
+        """Whatever is due by now: calls that have waited in vain, a ping, a dial or the end of one."""
+        output: Output[Caller] = Output()
+        if self._turn_at <= now:
+            self._turn(output, now)
+        while (due := self._next_due()) <= now:
+            _, id_, is_telling = heappop(self._dues)
+            if is_telling:
+                self._fall_silent(output, now)
+            else:
+                fault = PeerRefused if id_ > self._sent_id else PeerLost
+                self._fail(output, id_, fault(f"{self._peer} has not answered in the time left"))
+        if self._ping_at <= now:
+            self._ping(output, now)
+        self.wake_at = min(due, self._turn_at, self._ping_at)
+        return output
+
+    # Questions
+
+    def is_waiting(self, id_: int) -> bool:
+        """Whether a call, or a ping, has not ended yet."""
+        return id_ in self._calls
+
+    def is_unwanted(self, now: float) -> bool:
+        """Whether nobody has wanted anything of the peer for so long that the link may be closed."""
+        return not self._calls and now - self._wanted_at > self._config.unwanted_s
+
+    def check(self) -> None:
+        """Raises AssertionError unless the state is one that these rules lead to."""
+        phase, calls, dues = self.phase, self._calls, self._dues
+        assert self.is_down == (phase in _DOWN), f"down is {self.is_down} while {phase}"
+        assert not calls or phase in (Phase.WANTED, Phase.DIALLING, Phase.UP), f"calls wait while {phase}"
+        assert phase is Phase.UP or all(id_ > self._sent_id for id_ in calls), f"what was sent waits while {phase}"
+        assert 0 <= self._sent_id <= self._last_id and all(id_ <= self._last_id for id_ in calls)
+        assert calls.keys() <= {id_ for _, id_, _ in dues}, "a call waits for ever"
+        lasts = phase in (Phase.IDLE, Phase.UP, Phase.CLOSED)
+        assert lasts == (self._turn_at == inf), f"{phase} ends at {self._turn_at}"
+        assert None not in calls.values() or self._ping_at < inf, "a ping waits, and no other will follow"
+        pings = sum(caller is None for caller in calls.values())
+        assert pings <= self._config.silence_s / self._config.ping_s + 1, "pings pile up"
+        assert len(calls) - pings <= PENDING_MAX, "calls pile up"
+        due = min((due for due, id_, _ in dues if id_ in calls), default=inf)
+        assert self.wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
+
+    # Transitions
+
+    def _become(self, phase: Phase, until: float) -> None:
+        self.phase = phase
+        self.is_down = phase in _DOWN
+        self._turn_at = until
+        self.wake_at = min(self.wake_at, until)
+
+    def _want(self, now: float) -> None:
+        """Raises PeerRefused."""
+        if self.is_down:
+            raise PeerRefused(f"{self._peer} is down")
+        if self.phase is Phase.CLOSED:
+            raise PeerRefused("this node is stopping")
+        if self.phase is Phase.IDLE:
+            self._become(Phase.WANTED, now)
+
+    def _dial(self, output: Output[Caller], now: float, phase: Phase) -> None:
+        output.dial = True
+        self._become(phase, now + self._config.silence_s)
+
+    def _become_down(self, output: Output[Caller], now: float, why: str) -> None:
+        self._refuse_unsent(output, f"{self._peer}: {why}")
+        self._become(Phase.DOWN, now + self._config.redial_s)
+
+    def _turn(self, output: Output[Caller], now: float) -> None:
+        """The time of the phase is over."""
+        if self.phase in _DIALS:
+            output.abort = True
+            self._become_down(output, now, "no connection in time")
+        elif self.phase is Phase.WANTED:
+            self._dial(output, now, Phase.DIALLING)
+        elif now - self._wanted_at > self._config.wanted_s:
+            self._become(Phase.IDLE, inf)
+        else:
+            self._dial(output, now, Phase.REDIALLING)
+
+    def _fall_silent(self, output: Output[Caller], now: float) -> None:
+        self._lose_sent(output, f"{self._peer} is silent")
+        self._refuse_unsent(output, f"{self._peer} is silent")
+        if self.phase is Phase.UP:
+            output.abort = True
+            self._dial(output, now, Phase.REDIALLING)
+        else:
+            self._become(Phase.REDIALLING, self._turn_at)
+
+    # Calls
+
+    def _next_due(self) -> float:
+        dues = self._dues
+        while dues and dues[0][1] not in self._calls:
+            heappop(dues)
+        return dues[0][0] if dues else inf
+
+    def _ping(self, output: Output[Caller], now: float) -> None:
+        if not self._calls:
+            self._ping_at = inf
+            return
+        self._ping_at = now + self._config.ping_s
+        self._last_id = output.ping = self._last_id + 1
+        self._calls[self._last_id] = None
+        heappush(self._dues, (now + self._config.silence_s, self._last_id, True))
+
+    def _lose_sent(self, output: Output[Caller], why: str) -> None:
+        for id_ in [id_ for id_ in self._calls if id_ <= self._sent_id]:
+            self._fail(output, id_, PeerLost(why))
+
+    def _refuse_unsent(self, output: Output[Caller], why: str) -> None:
+        for id_ in [id_ for id_ in self._calls if id_ > self._sent_id]:
+            self._fail(output, id_, PeerRefused(why))
+
+    def _fail(self, output: Output[Caller], id_: int, fault: PeerFault) -> None:
+        caller = self._calls.pop(id_)
+        if caller is not None:
+            output.failed.append((caller, fault))

@@ -1,0 +1,119 @@
+"""What the answers of others say about a key, and whether they say enough.
+
+An owner that may not answer alone asks its peers what they hold, see `owner`. A peer that is silent is passed over, for
+nobody can tell whether it will ever speak again. What was found counts all the same; but that nothing was found says
+little while those who would have it cannot be heard. So the judgement has two halves: the newest record that anybody
+holds, and whether a key that is neither there nor here can be said not to exist (`is_complete`).
+
+Pure: answers in, sightings out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, TypeAlias
+
+from gossip.view import Address
+from node.net.messages import Answer, Fetched
+from node.values.donors import Kind
+from node.values.record import Record, decode_record
+from node.values.version import Version, clock_of
+
+Answers: TypeAlias = Mapping[Address, Answer | None]
+"""Of each peer that was asked; None: it refused the connection, or was silent."""
+
+
+class Standpoint(NamedTuple):
+    """What the asking node knows itself once the answers are there."""
+
+    nodes: Collection[Address]
+    """Those of the view."""
+    owners: Collection[Address]
+    """Those of the key."""
+    donors: Mapping[Address, Kind]
+    """Those of the key's partition: owners under earlier views that have not handed over yet."""
+    is_waiting_to_be_filled: bool
+    """Whether this node may have lost what it held, and has not been brought it yet."""
+    purge_watermark: int
+    """The clock up to which deletions are forgotten here."""
+    may_revive: Callable[[Version, int], bool]
+    """See `Store.may_revive`."""
+
+
+class Sightings(NamedTuple):
+    """What others hold of a key."""
+
+    newest: Record | None
+    source: Address
+    """Who holds `newest`."""
+    is_complete: bool
+    """Whether what is neither here nor in `newest` does not exist."""
+    heard: Collection[Address] = ()
+    """Who has told all that it holds of the key, be it nothing."""
+    is_donor_silent: bool = False
+    """Whether an owner under an earlier view was passed over, which may still answer alone."""
+    is_undecided: bool = False
+    """Whether a node of the view answered, but could not tell: it must be asked again, not passed over."""
+
+
+NOBODY_ASKED = Sightings(None, "", True)
+
+
+def judge(answers: Answers, standpoint: Standpoint) -> Sightings:
+    """What these answers, to Fetch, say together. Of equal versions, the one of the first peer in `answers` counts."""
+    newest: Record | None = None
+    source = ""
+    for peer, answer in answers.items():
+        if isinstance(answer, Fetched) and answer.record is not None:
+            record = decode_record(answer.record)
+            if _is_forgotten(record, peer, answer.stable_watermark, standpoint):
+                continue
+            if newest is None or record.version > newest.version:
+                newest, source = record, peer
+    heard = {peer for peer, answer in answers.items() if _tells(answer)}
+    silent = {peer for peer, answer in answers.items() if answer is None}
+    return Sightings(
+        newest,
+        source,
+        _is_complete(heard, silent, standpoint),
+        heard,
+        not silent.issubset(standpoint.owners),
+        any(_is_undecided(peer, answer, standpoint) for peer, answer in answers.items()),
+    )
+
+
+def _tells(answer: Answer | None) -> bool:
+    """Whether a peer has told all that it holds of a key, be it nothing."""
+    return isinstance(answer, Fetched) and (answer.record is not None or not answer.may_lack)
+
+
+def _is_undecided(peer: Address, answer: Answer | None, standpoint: Standpoint) -> bool:
+    """Of two nodes that may both have lost what they held, neither can tell; but soon they will have found out whether
+    one of them has everything, or all have nothing."""
+    if isinstance(answer, Fetched):
+        return standpoint.is_waiting_to_be_filled and not _tells(answer)
+    return answer is not None and peer in standpoint.nodes
+
+
+def _is_forgotten(record: Record, holder: Address, stable_watermark: int, standpoint: Standpoint) -> bool:
+    """Whether the record is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
+    if holder in standpoint.nodes:
+        return not record.live and clock_of(record.version) <= standpoint.purge_watermark
+    return standpoint.may_revive(record.version, stable_watermark)
+
+
+def _is_complete(heard: Collection[Address], silent: Collection[Address], standpoint: Standpoint) -> bool:
+    """Whether everybody was heard without whom a key cannot be said not to exist. Of donors that were copies of each
+    other, one will do. A silent donor outside the view is passed over: it was removed, and who removes a node that is
+    down gives up what only that node had."""
+    donors = standpoint.donors
+    if standpoint.is_waiting_to_be_filled and not heard:
+        return False
+    a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
+    for donor, kind in donors.items():
+        is_passed_over = donor in silent and donor not in standpoint.nodes
+        if donor in heard or is_passed_over or kind is Kind.COVERED:
+            continue
+        if kind is Kind.ALONE or not a_copy_was_heard:
+            return False
+    return True

@@ -1,0 +1,129 @@
+"""What other nodes bring: their announcements of what they hold, digests and versions to compare, and records.
+
+Whatever comes is for partitions that this node owns, or is refused whole. Records are taken on to the co-owners before
+they are confirmed, for who brings them may forget them then. The list of donors changes on disk first, in the
+transaction that takes the records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
+
+from gossip.view import Address, ViewId
+from node.config import Config
+from node.errors import Fenced
+from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.repair.holdings import change_by_holding
+from node.replication.streams import Streams
+from node.storage.store import Store
+from node.values.donors import NO_CHANGE, DonorsChange
+from node.values.record import checked
+from node.views.holder import Views
+from ring.hashing import pack, partition_of, unpack
+from ring.sets import bits_of
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Arrivals:
+    def __init__(self, config: Config, store: Store, views: Views, streams: Streams) -> None:
+        self._config = config
+        self._store = store
+        self._views = views
+        self._streams = streams
+
+    async def note_holding(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
+        """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. Raises
+        StorageFault."""
+        ring, me = self._views.ring, self._config.address
+        try:
+            held = bits_of(unpack(holding.partitions))
+        except ValueError:
+            return self._malformed(donor)
+        if held & ~ring.bits_of(me):
+            return self._malformed(donor)
+        change = change_by_holding(self._views.donors, donor, held, donor in ring.co_owners(me))
+        if change == NO_CHANGE:
+            return Taken()
+        try:
+            await self._change(view_id, self._store.change_donors(view_id, change), change)
+        except Fenced:
+            return ViewIs(self._views.current.encoded)
+        return Taken()
+
+    def compare(self, sender: Address, compare: Compare) -> Answer:
+        """Tell of which partitions `sender` holds other records than this node, and of which there are none here."""
+        try:
+            partitions = unpack(compare.partitions)
+        except ValueError:
+            return self._malformed(sender)
+        if not self._owns(partitions) or len(compare.digests) != 8 * len(partitions):
+            return self._malformed(sender)
+        empty: list[int] = []
+        different: list[int] = []
+        # Records are offered before they are brought, if some of them may be refused: even where nothing is held.
+        must_offer = self._is_outside(sender) and compare.stable_watermark < self._store.purge_watermark
+        for place, partition in enumerate(partitions):
+            stats = self._store.stats(partition)
+            if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
+                (different if stats.records or must_offer else empty).append(partition)
+        return Differing(pack(empty), pack(different), self._store.sweep_watermark)
+
+    def offer(self, sender: Address, offer: Offer) -> Answer:
+        """Tell which of the versions offered are newer than what is here, and may be taken."""
+        wanted: list[int] = []
+        is_outside = self._is_outside(sender)
+        for index, (key, version) in enumerate(offer.versions):
+            if is_outside and self._store.may_revive(version, offer.stable_watermark):
+                continue
+            held = self._store.get(partition_of(key), key)
+            if held is None or held.version < version:
+                wanted.append(index)
+        return Wanted(pack(wanted))
+
+    async def push(self, sender: Address, view_id: ViewId, push: Push) -> Answer:
+        """Take records, on to this node's co-owners too, and forget about a donor where it has finished. Raises
+        StorageFault."""
+        try:
+            records = [(partition_of(key), key, checked(record)) for key, record in push.records]
+            finished = bits_of(unpack(push.finished))
+        except ValueError:
+            return self._malformed(sender)
+        if not self._owns({partition for partition, *_ in records}):
+            return self._malformed(sender)
+        change = self._views.donors.finish(sender, finished)
+        try:
+            merged = self._store.merge(view_id, records, {sender}, change)
+            taken = await self._change(view_id, merged, change)
+            async with asyncio.timeout(self._config.co_owners_s):
+                await self._streams.await_copies(taken, exclude={sender})
+                if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
+                    await self._streams.await_outboxes(exclude={sender})
+        except Fenced:
+            return ViewIs(self._views.current.encoded)
+        except TimeoutError:
+            return Unable()
+        return Taken()
+
+    async def _change(self, view_id: ViewId, written: Awaitable[T], change: DonorsChange) -> T:
+        """Once `written` is durable, make visible what it changes of the donors. Raises Fenced, StorageFault."""
+        result = await written
+        if self._views.view_id == view_id:
+            self._views.donors.change(change)
+        return result
+
+    def _is_outside(self, sender: Address) -> bool:
+        """Whether it is no node of the view, so that what it brings may revive deleted keys; see `tombstones`."""
+        return sender not in self._views.current.nodes
+
+    def _owns(self, partitions: Iterable[int]) -> bool:
+        return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)
+
+    def _malformed(self, sender: Address) -> Answer:
+        log.error("%s sent what does not belong here", sender)
+        return Unable()

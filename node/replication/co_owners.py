@@ -1,0 +1,235 @@
+"""The co-owners of this node under the view in force: whose leases it holds, who is in step, who may be left out.
+
+All nodes of a shard own all of its partitions, so a node has the same co-owners for everything it owns. What it knows
+of each is a `PeerState`; what follows from all of them together is decided here. With a new view all begin anew: what
+was promised under the one before holds for as long as it can count, and nobody is taken to have anything.
+
+Knows the configuration, the time and the view, and asks whether a link is down; awaits and sends nothing. Heartbeats
+are exchanged by `heartbeats`, what changes is brought by `streams`, comparisons are made by `repair`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from gossip.view import Address
+from node.config import Config
+from node.replication.filling import Filling, OwnFilling
+from node.replication.peer_state import NEVER, PeerState, Verdict
+from node.timing.clock import Time
+from node.views.holder import Views
+
+
+class Links(Protocol):
+    """The transport, as far as it matters here."""
+
+    def is_down(self, to: Address) -> bool:
+        """Whether a call would fail at once."""
+
+
+class CoOwners:
+    """`is_filled`: what the disk says, see `Identity`."""
+
+    def __init__(self, config: Config, time: Time, views: Views, is_filled: bool, links: Links) -> None:
+        self._config = config
+        self._time = time
+        self._views = views
+        self._links = links
+        self._filling = OwnFilling(is_filled, time.monotonic() + config.empty_wait_s)
+        self._is_stopping = False
+        self._since = NEVER
+        """When the view in force was adopted here."""
+        self._states: dict[Address, PeerState] = {}
+        self._leased_until = NEVER
+        """When the first of the leases ends: what each read asks."""
+        self.change_view()
+
+    def change_view(self) -> None:
+        """Another view is in force."""
+        config, self._since = self._config, self._time.monotonic()
+        self._states = {
+            address: PeerState(address, self._since, config.lease_s, config.owing_s)
+            for address in self._views.ring.co_owners(config.address)
+        }
+        self._note_leases()
+
+    def check(self) -> None:
+        """Raises AssertionError if an invariant does not hold."""
+        now, states = self._time.monotonic(), self._states.values()
+        assert self._states.keys() == set(self._views.ring.co_owners(self._config.address)), "co-owners of another view"
+        self._filling.check()
+        for state in states:
+            state.check(now)
+            assert state.granted_at >= self._since, f"{state.address}: leases of the view before are forgotten"
+        assert self._leased_until == self._first_end(), "what reads go by is not what the leases say"
+
+    # Who they are
+
+    def all(self, exclude: Collection[Address] = ()) -> list[PeerState]:
+        """Under the view in force, but for those at these addresses."""
+        return [state for address, state in self._states.items() if address not in exclude]
+
+    def get(self, address: Address) -> PeerState | None:
+        return self._states.get(address)
+
+    def has(self, state: PeerState) -> bool:
+        """Whether it is of the view in force."""
+        return self._states.get(state.address) is state
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this node has no co-owners."""
+        return not self._states
+
+    # Leases
+
+    def unleased(self) -> Collection[Address]:
+        """The co-owners that must be asked before this node answers; none if it may answer alone."""
+        if self._time.monotonic() < self._leased_until:
+            return ()
+        expired = self._time.monotonic() - self._config.lease_s
+        return [address for address, state in self._states.items() if state.leased_at <= expired or self._is_stopping]
+
+    def drop_leases(self) -> None:
+        """This process was paused."""
+        for state in self._states.values():
+            state.drop_lease()
+        self._note_leases()
+
+    def stop(self) -> None:
+        """Give up all leases, and give none any more: others will take this node's silence for its end."""
+        self._is_stopping = True
+        self._note_leases()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping
+
+    def hear_question(self, state: PeerState, store_id: int, is_empty: bool) -> Verdict:
+        """A co-owner asks for a lease."""
+        now = self._time.monotonic()
+        self._hear(state, store_id, is_empty, now)
+        return state.judge(now)
+
+    def hear_answer(
+        self, state: PeerState, sent_at: float, store_id: int, is_empty: bool, may_lack: bool, verdict: Verdict
+    ) -> bool:
+        """A co-owner has answered the question for a lease that was sent at `sent_at`. Returns whether by that this
+        node is known to be filled, to be remembered on its disk: it has all that a co-owner has which lacks nothing, or
+        all that each of them has."""
+        self._hear(state, store_id, is_empty, self._time.monotonic())
+        if verdict is Verdict.GRANTED:
+            state.become_leased(sent_at)
+        else:
+            state.become_unleased(is_owed=verdict is Verdict.OWING)
+        self._note_leases()
+        is_news = verdict is Verdict.GRANTED and not self._filling.is_filled and (not may_lack or not self.unleased())
+        if is_news:
+            self._filling.become_filled()
+        return is_news
+
+    def old_leases_end(self) -> float:
+        """When the last lease ends that an owner under an earlier view may have of this node, or of a co-owner that was
+        heard under the view in force."""
+        return max([self._since, *(state.heard_at for state in self._states.values())]) + self._config.lease_s
+
+    def _hear(self, state: PeerState, store_id: int, is_empty: bool, now: float) -> None:
+        state.hear(store_id, is_empty, now)
+        if self._states and all(other.is_empty for other in self._states.values()):
+            self._filling.end_wait()
+
+    def _note_leases(self) -> None:
+        """To be called after each change of a lease."""
+        self._leased_until = self._first_end()
+
+    def _first_end(self) -> float:
+        """When the first of the leases ends."""
+        if self._is_stopping and self._states:
+            return NEVER
+        first = min((state.leased_at for state in self._states.values()), default=float("inf"))
+        return first + self._config.lease_s
+
+    # How far this node's word for what does not exist can be taken
+
+    @property
+    def filling(self) -> Filling:
+        return self._filling.state(self._views.holds_keys())
+
+    def is_waiting_to_be_filled(self) -> bool:
+        """Whether what is not here may exist nevertheless, and it is too early to say that it does not."""
+        return bool(self._states) and self._filling.is_waiting(self._time.monotonic())
+
+    def may_lack(self) -> bool:
+        """Whether others must not take this node's word for what does not exist: it has not been filled, and there is a
+        co-owner that may have something."""
+        return not self._filling.is_filled and not all(state.is_empty for state in self._states.values())
+
+    # Comparisons
+
+    def out_of_step(self) -> list[Address]:
+        """The co-owners that may lack something that is not in their outbox."""
+        return [address for address, state in self._states.items() if not state.is_in_step]
+
+    def in_step(self) -> list[Address]:
+        """The others."""
+        return [address for address, state in self._states.items() if state.is_in_step]
+
+    def to_compare(self) -> list[Address]:
+        """Those of them that can be reached, and with which it is time to compare."""
+        return [
+            address
+            for address in self.out_of_step()
+            if not self._links.is_down(address) and self._states[address].is_due
+        ]
+
+    def distrust(self, address: Address) -> None:
+        """The co-owner was seen to hold something else, whatever was thought before."""
+        if (state := self._states.get(address)) is not None:
+            state.become_uncompared()
+
+    # Who may be left out
+
+    def may_be_left_out(self, state: PeerState) -> bool:
+        """Whether it is silent or gone, and no lease that it may have can count any more."""
+        return self._links.is_down(state.address) and not state.may_be_leased(self._time.monotonic())
+
+    def note_silence(self, state: PeerState) -> bool:
+        """It has not answered. Returns whether it may be left out by now, so that nobody shall wait for it. It may have
+        told one of the others what it could not tell all of them any more, so these compare what they hold."""
+        if not self.may_be_left_out(state):
+            state.become_audible()
+            return False
+        if state.become_silent():
+            for other in self._states.values():
+                if other is not state:
+                    other.become_uncompared()
+        return True
+
+    def is_some_disk_full(self) -> bool:
+        """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
+        return any(state.has_no_room and not self.may_be_left_out(state) for state in self._states.values())
+
+    # Who has what
+
+    def is_well(self, state: PeerState) -> bool:
+        """Whether it has all that is here, but for what is on its way."""
+        return state.is_in_step and not state.owes(self._time.monotonic()) and not self._links.is_down(state.address)
+
+    def is_everywhere(self, key: bytes) -> bool:
+        """Whether every co-owner is known to have what is held of `key`. Of several, one may have sent it here that has
+        yet to bring it to the others."""
+        return len(self._states) < 2 and all(
+            state.is_in_step and state.outbox.position_of(key) is None for state in self._states.values()
+        )
+
+    def marks(self) -> Mapping[PeerState, int]:
+        """How far it is to `have_passed`."""
+        return {state: state.outbox.position for state in self._states.values()}
+
+    def have_passed(self, marks: Mapping[PeerState, int]) -> bool:
+        """Whether each co-owner has all that was here at `marks`, but for what other co-owners had sent; never again
+        after a change of view."""
+        return marks.keys() == set(self._states.values()) and all(
+            state.is_in_step and state.outbox.is_past(mark) for state, mark in marks.items()
+        )

@@ -1,0 +1,247 @@
+"""One co-owner as this node sees it under one view: a state machine.
+
+Two promises meet here, and each needs the other:
+
+- *Whoever answers a read alone has all that was acknowledged.* A node that asks gets a lease from a co-owner only while
+  it has all that the co-owner has: the two are in step, and it owes no confirmation. The lease counts from when the
+  question was *sent*, so that it ends at the holder before it ends at the giver.
+- *A write is acknowledged without a co-owner only when no lease of that co-owner can count any more.* What was
+  acknowledged so is owed to it from that moment on: a co-owner that was merely paused is back sooner than it would be
+  missed, and must not get a lease before it has what it was left out of.
+
+In step means: the co-owner has all that is here, but for what is in its outbox. A comparison brings it there; another
+store under its address, an overflow of the outbox or a difference that was seen takes it back. A comparison under way
+is worth nothing once one of these has come in between, but it still goes on: until it has ended, no other one begins.
+
+Modelled on the progress tracker of etcd's raft. Pure: no loop, no clock, no I/O. Events come in as methods, with the
+time (monotonic, in seconds) where it matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+from gossip.view import Address
+from node.replication.outbox import Outbox
+
+NEVER = float("-inf")
+
+
+class Comparison(Enum):
+    """Where it stands: whether the co-owner has what is here, but for what is in its outbox."""
+
+    UNCOMPARED = auto()
+    """Nobody knows, and it is not being found out."""
+    COMPARING = auto()
+    """This node is bringing it what it may lack."""
+    IN_VAIN = auto()
+    """This node is bringing it something, but the end will not mean that the co-owner has all."""
+    IN_STEP = auto()
+    """It has."""
+
+
+class Verdict(Enum):
+    """On a co-owner that asks for a lease."""
+
+    GRANTED = auto()
+    OWING = auto()
+    """It lacks something that is on its way to it, or about to be."""
+    REFUSED = auto()
+
+
+class PeerState:
+    """`since`: when the view was adopted; until then, this node may have given leases that it knows nothing of."""
+
+    def __init__(self, address: Address, since: float, lease_s: float, owing_s: float) -> None:
+        self.address = address
+        self.outbox = Outbox()
+        """To be asked by all, and changed by this class alone."""
+        self._lease_s = lease_s
+        self._owing_s = owing_s
+        self._comparison = Comparison.UNCOMPARED
+        self._store_id: int | None = None
+        """As last heard; None: not heard yet. An emptied disk is another store."""
+        self._heard_at = NEVER
+        """When it was first heard."""
+        self._is_empty = False
+        self._leased_at = NEVER
+        """When the question was sent that it answered with the lease which this node holds."""
+        self._granted_at = since
+        """When this node last gave it a lease, or may have let another one give it one."""
+        self._is_silent = False
+        """Whether it could be left out when it was last tried."""
+        self._left_out_up_to = 0
+        """Up to this position of the outbox, something was acknowledged without it."""
+        self._has_no_room = False
+        self._is_owed = True
+        """Nobody knows before it has answered a heartbeat."""
+
+    def check(self, now: float) -> None:
+        """Raises AssertionError if an invariant does not hold."""
+        self.outbox.check()
+        is_in_step = self._comparison is Comparison.IN_STEP
+        assert not (is_in_step and self.outbox.awaits_comparison), f"{self.address} is in step, but has been forgotten"
+        assert not (self._comparison is Comparison.COMPARING and self.outbox.has_overflowed), (
+            f"a comparison with {self.address} would count that began before the overflow"
+        )
+        assert self._left_out_up_to <= self.outbox.position, f"{self.address} is left out of what is yet to come"
+        assert (self._store_id is None) == (self._heard_at == NEVER), f"{self.address} was heard without a store"
+        assert self._leased_at == NEVER or self._store_id is not None, f"a lease of {self.address}, not heard yet"
+        assert max(self._leased_at, self._granted_at, self._heard_at) <= now, f"{self.address}: a time to come"
+
+    # What is asked
+
+    @property
+    def is_in_step(self) -> bool:
+        return self._comparison is Comparison.IN_STEP
+
+    @property
+    def leased_at(self) -> float:
+        """When the question was sent that it answered with the lease which this node holds; NEVER: it holds none."""
+        return self._leased_at
+
+    @property
+    def granted_at(self) -> float:
+        """When this node last gave it a lease, or may have let another one give it one."""
+        return self._granted_at
+
+    @property
+    def heard_at(self) -> float:
+        """When it was first heard: from then on it lets nobody answer alone under another view. NEVER: not yet."""
+        return self._heard_at
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its disk is a new one, with nothing on it, as it last said; see `filling`."""
+        return self._is_empty
+
+    @property
+    def has_no_room(self) -> bool:
+        """Whether its disk has refused what it was sent last."""
+        return self._has_no_room
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is out of step, and it is time to compare. Not before it has said which store it is, lest the
+        comparison be credited to another one. Nor while it is about to bring this node what this node lacks: what both
+        have by then need not be listed. But if it has missed more than the outbox remembers, no write is acknowledged
+        until a comparison has begun, so then at once."""
+        is_ready = self._store_id is not None and (self.outbox.has_overflowed or not self._is_owed)
+        return is_ready and not self.is_in_step
+
+    def owes(self, now: float) -> bool:
+        """Whether it has yet to confirm what was acknowledged without it, or what it has had long enough."""
+        since = self.outbox.oldest_since()
+        return since is not None and (not self.outbox.is_past(self._left_out_up_to) or now - since >= self._owing_s)
+
+    def may_be_leased(self, now: float) -> bool:
+        """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""
+        return now <= self._granted_at + self._lease_s
+
+    # What it says
+
+    def hear(self, store_id: int, is_empty: bool, now: float) -> None:
+        """It has said whose store it is."""
+        if self._store_id is None:
+            self._heard_at = now
+        elif self._store_id != store_id:
+            self._lose_track()
+        self._store_id, self._is_empty = store_id, is_empty
+
+    def judge(self, now: float) -> Verdict:
+        """It asks for a lease, and gets one if it may."""
+        if not self.is_in_step:
+            is_compared = self._comparison is not Comparison.UNCOMPARED
+            return Verdict.OWING if is_compared or self.outbox.has_overflowed else Verdict.REFUSED
+        if self.owes(now):
+            return Verdict.OWING
+        self._granted_at = now
+        return Verdict.GRANTED
+
+    def become_leased(self, sent_at: float) -> None:
+        """It has given this node a lease, in answer to a question sent at `sent_at`."""
+        self._is_silent = self._is_owed = False
+        self._leased_at = sent_at
+
+    def become_unleased(self, is_owed: bool) -> None:
+        """It has refused this node a lease. `is_owed`: it is about to bring what this node lacks."""
+        self._is_silent, self._is_owed = False, is_owed
+        self._leased_at = NEVER
+
+    def drop_lease(self) -> None:
+        """This node cannot tell how long ago it was given."""
+        self._leased_at = NEVER
+
+    # What it is brought
+
+    def append(self, key: bytes, now: float) -> int:
+        """It has yet to hear of `key`. Returns the position whose confirmation says that it has."""
+        outbox = self.outbox
+        position = outbox.append(key, now)
+        if outbox.has_overflowed:
+            self._lose_track()
+        return position
+
+    def position_for(self, keys: Iterable[bytes], now: float) -> int:
+        """The position whose confirmation says that it has them all."""
+        position_of = self.outbox.position_of
+        return max(position_of(key) or self.append(key, now) for key in keys)
+
+    def mark_sent(self, position: int) -> None:
+        """What was held of the keys up to `position` has been read, to be sent."""
+        self.outbox.mark_sent(position)
+
+    def confirm(self, position: int) -> None:
+        """It has all that was sent up to `position` on disk."""
+        self._has_no_room = False
+        self.outbox.confirm(position)
+
+    def refuse(self, has_no_room: bool) -> None:
+        """It has answered, but not taken what it was sent."""
+        self._has_no_room = has_no_room
+
+    def leave_out(self) -> None:
+        """What is in its outbox now may be acknowledged without it."""
+        self._left_out_up_to = self.outbox.position
+
+    # Silence
+
+    def become_silent(self) -> bool:
+        """It may be left out. Returns whether that is news."""
+        is_news = not self._is_silent
+        self._is_silent = True
+        return is_news
+
+    def become_audible(self) -> None:
+        """It may not be left out, or not yet."""
+        self._is_silent = False
+
+    # Comparisons
+
+    def become_comparing(self) -> None:
+        """A comparison begins. What changes from here on is for the stream."""
+        self._comparison = Comparison.COMPARING
+        self._has_no_room = False
+        self.outbox.begin_comparison()
+
+    def end_comparison(self, has_arrived: bool) -> None:
+        """`has_arrived`: the co-owner has all that was here when it began."""
+        assert self._comparison in (Comparison.COMPARING, Comparison.IN_VAIN), "a comparison ends that never began"
+        if has_arrived and self._comparison is Comparison.COMPARING:
+            self._comparison = Comparison.IN_STEP
+            self.outbox.end_comparison()
+        else:
+            self._comparison = Comparison.UNCOMPARED
+
+    def become_uncompared(self) -> None:
+        """What it was thought to have is in doubt. If a comparison is under way, that will tell."""
+        if self._comparison is Comparison.IN_STEP:
+            self._comparison = Comparison.UNCOMPARED
+
+    def _lose_track(self) -> None:
+        """It may lack what it was brought, or is being brought."""
+        if self._comparison is Comparison.COMPARING:
+            self._comparison = Comparison.IN_VAIN
+        else:
+            self.become_uncompared()

@@ -1,0 +1,206 @@
+"""What a node makes of what others bring it: announcements, comparisons and records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from gossip.view import Address
+from node.errors import StorageFault
+from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.values.donors import Kind
+from node.values.record import Record
+from ring.hashing import PARTITIONS, pack, partition_of, unpack
+from tests.node.fakes import Row, rows_of, successor
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+
+ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
+
+
+def encoded(*items: tuple[bytes, Record]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((key, found.encode()) for key, found in items)
+
+
+def places(keys: Iterable[bytes]) -> list[int]:
+    return [partition_of(key) for key in keys]
+
+
+async def push(parts: Parts, sender: Address, *items: tuple[bytes, Record], finished: Iterable[int] = ()) -> Answer:
+    return await parts.arrivals.push(sender, parts.views.view_id, Push(encoded(*items), pack(finished)))
+
+
+async def announce(parts: Parts, donor: Address, keys: Iterable[bytes]) -> Answer:
+    return await parts.arrivals.note_holding(donor, parts.views.view_id, Holding(pack(places(keys))))
+
+
+def rows(parts: Parts) -> list[Row]:
+    """In memory; and on disk, what is the same."""
+    found = rows_of(parts.views.donors.shares)
+    assert found == rows_of(parts.store.donors())
+    return found
+
+
+# Taking
+
+
+@on_virtual_time
+async def test_push_is_taken_and_the_donor_forgotten_where_it_has_finished() -> None:
+    parts = await node_a(A, B)
+    first, second = parts.own_keys(2)
+    await announce(parts, C, [first, second])
+    assert await push(parts, C, (first, record(5)), (second, record(5)), finished=places([first])) == Taken()
+    assert (parts.held(first), parts.held(second)) == (record(5), record(5))
+    assert rows(parts) == [Row(partition_of(second), C, ALONE)]
+
+
+@on_virtual_time
+async def test_push_twice_or_late_changes_nothing() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await parts.keep((key, record(6)))
+    before = parts.store.stats(partition_of(key))
+    for _ in range(2):
+        assert await push(parts, C, (key, record(5)), finished=places([key])) == Taken()
+    assert parts.held(key) == record(6) and parts.store.stats(partition_of(key)) == before
+
+
+@on_virtual_time
+async def test_push_is_confirmed_once_the_co_owner_has_it_too() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    peer.is_free.clear()
+    async with parts.running():
+        pushing = asyncio.ensure_future(push(parts, C, (b"k", record(5))))
+        await asyncio.sleep(0.2)
+        assert parts.held(b"k") == record(5) and not pushing.done()
+        peer.is_free.set()
+        assert await pushing == Taken()
+    assert peer.held[b"k"] == record(5)
+
+
+@on_virtual_time
+async def test_push_of_the_last_copy_covers_the_others() -> None:
+    parts = await node_a(A, B, repl_factor=1)
+    (key,) = parts.own_keys(1)
+    await parts.wait_durably(Row(partition_of(key), C, COPY), Row(partition_of(key), D, COPY))
+    await push(parts, C, finished=places([key]))
+    assert rows(parts) == [Row(partition_of(key), D, COVERED)]
+
+
+@on_virtual_time
+async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    assert await push(parts, C, (key, record(5)), (parts.foreign_key(), record(5))) == Unable()
+    garbled = Push(((key, b"short"),), b"")
+    assert await parts.arrivals.push(C, parts.views.view_id, garbled) == Unable()
+    assert await parts.arrivals.push(C, parts.views.view_id, Push(encoded((key, record(5))), b"\0")) == Unable()
+    assert not parts.store.occupied
+
+
+@on_virtual_time
+async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one() -> None:
+    parts = await node_a(A, B)
+    before = parts.views.view_id
+    (key,) = parts.own_keys(1)
+    await parts.views.adopt(successor(parts.views.current, A, B), B)
+    answer = await parts.arrivals.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
+    assert answer == ViewIs(parts.views.current.encoded) and not parts.store.occupied
+
+
+@on_virtual_time
+async def test_push_on_a_full_disk_keeps_the_donor() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await announce(parts, C, [key])
+    parts.disk.full = True
+    with pytest.raises(StorageFault):
+        await push(parts, C, (key, record(5)), finished=places([key]))
+    assert rows(parts) == [Row(partition_of(key), C, ALONE)]
+
+
+# Announcements
+
+
+@on_virtual_time
+async def test_announcement_is_complete_so_it_also_ends_what_is_not_in_it() -> None:
+    parts = await node_a(A, B)
+    first, second, third = parts.own_keys(3)
+    await announce(parts, C, [first, second])
+    await announce(parts, D, [first])
+    await announce(parts, C, [second, third])
+    expected = [Row(*row, ALONE) for row in zip(places([first, second, third]), (D, C, C), strict=True)]
+    assert rows(parts) == sorted(expected)
+
+
+@on_virtual_time
+async def test_announcement_keeps_the_kind_of_a_donor_that_is_one_already() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await parts.wait_durably(Row(partition_of(key), C, COPY))
+    await announce(parts, C, [key])
+    assert rows(parts) == [Row(partition_of(key), C, COPY)]
+
+
+@on_virtual_time
+async def test_announcement_of_a_copy_that_holds_nothing_covers_the_others() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await parts.wait_durably(Row(partition_of(key), C, COPY), Row(partition_of(key), D, COPY))
+    await announce(parts, C, [])
+    assert rows(parts) == [Row(partition_of(key), D, COVERED)]
+
+
+@on_virtual_time
+async def test_announcement_of_a_co_owner_makes_it_no_donor_of_what_it_has_finished() -> None:
+    """It brings records batch by batch, and is asked what it holds meanwhile: until the end it names all of them."""
+    parts = await node_a(A, B, repl_factor=2)
+    first, second = parts.own_keys(2)
+    await parts.wait_durably(*(Row(partition, B, COPY) for partition in places([first, second])))
+    await push(parts, B, (first, record(5)), finished=places([first]))
+    await announce(parts, B, [first, second])
+    assert rows(parts) == [Row(partition_of(second), B, COPY)]
+
+
+@on_virtual_time
+async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
+    parts = await node_a(A, B)
+    assert await announce(parts, C, [parts.foreign_key()]) == Unable()
+    for packed in (b"\0", pack([PARTITIONS])):
+        assert await parts.arrivals.note_holding(C, parts.views.view_id, Holding(packed)) == Unable()
+    assert rows(parts) == []
+
+
+# Comparing
+
+
+@on_virtual_time
+async def test_compare_tells_empty_from_different_from_equal() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    empty, different, equal, _nowhere = keys = parts.own_keys(4)
+    await parts.keep((different, record(5)), (equal, record(5)))
+    same = parts.store.stats(partition_of(equal)).digest
+    digests = b"".join(digest.to_bytes(8) for digest in (7, 0, same, 0))
+    answer = parts.arrivals.compare(B, Compare(pack(places(keys)), digests))
+    assert answer == Differing(pack(places([empty])), pack(places([different])))
+
+
+@pytest.mark.parametrize("digests", [b"", bytes(7), bytes(16)])
+@on_virtual_time
+async def test_compare_that_is_malformed_is_refused(digests: bytes) -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    assert parts.arrivals.compare(B, Compare(pack(places([key])), digests)) == Unable()
+    assert parts.arrivals.compare(B, Compare(b"\0", bytes(8))) == Unable()
+    assert parts.arrivals.compare(B, Compare(pack(places([parts.foreign_key()])), bytes(8))) == Unable()
+
+
+@on_virtual_time
+async def test_offer_wants_what_is_missing_or_older_here() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    older, same, newer, missing = keys = [b"older", b"same", b"newer", b"missing"]
+    await parts.keep((older, record(4)), (same, record(5)), (newer, record(6)))
+    answer = parts.arrivals.offer(B, Offer(tuple((key, record(5).version) for key in keys)))
+    assert isinstance(answer, Wanted) and [keys[index] for index in unpack(answer.indexes)] == [older, missing]

@@ -1,0 +1,100 @@
+"""What is misplaced, what is owed, and when a node is settled: tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from gossip.view import Address
+from node.net.messages import Owed
+from node.repair.holdings import change_by_holding, handing, is_settled, misplaced, misplaced_of, waiting
+from node.values.donors import NO_CHANGE, Donors, DonorsChange, Share
+from ring.hashing import PARTITIONS
+from ring.placement import first_placement
+from ring.ring import Ring
+
+A, B, C, D = "a:1", "b:1", "c:1", "d:1"
+RING = Ring(first_placement((A, B, C, D), 2))
+MINE = sorted(RING.partitions_of(A))
+OTHERS = next(shard for shard in RING.shards if A not in shard)
+THEIRS = sorted(RING.partitions_of(OTHERS[0]))
+
+
+def test_misplaced_is_what_is_held_and_not_owned_by_owners_ascending() -> None:
+    held = {MINE[0], *THEIRS[2::-1]}
+    assert misplaced(A, RING, held) == {OTHERS: THEIRS[:3]}
+    assert misplaced(A, RING, {MINE[0]}) == {}
+
+
+def test_misplaced_of_a_node_outside_the_view_is_all_that_it_holds() -> None:
+    assert sum(map(len, misplaced("e:1", RING, range(PARTITIONS)).values())) == PARTITIONS
+
+
+def test_misplaced_of_an_owner_is_its_share() -> None:
+    found = misplaced(A, RING, THEIRS[:2])
+    assert all(misplaced_of(owner, found) == THEIRS[:2] for owner in OTHERS)
+    assert misplaced_of(A, found) == []
+
+
+def test_handing_names_the_first_owner_and_counts_records() -> None:
+    found = misplaced(A, RING, THEIRS[:2])
+    assert handing(found, lambda partition: 10) == (Owed(OTHERS[0], 2, 20),)
+
+
+def test_waiting_counts_partitions_of_every_kind() -> None:
+    assert waiting({B: Share(alone=0b1, copy=0b110, covered=0b1000)}) == (Owed(B, 4, 0),)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "donors", "out_of_step", "down", "expected"),
+    [
+        ([], [], [], [], True),
+        (THEIRS[:1], [], [], [], False),
+        (THEIRS[:1], [], [], OTHERS, False),
+        ([], [B], [], [], False),
+        ([], [B], [], [B], False),
+        ([], ["gone:1"], [], [], False),
+        ([], ["gone:1"], [], ["gone:1"], True),
+        ([], [], [B], [], False),
+        ([], [], [B], [B], True),
+        ([], [], [B, C], [B], False),
+    ],
+    ids=[
+        "nothing to do",
+        "something misplaced",
+        "misplaced, though its owners are down",
+        "a donor",
+        "a donor of the view, even one that is down",
+        "a removed donor that can be reached",
+        "a removed donor that is down",
+        "a co-owner out of step",
+        "a co-owner that is down",
+        "one of two that is down",
+    ],
+)
+def test_settled_table(
+    partitions: Collection[int],
+    donors: Collection[Address],
+    out_of_step: Collection[Address],
+    down: Collection[Address],
+    expected: bool,
+) -> None:
+    found = misplaced(A, RING, partitions)
+    assert is_settled(found, donors, {A, B, C, D}, out_of_step, lambda peer: peer in down) is expected
+
+
+@pytest.mark.parametrize(
+    ("held", "is_co_owner", "expected"),
+    [
+        (0b11, False, NO_CHANGE),
+        (0b01, False, DonorsChange({C: 0b10})),
+        (0b111, False, DonorsChange(put={C: Share(alone=0b100)})),
+        (0b100, False, DonorsChange({C: 0b11}, put={C: Share(alone=0b100)})),
+        (0b100, True, DonorsChange({C: 0b11})),
+        (0b111, True, NO_CHANGE),
+    ],
+    ids=["as known", "less", "more", "something else", "something else, of a co-owner", "more, of a co-owner"],
+)
+def test_change_by_holding_table(held: int, is_co_owner: bool, expected: DonorsChange) -> None:
+    assert change_by_holding(Donors({C: Share(alone=0b11)}), C, held, is_co_owner) == expected

@@ -1,0 +1,277 @@
+"""What follows from all co-owners of a node together: who must be asked, compared with, waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from unittest.mock import patch
+
+import pytest
+
+from node.net.messages import Answer, Heartbeat, HeartbeatAnswer
+from node.replication import outbox
+from node.replication.co_owners import CoOwners
+from node.replication.filling import Filling
+from node.replication.peer_state import PeerState, Verdict
+from tests.node.fakes import successor
+from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
+
+GRANTED, OWING, REFUSED = (
+    HeartbeatAnswer(STORE_ID, False, False, lease_granted, owing)
+    for lease_granted, owing in ((True, False), (False, True), (False, False))
+)
+
+
+def ask(parts: Parts) -> Answer:
+    return parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False))
+
+
+def state_of(parts: Parts, peer: str) -> PeerState:
+    state = parts.co_owners.get(peer)
+    assert state is not None
+    return state
+
+
+def answered(
+    parts: Parts, peer: str, verdict: Verdict, is_empty: bool = False, may_lack: bool = False, ago_s: float = 0.0
+) -> bool:
+    """`peer` answers a question for a lease that was sent so long ago."""
+    sent_at = parts.time.monotonic() - ago_s
+    return parts.co_owners.hear_answer(state_of(parts, peer), sent_at, THEIR_ID, is_empty, may_lack, verdict)
+
+
+# Leases
+
+
+@on_virtual_time
+async def test_co_owners_unleased_are_those_whose_lease_was_asked_for_too_long_ago() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    answered(parts, B, Verdict.GRANTED, ago_s=0.3)
+    answered(parts, C, Verdict.GRANTED, ago_s=0.1)
+    assert list(parts.co_owners.unleased()) == []
+    await asyncio.sleep(0.15)
+    assert list(parts.co_owners.unleased()) == [B]
+    await asyncio.sleep(0.2)
+    assert sorted(parts.co_owners.unleased()) == [B, C]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OWING, Verdict.REFUSED])
+@on_virtual_time
+async def test_co_owners_unleased_from_the_refusal_on(verdict: Verdict) -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    answered(parts, B, Verdict.GRANTED)
+    answered(parts, B, verdict)
+    assert list(parts.co_owners.unleased()) == [B]
+
+
+@on_virtual_time
+async def test_co_owners_old_leases_end_after_the_last_was_heard() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    assert parts.co_owners.old_leases_end() == pytest.approx(parts.time.monotonic() + parts.config.lease_s, abs=0.01)
+    for _ in range(2):
+        await asyncio.sleep(1)
+        answered(parts, B, Verdict.REFUSED)
+    assert parts.co_owners.old_leases_end() == parts.time.monotonic() - 1 + parts.config.lease_s
+
+
+# Filling
+
+
+@on_virtual_time
+async def test_filling_from_empty_to_full() -> None:
+    parts = await node_a(A, B, repl_factor=2, is_filled=False)
+    assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.EMPTY, True)
+    await parts.keep((b"k", record(3)))
+    assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.PARTIAL, True)
+    assert answered(parts, B, Verdict.GRANTED)
+    assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.FULL, False)
+    assert not answered(parts, B, Verdict.GRANTED), "it is filled once"
+
+
+@on_virtual_time
+async def test_filling_takes_one_that_lacks_nothing_or_all() -> None:
+    parts = await node_a(A, B, C, repl_factor=3, is_filled=False)
+    assert not answered(parts, B, Verdict.REFUSED)
+    assert not answered(parts, B, Verdict.GRANTED, may_lack=True)
+    assert answered(parts, C, Verdict.GRANTED, may_lack=True)
+
+
+@on_virtual_time
+async def test_filling_where_all_are_empty_nothing_is_lacking() -> None:
+    parts = await node_a(A, B, C, repl_factor=3, is_filled=False)
+    answered(parts, B, Verdict.REFUSED, is_empty=True)
+    assert parts.co_owners.is_waiting_to_be_filled() and parts.co_owners.may_lack()
+    answered(parts, C, Verdict.REFUSED, is_empty=True)
+    assert not parts.co_owners.is_waiting_to_be_filled() and not parts.co_owners.may_lack()
+    answered(parts, C, Verdict.REFUSED, is_empty=False)
+    assert not parts.co_owners.is_waiting_to_be_filled() and parts.co_owners.may_lack()
+
+
+@on_virtual_time
+async def test_filling_is_waited_for_only_so_long_and_only_with_co_owners() -> None:
+    parts, alone = await node_a(A, B, repl_factor=2, is_filled=False), await node_a(A, is_filled=False)
+    assert parts.co_owners.is_waiting_to_be_filled() and not alone.co_owners.is_waiting_to_be_filled()
+    await asyncio.sleep(parts.config.empty_wait_s)
+    assert not parts.co_owners.is_waiting_to_be_filled()
+
+
+# Silence
+
+
+@on_virtual_time
+async def test_silence_that_is_new_puts_the_others_out_of_step() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(C)
+    parts.compare(B, C)
+    assert not parts.co_owners.note_silence(state_of(parts, B)), "a lease of the view before may count"
+    await asyncio.sleep(1)
+    assert parts.co_owners.note_silence(state_of(parts, B))
+    assert parts.co_owners.in_step() == [B]
+    parts.compare(C)
+    assert parts.co_owners.note_silence(state_of(parts, B))
+    assert parts.co_owners.in_step() == [B, C]
+
+
+@on_virtual_time
+async def test_left_out_only_if_down_and_when_no_lease_can_count() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(C)
+    down, up = state_of(parts, B), state_of(parts, C)
+    assert not parts.co_owners.may_be_left_out(down)
+    await asyncio.sleep(1)
+    assert parts.co_owners.may_be_left_out(down) and not parts.co_owners.may_be_left_out(up)
+    parts.compare(B)
+    assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
+    assert not parts.co_owners.may_be_left_out(down)
+
+
+@on_virtual_time
+async def test_full_disk_counts_only_while_its_node_can_be_reached() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    await asyncio.sleep(1)
+    state_of(parts, B).refuse(has_no_room=True)
+    assert parts.co_owners.is_some_disk_full()
+    del parts.peers.script[B]
+    assert not parts.co_owners.is_some_disk_full()
+
+
+# Who has what
+
+
+@on_virtual_time
+async def test_marks_are_passed_once_all_that_was_there_is_confirmed() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    await parts.change(b"k")
+    marks = parts.co_owners.marks()
+    await parts.change(b"l")
+    assert not parts.co_owners.have_passed(marks) and not parts.co_owners.is_everywhere(b"k")
+    state_of(parts, B).confirm(1)
+    assert parts.co_owners.have_passed(marks) and parts.co_owners.is_everywhere(b"k")
+    parts.co_owners.distrust(B)
+    assert not parts.co_owners.have_passed(marks) and not parts.co_owners.is_everywhere(b"k")
+
+
+@on_virtual_time
+async def test_marks_of_another_view_are_never_passed() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    marks, state = parts.co_owners.marks(), state_of(parts, B)
+    await parts.views.adopt(successor(parts.views.current, A, B), B)
+    parts.compare(B)
+    assert not parts.co_owners.have_passed(marks) and not parts.co_owners.has(state)
+
+
+# Whom to compare with
+
+
+@on_virtual_time
+async def test_comparison_is_due_with_who_is_out_of_step_and_can_be_reached() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    assert sorted(parts.co_owners.out_of_step()) == [B, C]
+    async with parts.running():
+        assert parts.co_owners.to_compare() == [], "nobody has said yet which store it is, nor what it is about to send"
+        await asyncio.sleep(0.01)
+        assert parts.co_owners.to_compare() == [B]
+        parts.co_owner(C)
+        parts.compare(B)
+        await asyncio.sleep(2 * parts.config.heartbeat_s)
+        assert parts.co_owners.to_compare() == [C]
+
+
+@on_virtual_time
+async def test_comparison_waits_for_what_the_co_owner_is_about_to_send() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    answer = OWING
+    parts.peers.script[B] = lambda _: answer
+    async with parts.running():
+        await asyncio.sleep(0.01)
+        assert parts.co_owners.to_compare() == []
+        answer = GRANTED
+        await asyncio.sleep(0.1)
+        assert parts.co_owners.to_compare() == [B]
+
+
+@on_virtual_time
+async def test_comparison_waits_for_that_of_a_co_owner_that_has_forgotten_what_this_node_missed() -> None:
+    """What is listed to one that has just got it is listed in vain."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    with patch.object(outbox, "ENTRIES_MAX", 1):
+        await parts.change(b"k")
+        await parts.change(b"l")
+    assert ask(parts) == OWING
+    state = parts.streams.begin_comparison(B)
+    assert state is not None and ask(parts) == OWING
+    parts.streams.end_comparison(state, has_arrived=False)
+    assert ask(parts) == REFUSED, "who cannot bring what it has keeps nobody else from it"
+
+
+@on_virtual_time
+async def test_comparison_of_one_that_has_forgotten_waits_for_nobody() -> None:
+    """Until it has begun, nothing that is written can be confirmed."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.compare(B)
+    parts.peers.script[B] = lambda _: OWING
+    async with parts.running(parts.heartbeats.run()):
+        await asyncio.sleep(0.01)
+        with patch.object(outbox, "ENTRIES_MAX", 1):
+            await parts.change(b"k")
+            assert parts.co_owners.to_compare() == []
+            await parts.change(b"l")
+        assert parts.co_owners.to_compare() == [B]
+
+
+# The check
+
+
+def keep_a_stranger(co_owners: CoOwners) -> None:
+    co_owners._states["x:1"] = PeerState("x:1", co_owners._since, 0.4, 0.1)
+
+
+def lease_behind_its_back(co_owners: CoOwners) -> None:
+    co_owners._states[B].drop_lease()
+
+
+def forget_the_view_before(co_owners: CoOwners) -> None:
+    co_owners._states[B]._granted_at = float("-inf")
+
+
+def wait_though_filled(co_owners: CoOwners) -> None:
+    co_owners._filling._wait_until = 1e9
+
+
+@pytest.mark.parametrize("bend", [keep_a_stranger, lease_behind_its_back, forget_the_view_before, wait_though_filled])
+def test_co_owners_check_notices(bend: Callable[[CoOwners], None]) -> None:
+    @on_virtual_time
+    async def run() -> None:
+        parts = await node_a(A, B, repl_factor=2)
+        answered(parts, B, Verdict.GRANTED)
+        parts.co_owners.check()
+        bend(parts.co_owners)
+        with pytest.raises(AssertionError):
+            parts.co_owners.check()
+
+    run()

@@ -1,0 +1,303 @@
+"""One co-owner as a node sees it: where the comparison stands, who may answer alone, and who may be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.replication import outbox
+from node.replication.peer_state import NEVER, Comparison, PeerState, Verdict
+
+LEASE_S, OWING_S = 0.4, 0.1
+SINCE, NOW = 10.0, 100.0
+ID, OTHER_ID = 7, 8
+
+Step = Callable[[PeerState], object]
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    with patch.object(outbox, "ENTRIES_MAX", 2):
+        yield
+
+
+def hear(state: PeerState) -> None:
+    state.hear(ID, False, NOW)
+
+
+def hear_another(state: PeerState) -> None:
+    state.hear(OTHER_ID, False, NOW)
+
+
+def begin(state: PeerState) -> None:
+    state.become_comparing()
+
+
+def arrive(state: PeerState) -> None:
+    state.end_comparison(has_arrived=True)
+
+
+def fail(state: PeerState) -> None:
+    state.end_comparison(has_arrived=False)
+
+
+def doubt(state: PeerState) -> None:
+    state.become_uncompared()
+
+
+def write(state: PeerState) -> None:
+    state.append(b"key", NOW)
+
+
+def overflow(state: PeerState) -> None:
+    for number in range(outbox.ENTRIES_MAX + 1):
+        state.append(b"%d" % number, NOW)
+
+
+def confirm(state: PeerState) -> None:
+    state.confirm(state.outbox.position)
+
+
+def leave_out(state: PeerState) -> None:
+    state.leave_out()
+
+
+def after(*steps: Step) -> PeerState:
+    state = PeerState("b:1", SINCE, LEASE_S, OWING_S)
+    for step in steps:
+        step(state)
+        state.check(NOW)
+    return state
+
+
+IN_STEP = (hear, begin, arrive)
+
+
+@pytest.mark.parametrize(
+    ("steps", "comparison", "verdict"),
+    [
+        ((), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((hear,), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((hear, begin), Comparison.COMPARING, Verdict.OWING),
+        ((hear, begin, fail), Comparison.UNCOMPARED, Verdict.REFUSED),
+        (IN_STEP, Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, hear), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, begin), Comparison.COMPARING, Verdict.OWING),
+        ((*IN_STEP, doubt), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((*IN_STEP, doubt, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((hear, begin, doubt), Comparison.COMPARING, Verdict.OWING),
+        ((hear, begin, doubt, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        # Another store has come.
+        ((hear, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((*IN_STEP, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((hear, begin, hear_another), Comparison.IN_VAIN, Verdict.OWING),
+        ((hear, begin, hear_another, hear), Comparison.IN_VAIN, Verdict.OWING),
+        ((hear, begin, hear_another, arrive), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((hear, begin, hear_another, arrive, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        # More was missed than the outbox remembers.
+        ((*IN_STEP, overflow), Comparison.UNCOMPARED, Verdict.OWING),
+        ((hear, begin, overflow), Comparison.IN_VAIN, Verdict.OWING),
+        ((hear, begin, overflow, arrive), Comparison.UNCOMPARED, Verdict.OWING),
+        ((hear, begin, overflow, arrive, begin, fail), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((hear, begin, overflow, arrive, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        # Something was acknowledged without it.
+        ((*IN_STEP, write), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, write, leave_out), Comparison.IN_STEP, Verdict.OWING),
+        ((*IN_STEP, write, leave_out, confirm), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, write, leave_out, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+    ],
+    ids=lambda value: "-".join(step.__name__ for step in value) if isinstance(value, tuple) else value.name,
+)
+def test_peer_state_transitions(small: None, steps: tuple[Step, ...], comparison: Comparison, verdict: Verdict) -> None:
+    state = after(*steps)
+    assert state._comparison is comparison
+    assert state.judge(NOW) is verdict
+    assert state.granted_at == (NOW if verdict is Verdict.GRANTED else SINCE)
+    state.check(NOW)
+
+
+def test_peer_state_comparison_that_never_began_does_not_end() -> None:
+    with pytest.raises(AssertionError):
+        after(hear, arrive)
+
+
+@pytest.mark.parametrize(("waited_s", "verdict"), [(0.09, Verdict.GRANTED), (0.1, Verdict.OWING)])
+def test_peer_state_no_lease_for_one_that_owes_a_confirmation_for_100_ms(waited_s: float, verdict: Verdict) -> None:
+    state = after(*IN_STEP, lambda state: state.append(b"key", 0.0))
+    assert state.judge(waited_s) is verdict
+
+
+def test_peer_state_lease_counts_from_the_question() -> None:
+    state = after(hear)
+    assert state.leased_at == NEVER
+    state.become_leased(NOW - 0.3)
+    assert state.leased_at == NOW - 0.3
+    state.check(NOW)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda state: state.drop_lease(), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
+)
+def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
+    assert after(hear, lambda state: state.become_leased(NOW), end).leased_at == NEVER
+
+
+def test_peer_state_lease_that_was_given_may_count_until_it_has_ended() -> None:
+    state = after(*IN_STEP)
+    assert not state.may_be_leased(NOW)
+    assert state.judge(NOW) is Verdict.GRANTED
+    assert state.may_be_leased(NOW + LEASE_S) and not state.may_be_leased(NOW + LEASE_S + 0.001)
+
+
+def test_peer_state_leases_of_the_view_before_may_count_until_they_have_ended() -> None:
+    assert after().may_be_leased(SINCE + LEASE_S) and not after().may_be_leased(SINCE + LEASE_S + 0.001)
+
+
+def test_peer_state_silence_is_news_once() -> None:
+    state = after(hear)
+    assert [state.become_silent(), state.become_silent()] == [True, False]
+    state.become_audible()
+    assert state.become_silent()
+    state.become_unleased(False)
+    assert state.become_silent()
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_due"),
+    [
+        ((), False),
+        ((hear,), False),
+        ((hear, lambda state: state.become_unleased(is_owed=True)), False),
+        ((hear, lambda state: state.become_unleased(is_owed=False)), True),
+        ((hear, lambda state: state.become_leased(NOW)), True),
+        ((hear, overflow), True),
+        ((overflow,), False),
+        (IN_STEP, False),
+    ],
+    ids=["silent", "owing not known", "owed", "refused", "leased", "overflowed", "overflowed, store not known", "done"],
+)
+def test_peer_state_comparison_is_due(small: None, steps: tuple[Step, ...], is_due: bool) -> None:
+    assert after(*steps).is_due is is_due
+
+
+def test_peer_state_room_is_found_by_the_next_answer_or_comparison() -> None:
+    def refuse(state: PeerState) -> None:
+        state.refuse(has_no_room=True)
+
+    assert after(hear, refuse).has_no_room
+    for step in (confirm, begin, lambda state: state.refuse(has_no_room=False)):
+        assert not after(hear, refuse, step).has_no_room
+
+
+def test_peer_state_first_heard_stays() -> None:
+    state = after(hear, hear_another)
+    state.hear(ID, True, NOW + 1)
+    assert state.heard_at == NOW and state.is_empty
+
+
+def test_peer_state_position_for_several_keys_is_that_of_the_last() -> None:
+    state = after(*IN_STEP)
+    first, second = state.append(b"a", NOW), state.append(b"b", NOW)
+    assert state.position_for([b"b", b"a"], NOW) == second > first
+    assert state.position_for([b"a", b"c"], NOW) == second + 1
+
+
+# The law
+
+EVENTS = st.one_of(
+    st.tuples(st.just("hear"), st.sampled_from([ID, OTHER_ID])),
+    st.tuples(st.just("write"), st.sampled_from([b"a", b"b", b"c", b"d"])),
+    st.tuples(st.just("pass"), st.sampled_from([0.05, 0.2, 0.5])),
+    st.tuples(st.just("end"), st.booleans()),
+    *(
+        st.tuples(st.just(name))
+        for name in ("begin", "doubt", "send", "confirm", "leave out", "ask", "answer", "pause")
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(EVENTS, max_size=40))
+def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(events: list[tuple[Any, ...]]) -> None:
+    """Whoever was left out of something gets no lease before it has that; and none is left out while a lease counts."""
+    state, now, granted_at, under_way = PeerState("b:1", SINCE, LEASE_S, OWING_S), SINCE, SINCE, 0
+    owed: set[int] = set()
+    with patch.object(outbox, "ENTRIES_MAX", 3):
+        for name, *arguments in events:
+            match name:
+                case "hear":
+                    state.hear(arguments[0], False, now)
+                case "write":
+                    state.append(arguments[0], now)
+                case "pass":
+                    now += arguments[0]
+                case "begin":
+                    state.become_comparing()
+                case "end" if state._comparison in (Comparison.COMPARING, Comparison.IN_VAIN):
+                    state.end_comparison(arguments[0])
+                case "doubt":
+                    state.become_uncompared()
+                case "send" if head := state.outbox.head(2):
+                    state.mark_sent(under_way := head[-1].position)
+                case "confirm":
+                    state.confirm(under_way)
+                case "leave out" if not state.may_be_leased(now):
+                    assert now > granted_at + LEASE_S
+                    owed.update(range(1, state.outbox.position + 1))
+                    state.leave_out()
+                case "ask" if state.judge(now) is Verdict.GRANTED:
+                    granted_at = now
+                    assert all(map(state.outbox.is_confirmed, owed))
+                case "answer" if state._store_id is not None:
+                    state.become_leased(now)
+                case "pause":
+                    state.drop_lease()
+            state.check(now)
+
+
+# The check
+
+
+def forget_what_is_compared(state: PeerState) -> None:
+    overflow(state)
+    state._comparison = Comparison.IN_STEP
+
+
+def count_what_was_forgotten(state: PeerState) -> None:
+    overflow(state)
+    state._comparison = Comparison.COMPARING
+
+
+def leave_out_what_is_to_come(state: PeerState) -> None:
+    state._left_out_up_to = 1
+
+
+def lease_from_a_stranger(state: PeerState) -> None:
+    state._store_id, state._heard_at = None, NEVER
+    state.become_leased(NOW)
+
+
+def grant_in_time_to_come(state: PeerState) -> None:
+    state._granted_at = NOW + 1
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        forget_what_is_compared,
+        count_what_was_forgotten,
+        leave_out_what_is_to_come,
+        lease_from_a_stranger,
+        grant_in_time_to_come,
+    ],
+)
+def test_peer_state_check_notices(small: None, bend: Step) -> None:
+    state = after(*IN_STEP)
+    bend(state)
+    with pytest.raises(AssertionError):
+        state.check(NOW)

@@ -1,0 +1,106 @@
+"""What the environment may say, and which faults are reported of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.environment import read_environment
+from node.errors import BadEnvironment
+
+A, B = "10.0.0.1:13800", "10.0.0.2:13800"
+GOOD = {"ADDRESS": A, "VIEW": f"{A},{B}"}
+
+
+def faults_of(**environment: str) -> tuple[str, ...]:
+    with pytest.raises(BadEnvironment) as caught:
+        read_environment(GOOD | environment)
+    assert caught.value.status == 2
+    return caught.value.faults
+
+
+def test_environment_least_environment_defaults() -> None:
+    config = read_environment(GOOD)
+    assert (config.address, config.view) == (A, (A, B))
+    assert (config.repl_factor, config.bind) == (None, None)
+    assert config.data_dir == Path("data") / A
+
+
+def test_environment_every_variable_taken() -> None:
+    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
+    config = read_environment(GOOD | more)
+    assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
+
+
+def test_environment_view_may_omit_address() -> None:
+    assert read_environment({"ADDRESS": A, "VIEW": B}).view == (B,)
+
+
+def test_environment_addresses_are_made_canonical() -> None:
+    config = read_environment({"ADDRESS": " Node1.Example:13800 ", "VIEW": "[0:0::1]:1 , node1.example:13800"})
+    assert (config.address, config.view) == ("node1.example:13800", ("[::1]:1", "node1.example:13800"))
+
+
+@pytest.mark.parametrize(
+    ("address", "bind", "expected"),
+    [
+        ("127.0.0.2:13800", "", "127.0.0.2"),
+        ("[::1]:13800", "", "::1"),
+        ("10.0.0.1:13800", "", None),
+        ("localhost:13800", "", None),
+        ("127.0.0.2:13800", "0.0.0.0", "0.0.0.0"),
+        ("127.0.0.2:13800", "[::]", "::"),
+        ("10.0.0.1:13800", " 10.0.0.9 ", "10.0.0.9"),
+    ],
+)
+def test_environment_bind_loopback_alone_by_default(address: str, bind: str, expected: str | None) -> None:
+    assert read_environment({"ADDRESS": address, "VIEW": address, "BIND": bind}).bind == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "entry"),
+    [
+        ("ADDRESS", "", "missing"),
+        ("ADDRESS", " ", "missing"),
+        ("ADDRESS", "10.0.0.1", "'10.0.0.1'"),
+        ("ADDRESS", "10.0.0.1:", "'10.0.0.1:'"),
+        ("ADDRESS", ":13800", "':13800'"),
+        ("ADDRESS", "10.0.0.1:0", "'10.0.0.1:0'"),
+        ("ADDRESS", "10.0.0.1:65536", "'10.0.0.1:65536'"),
+        ("ADDRESS", "10.0.0.256:13800", "'10.0.0.256:13800'"),
+        ("ADDRESS", "::1:13800", "'::1:13800'"),
+        ("ADDRESS", "[::g]:13800", "'[::g]:13800'"),
+        ("ADDRESS", "http://10.0.0.1:13800", "'http://10.0.0.1:13800'"),
+        ("ADDRESS", "a b:13800", "'a b:13800'"),
+        ("ADDRESS", f"{A},{B}", repr(f"{A},{B}")),
+        ("VIEW", "", "missing"),
+        ("VIEW", f"{A},,{B}", "empty"),
+        ("VIEW", f"{A},", "empty"),
+        ("VIEW", f"{A},nonsense", "'nonsense'"),
+        ("VIEW", f"{A};{B}", repr(f"{A};{B}")),
+        ("VIEW", f"{A},{B},{A}", f"duplicate address '{A}'"),
+        ("REPL_FACTOR", "0", "'0'"),
+        ("REPL_FACTOR", "-1", "'-1'"),
+        ("REPL_FACTOR", "1.5", "'1.5'"),
+        ("REPL_FACTOR", "two", "'two'"),
+        ("REPL_FACTOR", "²", "'²'"),
+        ("REPL_FACTOR", "9" * 5000, "999"),
+        ("BIND", "everywhere", "'everywhere'"),
+        ("BIND", "127.0.0.1:80", "'127.0.0.1:80'"),
+    ],
+)
+def test_environment_fault_names_variable_and_entry(variable: str, text: str, entry: str) -> None:
+    (fault,) = faults_of(**{variable: text})
+    assert fault.startswith(f"{variable}: ") and entry in fault
+    assert "\n" not in fault
+
+
+def test_environment_all_faults_at_once() -> None:
+    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w")
+    assert [fault.partition(":")[0] for fault in faults] == ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND"]
+
+
+def test_environment_line_breaks_stay_in_one_line() -> None:
+    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
+        assert len(fault.splitlines()) == 1

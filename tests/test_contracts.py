@@ -1,0 +1,137 @@
+"""Can the contracts of the house be broken without anybody noticing? Each is broken on purpose, in a copy.
+
+A contract that names a module that has moved, or forgets a room, says "kept" for ever. So for each one in `setup.cfg`
+there is a forbidden import below, or a module where none is expected, and import-linter has to name the contract.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("node", "kvs", "gossip", "ring")
+PREFIX = "importlinter:contract:"
+LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command(['--no-cache']))"
+
+
+class Try(NamedTuple):
+    contract: str
+    """Its id in `setup.cfg`."""
+    module: str
+    """Made if there is none."""
+    planted: str
+
+
+TRIES = [
+    Try("direction", "ring/sets.py", "import gossip.view"),
+    Try("direction", "gossip/view.py", "import ring.sets"),
+    Try("direction", "gossip/dissemination.py", "import node.errors"),
+    Try("rooms", "node/errors.py", "import node.config"),
+    Try("rooms", "node/config.py", "import node.values.version"),
+    Try("rooms", "node/environment.py", "import node.values.version"),
+    Try("rooms", "node/values/context.py", "import node.timing.clock"),
+    Try("rooms", "node/timing/clock.py", "import node.storage.keys"),
+    Try("rooms", "node/storage/keys.py", "import node.net.frames"),
+    Try("rooms", "node/net/frames.py", "import node.storage.keys"),
+    Try("rooms", "node/storage/store.py", "import node.views.rules"),
+    Try("rooms", "node/views/holder.py", "import node.replication.outbox"),
+    Try("rooms", "node/replication/outbox.py", "import node.repair.transfer"),
+    Try("rooms", "node/repair/transfer.py", "import node.retention.stability"),
+    Try("rooms", "node/retention/stability.py", "import node.operations.causality"),
+    Try("rooms", "node/operations/causality.py", "import node.repair.handoff"),
+    Try("rooms", "node/operations/router.py", "import node.node"),
+    Try("rooms", "node/node.py", "import node.api.data"),
+    Try("rooms", "node/api/data.py", "import node.__main__"),
+    Try("rooms", "node/helpers.py", ""),
+    Try("rooms", "node/cellar/__init__.py", ""),
+    Try("lmdb", "node/views/holder.py", "import lmdb"),
+    Try("lmdb", "node/__main__.py", "import lmdb"),
+    Try("aiohttp", "node/views/calls.py", "import aiohttp"),
+    Try("aiohttp", "node/__main__.py", "from aiohttp import web"),
+    Try("deciding-is-pure", "node/net/link_state.py", "import asyncio"),
+    Try("deciding-is-pure", "node/operations/route_state.py", "import asyncio"),
+    Try("deciding-is-pure", "node/operations/sightings.py", "import node.views.calls"),
+    Try("deciding-is-pure", "node/repair/holdings.py", "import asyncio"),
+    Try("deciding-is-pure", "node/replication/filling.py", "import time"),
+    Try("deciding-is-pure", "node/replication/outbox.py", "import asyncio"),
+    Try("deciding-is-pure", "node/replication/peer_state.py", "import random"),
+    Try("deciding-is-pure", "node/values/record.py", "import asyncio"),
+    Try("deciding-is-pure", "node/values/expiry.py", "import time"),
+    Try("deciding-is-pure", "node/views/change_conditions.py", "import asyncio"),
+    Try("deciding-is-pure", "node/views/plan.py", "import random"),
+    Try("deciding-is-pure", "node/views/rules.py", "import asyncio"),
+    Try("deciding-is-pure", "node/timing/pause_detector.py", "import time"),
+    Try("kvs-apart", "kvs/responses.py", "import node.errors"),
+    Try("kvs-apart", "node/api/admin.py", "import kvs.responses"),
+    Try("kvs-borrows-little", "kvs/client.py", "import gossip.membership"),
+    Try("kvs-borrows-little", "kvs/load.py", "import lmdb"),
+    Try("ring-is-pure", "ring/reshard.py", "import random"),
+    Try("ring-layers", "ring/hashing.py", "import ring.sets"),
+    Try("ring-layers", "ring/placement.py", "import ring.sets"),
+    Try("ring-layers", "ring/vnodes.py", ""),
+    Try("gossip-is-pure", "gossip/core.py", "import time"),
+    Try("gossip-is-pure", "gossip/view.py", "import asyncio"),
+    Try("gossip-layers", "gossip/view.py", "import gossip.messages"),
+    Try("gossip-layers", "gossip/probing.py", "import gossip.dissemination"),
+    Try("gossip-layers", "gossip/helpers.py", ""),
+    Try("gossip-loop-drives", "gossip/core.py", "import gossip.loop"),
+]
+
+
+def contracts() -> dict[str, str]:
+    """Their names by their ids."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    sections = [section for section in parser.sections() if section.startswith(PREFIX)]
+    return {section.removeprefix(PREFIX): parser[section]["name"] for section in sections}
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages and their contracts."""
+    copy = tmp_path_factory.mktemp("house")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "setup.cfg", copy)
+    return copy
+
+
+def broken(house: Path) -> set[str]:
+    """The names of the contracts that import-linter finds broken."""
+    done = subprocess.run([sys.executable, "-c", LINT], cwd=house, capture_output=True, text=True, check=False)
+    found = set(re.findall(r"^(.*) BROKEN", done.stdout, re.MULTILINE))
+    assert done.returncode == bool(found), done.stdout + done.stderr
+    return found
+
+
+def test_contracts_hold_in_the_copy(house: Path) -> None:
+    assert broken(house) == set()
+
+
+def test_contracts_have_a_try_each() -> None:
+    assert {attempt.contract for attempt in TRIES} == set(contracts())
+
+
+@pytest.mark.parametrize("attempt", TRIES, ids=lambda attempt: f"{attempt.contract}: {attempt.module}")
+def test_contract_broken_on_purpose_is_noticed(house: Path, attempt: Try) -> None:
+    module = house / attempt.module
+    room_is_new, before = not module.parent.exists(), module.read_text() if module.exists() else None
+    module.parent.mkdir(exist_ok=True)
+    module.write_text(f"{before or ''}\n{attempt.planted}\n")
+    try:
+        assert contracts()[attempt.contract] in broken(house)
+    finally:
+        if before is not None:
+            module.write_text(before)
+        elif room_is_new:
+            shutil.rmtree(module.parent)
+        else:
+            module.unlink()
