@@ -2,9 +2,9 @@
 `transfer`.
 
 One rule makes every story end well: *whoever holds keys of a partition that it does not own brings them to its owners,
-then forgets them*: an old owner after a view change, a removed node that comes back, a newcomer that took writes under
-its own view, the loser of two rival views. A donor announces to each owner of which of its partitions it holds records;
-the announcement is complete, so it also says of which it holds none.
+and forgets them once as many owners have them as the factor asks for*: an old owner after a view change, a removed node
+that comes back, a newcomer that took writes under its own view, the loser of two rival views. A donor announces to each
+owner of which of its partitions it holds records; the announcement is complete, so it also says of which it holds none.
 
 A second rule keeps copies alike: *whoever was never compared with a co-owner brings it what it may lack*, after a new
 view, a start, an emptied disk, or more writes than an outbox remembers. Until then it is a donor to that co-owner as
@@ -68,10 +68,14 @@ class Handoff:
         self._misplaced: Mapping[Shard, list[int]] = {}
         self._misplaced_under: tuple[Ring, frozenset[int]] | None = None
         """The ring and the occupied partitions that `_misplaced` was worked out from."""
+        self._brought: dict[Shard, frozenset[Address]] = {}
+        """Of what is kept here for owners that cannot be reached: those that have it. Nothing changes in a partition
+        that is not owned, so they have it until they say otherwise."""
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
         """There may be something to do at once: the view has changed."""
+        self._brought.clear()
         self._awake.set()
 
     # Where this node stands
@@ -85,8 +89,8 @@ class Handoff:
         return self._misplaced
 
     def handing(self) -> tuple[Owed, ...]:
-        """What this node has to hand over, by the first of its owners."""
-        return holdings.handing(self.misplaced(), lambda partition: self._store.stats(partition).records)
+        """What this node has to hand over, by the first of its owners that has not got it."""
+        return holdings.handing(self.misplaced(), self._brought, lambda partition: self._store.stats(partition).records)
 
     def waiting(self) -> tuple[Owed, ...]:
         """What this node has yet to hear of, by donor."""
@@ -97,6 +101,7 @@ class Handoff:
         reached."""
         return holdings.is_settled(
             self.misplaced(),
+            self._brought,
             self._views.donors.shares,
             self._views.current.nodes,
             self._co_owners.out_of_step(),
@@ -112,6 +117,8 @@ class Handoff:
         """Answer an owner that asks of which of its partitions there are records here that it has not heard of."""
         if self._co_owners.may_lack():
             return Unable()
+        for owners, have in self._brought.items():  # It asks, so it does not know: it may have lost its disk.
+            self._brought[owners] = have - {owner}
         return Holding(pack(self._unheard_by(owner)))
 
     def _unheard_by(self, owner: Address) -> list[int]:
@@ -141,12 +148,21 @@ class Handoff:
                 retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
-        """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""
-        view_id = self._views.view_id
-        answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in owners))
-        reached = {owner: answer for owner, answer in zip(owners, answers, strict=True) if answer is not None}
-        if reached and all(isinstance(answer, Taken) for answer in reached.values()):
-            await self._transfers.bring(list(reached), partitions, view_id, forget=True)
+        """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it if these
+        are enough."""
+        view_id, have = self._views.view_id, self._brought.get(owners, frozenset())
+        lacking = [owner for owner in owners if owner not in have]
+        answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in lacking))
+        reached = {owner: answer for owner, answer in zip(lacking, answers, strict=True) if answer is not None}
+        if not reached or not all(isinstance(answer, Taken) for answer in reached.values()):
+            return
+        needed = holdings.copies_needed(owners, self._views.current.repl_factor)
+        if len(have) + len(reached) >= needed:
+            await self._transfers.bring([*sorted(have), *reached], partitions, view_id, forget=True)
+            return
+        has_arrived = await self._transfers.bring(list(reached), partitions, view_id, forget=False)
+        if has_arrived and view_id == self._views.view_id:
+            self._brought[owners] = have | reached.keys()
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

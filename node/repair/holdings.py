@@ -30,10 +30,24 @@ def misplaced_of(owner: Address, found: Mapping[Shard, list[int]]) -> list[int]:
     return next((partitions for owners, partitions in found.items() if owner in owners), [])
 
 
-def handing(found: Mapping[Shard, list[int]], records_of: Callable[[int], int]) -> tuple[Owed, ...]:
-    """What there is to hand over, by the first of its owners. `records_of`: how many records a partition has here."""
+def copies_needed(owners: Shard, repl_factor: int | None) -> int:
+    """How many owners must have the keys on disk before who brought them may forget them. All that can be reached is
+    enough for an answer, not for a deletion: the one disk that has them then may be the next that is lost."""
+    return min(len(owners), repl_factor or 1)
+
+
+def handing(
+    found: Mapping[Shard, list[int]], brought: Mapping[Shard, Collection[Address]], records_of: Callable[[int], int]
+) -> tuple[Owed, ...]:
+    """What there is to hand over, by the first of its owners that has not got it. `brought`: those that have, of what
+    is kept for the others. `records_of`: how many records a partition has here."""
     return tuple(
-        Owed(owners[0], len(partitions), sum(map(records_of, partitions))) for owners, partitions in found.items()
+        Owed(
+            next((owner for owner in owners if owner not in brought.get(owners, ())), owners[0]),
+            len(partitions),
+            sum(map(records_of, partitions)),
+        )
+        for owners, partitions in found.items()
     )
 
 
@@ -44,15 +58,21 @@ def waiting(shares: Mapping[Address, Share]) -> tuple[Owed, ...]:
 
 def is_settled(
     found: Mapping[Shard, list[int]],
+    brought: Mapping[Shard, Collection[Address]],
     donors: Iterable[Address],
     members: Collection[Address],
     out_of_step: Iterable[Address],
     is_down: Callable[[Address], bool],
 ) -> bool:
-    """Nothing is misplaced, each co-owner that can be reached has what is here, and there is no donor to wait for but
-    nodes outside the view that cannot be reached."""
+    """Nothing is misplaced but what is kept for owners that cannot be reached, each co-owner that can be reached has
+    what is here, and there is no donor to wait for but nodes outside the view that cannot be reached."""
     awaits = any(donor in members or not is_down(donor) for donor in donors)
-    return not found and not awaits and all(map(is_down, out_of_step))
+    is_home = all(_is_kept(owners, brought.get(owners, ()), is_down) for owners in found)
+    return is_home and not awaits and all(map(is_down, out_of_step))
+
+
+def _is_kept(owners: Shard, have: Collection[Address], is_down: Callable[[Address], bool]) -> bool:
+    return bool(have) and all(owner in have or is_down(owner) for owner in owners)
 
 
 def change_by_holding(donors: Donors, donor: Address, held: int, is_co_owner: bool) -> DonorsChange:

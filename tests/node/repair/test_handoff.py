@@ -43,25 +43,71 @@ async def test_settled_once_each_co_owner_that_can_be_reached_has_what_is_here()
     assert not parts.handoff.is_settled()
 
 
+class Taker:
+    """An owner that takes what it is brought; of `key`, it has nothing before."""
+
+    def __init__(self, key: bytes) -> None:
+        self.asked: list[type[Request]] = []
+        self._partition = pack([partition_of(key)])
+
+    def __call__(self, request: Request) -> Answer:
+        has_it = Push in self.asked
+        self.asked.append(type(request))
+        return Differing(b"" if has_it else self._partition, b"") if isinstance(request, Compare) else Taken()
+
+
 @on_virtual_time
 async def test_hand_over_goes_to_all_owners_that_can_be_reached() -> None:
+    """Two of three have it then, as many as the factor asks for."""
+    parts = await node_a(B, C, D, repl_factor=2)
+    key = parts.key_of(B, C, D)
+    await parts.keep((key, record(5)))
+    takers = [Taker(key), Taker(key)]
+    parts.peers.script[B], parts.peers.script[C] = takers
+    async with parts.running(parts.handoff.run()):
+        while parts.held(key) is not None:
+            await asyncio.sleep(0.01)
+    assert [taker.asked for taker in takers] == [[Holding, Compare, Push]] * 2
+    assert parts.handoff.misplaced() == {}
+
+
+@on_virtual_time
+async def test_hand_over_keeps_its_copy_until_as_many_have_it_as_the_factor_asks_for() -> None:
+    """The one disk that has it may be the next that is lost."""
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    key = parts.key_of(*others)
+    await parts.keep((key, record(5)))
+    up, down = others
+    first = parts.peers.script[up] = Taker(key)
+    async with parts.running(parts.handoff.run()):
+        while not parts.handoff.is_settled():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)
+        assert first.asked == [Holding, Compare, Push], "it is brought once"
+        assert parts.held(key) == record(5) and parts.handoff.handing()[0].address == down
+        second = parts.peers.script[down] = Taker(key)
+        while parts.held(key) is not None:
+            await asyncio.sleep(0.01)
+        assert second.asked == [Holding, Compare, Push]
+    assert parts.handoff.misplaced() == {} and parts.handoff.is_settled()
+
+
+@on_virtual_time
+async def test_hand_over_brings_it_again_to_an_owner_that_has_lost_it() -> None:
     parts = await node_a(A, B, C, D, repl_factor=2)
     others = next(shard for shard in parts.views.ring.shards if A not in shard)
     key = parts.key_of(*others)
     await parts.keep((key, record(5)))
     up, _down = others
-    asked: list[Request] = []
-
-    def take(request: Request) -> Answer:
-        asked.append(request)
-        return Differing(pack([partition_of(key)]), b"") if isinstance(request, Compare) else Taken()
-
-    parts.peers.script[up] = take
+    parts.peers.script[up] = Taker(key)
     async with parts.running(parts.handoff.run()):
-        while parts.held(key) is not None:
+        while not parts.handoff.is_settled():
             await asyncio.sleep(0.01)
-    assert [type(request) for request in asked] == [Holding, Compare, Push]
-    assert parts.handoff.misplaced() == {}
+        emptied = parts.peers.script[up] = Taker(key)
+        assert parts.handoff.holding_for(up) == Holding(pack([partition_of(key)]))
+        while Push not in emptied.asked:
+            await asyncio.sleep(0.01)
 
 
 @on_virtual_time

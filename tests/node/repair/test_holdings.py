@@ -8,7 +8,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import Owed
-from node.repair.holdings import change_by_holding, handing, is_settled, misplaced, misplaced_of, waiting
+from node.repair.holdings import change_by_holding, copies_needed, handing, is_settled, misplaced, misplaced_of, waiting
 from node.values.donors import NO_CHANGE, Donors, DonorsChange, Share
 from ring.hashing import PARTITIONS
 from ring.placement import first_placement
@@ -37,9 +37,19 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
     assert misplaced_of(A, found) == []
 
 
-def test_handing_names_the_first_owner_and_counts_records() -> None:
+def test_handing_names_the_first_owner_that_lacks_it_and_counts_records() -> None:
     found = misplaced(A, RING, THEIRS[:2])
-    assert handing(found, lambda partition: 10) == (Owed(OTHERS[0], 2, 20),)
+    assert handing(found, {}, lambda partition: 10) == (Owed(OTHERS[0], 2, 20),)
+    assert handing(found, {OTHERS: {OTHERS[0]}}, lambda partition: 10) == (Owed(OTHERS[1], 2, 20),)
+
+
+@pytest.mark.parametrize(
+    ("owners", "repl_factor", "needed"),
+    [((A,), None, 1), ((A, B), 1, 1), ((A, B), 2, 2), ((A, B, C), 2, 2), ((A,), 3, 1)],
+    ids=["plain", "a spare copy", "both", "two of three", "all there are"],
+)
+def test_copies_needed(owners: tuple[Address, ...], repl_factor: int | None, needed: int) -> None:
+    assert copies_needed(owners, repl_factor) == needed
 
 
 def test_waiting_counts_partitions_of_every_kind() -> None:
@@ -81,7 +91,19 @@ def test_settled_table(
     expected: bool,
 ) -> None:
     found = misplaced(A, RING, partitions)
-    assert is_settled(found, donors, {A, B, C, D}, out_of_step, lambda peer: peer in down) is expected
+    assert is_settled(found, {}, donors, {A, B, C, D}, out_of_step, lambda peer: peer in down) is expected
+
+
+@pytest.mark.parametrize(
+    ("brought", "down", "expected"),
+    [(OTHERS[:1], OTHERS[1:], True), (OTHERS[:1], [], False), ([], OTHERS, False)],
+    ids=["to all that can be reached", "not yet to one that is back", "to nobody"],
+)
+def test_settled_with_what_is_kept_for_owners_that_are_down(
+    brought: Collection[Address], down: Collection[Address], expected: bool
+) -> None:
+    found = misplaced(A, RING, THEIRS[:1])
+    assert is_settled(found, {OTHERS: brought}, [], {A, B, C, D}, [], lambda peer: peer in down) is expected
 
 
 @pytest.mark.parametrize(

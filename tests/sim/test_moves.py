@@ -1,0 +1,88 @@
+"""Keys on the move survive the loss of disks, as many as the factor allows for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from gossip.view import View
+from node.net.messages import ReadResult
+from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.nemesis import change
+from tests.sim.peace import read
+
+STEADY_S = 5.0
+KEYS = [b"k%d" % number for number in range(30)]
+
+
+class Story:
+    def __init__(self, size: int, members: int, repl_factor: int) -> None:
+        self.cluster = Cluster(1, size, members, repl_factor=repl_factor)
+        self.machines = list(self.cluster.machines.values())
+
+    def run(self, story: Coroutine[Any, Any, None]) -> None:
+        self.cluster.loop.run(story)
+
+    async def start(self) -> None:
+        for machine in self.machines:
+            machine.start()
+        await asyncio.sleep(STEADY_S)
+        for key in KEYS:
+            await self.machines[0].ask(lambda node, key=key: node.router.write(key, b"1"))  # type: ignore[misc]
+
+    async def value(self, via: Machine, key: bytes) -> bytes | None:
+        answer = (await via.ask(lambda node: read(node, key))).answer
+        assert isinstance(answer, ReadResult)
+        return answer.value
+
+
+def test_sources_keep_their_copies_until_the_factor_is_met() -> None:
+    """One of two new owners is down while the other one gets everything, and then loses its disk."""
+    story = Story(4, members=2, repl_factor=2)
+    n1, n2, n3, n4 = story.machines
+
+    def kill(machine: Machine, view: View) -> None:
+        if machine is n4 and view.epoch == 1 and n4.host is not None:
+            story.cluster.loop.call_soon(n4.crash, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        story.cluster.view_watchers.append(kill)
+        with suppress(NoAnswer):
+            await n1.ask(lambda node: change(node, ["n3:1", "n4:1"]), STEADY_S)
+        story.cluster.view_watchers.remove(kill)
+        await asyncio.sleep(STEADY_S)
+        assert {key for key, _ in n1.disk.records()} == {key for key, _ in n2.disk.records()} == set(KEYS)
+        n3.crash()
+        n3.lose_disk()
+        n3.start()
+        n4.start()
+        await asyncio.sleep(2 * STEADY_S)
+        assert {await story.value(n1, key) for key in KEYS} == {b"1"}
+        assert all({key for key, _ in owner.disk.records()} == set(KEYS) for owner in (n3, n4))
+        assert not list(n1.disk.records()) and not list(n2.disk.records())
+
+    story.run(tell())
+
+
+def test_change_is_answered_though_one_new_owner_is_down_and_the_next_one_takes_its_place() -> None:
+    story = Story(5, members=2, repl_factor=2)
+    n1, n2, _, n4, _ = story.machines
+
+    def kill(machine: Machine, view: View) -> None:
+        if machine is n4 and view.epoch == 1 and n4.host is not None:
+            story.cluster.loop.call_soon(n4.crash, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        story.cluster.view_watchers.append(kill)
+        settled = await n1.ask(lambda node: change(node, ["n3:1", "n4:1"]), 2 * STEADY_S)
+        assert settled.key_counts["n3:1"] == len(KEYS)
+        settled = await n1.ask(lambda node: change(node, ["n3:1", "n5:1"]), 2 * STEADY_S)
+        assert settled.key_counts["n5:1"] == len(KEYS)
+        await asyncio.sleep(STEADY_S)
+        assert not list(n1.disk.records()) and not list(n2.disk.records())
+
+    story.run(tell())
