@@ -106,7 +106,7 @@ class Node:
             config, time, identity.store_id, store, self.readiness, co_owners, tasks, self.streams, self.calls
         )
         self.owner = Owner(config, time, store, self.views, self.readiness, co_owners, self.streams, self.calls)
-        transfers = Transfers(config, time, store, self.calls, self._clients_served)
+        transfers = Transfers(config, time, store, self.calls, self._clients_served, co_owners.may_lack)
         self.arrivals = Arrivals(config, store, self.views, self.streams)
         self.handoff = Handoff(
             config, store, self.views, co_owners, self.streams, self.calls, transport, transfers, self.arrivals

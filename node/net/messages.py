@@ -254,18 +254,21 @@ class AskHolding(NodeMessage, frozen=True, tag=32):
 
 
 class Holding(NodeMessage, frozen=True, tag=33):
-    """All the receiver's partitions of which the sender holds records; as a call, the announcement of a donor."""
+    """All the receiver's partitions of which the sender holds records; as a call, the announcement of a donor.
+    `may_lack`: it held more before it lost its disk, so that it speaks for no other copy."""
 
     partitions: Partitions
+    may_lack: bool = False
 
 
 class Push(NodeMessage, frozen=True, tag=34):
     """Records on their way to their owner, of any of its partitions. Of those in `finished`, the sender holds no other
-    records."""
+    records. `may_lack`: see `Holding`."""
 
     is_batch = True
     records: tuple[tuple[KeyBytes, bytes], ...]
     finished: Partitions
+    may_lack: bool = False
 
 
 class Taken(NodeMessage, frozen=True, tag=35):

@@ -71,11 +71,12 @@ def judge(answers: Answers, standpoint: Standpoint) -> Sightings:
             if newest is None or record.version > newest.version:
                 newest, source = record, peer
     heard = {peer for peer, answer in answers.items() if _tells(answer)}
+    lacking = {peer for peer, answer in answers.items() if isinstance(answer, Fetched) and not _tells(answer)}
     silent = {peer for peer, answer in answers.items() if answer is None}
     return Sightings(
         newest,
         source,
-        _is_complete(heard, silent, standpoint),
+        _is_complete(heard, lacking, silent, standpoint),
         heard,
         not silent.issubset(standpoint.owners),
         any(_is_undecided(peer, answer, standpoint) for peer, answer in answers.items()),
@@ -102,16 +103,19 @@ def _is_forgotten(record: Record, holder: Address, stable_watermark: int, standp
     return standpoint.may_revive(record.version, stable_watermark)
 
 
-def _is_complete(heard: Collection[Address], silent: Collection[Address], standpoint: Standpoint) -> bool:
+def _is_complete(
+    heard: Collection[Address], lacking: Collection[Address], silent: Collection[Address], standpoint: Standpoint
+) -> bool:
     """Whether everybody was heard without whom a key cannot be said not to exist. Of donors that were copies of each
     other, one will do. A silent donor outside the view is passed over: it was removed, and who removes a node that is
-    down gives up what only that node had."""
+    down gives up what only that node had. One that lost its disk has no more to say than it said, but speaks for no
+    other copy."""
     donors = standpoint.donors
     if standpoint.is_waiting_to_be_filled and not heard:
         return False
     a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
     for donor, kind in donors.items():
-        is_passed_over = donor in silent and donor not in standpoint.nodes
+        is_passed_over = donor in lacking or (donor in silent and donor not in standpoint.nodes)
         if donor in heard or is_passed_over or kind is Kind.COVERED:
             continue
         if kind is Kind.ALONE or not a_copy_was_heard:

@@ -47,7 +47,8 @@ class Arrivals:
             return self._malformed(donor)
         if held & ~ring.bits_of(me):
             return self._malformed(donor)
-        change = change_by_holding(self._views.donors, donor, held, donor in ring.co_owners(me))
+        is_co_owner = donor in ring.co_owners(me)
+        change = change_by_holding(self._views.donors, donor, held, is_co_owner, holding.may_lack)
         if change == NO_CHANGE:
             return Taken()
         try:
@@ -96,7 +97,7 @@ class Arrivals:
             return self._malformed(sender)
         if not self._owns({partition for partition, *_ in records}):
             return self._malformed(sender)
-        change = self._views.donors.finish(sender, finished)
+        change = self._views.donors.finish(sender, finished, covers=not push.may_lack)
         try:
             merged = self._store.merge(view_id, records, {sender}, change)
             taken = await self._change(view_id, merged, change)

@@ -24,7 +24,7 @@ from contextlib import suppress
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, StorageFault
-from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed, Taken, Unable
+from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed, Taken
 from node.net.transport import Transport
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
@@ -115,11 +115,9 @@ class Handoff:
 
     def holding_for(self, owner: Address) -> Answer:
         """Answer an owner that asks of which of its partitions there are records here that it has not heard of."""
-        if self._co_owners.may_lack():
-            return Unable()
         for owners, have in self._brought.items():  # It asks, so it does not know: it may have lost its disk.
             self._brought[owners] = have - {owner}
-        return Holding(pack(self._unheard_by(owner)))
+        return Holding(pack(self._unheard_by(owner)), self._co_owners.may_lack())
 
     def _unheard_by(self, owner: Address) -> list[int]:
         """Of which of its partitions `owner` has not heard all that is here."""
@@ -167,7 +165,8 @@ class Handoff:
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""
         try:
-            return await self._calls.ask(owner, Holding(pack(partitions)), self._config.silence_s, view_id)
+            holding = Holding(pack(partitions), self._co_owners.may_lack())
+            return await self._calls.ask(owner, holding, self._config.silence_s, view_id)
         except PeerFault as fault:
             log.debug("announcement to %s: %s", owner, fault)
             return None

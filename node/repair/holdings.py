@@ -75,12 +75,18 @@ def _is_kept(owners: Shard, have: Collection[Address], is_down: Callable[[Addres
     return bool(have) and all(owner in have or is_down(owner) for owner in owners)
 
 
-def change_by_holding(donors: Donors, donor: Address, held: int, is_co_owner: bool) -> DonorsChange:
+def change_by_holding(
+    donors: Donors, donor: Address, held: int, is_co_owner: bool, may_lack: bool = False
+) -> DonorsChange:
     """What changes when `donor` announces that, of the partitions owned here, it holds records of just the set `held`.
 
     A co-owner becomes no donor of anything new: it names all that it holds until the end of a comparison, and of what
-    it is a donor, the view has said."""
-    known = donors.shares.get(donor, NOTHING).partitions
-    new = 0 if is_co_owner else held & ~known
-    change = donors.finish(donor, ~held)
-    return change._replace(put={donor: Share(alone=new)}) if new else change
+    it is a donor, the view has said. One that `may_lack` what it held before has what it has, and no more: there is no
+    use in asking it for the rest, but other copies of that must be heard all the same, even once it has brought home
+    what it holds now."""
+    share = donors.shares.get(donor, NOTHING)
+    new = 0 if is_co_owner else held & ~share.partitions
+    speaks_for_itself = held & (share.copy | share.covered) if may_lack else 0
+    change = donors.finish(donor, ~held, covers=not may_lack)
+    alone = new | speaks_for_itself
+    return change._replace(put={donor: Share(alone=alone)}) if alone else change

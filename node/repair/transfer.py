@@ -53,7 +53,8 @@ class _Stopped(Exception):
 
 
 class Transfers:
-    """`clients_served` tells whether this node served clients a moment ago: then transfers leave them room."""
+    """`clients_served` tells whether this node served clients a moment ago: then transfers leave them room. `may_lack`:
+    whether others must not take its word for what it does not bring."""
 
     def __init__(
         self,
@@ -62,12 +63,14 @@ class Transfers:
         store: Store,
         calls: Calls,
         clients_served: Callable[[], bool],
+        may_lack: Callable[[], bool],
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._calls = calls
         self._clients_served = clients_served
+        self._may_lack = may_lack
         self._turn = asyncio.Lock()
 
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
@@ -146,7 +149,7 @@ class Transfers:
             wanted = set(_numbers(answer.indexes))
             records += [item for index, item in enumerate(unsure) if index in wanted]
         if records or batch.finished:
-            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished)), view_id)
+            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished), self._may_lack()), view_id)
             if not isinstance(answer, Taken):
                 raise _Stopped(str(answer))
 

@@ -162,8 +162,12 @@ class CoOwners:
 
     def may_lack(self) -> bool:
         """Whether others must not take this node's word for what does not exist: it has not been filled, and there is a
-        co-owner that may have something."""
-        return not self._filling.is_filled and not all(state.is_empty for state in self._states.values())
+        co-owner that may have something, or it is outside the view, where nobody fills it. The only owner of a shard
+        has all there is: what it lost, nobody can bring."""
+        if self._filling.is_filled:
+            return False
+        is_outside = self._views.ring.shard_of(self._config.address) is None
+        return is_outside or not all(state.is_empty for state in self._states.values())
 
     # Comparisons
 

@@ -166,12 +166,14 @@ class Donors:
             known = self._by_partition[partition] = {donor: kind for donor, kind in kinds if kind is not None}
         return known
 
-    def finish(self, donor: Address, partitions: int) -> DonorsChange:
+    def finish(self, donor: Address, partitions: int, covers: bool = True) -> DonorsChange:
         """What changes when all has been heard that `donor` holds of these partitions: it is no donor of them now, and
-        other copies of what it held a copy of are covered."""
+        if it `covers`, other copies of what it held a copy of need not be heard."""
         finished = self._shares.get(donor, NOTHING).within(partitions)
         if finished == NOTHING:
             return NO_CHANGE
+        if not covers:
+            return DonorsChange({donor: finished.partitions})
         covered = {
             other: share.copy & finished.copy
             for other, share in self._shares.items()

@@ -165,7 +165,9 @@ class Parts:
             self.calls,
             self.peers,
         )
-        self.transfers = Transfers(self.config, self.time, self.store, self.calls, lambda: False)
+        self.transfers = Transfers(
+            self.config, self.time, self.store, self.calls, lambda: False, self.co_owners.may_lack
+        )
         self.arrivals = Arrivals(self.config, self.store, self.views, self.streams)
         self.handoff = Handoff(
             self.config,

@@ -7,8 +7,11 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from gossip.view import View
-from node.net.messages import ReadResult
+import pytest
+
+from gossip.view import Address, View
+from node.errors import Unavailable
+from node.net.messages import Compare, Push, ReadResult, Request
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import change
 from tests.sim.peace import read
@@ -84,5 +87,69 @@ def test_change_is_answered_though_one_new_owner_is_down_and_the_next_one_takes_
         assert settled.key_counts["n5:1"] == len(KEYS)
         await asyncio.sleep(STEADY_S)
         assert not list(n1.disk.records()) and not list(n2.disk.records())
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("returns", [False, True], ids=["an emptied copy is away", "an emptied copy is back"])
+def test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one(returns: bool) -> None:
+    """The only holder, in the view, is paused before it has brought its new co-owner anything: nobody can tell."""
+    story = Story(3, members=2, repl_factor=2)
+    n1, n2, n3 = story.machines
+
+    def sent(sender: Address, to: Address, request: Request) -> None:
+        if sender == n2.address and to == n3.address and isinstance(request, Compare) and n2.runs:
+            n2.freeze()
+
+    async def tell() -> None:
+        await story.start()
+        n1.crash()
+        n1.lose_disk()
+        await asyncio.sleep(STEADY_S)
+        story.cluster.network.watchers.append(sent)
+        with suppress(NoAnswer):
+            await n3.ask(lambda node: change(node, ["n2:1", "n3:1"]), STEADY_S)
+        story.cluster.network.watchers.remove(sent)
+        if returns:
+            n1.start()
+            await asyncio.sleep(STEADY_S)
+        for work in (
+            lambda node: read(node, KEYS[0]),
+            lambda node: node.router.write(KEYS[1], None),
+            lambda node: node.router.write(KEYS[2], b"2"),
+        ):
+            with pytest.raises(Unavailable):
+                await n3.ask(work)
+        n2.thaw()
+        await asyncio.sleep(2 * STEADY_S)
+        assert {await story.value(n3, key) for key in KEYS} == {b"1"}
+        for machine in (n2, n3):
+            assert machine.node is not None and machine.node.handoff.is_settled()
+
+    story.run(tell())
+
+
+def test_emptied_only_copy_keeps_nobody_waiting() -> None:
+    """What it lost is lost: with one copy of each key, nobody else has it."""
+    story = Story(2, members=1, repl_factor=1)
+    n1, n2 = story.machines
+
+    def sent(sender: Address, to: Address, request: Request) -> None:
+        if sender == n1.address and isinstance(request, Push) and n1.runs:
+            story.cluster.loop.call_soon(n1.crash, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        story.cluster.network.watchers.append(sent)
+        with suppress(NoAnswer):
+            await n2.ask(lambda node: change(node, ["n2:1"]), STEADY_S)
+        story.cluster.network.watchers.remove(sent)
+        if n1.host is not None:
+            n1.crash()
+        n1.lose_disk()
+        n1.start()
+        await asyncio.sleep(STEADY_S)
+        assert await story.value(n2, b"never written") is None
+        assert n2.node is not None and n2.node.handoff.is_settled()
 
     story.run(tell())

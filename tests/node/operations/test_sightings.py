@@ -88,7 +88,6 @@ COMPLETE: list[tuple[str, Mapping[Address, Kind], Answers, bool]] = [
     ("a co-owner is silent", {}, {B: None}, True),
     ("one alone is silent", {B: ALONE}, {B: None}, False),
     ("one alone has nothing", {B: ALONE}, {B: NOTHING}, True),
-    ("one alone cannot tell", {B: ALONE}, {B: CANNOT_TELL}, False),
     ("one alone refuses", {B: ALONE}, {B: Unable()}, False),
     ("one alone is silent outside the view", {OUTSIDE: ALONE}, {OUTSIDE: None}, True),
     ("one alone refuses outside the view", {OUTSIDE: ALONE}, {OUTSIDE: ViewIs(b"")}, False),
@@ -99,6 +98,10 @@ COMPLETE: list[tuple[str, Mapping[Address, Kind], Answers, bool]] = [
     ("one copy is silent, one covered heard", {B: COPY, C: COVERED}, {B: None, C: NOTHING}, False),
     ("one alone is silent, a copy heard", {B: ALONE, C: COPY}, {B: None, C: NOTHING}, False),
     ("one covered is silent", {B: COVERED}, {B: None}, True),
+    ("one alone has lost its disk", {B: ALONE}, {B: CANNOT_TELL}, True),
+    ("one copy has lost its disk, the other one is silent", {B: COPY, C: COPY}, {B: CANNOT_TELL, C: None}, False),
+    ("one copy has lost its disk, the other one is heard", {B: COPY, C: COPY}, {B: CANNOT_TELL, C: NOTHING}, True),
+    ("both copies have lost their disks", {B: COPY, C: COPY}, {B: CANNOT_TELL, C: CANNOT_TELL}, True),
     ("a donor that has come in meanwhile was not asked", {B: ALONE}, {C: NOTHING}, False),
 ]
 
