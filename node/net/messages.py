@@ -131,6 +131,9 @@ class Hello(NodeMessage, frozen=True, tag=10):
     any_view = True
     view: bytes
 
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
+
 
 class FetchView(NodeMessage, frozen=True, tag=11):
     """Which view do you hold?"""
@@ -143,6 +146,9 @@ class ViewIs(NodeMessage, frozen=True, tag=12):
     view."""
 
     view: bytes
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
 
 
 class Promise(NodeMessage, frozen=True, tag=14):
@@ -186,6 +192,9 @@ class Adopt(NodeMessage, frozen=True, tag=19):
 
     any_view = True
     view: bytes
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
 
 
 class AskStatus(NodeMessage, frozen=True, tag=20):

@@ -5,13 +5,25 @@ from __future__ import annotations
 import pytest
 
 from gossip.view import ViewId
-from node.net.frames import FRAME_BYTES_MAX, MESSAGES_PER_FRAME, Call, CallFrame, Ping, Reply, encode, take_frame
+from node.net.frames import (
+    FRAME_BYTES_MAX,
+    MESSAGES_PER_FRAME,
+    Call,
+    CallFrame,
+    Ping,
+    Reply,
+    ReplyFrame,
+    encode,
+    take_frame,
+)
 from node.net.messages import (
     LARGE_BYTES,
+    Adopt,
     Answer,
     Compare,
     Fetched,
     Heartbeat,
+    Hello,
     Offer,
     Push,
     Read,
@@ -19,6 +31,7 @@ from node.net.messages import (
     Replicate,
     Request,
     Unable,
+    ViewIs,
     Write,
     Wrote,
 )
@@ -47,6 +60,9 @@ def call(id_: int, request: Request | Ping) -> Call:
         (Push((), b""), True),
         (Offer(()), True),
         (Replicate((), False), True),
+        (Hello(SMALL), False),
+        (Hello(LARGE), True),
+        (Adopt(LARGE), True),
     ],
 )
 def test_request_says_whether_it_is_bulky(request_: Request | Ping, is_bulky: bool) -> None:
@@ -64,6 +80,8 @@ def test_request_says_whether_it_is_bulky(request_: Request | Ping, is_bulky: bo
         (Fetched(None), False),
         (Fetched(SMALL), False),
         (Fetched(LARGE), True),
+        (ViewIs(SMALL), False),
+        (ViewIs(LARGE), True),
     ],
 )
 def test_answer_says_whether_it_is_bulky(answer: Answer, is_bulky: bool) -> None:
@@ -92,3 +110,10 @@ def test_frame_of_what_is_largest_stays_within_the_bound() -> None:
     queue = [*small, call(MESSAGES_PER_FRAME, Write(b"k", VERSION, VALUE_MAX))]
     frame = CallFrame(Clocks(5, 6), take_frame(queue), ())
     assert queue == [] and len(encode(frame)) < FRAME_BYTES_MAX
+
+
+def test_frame_of_refusals_by_a_large_view_stays_within_the_bound() -> None:
+    """Each call under the view before is refused with the whole one in force: of hundreds of nodes, it is 33 KiB."""
+    queue = [Reply(number, ViewIs(b"x" * 33 * 1024)) for number in range(MESSAGES_PER_FRAME)]
+    while queue:
+        assert len(encode(ReplyFrame(Clocks(5, 6), take_frame(queue)))) < FRAME_BYTES_MAX
