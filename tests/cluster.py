@@ -28,7 +28,7 @@ from node.api.server import serving
 from node.config import Config
 from node.node import Node
 from tests.commands import Done, run
-from tests.steady import SteadyTime
+from tests.node.fakes.clocks import SteadyTime
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS, pack, partition_of
 from tests.golden.samples import CONTEXT
-from tests.node.fakes import JOBS_S_MAX, HandTime, ScriptedPeers
+from tests.node.samples import JOBS_S_MAX, HandTime, ScriptedPeers
 from tests.node.storage.engine_contract import PlainBatch
 
 FILE = Path(__file__).with_name("store.lmdb.gz")

@@ -29,8 +29,8 @@ from node.storage.identity import identify, note_filled
 from node.storage.store import Store
 from node.values.record import Record
 from ring.hashing import partition_of
-from tests.node.fakes import ScriptedPeers
 from tests.node.parts import LoopTime, running, store_on
+from tests.node.samples import ScriptedPeers
 from tests.sim.disk import Disk
 
 A, B, C = "a:1", "b:1", "c:1"

@@ -44,7 +44,7 @@ from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
-from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
+from tests.node.samples import HandTime, Row, ScriptedPeers, shares_of
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import VirtualLoop
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster import Cluster, client, fresh_addresses
-from tests.node.api.pair import Pair
+from tests.node.api.two_nodes import Pair
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from tests.cluster import Cluster, client, eventually, fresh_addresses
-from tests.node.api.pair import Pair, fault
+from tests.node.api.two_nodes import Pair, fault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

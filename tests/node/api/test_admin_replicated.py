@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
-from tests.node.api.pair import Pair
 from tests.node.api.test_admin import counts, put_words, same, shard_info
+from tests.node.api.two_nodes import Pair
 
 
 async def test_admin_replicated_form_golden(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from gossip.view import Address
 from tests.cluster import Cluster, client, fresh_addresses
-from tests.node.api.pair import A_VALUE, Pair, fault, with_context
 from tests.node.api.raw_http import ask_raw
+from tests.node.api.two_nodes import A_VALUE, Pair, fault, with_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

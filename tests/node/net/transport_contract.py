@@ -18,7 +18,7 @@ from node.net.messages import Answer, Read, ReadResult, Request, Write, Wrote
 from node.net.transport import Answering, Transport
 from node.timing.clock import HybridClock, Memory
 from tests.cluster import eventually
-from tests.node.fakes import CONFIG, HandTime
+from tests.node.samples import CONFIG, HandTime
 
 VIEW_ID = ViewId(3, 2**64 - 1)
 PATIENT_S = 10.0

@@ -9,9 +9,9 @@ import pytest
 from gossip.view import Address
 from node.net.messages import NothingDeleted, ReadResult, Superseded, Unable, ViewIs, Wrote
 from node.values.donors import Kind
-from tests.node.fakes import successor
 from tests.node.operations.asking import holding, read, write
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
+from tests.node.samples import successor
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
 

@@ -28,8 +28,8 @@ from node.net.messages import (
 from node.net.transport import Answering
 from node.values.record import Record
 from node.values.version import clock_of, make_version
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
+from tests.node.samples import successor
 
 
 class Scripted:

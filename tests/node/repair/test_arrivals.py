@@ -13,8 +13,8 @@ from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, 
 from node.values.donors import Kind
 from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
-from tests.node.fakes import Row, rows_of, successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+from tests.node.samples import Row, rows_of, successor
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
 

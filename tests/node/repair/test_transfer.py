@@ -11,8 +11,8 @@ from gossip.view import Address
 from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, Unable, ViewIs, Wanted
 from node.values.record import Record, decode_record, version_of
 from ring.hashing import pack, partition_of, unpack
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+from tests.node.samples import successor
 
 
 class Taker:

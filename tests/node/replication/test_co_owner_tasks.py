@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from node.replication.peer_state import PeerState
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, node_a, on_virtual_time
+from tests.node.samples import successor
 
 
 @on_virtual_time

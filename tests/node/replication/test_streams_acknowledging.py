@@ -10,8 +10,8 @@ from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
 from node.values.version import make_version
 from ring.hashing import partition_of
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
+from tests.node.samples import successor
 
 KEY = b"k"
 SOON_S = 0.05

@@ -13,9 +13,9 @@ from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
 from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
-from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
 from tests.node.parts import on_virtual_time
+from tests.node.samples import successor
 from tests.sim.disk import Disk
 
 KEY = b"key"

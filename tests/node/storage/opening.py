@@ -7,7 +7,7 @@ from pathlib import Path
 
 from node.storage.lmdb_engine import open_engine
 from node.storage.transaction import Engine
-from tests.node.fakes import JOBS_S_MAX
+from tests.node.samples import JOBS_S_MAX
 from tests.node.storage.engine_contract import PlainBatch
 
 MAP_BYTES = 2**20

@@ -21,7 +21,7 @@ from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import JOBS_S_MAX, Row, rows_of, shares_of
+from tests.node.samples import JOBS_S_MAX, Row, rows_of, shares_of
 
 ALONE = Kind.ALONE
 UNFENCED = ViewId(-1, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from node.timing.clock import Clocks, HybridClock, Memory
 from node.values.version import clock_of, make_version
-from tests.node.fakes import CONFIG
+from tests.node.samples import CONFIG
 
 MINUTE_MS = 60_000
 LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS = CONFIG.clock_lead_ms_max, CONFIG.clock_lead_step_ms, CONFIG.clock_off_ms

@@ -13,7 +13,7 @@ from node.values.donors import NO_CHANGE, NO_DONORS, Donors, DonorsChange, Kind,
 from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
-from tests.node.fakes import Row, rows_of, shares_of, successor
+from tests.node.samples import Row, rows_of, shares_of, successor
 from tests.node.views.bench import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.config import Config
-from tests.node.fakes import open_store
+from tests.node.samples import open_store
 from tests.node.views.bench import A, B, Bench
 
 

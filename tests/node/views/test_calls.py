@@ -9,7 +9,7 @@ import pytest
 from gossip.view import ViewId
 from node.errors import PeerLost, PeerRefused
 from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
 
 # The side that asks

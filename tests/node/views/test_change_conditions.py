@@ -17,7 +17,7 @@ from node.views.change_conditions import (
     is_settled,
     returning,
 )
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
 START = environment(A, B)

@@ -15,7 +15,7 @@ from node.net.messages import Busy, Foreign, Promise, Promised, ViewIs
 from node.values.donors import Kind
 from node.values.version import make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
 
 

@@ -16,7 +16,7 @@ from node.values.donors import DonorsChange, Share
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Readiness
-from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
+from tests.node.samples import HandTime, ScriptedPeers, open_store, successor
 from tests.node.views.bench import environment
 
 A, B, C = "a:1", "b:1", "c:1"

@@ -6,7 +6,7 @@ import pytest
 
 from gossip.view import Address, View
 from node.views.rules import Standing, Verdict, environments_contradict, is_foreign, judge
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
 MINE = environment(A, B)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.config import Config
-from tests.steady import LOOK_S, MOMENT_S_MAX, SteadyTime, _Clock
+from tests.node.fakes.clocks import LOOK_S, MOMENT_S_MAX, SteadyTime, _Clock
 
 
 def test_steady_clock_counts_moments_and_leaves_out_standstills() -> None:

@@ -21,8 +21,8 @@ from node.net.messages import (
     ViewIs,
 )
 from node.views.coordinator import Coordinator
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
+from tests.node.samples import successor
 
 EARLIER = ViewId(1, 5)
 
