@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from node.net.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode
 from node.timing.clock import Clocks
 from node.values.context import Context, Sight
 from node.values.record import KEY_BYTES_MAX
+from tests.golden.samples import members
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
@@ -43,7 +42,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
     "waiting": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
 }
-"""By name; everything else by its type."""
+"""By name; all others by their type."""
 
 
 def any_of(message_type: Any) -> st.SearchStrategy[Any]:
@@ -57,11 +56,6 @@ def any_of(message_type: Any) -> st.SearchStrategy[Any]:
         for name, hint in vars(base).get("__annotations__", {}).items()
     }
     return st.builds(message_type, *(FIELDS[name] if name in FIELDS else by_type[hints[name]] for name in fields))
-
-
-def members(union: Any) -> tuple[Any, ...]:
-    assert isinstance(union, types.UnionType)
-    return typing.get_args(union)
 
 
 REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)

@@ -8,19 +8,9 @@ import pytest
 
 from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
-from node.values.version import make_version
-from ring.hashing import partition_of
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
+from tests.node.replication.writing import KEY, SOON_S, put
 from tests.node.samples import successor
-
-KEY = b"k"
-SOON_S = 0.05
-"""A few commits and messages."""
-
-
-async def put(parts: Parts, key: bytes = KEY, clock: int = 5, value: bytes = b"1") -> None:
-    version = make_version(clock << 16, 1)
-    await parts.store.write(parts.views.view_id, partition_of(key), key, version, value)
 
 
 def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.Task[float]:
