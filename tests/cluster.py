@@ -134,7 +134,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the con
 
 
 class Cluster:
-    """Nodes in this process, with real links and real disks, on a time that its standstills do not count in."""
+    """Nodes in this process, with real links and real disks, on a time in which its pauses do not count."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, PathKey
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
 from tests.cluster import eventually
-from tests.node.parts import HandReadiness
+from tests.node.fakes.readiness import HandReadiness
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 READ_BYTES_MAX = 256 * 1024
 """What asyncio takes from a socket at once."""
 
 
-class EchoApi:
-    """Answers with what it was asked. GET at once, unless the key begins with `slow`; all else when `go` is set."""
+class EchoApi(DataApi):
+    """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; all else
+    when `go` is set."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -102,7 +103,7 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, Staleness(HandReadiness(lambda: None), 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
+    front = FastPath(api, Staleness(HandReadiness(), 1000.0), runner.server, keepalive_s)
     listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from node.api.staleness import Staleness, socket_of
 from node.errors import Unavailable
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
-from tests.node.parts import HandReadiness
+from tests.node.fakes.readiness import HandReadiness
 
 SHORT_WAY = b'PUT /kvs/keys/late HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"value":1}'
 LONG_WAY = SHORT_WAY.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
@@ -127,8 +126,7 @@ class Door(asyncio.Protocol):
 async def test_late_is_what_waited_for_long_to_be_read_though_nothing_was_paused(
     request_: bytes, late_s: float, late: bool
 ) -> None:
-    readiness: Any = HandReadiness(lambda: None)
-    door = Door(Staleness(readiness, late_s))
+    door = Door(Staleness(HandReadiness(), late_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: door, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

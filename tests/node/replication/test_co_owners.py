@@ -13,7 +13,8 @@ from node.replication import outbox
 from node.replication.co_owners import CoOwners
 from node.replication.filling import Filling
 from node.replication.peer_state import PeerState, Verdict
-from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.fakes.peers import THEIR_ID
+from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
 GRANTED, OWING, REFUSED = (

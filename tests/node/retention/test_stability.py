@@ -13,7 +13,8 @@ from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
 from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
-from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
+from tests.node.fakes.peers import CoOwner
+from tests.node.lone_owner import A, B, C, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 from tests.node.samples import successor
 from tests.sim.disk import Disk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import closing
 from pathlib import Path
@@ -14,19 +13,16 @@ import xxhash
 from gossip.view import View, ViewId
 from node.errors import Fenced
 from node.storage.keys import Setting
-from node.storage.lmdb_engine import open_engine
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
-from tests.node.samples import JOBS_S_MAX, Row, rows_of, shares_of
+from tests.node.samples import Row, rows_of, shares_of
+from tests.node.storage.opening import UNFENCED, open_store
 
 ALONE = Kind.ALONE
-UNFENCED = ViewId(-1, 0)
-"""What is in force on an empty disk."""
-MAP_BYTES = 2**20
 
 VIEW = View(
     lineage=0,
@@ -38,10 +34,6 @@ VIEW = View(
     table=bytes(2 * PARTITIONS),
     donors=(),
 )
-
-
-def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
 
 
 @pytest.fixture

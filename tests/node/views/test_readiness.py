@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from gossip.view import Address
@@ -16,7 +16,10 @@ from node.values.donors import DonorsChange, Share
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Readiness
-from tests.node.samples import HandTime, ScriptedPeers, open_store, successor
+from tests.node.fakes.clocks import HandTime
+from tests.node.fakes.peers import ScriptedPeers
+from tests.node.samples import successor
+from tests.node.storage.opening import open_store
 from tests.node.views.bench import environment
 
 A, B, C = "a:1", "b:1", "c:1"
@@ -41,7 +44,7 @@ class Bench:
 @asynccontextmanager
 async def in_readiness(path: Path, *view: Address) -> AsyncIterator[Bench]:
     config = Config.for_test(A, view, path)
-    async with open_store(path) as store:
+    with closing(open_store(path)) as store:
         bench = Bench(config, store)
         await bench.views.start()
         yield bench
