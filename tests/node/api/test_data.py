@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -274,56 +273,6 @@ async def test_api_key_in_whole_url_same(two: TwoNodes) -> None:
     await two.prepare("apple", b"7")
     _, _, body = await ask_raw(node, f"GET http://{node}/kvs/keys/apple HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert body == found(b"7")
-
-
-ALLOWED = {
-    "/kvs/keys/apple": "DELETE, GET, PUT",
-    "/kvs/key-count": "GET",
-    "/kvs/shards": "GET",
-    "/kvs/shards/1": "GET",
-    "/kvs/view-change": "GET, PUT",
-    "/kvs/status": "GET",
-    "/kvs/ring": "GET",
-}
-
-
-@pytest.mark.parametrize("path", ALLOWED)
-@pytest.mark.parametrize("method", ["POST", "PATCH", "HEAD", "OPTIONS", "DELETE", "PUT"])
-async def test_api_wrong_method_405_with_allow(two: TwoNodes, path: str, method: str) -> None:
-    if method in ALLOWED[path]:
-        return
-    reply = await two.http.ask(two.nodes[0], method, path)
-    assert (reply.status, reply.headers["Allow"]) == (405, ALLOWED[path])
-    assert reply.headers["Content-Type"] == "application/json"
-    assert reply.body == (b"" if method == "HEAD" else fault("Method not allowed", method))
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/kvs", "/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"]
-)
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_api_unknown_path_404(two: TwoNodes, path: str, method: str) -> None:
-    reply = await two.http.ask(two.nodes[0], method, path, A_VALUE)
-    assert (reply.status, reply.body) == (404, fault("Not found", method))
-    assert reply.headers["Content-Type"] == "application/json"
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        *(b"GET /peer HTTP/1.1", b"GET /peer?to=127.0.0.1:1&from=x HTTP/1.1", b"NOSUCH / HTTP/1.1", b"\0\1\2"),
-        *(b"GET / HTTP/9.9", b"GET /kvs/keys/a b HTTP/1.1", b"PUT /kvs/keys/a HTTP/1.1\r\nContent-Length: -1"),
-        *(b"GET /kvs/keys/\xc3\xa9 HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
-        *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
-        *(b"PUT /kvs/keys/a HTTP/1.1\r\nExpect: nonsense", b"GET /no/such HTTP/1.1\r\nExpect: nonsense"),
-    ],
-    ids=lambda request_: repr(request_[:30]),
-)
-async def test_api_bad_http_4xx_in_json(two: TwoNodes, request_: bytes) -> None:
-    status, headers, body = await ask_raw(two.nodes[0], request_ + b"\r\nHost: x\r\n\r\n")
-    assert 400 <= status < 500
-    assert headers["content-type"] == "application/json"
-    assert list(json.loads(body)) == ["error", "message"]
 
 
 @pytest.mark.parametrize("context", [None, b"{}"], ids=["bare", "{}"])

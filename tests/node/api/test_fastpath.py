@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
@@ -95,29 +94,23 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         return head, await reader.readexactly(int(length[1]))
 
 
-@asynccontextmanager
-async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
-    api = EchoApi()
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
-    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    assert runner.server is not None
-    front = FastPath(api, Staleness(HandReadiness(), 1000.0), runner.server, keepalive_s)
-    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
-    try:
-        yield Server(api, front, listening.sockets[0].getsockname()[1])
-    finally:
-        api.go.set()
-        listening.close()
-        await front.close()
-        await runner.cleanup()
+@pytest.fixture
+def keepalive_s() -> float:
+    return 60.0
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serve() as running:
-        yield running
+async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
+    api = EchoApi()
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
+    behind = (await aiohttp_server(app)).handler
+    front = FastPath(api, Staleness(HandReadiness(), 1000.0), behind, keepalive_s)
+    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
+    yield Server(api, front, listening.sockets[0].getsockname()[1])
+    api.go.set()
+    listening.close()
+    await front.close()
 
 
 async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
@@ -320,8 +313,8 @@ async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Ser
     assert not server.front.connections
 
 
-async def test_fastpath_idle_connection_is_closed(tmp_path: Path) -> None:
-    async with serve(keepalive_s=0.05) as server:
-        reader, writer = await server.connect()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        writer.close()
+@pytest.mark.parametrize("keepalive_s", [0.05])
+async def test_fastpath_idle_connection_is_closed(server: Server) -> None:
+    reader, writer = await server.connect()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
