@@ -52,7 +52,7 @@ NETWORK_S = 0.01
 class ScriptedPeers:
     """Stands in for the transport: its peers answer from `script`, at once or in a while; those not in it refuse the
     connection, and those of `silent` let their callers wait until they take them for down. Keeps what was asked of
-    whom."""
+    whom, and cast to whom."""
 
     def __init__(self) -> None:
         self.script: dict[Address, Callable[[Request], Answering]] = {}
@@ -61,6 +61,7 @@ class ScriptedPeers:
         self.asked: list[tuple[Address, Request]] = []
         self.attempts: list[Address] = []
         """Who was asked by calls that say nothing about it if they are not answered in time."""
+        self.casts: list[tuple[Address, gossip.messages.Message]] = []
         self.resets = 0
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
@@ -92,7 +93,7 @@ class ScriptedPeers:
             raise PeerLost(f"{to} is too late") from None
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        pass
+        self.casts.append((to, message))
 
     def is_down(self, to: Address) -> bool:
         return to not in self.script if to not in self.silent else to in self.found_silent
