@@ -119,7 +119,8 @@ def fresh_addresses(count: int) -> list[Address]:
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
-    """Wait until `condition` gives something true, and return it. Want of a connection counts as false."""
+    """Wait until `condition` gives something true, and return it. A connection that cannot be
+    made counts as false."""
     deadline = time.monotonic() + PATIENCE_S
     last: object = None
     while time.monotonic() < deadline:

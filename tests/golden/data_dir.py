@@ -83,7 +83,7 @@ async def node_on(store: Store) -> Node:
 
 
 def view_after(old: View) -> View:
-    """A and C share what A and B had parted."""
+    """A and C both own what A and B had divided between them."""
     donors = (E, True, pack([9])), (B, False, pack((*COPIED, *MOVED))), (D, True, pack((7, 8, 4095)))
     spare_until_ms = NOW_MS + 86_400_000
     table = pack([0] * PARTITIONS)

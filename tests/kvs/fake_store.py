@@ -1,4 +1,4 @@
-"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on order."""
+"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on demand."""
 
 from __future__ import annotations
 

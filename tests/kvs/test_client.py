@@ -1,3 +1,5 @@
+"""The client: keys and values pass unharmed, and an endpoint that cannot answer is passed over where that is safe."""
+
 import socket
 from collections.abc import AsyncIterator
 

@@ -98,7 +98,7 @@ async def heard_by_co_owners(cluster: Cluster) -> None:
     async def leased() -> bool:
         return not any(node.co_owners.unleased() for node in cluster.nodes.values())
 
-    await eventually(leased, "all co-owners having told each other that they have everything")
+    await eventually(leased, "leases from all co-owners to each other")
 
 
 async def test_admin_shard_is_counted_by_a_replica_that_lives(cluster: Cluster, http: Client) -> None:

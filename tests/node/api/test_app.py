@@ -1,7 +1,6 @@
-"""What the application answers apart from keys and administration: whatever it is asked, in JSON.
+"""The application answers in JSON, whatever it is asked and whatever goes wrong.
 
-An application is all that most of this needs. What is no HTTP never comes as far as an application: it is sent to whole
-nodes.
+Most tests need only an application. What is no HTTP never reaches one, so it is sent to whole nodes.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class SteadyTime(SystemTime):
     Where a machine is busy, such nodes are paused all at once, and their clients with them. By the machine's clock each
     of them would find that it had been away, and reset its clients, as it should: another one might have taken its
     place. But here none could, and a test that looks at one answer would see an excuse instead. So by the clock of
-    their loop, and theirs, no moment takes longer than `MOMENT_S_MAX`: what is beyond that has not been.
+    their loop, and theirs, no moment takes longer than `MOMENT_S_MAX`: the rest does not count.
 
     It is the time of the loop that runs when it is made, which is steady from then on.
     """

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from node.config import Config
-from tests.node.fakes.clocks import LOOK_S, MOMENT_S_MAX, SteadyClock, SteadyTime
+from tests.node.fakes.clocks import (
+    LOOK_S,
+    MOMENT_S_MAX,
+    STARTED_S,
+    WALL_START_MS,
+    HandTime,
+    LoopTime,
+    SteadyClock,
+    SteadyTime,
+)
+from tests.node.parts import on_virtual_time
 
 
 def test_steady_clock_counts_moments_and_leaves_out_pauses() -> None:
@@ -36,3 +46,23 @@ async def test_steady_time_of_a_loop_is_one_for_all_its_nodes_and_its_timers() -
     assert began < second.monotonic() <= began + 2 * MOMENT_S_MAX
     await asyncio.sleep(3 * MOMENT_S_MAX)
     assert first.monotonic() >= began + 3 * MOMENT_S_MAX
+
+
+def test_hand_time_wall_goes_along_unless_it_is_set() -> None:
+    time = HandTime(wall_ms=5000)
+    time.now += 10
+    assert time.wall_ms() == 15_000
+    time.set_wall(1000)
+    time.now += 0.5
+    assert (time.wall_ms(), time.monotonic()) == (1500, STARTED_S + 10.5)
+
+
+@on_virtual_time
+async def test_loop_time_goes_with_the_loop_and_jumps_without_it() -> None:
+    loop = asyncio.get_running_loop()
+    here, there = LoopTime(), LoopTime(started_s=5.0, wall_start_ms=7000)
+    await asyncio.sleep(2.0)
+    here.jump(60.0)
+    assert (here.monotonic(), here.wall_ms()) == (STARTED_S + 62.0, WALL_START_MS + 62_000)
+    assert (there.monotonic(), there.wall_ms()) == (7.0, 9000)
+    assert here.of_loop(here.monotonic()) == there.of_loop(there.monotonic()) == loop.time() == 2.0

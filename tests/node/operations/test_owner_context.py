@@ -185,7 +185,7 @@ async def test_read_of_a_record_whose_context_is_garbage_still_served() -> None:
 
 
 @on_virtual_time
-async def test_write_below_the_floor_must_be_stamped_anew() -> None:
+async def test_write_below_the_low_watermark_must_be_stamped_anew() -> None:
     async with lone_owner() as lone:
         low_watermark = (lone.time.wall_ms() + 60_000) << 16
         await lone.store.submit(lambda batch: batch.raise_low_watermark(low_watermark))

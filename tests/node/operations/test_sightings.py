@@ -111,7 +111,7 @@ def test_judge_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_
 
 
 @pytest.mark.parametrize(("answer", "is_complete"), [(None, False), (CANNOT_TELL, False), (NOTHING, True)])
-def test_judge_on_a_blank_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
+def test_judge_on_an_empty_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
     assert judge({B: answer}, standpoint(is_waiting_to_be_filled=True)).is_complete == is_complete
 
 

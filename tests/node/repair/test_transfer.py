@@ -67,7 +67,7 @@ async def test_transfer_equal_partitions_are_not_read_and_send_nothing_but_their
 
 
 @on_virtual_time
-async def test_transfer_empty_partitions_get_everything_without_an_offer() -> None:
+async def test_transfer_empty_partitions_get_every_record_without_an_offer() -> None:
     parts = await node_a(A, B, repl_factor=2)
     keys = await some(parts, 5, A, B)
     peer = taker(parts, B)

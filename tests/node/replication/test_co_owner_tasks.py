@@ -10,7 +10,7 @@ from tests.node.samples import successor
 
 
 @on_virtual_time
-async def test_attendance_begins_anew_with_the_co_owners_of_another_view() -> None:
+async def test_co_owner_tasks_begin_anew_with_the_co_owners_of_another_view() -> None:
     parts = await node_a(A, B, repl_factor=2)
     attended: set[PeerState] = set()
     begun: list[str] = []

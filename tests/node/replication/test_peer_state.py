@@ -46,7 +46,7 @@ def fail(state: PeerState) -> None:
     state.end_comparison(has_arrived=False)
 
 
-def doubt(state: PeerState) -> None:
+def uncompare(state: PeerState) -> None:
     state.become_uncompared()
 
 
@@ -88,10 +88,10 @@ IN_STEP = (hear, begin, arrive)
         (IN_STEP, Comparison.IN_STEP, Verdict.GRANTED),
         ((*IN_STEP, hear), Comparison.IN_STEP, Verdict.GRANTED),
         ((*IN_STEP, begin), Comparison.COMPARING, Verdict.OWING),
-        ((*IN_STEP, doubt), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((*IN_STEP, doubt, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
-        ((hear, begin, doubt), Comparison.COMPARING, Verdict.OWING),
-        ((hear, begin, doubt, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, uncompare), Comparison.UNCOMPARED, Verdict.REFUSED),
+        ((*IN_STEP, uncompare, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((hear, begin, uncompare), Comparison.COMPARING, Verdict.OWING),
+        ((hear, begin, uncompare, arrive), Comparison.IN_STEP, Verdict.GRANTED),
         # Another store has come.
         ((hear, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
         ((*IN_STEP, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
@@ -216,7 +216,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("end"), st.booleans()),
     *(
         st.tuples(st.just(name))
-        for name in ("begin", "doubt", "send", "confirm", "leave out", "ask", "answer", "pause")
+        for name in ("begin", "uncompare", "send", "confirm", "leave out", "ask", "answer", "pause")
     ),
 )
 
@@ -240,7 +240,7 @@ def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(ev
                     state.become_comparing()
                 case "end" if state._comparison in (Comparison.COMPARING, Comparison.IN_VAIN):
                     state.end_comparison(arguments[0])
-                case "doubt":
+                case "uncompare":
                     state.become_uncompared()
                 case "send" if head := state.outbox.head(2):
                     state.mark_sent(under_way := head[-1].position)

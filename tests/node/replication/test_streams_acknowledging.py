@@ -27,7 +27,7 @@ def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.T
 
 
 @on_virtual_time
-async def test_write_without_co_owners_is_everywhere() -> None:
+async def test_write_without_co_owners_is_acknowledged_at_once() -> None:
     parts = await node_a(A)
     await put(parts)
     await acknowledged(parts)

@@ -1,3 +1,5 @@
+"""A store for tests of one."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -171,7 +171,7 @@ async def test_clock_question_changes_nothing_and_a_wall_clock_once_noticed_is_g
 
 
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
-    """Else each key that is written by two at once would push all clocks on, for good."""
+    """Otherwise each key that two clients write at once would push all clocks ahead permanently."""
     clock = clock_on(ClockMemory(), HandTime(5000))
     clock.hear("b:1", Clocks(9000 << 16, 5000))
     assert clock.now_ms() == 5000

@@ -1,4 +1,4 @@
-"""Whom an owner must ask, after each way in which it can come to a view, and whom it need not ask any more."""
+"""Whom an owner must ask, after each way in which it can come to a view, and when it may stop asking."""
 
 from __future__ import annotations
 

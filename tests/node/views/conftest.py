@@ -1,3 +1,5 @@
+"""What decides about views, on a disk of its own."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

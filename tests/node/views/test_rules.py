@@ -50,7 +50,7 @@ def test_judge_environment_view_never_replaces_a_later_one() -> None:
 
 
 def test_judge_environment_view_of_the_node_followed_is_followed_on() -> None:
-    """This node has no say any more in a view that omits it."""
+    """A node has no say in a view that omits it."""
     assert judge(standing(environment(B), followed=B), environment(A, B, C), B) is Verdict.TAKE
     assert judge(standing(environment(B), followed=None), environment(A, B, C), B) is Verdict.KEEP
 
