@@ -90,8 +90,7 @@ class Calls:
 
     async def reconcile(self, sender: Address, view_id: ViewId) -> Answer | None:
         """None if a call made under `view_id` may be acted on; else the answer that refuses it."""
-        is_later = view_id.epoch > 0 and view_id > self._views.view_id
-        if is_later and isinstance(await self.learn(sender), Foreign):
+        if view_id.supersedes(self._views.view_id) and isinstance(await self.learn(sender), Foreign):
             return Foreign()
         return None if view_id == self._views.view_id else ViewIs(self._views.current.encoded)
 

@@ -188,7 +188,7 @@ class Coordinator:
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.id:
+        if statuses[newest].view.supersedes(old.id):
             await self._calls.greet(newest)
             if not statuses[newest].settled and not target.is_met_by(self._views.current):
                 raise Conflict(UNDER_WAY)

@@ -56,7 +56,7 @@ def judge(standing: Standing, view: View, source: Address) -> Verdict:
         return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
     if view.lineage != mine.lineage:
         return Verdict.FOREIGN
-    return Verdict.TAKE if view.id > mine.id else Verdict.KEEP
+    return Verdict.TAKE if view.id.supersedes(mine.id) else Verdict.KEEP
 
 
 def _judge_environment(standing: Standing, theirs: View, source: Address) -> Verdict:
