@@ -51,9 +51,9 @@ class Greet(msgspec.Struct, frozen=True, gc=False):
 
 
 class NextRound(msgspec.Struct, frozen=True, gc=False):
-    """Begin another round, after a pause: the owners may be others by then, or fare better."""
+    """Begin another round, after a wait: the owners may be others by then, or fare better."""
 
-    pause_s: float = 0.0
+    wait_s: float = 0.0
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):

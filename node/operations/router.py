@@ -143,8 +143,8 @@ class Router:
                     await self._calls.greet(step.owner)
                     step = route.greeted(self._views.view_id, self._time.monotonic())
                 case NextRound():
-                    if step.pause_s:
-                        await asyncio.sleep(step.pause_s)
+                    if step.wait_s:
+                        await asyncio.sleep(step.wait_s)
                     step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
                 case GivenUp():
                     raise Unavailable()

@@ -27,12 +27,12 @@ from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
 from node.views.rules import (
-    Standing,
-    Verdict,
+    Succession,
+    ViewHolder,
+    decide_succession,
     environment_view,
     environments_contradict,
     is_foreign,
-    judge,
     ring_of,
 )
 from ring.sets import ALL
@@ -90,10 +90,10 @@ class Views:
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)
 
-    def _standing(self) -> Standing:
+    def _as_holder(self) -> ViewHolder:
         me = self._config.address
         environment = frozenset(self._config.view) - {me}
-        return Standing(me, environment, self.current, self.holds_keys(), self._followed)
+        return ViewHolder(me, environment, self.current, self.holds_keys(), self._followed)
 
     # Adopting
 
@@ -112,21 +112,23 @@ class Views:
         return await asyncio.shield(adoption)
 
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
-        if environments_contradict(self._standing(), view, source):
+        """Whether the view may follow is decided at once, so that one which changes nothing waits for nobody; and again
+        under the lock, for another view may have been adopted while this one waited for it."""
+        if environments_contradict(self._as_holder(), view, source):
             higher = source if view.id > self.view_id else self._config.address
             log.error(
                 "VIEW or REPL_FACTOR of %s and %s differ; the one of %s holds", self._config.address, source, higher
             )
-        if judge(self._standing(), view, source) is Verdict.KEEP:
+        if decide_succession(self._as_holder(), view, source) is Succession.KEEP:
             return None
         ring = ring_of(view)
         async with self._adopting:
-            verdict = judge(self._standing(), view, source)
-            if verdict is Verdict.FOREIGN:
+            succession = decide_succession(self._as_holder(), view, source)
+            if succession is Succession.FOREIGN:
                 log.error("refused the view %s of %s: it is of another cluster", view.id, source)
                 return Foreign()
             promisee = self.promisee()
-            if verdict is Verdict.KEEP:
+            if succession is Succession.KEEP:
                 return None
             if view.epoch < promisee.epoch:
                 return Busy(*promisee)
@@ -181,7 +183,7 @@ class Views:
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
         mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
-        if is_foreign(self._standing(), request.lineage, request.old_nodes):
+        if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
             return Foreign()
         if request.epoch <= mine.epoch:
             return ViewIs(mine.encoded)

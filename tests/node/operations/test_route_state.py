@@ -259,8 +259,8 @@ def test_route_keeps_its_promises_whatever_is_heard(
             case Greet(owner):
                 assert owner == asked[-1]
                 step = route.greeted(view_id, now)
-            case NextRound(pause_s):
-                asked, now = [], now + pause_s
+            case NextRound(wait_s):
+                asked, now = [], now + wait_s
                 step = route.begin(view_id, owners, now)
     if isinstance(step, Answered):
         assert step.owner in asked
@@ -282,6 +282,6 @@ def test_route_ends_in_time_whatever_is_heard(answers: list[Answer | PeerFault],
             case Greet():
                 step = route.greeted(V1, now)
             case NextRound():
-                now += step.pause_s
+                now += step.wait_s
                 step = route.begin(V1, [A, B, C][:copies], now)
     assert now <= DEADLINE + CONFIG.retry_s and questions <= CONFIG.request_s / lasts_s + 2
