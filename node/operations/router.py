@@ -154,7 +154,6 @@ class Router:
         try:
             if ask.owner == self._config.address:
                 return await self._owner.carry_out(operation, deadline)
-            is_attempt = ask.limit_s <= self._config.attempt_s
-            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=is_attempt)
+            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=ask.is_attempt)
         except PeerFault as fault:
             return fault

@@ -88,8 +88,8 @@ def _tells(answer: Answer | None) -> bool:
 
 
 def _is_undecided(peer: Address, answer: Answer | None, asker: Asker) -> bool:
-    """Whether the peer has answered, but could not tell. Where both nodes may have lost what they held, neither can; but
-    soon they will have found out whether one of the owners has everything, or all of them have nothing."""
+    """Whether the peer has answered, but could not tell. Where both nodes may have lost what they held, neither can;
+    but soon they will have found out whether one of the owners has everything, or all of them have nothing."""
     if isinstance(answer, Fetched):
         return asker.is_waiting_to_be_filled and not _tells(answer)
     return answer is not None and peer in asker.nodes

@@ -57,7 +57,7 @@ NEWEST: list[tuple[str, Answers, Record | None, Address]] = [
 @pytest.mark.parametrize(
     ("answers", "newest", "source"), [case[1:] for case in NEWEST], ids=[case[0] for case in NEWEST]
 )
-def test_judge_newest(answers: Answers, newest: Record | None, source: Address) -> None:
+def test_weigh_newest(answers: Answers, newest: Record | None, source: Address) -> None:
     sightings = weigh(answers, asker())
     assert (sightings.newest, sightings.source) == (newest, source)
 
@@ -76,7 +76,7 @@ FORGOTTEN: list[tuple[str, Address, Fetched, bool]] = [
 @pytest.mark.parametrize(
     ("holder", "answer", "is_forgotten"), [case[1:] for case in FORGOTTEN], ids=[case[0] for case in FORGOTTEN]
 )
-def test_judge_what_is_forgotten(holder: Address, answer: Fetched, is_forgotten: bool) -> None:
+def test_weigh_what_is_forgotten(holder: Address, answer: Fetched, is_forgotten: bool) -> None:
     sightings = weigh({holder: answer}, asker(purge_watermark=WATERMARK))
     assert (sightings.newest is None) == is_forgotten
     assert sightings.heard == {holder}
@@ -106,12 +106,12 @@ COMPLETE: list[tuple[str, Mapping[Address, Kind], Answers, bool]] = [
 @pytest.mark.parametrize(
     ("donors", "answers", "is_complete"), [case[1:] for case in COMPLETE], ids=[case[0] for case in COMPLETE]
 )
-def test_judge_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_complete: bool) -> None:
+def test_weigh_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_complete: bool) -> None:
     assert weigh(answers, asker(donors)).is_complete == is_complete
 
 
 @pytest.mark.parametrize(("answer", "is_complete"), [(None, False), (CANNOT_TELL, False), (NOTHING, True)])
-def test_judge_on_a_blank_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
+def test_weigh_on_a_blank_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
     assert weigh({B: answer}, asker(is_waiting_to_be_filled=True)).is_complete == is_complete
 
 
@@ -133,7 +133,7 @@ UNDECIDED: list[tuple[str, Address, Answer | None, bool, bool]] = [
     [case[1:] for case in UNDECIDED],
     ids=[case[0] for case in UNDECIDED],
 )
-def test_judge_is_undecided(
+def test_weigh_is_undecided(
     peer: Address, answer: Answer | None, is_waiting_to_be_filled: bool, is_undecided: bool
 ) -> None:
     sightings = weigh({peer: answer, C: NOTHING}, asker(is_waiting_to_be_filled=is_waiting_to_be_filled))
@@ -144,10 +144,10 @@ def test_judge_is_undecided(
     ("peer", "answer", "is_silent"),
     [(B, None, False), (D, None, True), (OUTSIDE, None, True), (OUTSIDE, Unable(), False), (D, NOTHING, False)],
 )
-def test_judge_is_donor_silent(peer: Address, answer: Answer | None, is_silent: bool) -> None:
+def test_weigh_is_donor_silent(peer: Address, answer: Answer | None, is_silent: bool) -> None:
     """Of those that own the key now, nobody: they are left out of a write by other rules."""
     assert weigh({peer: answer}, asker()).is_donor_silent == is_silent
 
 
-def test_judge_nobody_asked() -> None:
+def test_weigh_nobody_asked() -> None:
     assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, set())
