@@ -132,7 +132,7 @@ class Owner:
 
     async def _attempt(self, operation: Read | Write, deadline: float) -> Answer | NewAttempt:
         """Do it under the view in force now, or not at all."""
-        if not self._readiness.enter() and not await self._readiness.ready(deadline):
+        if not self._readiness.enter() and not await self._readiness.wait_until_ready(deadline):
             return Unable()
         self.served_at = self._time.monotonic()
         if self.served_at >= deadline:
@@ -244,8 +244,7 @@ class Owner:
             return NewAttempt(self._config.retry_s)
         except StorageFault:
             return Unable()
-        if not self._readiness.enter():
-            raise PeerLost("this node was paused")
+        self._demand_ready()
         match outcome:
             case Written(replaced):
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
@@ -271,9 +270,14 @@ class Owner:
             return MayBeStored()
         except Fenced:
             return NewAttempt(is_stored=True)
+        self._demand_ready()
+        return self._wrote(write, replaced, is_everywhere)
+
+    def _demand_ready(self) -> None:
+        """After each wait of a write that has been handed to the store. Raises PeerLost if this node may not act now:
+        others may have taken its place, and may not have seen the write."""
         if not self._readiness.enter():
             raise PeerLost("this node was paused")
-        return self._wrote(write, replaced, is_everywhere)
 
     def _wrote(self, write: Write, replaced: bool, is_everywhere: bool) -> Wrote:
         if write.context is None:

@@ -95,8 +95,7 @@ class Router:
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
-        self._readiness.enter()
-        if self._readiness.is_recovering:
+        if not self._readiness.admit():
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
         return self._outcome(await self._within_time(self._write(key, value, context, deadline)), context)
 

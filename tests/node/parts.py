@@ -100,12 +100,15 @@ class HandReadiness:
     def __init__(self, on_pause: Callable[[], None]) -> None:
         self._on_pause = on_pause
         self.is_ready = True
-        self.is_recovering = False
+        self.admits = True
 
     def enter(self) -> bool:
         return self.is_ready
 
-    async def ready(self, deadline: float) -> bool:
+    def admit(self) -> bool:
+        return self.admits
+
+    async def wait_until_ready(self, deadline: float) -> bool:
         return self.is_ready
 
     def pause(self) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from node.api.app import JsonProtocol
 from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
@@ -99,11 +101,13 @@ async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
     api = EchoApi()
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app)
     await runner.setup()
     assert runner.server is not None
-    front = FastPath(api, Staleness(HandReadiness(lambda: None), 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
-    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
+    loop, staleness = asyncio.get_running_loop(), Staleness(HandReadiness(lambda: None), 1000.0)  # type: ignore[arg-type]
+    successor = partial(JsonProtocol, runner.server, staleness, loop=loop, access_log=None)
+    front = FastPath(api, staleness, successor, keepalive_s)  # type: ignore[arg-type]
+    listening = await loop.create_server(front, "127.0.0.1", 0)
     try:
         yield Server(api, front, listening.sockets[0].getsockname()[1])
     finally:
@@ -217,6 +221,20 @@ async def test_fastpath_request_behind_a_slow_one_waits(server: Server) -> None:
     assert [(await read_answer(reader))[1] for _ in range(2)] == [b"here GET slow 0", b"here GET a 0"]
     writer.write(PLAIN[9:])
     assert (await read_answer(reader))[1] == b"aiohttp GET a 0"
+    writer.close()
+
+
+async def test_fastpath_what_has_waited_is_asked_about_again_before_aiohttp_gets_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN[:9])
+    await eventually(server.at_work, "the slow one is asked")
+    monkeypatch.setattr(server.front.staleness, "admit", lambda start, connection: start != PLAIN[:9])
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"here GET slow 0"
+    async with asyncio.timeout(5):
+        assert await reader.read() == b"", "it is too old by now"
     writer.close()
 
 
