@@ -16,7 +16,7 @@ import logging
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
 from node.net.transport import Transport
 from node.timing.clock import Time
@@ -56,6 +56,22 @@ class Calls:
             if isinstance(refusal, Foreign):
                 return refusal
         return answer
+
+    async def try_ask(
+        self,
+        peer: Address,
+        request: Request,
+        timeout_s: float,
+        view_id: ViewId | None = None,
+        bulk: bool = False,
+        attempt: bool = False,
+    ) -> Answer | None:
+        """The same, for who can do without an answer: None if there is none, whether the peer may have acted or not."""
+        try:
+            return await self.ask(peer, request, timeout_s, view_id, bulk, attempt)
+        except PeerFault as fault:
+            log.debug("no answer to %s from %s: %s", type(request).__name__, peer, fault)
+            return None
 
     async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
