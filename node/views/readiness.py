@@ -65,16 +65,14 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        paused_s = self._pauses.ran(self._time.monotonic())
-        if paused_s:
-            self._was_paused_long |= paused_s > self._config.late_s
-            self._face_pause()
+        self._notice_pause()
         return self.is_ready
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
         It may not be while this node, after a long pause, has yet to ask around, for it may have been sent before."""
-        return self.enter() or not self._was_paused_long
+        self._notice_pause()
+        return not self._was_paused_long or self.is_ready
 
     @property
     def is_ready(self) -> bool:
@@ -121,6 +119,12 @@ class Readiness:
             answered = await asyncio.gather(*map(self._calls.greet, peers))
             unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard is not None}
             await asyncio.sleep(self._config.silence_s)
+
+    def _notice_pause(self) -> None:
+        paused_s = self._pauses.ran(self._time.monotonic())
+        if paused_s:
+            self._was_paused_long |= paused_s > self._config.late_s
+            self._face_pause()
 
     def _face_pause(self) -> None:
         log.warning("this process was paused: asking the other nodes before serving on")
