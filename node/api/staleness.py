@@ -1,9 +1,9 @@
 """How late is what a client has sent? A request whose sender may have given up on it is not executed.
 
 A client that gets no answer within 2 s does the same elsewhere, and others may write after it. If the first attempt
-were executed then, it would be stamped last, and win. So its connection is reset. There are two ways to notice, and
-both are asked once for whatever arrives, as soon as it does, before it is looked at; and again of what had to wait
-until it was given to aiohttp:
+were executed then, it would be stamped last, and win. So its connection is reset. There are two ways to notice. Both
+are asked about whatever arrives, as soon as it does and before it is looked at, and again about what had to wait before
+it was handed to aiohttp:
 
 - After a long pause of the process, until it has asked around, whatever arrives may be old; see `views.readiness`.
 - Linux tells when it received the bytes of a write. On a machine that is short of processors, they may have waited for
@@ -35,12 +35,12 @@ class Staleness:
         self._late_s = late_s
 
     def admit(self, start: bytes, connection: socket.socket | None) -> bool:
-        """Notice a pause of this process, and tell whether what begins with `start`, just read from `connection`, is a
-        link, or recent enough to be executed."""
+        """Notice a pause of this process, and tell whether what begins with `start`, read from `connection`, is a link,
+        or recent enough to be executed."""
         return is_link(start) or self.admit_more(start, connection)
 
     def admit_more(self, data: bytes, connection: socket.socket | None) -> bool:
-        """The same of `data` that may be the middle of a request, and so is no link whatever it looks like."""
+        """The same about `data` that may be the middle of a request, and so is no link whatever it looks like."""
         return self._readiness.admit() and not (data.startswith(_WRITES) and _age_s(connection) > self._late_s)
 
 

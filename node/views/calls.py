@@ -66,7 +66,8 @@ class Calls:
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer | None:
-        """The same, for who can do without an answer: None if there is none, whether the peer may have acted or not."""
+        """`ask` for a caller that can do without the answer: None if there is none, whether the peer may have acted or
+        not. That is logged at debug level."""
         try:
             return await self.ask(peer, request, timeout_s, view_id, bulk, attempt)
         except PeerFault as fault:

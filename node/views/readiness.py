@@ -70,7 +70,7 @@ class Readiness:
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
-        It may not be while this node, after a long pause, has yet to ask around, for it may have been sent before."""
+        Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
         self._notice_pause()
         return not self._was_paused_long or self.is_ready
 

@@ -63,7 +63,7 @@ class MayBeStored(NodeMessage, frozen=True, tag=8):
 
 
 class Unsatisfied(NodeMessage, frozen=True, tag=9):
-    """Answers Read, and a Write that deletes: nothing was done, for what the context demands is not here, and may be
+    """Answers Read, and a Write that deletes: nothing was done. What the context demands is not here, and may be
     where nobody can look now."""
 
 
