@@ -92,7 +92,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     client_check_s: float = 1.0
     """Between two looks at whether the client that waits for a view change is still there."""
     reconcile_share: float = 0.7
-    """Of the time that a caller waits, the part that may go into taking its later view before its call is acted on."""
+    """The part of the time that a caller waits which may go into taking its later view, before its call is acted on."""
 
     # The clock.
 
@@ -143,14 +143,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     handoff_streams: int = 8
     """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
-    """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+    """Bytes of records in one message of a transfer; few, so that a client's request never waits behind a long job."""
 
     # Links between nodes, besides `silence_s`, `attempt_s` and `redial_s`: see `net.link_state`.
 
     silent_share: float = 0.9
-    """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since
-    its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
-    has."""
+    """The part of `silence_s` that a call must have waited in vain for its peer to count as silent. What was given
+    less, since its own client's time is running out, says nothing: were such a peer passed over, readers would miss
+    what only it has."""
     ping_s: float = 0.1
     """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
     wanted_s: float = 5.0

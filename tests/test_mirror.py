@@ -27,12 +27,17 @@ WITHOUT_TESTS = {
 }
 """The modules that need no test of their name, and why."""
 
+AS_ONE = ("node/net/messages",)
+"""Packages whose modules only declare, and are tested together under the name of the package."""
+
 TESTED_ELSEWHERE = ("fakes",)
 """Directories within the mirror that hold what stands in for a part, and its tests."""
 
 
 def modules(package: str) -> Iterator[Path]:
-    return (path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py")) if path.stem != "__init__")
+    found = (path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py")) if path.stem != "__init__")
+    yield from (path for path in found if str(path.parent) not in AS_ONE)
+    yield from (Path(f"{together}.py") for together in AS_ONE if together.startswith(f"{package}/"))
 
 
 def files_of_tests(package: str) -> Iterator[Path]:
@@ -53,7 +58,10 @@ def test_mirror_every_test_file_is_named_after_a_module(package: str) -> None:
     strays = [
         str(test)
         for test in files_of_tests(package)
-        if not any(f"{test.stem}_".startswith(f"test_{module.stem}_") for module in (ROOT / test.parent).glob("*.py"))
+        if not any(
+            module.parent == test.parent and f"{test.stem}_".startswith(f"test_{module.stem}_")
+            for module in modules(package)
+        )
     ]
     assert strays == []
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.config import Config
-from node.errors import Conflict, PeerFault
+from node.errors import Conflict
 from node.net.messages import (
     Adopt,
     Answer,
@@ -42,6 +42,7 @@ from node.views.calls import Calls
 from node.views.change_conditions import (
     UNDER_WAY,
     Again,
+    State,
     Target,
     demand_native,
     demand_nothing_moves,
@@ -49,6 +50,7 @@ from node.views.change_conditions import (
     demand_reachable,
     is_settled,
     returning,
+    state_of,
 )
 from node.views.holder import Views
 from node.views.plan import Plan, plan_change
@@ -70,6 +72,15 @@ class Settled(NamedTuple):
 
     view: View
     key_counts: Mapping[Address, int]
+
+
+class Progress(NamedTuple):
+    """How far the change to the view in force has come, or the next one, if that is being prepared."""
+
+    view: View
+    state: State
+    statuses: Mapping[Address, Status | None]
+    """Where each node of the view and each donor stands, by address, ascending; None where it cannot be reached."""
 
 
 class Coordinator:
@@ -114,7 +125,7 @@ class Coordinator:
             task.add_done_callback(lambda _: self._preparing.pop(target, None))
         return await asyncio.shield(task)
 
-    async def settled(self, change: ViewChange) -> Settled:
+    async def await_settled(self, change: ViewChange) -> Settled:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
         began = self._time.monotonic()
@@ -122,11 +133,11 @@ class Coordinator:
             statuses = await self._statuses(nodes)
             if len(statuses) < len(nodes) and is_settled(self._views.view_id, statuses.values()):
                 statuses |= await self._statuses(nodes - statuses.keys(), self._config.unreachable_s)
-            if not target.is_met_by(self._views.current):
+            if self._is_superseded(target):
                 raise Conflict("Superseded by another view change")
             if is_settled(self._views.view_id, statuses.values()):
                 return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
-            nodes -= await self._foreign(statuses)
+            nodes -= await self._bring_view_to(self._who_hold_another(statuses))
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
@@ -143,12 +154,13 @@ class Coordinator:
                 counts.update(zip(partitions, answer.counts, strict=True))
         return plan, counts
 
-    async def progress(self) -> dict[Address, Status | None]:
-        """Where each node of the view and each donor stands; None where it cannot be reached."""
+    async def progress(self) -> Progress:
+        """How far the view in force is from being settled."""
         view = self._views.current
         nodes = view.nodes | {donor for donor, *_ in view.donors}
-        statuses = await self._statuses(nodes)
-        return {node: statuses.get(node) for node in sorted(nodes)}
+        reached = await self._statuses(nodes)
+        statuses = {node: reached.get(node) for node in sorted(nodes)}
+        return Progress(view, state_of(view.id, statuses.values()), statuses)
 
     # Preparing: from what was asked for to a view in force
 
@@ -170,7 +182,7 @@ class Coordinator:
         old = self._views.current
         nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
-        foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
+        foreign = await self._bring_view_to(old.nodes & self._who_hold_another(statuses))
         demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses)
@@ -180,7 +192,7 @@ class Coordinator:
         demand_reachable(target.nodes, statuses)
         demand_nothing_moves(old, statuses)
         view, promised, refused = await self._bring_in_force(old, target, statuses)
-        await asyncio.gather(*map(self._push, promised))
+        await self._bring_view_to(promised)
         return ViewChange(view, nodes - foreign - refused)
 
     async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
@@ -188,9 +200,9 @@ class Coordinator:
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.id:
+        if statuses[newest].view.supersedes(old.id):
             await self._calls.greet(newest)
-            if not statuses[newest].settled and not target.is_met_by(self._views.current):
+            if not statuses[newest].settled and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
             await asyncio.gather(*map(self._calls.greet, others))
@@ -202,7 +214,7 @@ class Coordinator:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
         take it: nodes of one view believe each other. Raises Again if one has yet to."""
         coming = returning(old, target, statuses)
-        if coming and not await self._foreign(coming):
+        if coming and not await self._bring_view_to(self._who_hold_another(coming)):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")
 
     async def _bring_in_force(
@@ -246,9 +258,14 @@ class Coordinator:
             promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
             foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
             demand_native(target, foreign)
-            if self._views.current is not old and not target.is_met_by(self._views.current):
+            if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
             demand_promises(target, replies)
+
+    def _is_superseded(self, target: Target) -> bool:
+        """Whether the view in force is not what was asked for, so that another change must have made it. To be asked
+        once a view has come: the one before does not meet `target` either."""
+        return not target.is_met_by(self._views.current)
 
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
@@ -257,10 +274,14 @@ class Coordinator:
 
     # Asking
 
-    async def _foreign(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
-        """Bring this node's view to those who hold another one; those who refuse it for good are of another cluster,
-        whose node has the address now."""
-        others = [node for node, status in statuses.items() if status.view != self._views.view_id]
+    def _who_hold_another(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
+        """Those that hold another view than this node."""
+        return frozenset(node for node, status in statuses.items() if status.view != self._views.view_id)
+
+    async def _bring_view_to(self, nodes: Iterable[Address]) -> frozenset[Address]:
+        """Push this node's view to all others of `nodes`. Returns those that refuse it for good: a node of another
+        cluster has their address now."""
+        others = sorted(set(nodes) - {self._config.address})
         answers = await asyncio.gather(*map(self._push, others))
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
@@ -282,10 +303,7 @@ class Coordinator:
             return await self._answer_here(request)
         deadline = self._time.monotonic() + patience_s
         while True:
-            try:
-                return await self._calls.ask(node, request, self._config.unreachable_s)
-            except PeerFault as fault:
-                if self._time.monotonic() >= deadline:
-                    log.debug("%s: %s", node, fault)
-                    return None
-                await asyncio.sleep(self._config.settle_poll_s)
+            answer = await self._calls.try_ask(node, request, self._config.unreachable_s)
+            if answer is not None or self._time.monotonic() >= deadline:
+                return answer
+            await asyncio.sleep(self._config.settle_poll_s)

@@ -27,14 +27,15 @@ from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
 from node.views.rules import (
-    Standing,
-    Verdict,
+    Succession,
+    ViewHolder,
+    decide_succession,
     environment_view,
     environments_contradict,
     is_foreign,
-    judge,
     ring_of,
 )
+from ring.ring import Ring
 from ring.sets import ALL
 
 log = logging.getLogger(__name__)
@@ -63,23 +64,42 @@ class Views:
         self._adopting = asyncio.Lock()
         self._adoptions: dict[tuple[bytes, Address], asyncio.Task[Busy | Foreign | None]] = {}
         self._followed: Address | None = None
-        self.is_behind = False
-        """Whether a later view is known that could not be stored: what this node holds is out of force."""
-        self.current = store.view() or environment_view(config)
-        self.ring = ring_of(self.current)
-        self.donors = Donors(store.donors())
+        self._is_behind = False
+        self._current = store.view() or environment_view(config)
+        self._ring = ring_of(self._current)
+        self._donors = Donors(store.donors())
         promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
 
     @property
+    def current(self) -> View:
+        """The view in force here."""
+        return self._current
+
+    @property
     def view_id(self) -> ViewId:
-        return self.current.id
+        return self._current.id
+
+    @property
+    def ring(self) -> Ring:
+        """That of the view in force; another object whenever that changes."""
+        return self._ring
+
+    @property
+    def donors(self) -> Donors:
+        """Those of the view in force that have yet to hand over."""
+        return self._donors
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a later view is known that could not be stored: what this node holds is out of force."""
+        return self._is_behind
 
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self.current, self._time.wall_ms() << 16
+            view, now = self._current, self._time.wall_ms() << 16
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
@@ -90,10 +110,10 @@ class Views:
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)
 
-    def _standing(self) -> Standing:
+    def _as_holder(self) -> ViewHolder:
         me = self._config.address
         environment = frozenset(self._config.view) - {me}
-        return Standing(me, environment, self.current, self.holds_keys(), self._followed)
+        return ViewHolder(me, environment, self._current, self.holds_keys(), self._followed)
 
     # Adopting
 
@@ -112,26 +132,28 @@ class Views:
         return await asyncio.shield(adoption)
 
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
-        if environments_contradict(self._standing(), view, source):
+        """Whether the view may follow is decided at once, so that one which changes nothing waits for nobody; and again
+        under the lock, for another view may have been adopted while this one waited for it."""
+        if environments_contradict(self._as_holder(), view, source):
             higher = source if view.id > self.view_id else self._config.address
             log.error(
                 "VIEW or REPL_FACTOR of %s and %s differ; the one of %s holds", self._config.address, source, higher
             )
-        if judge(self._standing(), view, source) is Verdict.KEEP:
+        if decide_succession(self._as_holder(), view, source) is Succession.KEEP:
             return None
         ring = ring_of(view)
         async with self._adopting:
-            verdict = judge(self._standing(), view, source)
-            if verdict is Verdict.FOREIGN:
+            succession = decide_succession(self._as_holder(), view, source)
+            if succession is Succession.FOREIGN:
                 log.error("refused the view %s of %s: it is of another cluster", view.id, source)
                 return Foreign()
             promisee = self.promisee()
-            if verdict is Verdict.KEEP:
+            if succession is Succession.KEEP:
                 return None
             if view.epoch < promisee.epoch:
                 return Busy(*promisee)
-            shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
-            change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
+            shares = shares_under(view, ring, self._current, self._ring, self._donors, self._config.address)
+            change = DonorsChange(remove=dict.fromkeys(self._donors.shares, ALL), put=shares)
             now = self._time.wall_ms() << 16
 
             def job(transaction: Transaction) -> None:
@@ -145,9 +167,9 @@ class Views:
             if view.epoch == 0:
                 self._followed = source
             self._promisee = NOBODY
-            self.is_behind = False
-            self.current, self.ring = view, ring
-            self.donors = Donors(shares)
+            self._is_behind = False
+            self._current, self._ring = view, ring
+            self._donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         self._on_change()
         return None
@@ -155,7 +177,7 @@ class Views:
     async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
-        if encoded == self.current.encoded:
+        if encoded == self._current.encoded:
             return None
         try:
             return await self._adopt_once(encoded, source, lambda: decode_view(encoded))
@@ -164,7 +186,7 @@ class Views:
             return Foreign()
         except StorageFault as fault:
             log.error("cannot store a view of %s: %s", source, fault)
-            self.is_behind = True
+            self._is_behind = True
             return None
 
     # Promises
@@ -179,9 +201,9 @@ class Views:
             return await self._promise(request)
 
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs:
-        mine, held = self.current, self.promisee()
+        mine, held = self._current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
-        if is_foreign(self._standing(), request.lineage, request.old_nodes):
+        if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
             return Foreign()
         if request.epoch <= mine.epoch:
             return ViewIs(mine.encoded)

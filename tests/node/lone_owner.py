@@ -52,5 +52,5 @@ async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = Fa
         node = Node(config, time, rng, store, await identify(store, rng), peers)
         await node.start()
         async with running(node.run() if runs else node.readiness.run()):
-            assert await node.readiness.ready(time.monotonic() + config.silence_s)
+            assert await node.readiness.wait_until_ready(time.monotonic() + config.silence_s)
             yield Lone(node, store, peers, time)

@@ -126,8 +126,7 @@ class Machine:
 
         async def work() -> None:
             try:
-                node.readiness.enter()  # As the doors of a real one do.
-                if node.readiness.is_recovering:
+                if not node.readiness.admit():  # As the doors of a real one do.
                     raise NoAnswer("connection reset")
                 result = await question(node)
             except Exception as error:

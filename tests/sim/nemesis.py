@@ -276,4 +276,4 @@ class Nemesis:
 
 async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
-    return await node.coordinator.settled(await node.coordinator.change(nodes, factor))
+    return await node.coordinator.await_settled(await node.coordinator.change(nodes, factor))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
+from node.api.app import JsonProtocol
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
@@ -105,8 +107,10 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIter
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
     behind = (await aiohttp_server(app)).handler
-    front = FastPath(api, Staleness(HandReadiness(), 1000.0), behind, keepalive_s)
-    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
+    loop, staleness = asyncio.get_running_loop(), Staleness(HandReadiness(), 1000.0)
+    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
+    front = FastPath(api, staleness, successor, keepalive_s)
+    listening = await loop.create_server(front, "127.0.0.1", 0)
     yield Server(api, front, listening.sockets[0].getsockname()[1])
     api.go.set()
     listening.close()
@@ -211,6 +215,20 @@ async def test_fastpath_request_behind_a_slow_one_waits(server: Server) -> None:
     assert [(await read_answer(reader))[1] for _ in range(2)] == [b"here GET slow 0", b"here GET a 0"]
     writer.write(PLAIN[9:])
     assert (await read_answer(reader))[1] == b"aiohttp GET a 0"
+    writer.close()
+
+
+async def test_fastpath_what_has_waited_is_asked_about_again_before_aiohttp_gets_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN[:9])
+    await eventually(server.at_work, "the slow one is asked")
+    monkeypatch.setattr(server.front.staleness, "admit", lambda start, connection: start != PLAIN[:9])
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"here GET slow 0"
+    async with asyncio.timeout(5):
+        assert await reader.read() == b"", "it is too old by now"
     writer.close()
 
 

@@ -90,6 +90,15 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
     assert reply.status == 404
 
 
+async def test_late_is_no_link_of_another_node_but_what_only_looks_like_one_may_be() -> None:
+    readiness = HandReadiness(lambda: None)
+    readiness.admits = False
+    staleness = Staleness(readiness, 1000.0)
+    link = b"GET /peer?from=b:1&to=a:1 HTTP/1.1\r\n"
+    assert staleness.admit(link, None) and not staleness.admit(SHORT_WAY, None)
+    assert not staleness.admit_more(link, None), "it is in the middle of a value"
+
+
 WAITS_S = 0.2
 
 

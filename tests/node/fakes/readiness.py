@@ -12,7 +12,8 @@ class HandReadiness(Readiness):
     notices nothing by itself."""
 
     is_ready: bool = True
-    is_recovering: bool = False
+    admits: bool = True
+    """Whether what clients have sent is young enough."""
 
     def __init__(self, on_pause: Callable[[], None] = lambda: None) -> None:
         self._on_pause = on_pause
@@ -20,7 +21,10 @@ class HandReadiness(Readiness):
     def enter(self) -> bool:
         return self.is_ready
 
-    async def ready(self, deadline: float) -> bool:
+    def admit(self) -> bool:
+        return self.admits
+
+    async def wait_until_ready(self, deadline: float) -> bool:
         return self.is_ready
 
     def pause(self) -> None:

@@ -312,11 +312,11 @@ def test_link_all_calls_are_overdue_after_a_pause_and_a_reset_forgets_it() -> No
 
 
 def spoil_down(state: LinkState[str]) -> None:
-    state.is_down = True
+    state._is_down = True
 
 
 def spoil_phase(state: LinkState[str]) -> None:
-    state.phase = IDLE
+    state._phase = IDLE
 
 
 def spoil_sent(state: LinkState[str]) -> None:
@@ -332,7 +332,7 @@ def spoil_ping(state: LinkState[str]) -> None:
 
 
 def spoil_wake(state: LinkState[str]) -> None:
-    state.wake_at = inf
+    state._wake_at = inf
 
 
 @pytest.mark.parametrize(

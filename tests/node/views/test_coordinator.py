@@ -63,7 +63,7 @@ async def test_coordinator_client_gone_its_request_waits_no_longer(bench: Bench)
     a, b, _ = bench.nodes
 
     async def waiting() -> bool:
-        return any("Coordinator.settled" in repr(task) for task in asyncio.all_tasks())
+        return any("Coordinator.await_settled" in repr(task) for task in asyncio.all_tasks())
 
     async def not_waiting() -> bool:
         return not await waiting()

@@ -54,7 +54,7 @@ async def becomes_ready(bench: Bench, until: float = 10.0) -> bool:
     """Run it until the node may act."""
     running = asyncio.create_task(bench.readiness.run())
     try:
-        return await bench.readiness.ready(bench.time.now + until)
+        return await bench.readiness.wait_until_ready(bench.time.now + until)
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -108,16 +108,17 @@ async def test_readiness_alone_in_its_view_asks_those_it_was_told_of(tmp_path: P
 async def test_readiness_recovers_from_a_long_pause_and_not_from_a_start(tmp_path: Path) -> None:
     """While it does, what clients send may have been sent long ago."""
     async with in_readiness(tmp_path, A, B) as bench:
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit() and not bench.readiness.is_ready
         assert await becomes_ready(bench)
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit()
         bench.time.now += 0.5
-        assert not bench.readiness.enter() and not bench.readiness.is_recovering
+        assert bench.readiness.admit() and not bench.readiness.is_ready
         assert await becomes_ready(bench)
         bench.time.now += Config.for_test(A, (A,), tmp_path).late_s + 0.1
-        assert not bench.readiness.enter() and bench.readiness.is_recovering
+        assert not bench.readiness.admit() and not bench.readiness.admit()
+        assert bench.pauses == 2
         assert await becomes_ready(bench)
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit()
 
 
 async def test_readiness_large_view_asks_some_and_every_donor(tmp_path: Path) -> None:
