@@ -114,6 +114,7 @@ class Node:
         self.antientropy = AntiEntropy(config, store, self.views, co_owners, self.calls)
         self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
         settings = gossip_settings or Settings()
+        assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(
             config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled

@@ -58,7 +58,7 @@ class AntiEntropy:
             pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.stable_watermark
         )
         try:
-            answer = await self._calls.ask(peer, compare, self._config.digests_s, bulk=True)
+            answer = await self._calls.ask(peer, compare, self._config.digests_wait_s, bulk=True)
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}

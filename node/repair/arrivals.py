@@ -100,7 +100,7 @@ class Arrivals:
         try:
             merged = self._store.merge(view_id, records, {sender}, change)
             taken = await self._change(view_id, merged, change)
-            async with asyncio.timeout(self._config.co_owners_s):
+            async with asyncio.timeout(self._config.co_owners_wait_s):
                 await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.await_outboxes(exclude={sender})

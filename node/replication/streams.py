@@ -149,8 +149,7 @@ class Streams:
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
         while self._co_owners.has(state):
             try:
-                timeout_s = 2 * self._config.silence_s
-                answer = await self._calls.ask(state.address, request, timeout_s)
+                answer = await self._calls.ask(state.address, request, self._config.relay_call_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", state.address, fault)
                 answer = Unable()

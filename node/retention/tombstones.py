@@ -86,7 +86,7 @@ class Tombstones:
         now_ms = self._time.wall_ms()
         if not self._stability.announced or now_ms < self._views.current.spare_until_ms:
             return 0
-        grace_ms = int(self._config.tombstone_grace_s * 1000)
+        grace_ms = self._config.tombstone_grace_ms
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
         return min(self._store.stable_watermark, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
 

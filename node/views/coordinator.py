@@ -252,8 +252,7 @@ class Coordinator:
 
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
-        grace_ms = int(self._config.tombstone_grace_s * 1000)
-        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + grace_ms
+        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + self._config.tombstone_grace_ms
 
     # Asking
 

@@ -108,7 +108,7 @@ class Readiness:
     async def _tick(self) -> None:
         while True:
             self.enter()
-            await asyncio.sleep(self._config.pause_s / 8)
+            await asyncio.sleep(self._config.pause_check_s)
 
     async def _watch_environment(self) -> None:
         """At epoch 0, ask the nodes that the environment names until each has answered, however late it appears."""

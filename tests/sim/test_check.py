@@ -138,3 +138,14 @@ def test_check_of_leases_is_a_step_of_the_simulator() -> None:
 
     with pytest.raises(AssertionError, match="holds a lease"):
         cluster.loop.run(live())
+
+
+def test_check_of_settings_keeps_gossip_from_forgetting_who_may_come_home() -> None:
+    cluster = Cluster(seed=1, size=1, members=1, timing={"tombstone_grace_s": 25 * 3600.0})
+
+    async def live() -> None:
+        cluster.machines["n1:1"].start()
+        await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match="may bring something home"):
+        cluster.loop.run(live())
