@@ -191,9 +191,7 @@ class Node:
     def digest(self) -> int:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
         owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(
-            pack(owned) + b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
-        )
+        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
 
     def check(self, partitions: Collection[int] | None = None) -> None:
         """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and

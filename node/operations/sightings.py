@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 from gossip.view import Address
 from node.net.messages import Answer, Fetched
 from node.values.donors import Kind
-from node.values.record import Record, decode_record
-from node.values.version import Version, clock_of
+from node.values.record import Record, decode_record, is_forgotten, version_of
+from node.values.version import Version
 
 Answers: TypeAlias = Mapping[Address, Answer | None]
 """Of each peer that was asked; None: it refused the connection, or was silent."""
@@ -66,7 +66,7 @@ def judge(answers: Answers, standpoint: Standpoint) -> Sightings:
     for peer, answer in answers.items():
         if isinstance(answer, Fetched) and answer.record is not None:
             record = decode_record(answer.record)
-            if _is_forgotten(record, peer, answer.stable_watermark, standpoint):
+            if _is_not_to_be_believed(answer.record, peer, answer.stable_watermark, standpoint):
                 continue
             if newest is None or record.version > newest.version:
                 newest, source = record, peer
@@ -95,11 +95,11 @@ def _is_undecided(peer: Address, answer: Answer | None, standpoint: Standpoint) 
     return answer is not None and peer in standpoint.nodes
 
 
-def _is_forgotten(record: Record, holder: Address, stable_watermark: int, standpoint: Standpoint) -> bool:
+def _is_not_to_be_believed(encoded: bytes, holder: Address, stable_watermark: int, standpoint: Standpoint) -> bool:
     """Whether the record is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
     if holder in standpoint.nodes:
-        return not record.live and clock_of(record.version) <= standpoint.purge_watermark
-    return standpoint.may_revive(record.version, stable_watermark)
+        return is_forgotten(encoded, standpoint.purge_watermark)
+    return standpoint.may_revive(version_of(encoded), stable_watermark)
 
 
 def _is_complete(heard: Collection[Address], silent: Collection[Address], standpoint: Standpoint) -> bool:

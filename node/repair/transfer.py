@@ -88,8 +88,8 @@ class Transfers:
         return arrived
 
     async def _compare(self, peer: Address, partitions: Sequence[int], view_id: ViewId) -> _Target:
-        digests = b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in partitions)
-        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.stable_watermark), view_id)
+        compare = Compare(pack(partitions), self._store.digests(partitions), self._store.stable_watermark)
+        answer = await self._ask(peer, compare, view_id)
         if not isinstance(answer, Differing):
             raise _Stopped(str(answer))
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))

@@ -29,7 +29,7 @@ from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
-from node.values.record import checked
+from node.values.record import received
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -252,13 +252,9 @@ class Streams:
     async def replicate(self, sender: Address, view_id: ViewId, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
         try:
-            records = [(partition_of(key), key, checked(record)) for key, record in request.records]
+            records = received(request.records, self._views.ring, self._config.address)
         except ValueError as error:
-            log.error("%s sent what cannot be read: %s", sender, error)
-            return Unable()
-        owners = self._views.ring.owners
-        if any(self._config.address not in owners(partition) for partition, *_ in records):
-            log.error("%s sent what does not belong here", sender)
+            log.error("%s sent what cannot be taken: %s", sender, error)
             return Unable()
         try:
             await self._store.merge(

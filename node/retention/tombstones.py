@@ -40,8 +40,8 @@ from node.errors import Fenced, StorageFault
 from node.retention.stability import Stability
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.record import is_live, version_of
-from node.values.version import Version, clock_of
+from node.values.record import is_forgotten, version_of
+from node.values.version import Version, reading_at
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Tombstones:
             return 0
         grace_ms = self._config.tombstone_grace_ms
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
-        return min(self._store.stable_watermark, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
+        return min(self._store.stable_watermark, reading_at(max(0, now_ms - grace_ms) // step_ms * step_ms))
 
     async def _advance(self) -> None:
         stable = self._stability.announced_by_all()
@@ -133,5 +133,5 @@ class Tombstones:
         while found := self._store.scan(partition, after, SCAN_BYTES):
             after = found[-1][0]
             for key, encoded in found:
-                if not is_live(encoded) and clock_of(encoded) <= purge_watermark:
+                if is_forgotten(encoded, purge_watermark):
                     yield partition, key, version_of(encoded)

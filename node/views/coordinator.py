@@ -146,7 +146,7 @@ class Coordinator:
     async def progress(self) -> dict[Address, Status | None]:
         """Where each node of the view and each donor stands; None where it cannot be reached."""
         view = self._views.current
-        nodes = view.nodes | {donor for donor, *_ in view.donors}
+        nodes = view.nodes | view.donor_nodes
         statuses = await self._statuses(nodes)
         return {node: statuses.get(node) for node in sorted(nodes)}
 
@@ -168,7 +168,7 @@ class Coordinator:
     async def _attempt(self, target: Target) -> ViewChange:
         """One try at bringing `target` in force. Raises Again if what it was built on no longer holds."""
         old = self._views.current
-        nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
+        nodes = old.nodes | old.donor_nodes | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         foreign = await self._foreign({node: statuses[node] for node in old.nodes & statuses.keys()})
         demand_native(target, foreign)

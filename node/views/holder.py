@@ -26,6 +26,7 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
+from node.values.version import reading_at
 from node.views.rules import (
     Standing,
     Verdict,
@@ -79,7 +80,7 @@ class Views:
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self.current, self._time.wall_ms() << 16
+            view, now = self.current, reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
@@ -132,7 +133,7 @@ class Views:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
-            now = self._time.wall_ms() << 16
+            now = reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 if not self._store.occupied and not transaction.stats:

@@ -129,6 +129,6 @@ class Readiness:
         """Not only the nodes of the view: alone in it, this node would find nobody who knows that it was replaced. So
         those too that its environment names, and those that had a part in making the view."""
         view, donors = self._views.current, self._views.donors.shares.keys()
-        known = {*view.nodes, *self._config.view, *(donor for donor, *_ in view.donors), view.coordinator} - {""}
+        known = {*view.nodes, *self._config.view, *view.donor_nodes, view.coordinator} - {""}
         others = sorted(known - donors - {self._config.address})
         return [*donors, *self._rng.sample(others, min(HELLOS_MAX, len(others)))]
