@@ -36,8 +36,8 @@ class Confirmations:
 
     # To be confirmed
 
-    async def confirmed(self, position: int) -> bool:
-        """True once `position` is confirmed, False if `give_up` comes first."""
+    async def wait_for(self, position: int) -> bool:
+        """Returns True once `position` is confirmed, False if `give_up` comes first."""
         if self._outbox.is_confirmed(position):
             return True
         confirmation: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

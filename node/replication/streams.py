@@ -131,7 +131,7 @@ class Streams:
         """Returns once the co-owner has confirmed `position`. False: it was left out."""
         while self._co_owners.has(state):
             if not self._co_owners.may_be_left_out(state):
-                if await self._confirmations[state].confirmed(position):
+                if await self._confirmations[state].wait_for(position):
                     return True
                 if state.has_no_room:
                     raise StorageFault(f"the disk of {state.address} is full")

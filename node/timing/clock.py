@@ -104,15 +104,15 @@ class HybridClock:
         return reading_at(self._time.wall_ms() + self._lead_ms_max + 1) - 1
 
     def now_ms(self) -> int:
-        """The time by the fastest wall clock that was ever heard, this node's own included."""
-        monotonic_ms = int(self._time.monotonic() * 1000)
-        ahead_ms = self._time.wall_ms() - monotonic_ms
-        self._fastest_ms = max(self._fastest_ms, ahead_ms)
-        return monotonic_ms + self._fastest_ms
+        """The time by the fastest wall clock: of those that were heard or noticed, and of this machine's own now."""
+        return max(int(self._time.monotonic() * 1000) + self._fastest_ms, self._time.wall_ms())
 
-    def notice_wall(self) -> None:
-        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first."""
-        self.now_ms()
+    def notice_wall(self) -> int:
+        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first.
+        Returns the time by the fastest wall clock, as `now_ms` does."""
+        monotonic_ms = int(self._time.monotonic() * 1000)
+        self._fastest_ms = max(self._fastest_ms, self._time.wall_ms() - monotonic_ms)
+        return monotonic_ms + self._fastest_ms
 
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`."""
@@ -139,7 +139,7 @@ class HybridClock:
 
     async def stamp(self) -> Version:
         """A version above everything given or seen so far."""
-        self._reading = stamp = max(self._reading + 1, reading_at(self.now_ms()))
+        self._reading = stamp = max(self._reading + 1, reading_at(self.notice_wall()))
         if stamp >= self._memory.ceiling:
             await self._keep(stamp + self._ceiling_span)
         return make_version(stamp, self._store_id)

@@ -62,7 +62,7 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        paused_s = self._pauses.ran(self._time.monotonic())
+        paused_s = self._pauses.note_running(self._time.monotonic())
         if paused_s:
             self._was_paused_long |= paused_s > self._config.late_s
             self._face_pause()
