@@ -41,8 +41,8 @@ class Comparison(Enum):
     """It has."""
 
 
-class Verdict(Enum):
-    """On a co-owner that asks for a lease."""
+class LeaseAnswer(Enum):
+    """To a co-owner that asks for a lease."""
 
     GRANTED = auto()
     OWING = auto()
@@ -68,7 +68,7 @@ class PeerState:
         self._leased_at = NEVER
         """When the question was sent that it answered with the lease which this node holds."""
         self._granted_at = since
-        """When this node last gave it a lease, or may have let another one give it one."""
+        """When this node last gave it a lease, or may have done so under an earlier view."""
         self._is_silent = False
         """Whether it could be left out when it was last tried."""
         self._left_out_up_to = 0
@@ -97,14 +97,15 @@ class PeerState:
         return self._comparison is Comparison.IN_STEP
 
     @property
-    def leased_at(self) -> float:
-        """When the question was sent that it answered with the lease which this node holds; NEVER: it holds none."""
-        return self._leased_at
+    def leased_until(self) -> float:
+        """When the lease ends that this node holds of it: so long after the question was sent, not after it was
+        answered. NEVER: this node holds none."""
+        return self._leased_at + self._lease_s
 
     @property
-    def granted_at(self) -> float:
-        """When this node last gave it a lease, or may have let another one give it one."""
-        return self._granted_at
+    def grant_ends_at(self) -> float:
+        """When the last lease ends that this node has given it, or may have given it before it adopted the view."""
+        return self._granted_at + self._lease_s
 
     @property
     def heard_at(self) -> float:
@@ -137,7 +138,7 @@ class PeerState:
 
     def may_be_leased(self, now: float) -> bool:
         """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""
-        return now <= self._granted_at + self._lease_s
+        return now <= self.grant_ends_at
 
     # What it says
 
@@ -149,15 +150,15 @@ class PeerState:
             self._lose_track()
         self._store_id, self._is_empty = store_id, is_empty
 
-    def judge(self, now: float) -> Verdict:
-        """It asks for a lease, and gets one if it may."""
+    def answer_question(self, now: float) -> LeaseAnswer:
+        """It asks for a lease: give it one, if it may have one."""
         if not self.is_in_step:
             is_compared = self._comparison is not Comparison.UNCOMPARED
-            return Verdict.OWING if is_compared or self.outbox.has_overflowed else Verdict.REFUSED
+            return LeaseAnswer.OWING if is_compared or self.outbox.has_overflowed else LeaseAnswer.REFUSED
         if self.owes(now):
-            return Verdict.OWING
+            return LeaseAnswer.OWING
         self._granted_at = now
-        return Verdict.GRANTED
+        return LeaseAnswer.GRANTED
 
     def become_leased(self, sent_at: float) -> None:
         """It has given this node a lease, in answer to a question sent at `sent_at`."""

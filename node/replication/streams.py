@@ -23,7 +23,7 @@ from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
 from node.net.transport import Transport
 from node.replication.co_owner_tasks import CoOwnerTasks
-from node.replication.co_owners import CoOwners
+from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.confirmations import Confirmations
 from node.replication.peer_state import PeerState
 from node.storage.store import Store
@@ -130,21 +130,21 @@ class Streams:
     async def _await_confirmation(self, state: PeerState, position: int, earliest: float) -> bool:
         """Returns once the co-owner has confirmed `position`. False: it was left out."""
         while self._co_owners.has(state):
-            if not self._co_owners.may_be_left_out(state):
-                if await self._confirmations[state].wait_for(position):
-                    return True
-                if state.has_no_room:
-                    raise StorageFault(f"the disk of {state.address} is full")
-            elif (wait_s := earliest - self._time.monotonic()) > 0:
-                await asyncio.sleep(wait_s)
-            else:
-                state.leave_out()
-                return False
+            match self._co_owners.leave_out(state, earliest):
+                case LeavingOut.DONE:
+                    return False
+                case LeavingOut.TOO_EARLY:
+                    await asyncio.sleep(earliest - self._time.monotonic())
+                case LeavingOut.NOT_POSSIBLE:
+                    if await self._confirmations[state].wait_for(position):
+                        return True
+                    if state.has_no_room:
+                        raise StorageFault(f"the disk of {state.address} is full")
         return False
 
     async def _relay(self, state: PeerState, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
-        """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
-        stream, which would stand still until then. False: it was left out itself."""
+        """Have the co-owner bring `keys` to all but those `told`, or leave those out itself. This is a call of its own:
+        its stream would stand still until that is done. False: it was left out in its turn."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
         while self._co_owners.has(state):
@@ -157,8 +157,7 @@ class Streams:
                 return True
             if isinstance(answer, NoRoom):
                 raise StorageFault(f"the disk of {state.address} is full")
-            if self._co_owners.may_be_left_out(state) and self._time.monotonic() >= earliest:
-                state.leave_out()
+            if self._co_owners.leave_out(state, earliest) is LeavingOut.DONE:
                 return False
             await asyncio.sleep(self._config.retry_s)
         return False
