@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -19,13 +18,11 @@ from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, 
 from node.repair.holdings import change_by_holding
 from node.replication.streams import Streams
 from node.storage.store import Store
-from node.values.donors import NO_CHANGE, DonorsChange
+from node.values.donors import NO_CHANGE
 from node.values.record import received
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
 from ring.sets import bits_of
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +48,10 @@ class Arrivals:
         if change == NO_CHANGE:
             return Taken()
         try:
-            await self._change(view_id, self._store.change_donors(view_id, change), change)
+            await self._store.change_donors(view_id, change)
         except Fenced:
             return ViewIs(self._views.current.encoded)
+        self._views.change_donors(view_id, change)
         return Taken()
 
     def compare(self, sender: Address, compare: Compare) -> Answer:
@@ -99,8 +97,8 @@ class Arrivals:
             return self._refused(sender)
         change = self._views.donors.finish(sender, finished)
         try:
-            merged = self._store.merge(view_id, records, {sender}, change)
-            taken = await self._change(view_id, merged, change)
+            taken = await self._store.merge(view_id, records, {sender}, change)
+            self._views.change_donors(view_id, change)
             async with asyncio.timeout(self._config.co_owners_wait_s):
                 await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
@@ -110,13 +108,6 @@ class Arrivals:
         except TimeoutError:
             return Unable()
         return Taken()
-
-    async def _change(self, view_id: ViewId, written: Awaitable[T], change: DonorsChange) -> T:
-        """Once `written` is durable, make visible what it changes of the donors. Raises Fenced, StorageFault."""
-        result = await written
-        if self._views.view_id == view_id:
-            self._views.donors.change(change)
-        return result
 
     def _is_outside(self, sender: Address) -> bool:
         """Whether it is no node of the view, so that what it brings may revive deleted keys; see `tombstones`."""

@@ -168,6 +168,14 @@ class Views:
             self.is_behind = True
             return None
 
+    # Donors
+
+    def change_donors(self, view_id: ViewId, change: DonorsChange) -> None:
+        """Make visible what has changed on disk under the view `view_id`: not if another one has been adopted since,
+        which came with donors of its own."""
+        if view_id == self.view_id:
+            self.donors.change(change)
+
     # Promises
 
     def promisee(self) -> Promisee:
