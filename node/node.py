@@ -99,7 +99,7 @@ class Node:
         self.calls = Calls(config, time, self.views, transport)
         self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, self.views, identity.is_filled, transport)
-        tasks = self._co_owner_tasks = CoOwnerTasks(co_owners)
+        tasks = CoOwnerTasks(co_owners)
         self.streams = Streams(config, time, store, self.views, co_owners, tasks, self.calls, transport)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
@@ -215,9 +215,7 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
-        self.co_owners.change_view()
         self.streams.change_view()
-        self._co_owner_tasks.restart()
         self.handoff.wake()
         self._gossip_driver.change_view()
 

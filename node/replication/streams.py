@@ -42,7 +42,8 @@ STREAM_BYTES_MAX = 256 * 1024
 
 
 class Streams:
-    """Needs a running event loop; `run` must be running, and `change_view` be called when another view is in force."""
+    """Needs a running event loop; `run` must be running, and `change_view` be called when another view is in force, on
+    behalf of all that is done with co-owners."""
 
     def __init__(
         self,
@@ -71,10 +72,13 @@ class Streams:
         await self._co_owner_tasks.run(lambda state: self._stream(state, self._confirmations[state]))
 
     def change_view(self) -> None:
-        """Another view is in force: nobody shall wait under the one before."""
+        """Another view is in force. In this order: its co-owners become known, all who wait under the earlier view give
+        up, and the tasks for each co-owner begin anew, on the new outboxes."""
+        self._co_owners.change_view()
         for confirmations in self._confirmations.values():
             confirmations.give_up()
         self._confirmations = {state: Confirmations(state.outbox) for state in self._co_owners.all()}
+        self._co_owner_tasks.restart()
 
     def spread(self, news: Sequence[News]) -> None:
         """Take down what has changed here, for each co-owner that has yet to hear of it."""
