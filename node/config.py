@@ -140,8 +140,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A client's request this long ago means that there will be more: transfers leave them room."""
     handoff_retry_s: float = 0.25
     """Between two looks at what is left to hand over or to take."""
-    handoff_streams: int = 8
-    """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
+    transfer_lanes: int = 8
+    """Partitions that one transfer works on at once: enough to share commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
     """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
 
@@ -221,7 +221,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def _check_transfers(self) -> None:
         assert self.silence_s + self.lease_s < self.co_owners_wait_s, "a batch outlives a co-owner's silence and lease"
         assert self.co_owners_wait_s < self.transfer_s, "who sends a batch hears of the wait in time"
-        assert self.handoff_streams > 0 and self.batch_bytes > 0, "a transfer gets on"
+        assert self.transfer_lanes > 0 and self.batch_bytes > 0, "a transfer gets on"
 
     def _check_storage(self) -> None:
         assert self.jobs_s_max < self.pause_s, "a node that is busy with writes does not take itself for paused"

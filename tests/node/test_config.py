@@ -56,7 +56,7 @@ def test_config_of_production_and_of_tests_fit_together() -> None:
         {"purge_every_s": 25 * 3600.0},
         {"co_owners_wait_s": 0.85},
         {"co_owners_wait_s": 2.0},
-        {"handoff_streams": 0},
+        {"transfer_lanes": 0},
         {"batch_bytes": 0},
         {"jobs_s_max": 0.4},
     ],

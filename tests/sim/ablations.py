@@ -54,7 +54,7 @@ def delete_before_the_owner_has_it() -> Iterator[None]:
             for target in targets:
                 await self._give(target, batch, view_id)
 
-    with patch.object(Transfers, "_stream", drop_then_give):
+    with patch.object(Transfers, "_bring_lane", drop_then_give):
         yield
 
 
