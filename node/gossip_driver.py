@@ -85,8 +85,9 @@ class GossipDriver:
 
     def _start_round(self) -> None:
         view = self._views.current
-        if self._handoff.is_settled():
-            self._stability.advance()
+        is_settled = self._handoff.is_settled()
+        self._stability.advance(is_settled)
+        if is_settled:
             stable, forgettable = self._stability.announced, self._tombstones.forgettable()
             self._gossip.update(view.epoch, self._key_count(), view.id.digest, stable, forgettable)
         else:

@@ -116,10 +116,8 @@ class Node:
         settings = gossip_settings or Settings()
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
-        self.stability = Stability(
-            config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled
-        )
-        self.tombstones = Tombstones(config, time, store, self.views, self.gossip, self.stability)
+        self.stability = Stability(config, time, self.clock, store, self.views, co_owners, self.gossip)
+        self.tombstones = Tombstones(config, time, store, self.views, self.stability)
         self.router = Router(
             config,
             time,

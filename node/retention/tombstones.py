@@ -33,7 +33,6 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 
-from gossip.core import Gossip
 from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
@@ -61,14 +60,12 @@ class Tombstones:
         time: Time,
         store: Store,
         views: Views,
-        gossip: Gossip,
         stability: Stability,
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._views = views
-        self._gossip = gossip
         self._stability = stability
 
     async def run(self) -> None:
@@ -102,9 +99,8 @@ class Tombstones:
         """What `node` has announced under the view in force."""
         if node == self._config.address:
             return self.forgettable()
-        member = self._gossip.members.get(node)
-        record = None if member is None else member.record
-        return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.forgettable
+        record = self._stability.settled_record(node)
+        return 0 if record is None else record.forgettable
 
     async def _sweep(self) -> None:
         """Drop the tombstones up to the purge watermark, some at a time, so that nobody has to wait for it."""
