@@ -126,7 +126,7 @@ class Machine:
 
         async def work() -> None:
             try:
-                node.readiness.enter()  # As the doors of a real one do.
+                node.readiness.enter()  # As the API of a real one does.
                 if node.readiness.is_recovering:
                     raise NoAnswer("connection reset")
                 result = await question(node)
@@ -201,8 +201,8 @@ class Machine:
 
 
 class Cluster:
-    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: what their
-    configuration has otherwise than that of production."""
+    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: in what
+    their configuration differs from that of production."""
 
     def __init__(
         self,
