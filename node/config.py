@@ -70,7 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How often a coordinator asks, at first, whether all is where it should be: a view change of little data answers
     within this. Later it asks whenever it has waited a tenth longer."""
     settle_poll_s_max: float = 1.0
-    """But as often as this in any case."""
+    """The longest that a coordinator waits before it asks again."""
     redial_s: float = 0.1
     """Between two attempts to reach a peer that is wanted; a peer that starts is found within this and a connection's
     time."""
@@ -92,7 +92,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     client_check_s: float = 1.0
     """Between two looks at whether the client that waits for a view change is still there."""
     reconcile_share: float = 0.7
-    """Of the time that a caller waits, the part that may go into taking its later view before its call is acted on."""
+    """This part of the time that a caller waits may go into taking its later view before its call is acted on."""
 
     # The clock.
 
@@ -143,14 +143,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     transfer_lanes: int = 8
     """Partitions that one transfer works on at once: enough to share commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
-    """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+    """One message of a transfer holds about so much of records; little, so that no client waits behind a long job."""
 
     # Links between nodes, besides `silence_s`, `attempt_s` and `redial_s`: see `net.link_state`.
 
     silent_share: float = 0.9
-    """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since
-    its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
-    has."""
+    """A call must have waited in vain for this part of `silence_s` for its peer to count as silent. One that was given
+    less, since its own client's time is running out, says nothing: were such a peer passed over, readers would miss
+    what only it has."""
     ping_s: float = 0.1
     """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
     wanted_s: float = 5.0
@@ -203,7 +203,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_replication(self) -> None:
         assert 3 * self.heartbeat_s < self.lease_s, "a lease outlasts two heartbeats that are lost"
-        assert self.owing_s <= self.lease_s, "no lease is given for longer to one that owes than to one that asks"
+        assert self.owing_s <= self.lease_s, "who falls behind is refused its next lease before its last one ends"
         assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease has ended"
         assert self.silence_s < self.relay_s < self.relay_call_s, "a relay outlasts a silence, and its caller a relay"
         assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"

@@ -18,7 +18,7 @@ class Confirmations:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._waiting: dict[int, list[asyncio.Future[bool]]] = {}
-        """For confirmations, by position."""
+        """Those that wait for a position to be confirmed."""
         self._filled = asyncio.Event()
         """Set while there is something in the outbox, and until the stream has seen that there is nothing any more."""
 

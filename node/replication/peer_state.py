@@ -36,9 +36,10 @@ class Comparison(Enum):
     COMPARING = auto()
     """This node is bringing it what it may lack."""
     IN_VAIN = auto()
-    """This node is bringing it something, but the end will not mean that the co-owner has all."""
+    """This node is still bringing it what it lacked, but has lost track of it since: the co-owner may lack something
+    even when all that has arrived."""
     IN_STEP = auto()
-    """It has."""
+    """It has what is here, but for what is in its outbox."""
 
 
 class LeaseAnswer(Enum):
@@ -51,7 +52,8 @@ class LeaseAnswer(Enum):
 
 
 class PeerState:
-    """`since`: when the view was adopted; until then, this node may have given leases that it knows nothing of."""
+    """`since`: when the view was adopted. Until then, this node may have given leases under earlier views, of which it
+    remembers nothing."""
 
     def __init__(self, address: Address, since: float, lease_s: float, owing_s: float) -> None:
         self.address = address
@@ -61,7 +63,7 @@ class PeerState:
         self._owing_s = owing_s
         self._comparison = Comparison.UNCOMPARED
         self._store_id: int | None = None
-        """As last heard; None: not heard yet. An emptied disk is another store."""
+        """Whose store it said it was when it was last heard; None: not heard yet. An emptied disk is another store."""
         self._heard_at = NEVER
         """When it was first heard."""
         self._is_empty = False
@@ -124,10 +126,11 @@ class PeerState:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is out of step, and it is time to compare. Not before it has said which store it is, lest the
-        comparison be credited to another one. Nor while it is about to bring this node what this node lacks: what both
-        have by then need not be listed. But if it has missed more than the outbox remembers, no write is acknowledged
-        until a comparison has begun, so then at once."""
+        """Whether it is out of step, and it is time to compare.
+
+        That waits until it has said which store it is, lest the comparison be credited to another one. It also waits
+        while the co-owner is about to bring this node what this node lacks, since what both have by then need not be
+        listed; unless the outbox has overflowed, because until the comparison begins no write is acknowledged."""
         is_ready = self._store_id is not None and (self.outbox.has_overflowed or not self._is_owed)
         return is_ready and not self.is_in_step
 

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
-"""Of one message of a stream. It is confirmed as a whole, and a write waits for its message."""
+"""One message of a stream holds no more, since it is confirmed as a whole, and a write waits for its message."""
 
 
 class Streams:
@@ -65,7 +65,7 @@ class Streams:
         self._calls = calls
         self._transport = transport
         self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
-        """Of each co-owner under the view in force."""
+        """Who waits on the outbox of each co-owner under the view in force."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""

@@ -57,7 +57,7 @@ from ring.ring import Ring
 log = logging.getLogger(__name__)
 
 FORGOTTEN = 1 << 64
-"""Above all clocks."""
+"""Higher than every clock reading."""
 
 
 class _Reading(NamedTuple):
@@ -165,8 +165,8 @@ class Stability:
     # As a node that renders answers
 
     def unstable(self, context: Context) -> Context:
-        """What is left of `context` without what is known to be on all owners, and without what no clock can have
-        stamped: no node would accept that back."""
+        """`context`, less what is known to be on all owners. What no clock can have stamped yet goes too: no node would
+        take a context back that still had it."""
         if not context:
             return context
         owners = self._views.ring.owners

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 STEPS_PER_GRACE = 24
 """The purge watermark rises in steps that are the same on all nodes, so that copies differ in it only for a moment."""
 SCAN_BYTES = 64 * 1024
-"""Of records that are looked at in one go."""
+"""How much of the records is looked at in one go."""
 DROPPED_AT_ONCE = 500
 """Tombstones that one job drops, in some milliseconds of the loop's time."""
 
