@@ -138,6 +138,10 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return frozenset(address for replicas in self.shards for address in replicas)
 
     @cached_property
+    def donor_nodes(self) -> frozenset[Address]:
+        return frozenset(address for address, *_ in self.donors)
+
+    @cached_property
     def encoded(self) -> bytes:
         """The canonical encoding, over which the digest is taken."""
         return msgspec.msgpack.encode(self)

@@ -99,7 +99,7 @@ class Node:
         calls = self.calls = Calls(config, time, views, transport)
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, transport)
-        tasks = self._co_owner_tasks = CoOwnerTasks(co_owners)
+        tasks = CoOwnerTasks(co_owners)
         self.streams = Streams(config, time, store, views, co_owners, tasks, calls, transport)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
@@ -114,9 +114,10 @@ class Node:
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
         self.coordinator = Coordinator(config, time, views, calls, self._answer_here, clock.now_ms)
         settings = gossip_settings or Settings()
+        assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
-        self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip, self.handoff.is_settled)
-        self.tombstones = Tombstones(config, time, store, views, self.gossip, self.stability)
+        self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)
+        self.tombstones = Tombstones(config, time, store, views, self.stability)
         self.router = Router(
             config, time, clock, views, readiness, self.owner, self.stability.unstable, calls, transport
         )
@@ -177,17 +178,15 @@ class Node:
     def digest(self) -> int:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
         owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(
-            pack(owned) + b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
-        )
+        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
 
     def _renew_announcement(self) -> Announcement:
         """Bring up to date what this node says of itself, and return it. Only under a view that it has settled does it
         say what is stable and what may be forgotten."""
-        view = self.views.current
-        if not self.handoff.is_settled():
+        view, is_settled = self.views.current, self.handoff.is_settled()
+        self.stability.advance(is_settled)
+        if not is_settled:
             return Announcement(max(0, view.epoch - 1), self.key_count)
-        self.stability.advance()
         return Announcement(
             view.epoch, self.key_count, view.id.digest, self.stability.announced, self.tombstones.forgettable()
         )
@@ -214,9 +213,7 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
-        self.co_owners.change_view()
         self.streams.change_view()
-        self._co_owner_tasks.restart()
         self.handoff.wake()
         self._gossip_driver.change_view()
 

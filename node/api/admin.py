@@ -189,7 +189,7 @@ class AdminApi:
         return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
 
     async def _ask_key_count(self, node: Address) -> int | None:
-        count_s = self._node.config.count_s
+        count_s = self._node.config.count_wait_s
         try:
             async with asyncio.timeout(count_s):
                 answer = await self._node.calls.try_ask(node, AskStatus(), count_s)

@@ -79,7 +79,7 @@ class Causality:
         if isinstance(operation, Write) and operation.value is not None:
             return Demand(kept=kept)
         partition = partition_of(operation.key)
-        co_owners = [owner for owner in self._views.ring.owners(partition) if owner != self._me]
+        co_owners = self._views.ring.co_owners(self._me)
         version = context.needed(hash_of(operation.key))
         named = [owner for owner in co_owners if context.names(owner)]
         is_missing = version is not None and not _has(self._store.get(partition, operation.key), version)

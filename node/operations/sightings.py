@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 from gossip.view import Address
 from node.net.messages import Answer, Fetched
 from node.values.donors import Kind
-from node.values.record import Record, decode_record
-from node.values.version import Version, clock_of
+from node.values.record import Record, decode_record, is_forgotten, version_of
+from node.values.version import Version
 
 Answers: TypeAlias = Mapping[Address, Answer | None]
 """What each peer that was asked has answered; None: it refused the connection, or was silent."""
@@ -66,7 +66,7 @@ def weigh(answers: Answers, asker: Asker) -> Sightings:
     for peer, answer in answers.items():
         if isinstance(answer, Fetched) and answer.record is not None:
             record = decode_record(answer.record)
-            if _is_forgotten(record, peer, answer.stable_watermark, asker):
+            if _is_not_to_be_believed(answer.record, peer, answer.stable_watermark, asker):
                 continue
             if newest is None or record.version > newest.version:
                 newest, source = record, peer
@@ -95,12 +95,12 @@ def _is_undecided(peer: Address, answer: Answer | None, asker: Asker) -> bool:
     return answer is not None and peer in asker.nodes
 
 
-def _is_forgotten(record: Record, holder: Address, stable_watermark: int, asker: Asker) -> bool:
+def _is_not_to_be_believed(encoded: bytes, holder: Address, stable_watermark: int, asker: Asker) -> bool:
     """Whether the record does not count, since deletions as old as it are forgotten here: it is one of those deletions,
     or its holder may have missed the deletion of its key. See `retention.tombstones`."""
     if holder in asker.nodes:
-        return not record.live and clock_of(record.version) <= asker.purge_watermark
-    return asker.may_revive(record.version, stable_watermark)
+        return is_forgotten(encoded, asker.purge_watermark)
+    return asker.may_revive(version_of(encoded), stable_watermark)
 
 
 def _is_complete(heard: Collection[Address], silent: Collection[Address], asker: Asker) -> bool:

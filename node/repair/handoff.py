@@ -24,7 +24,7 @@ from contextlib import suppress
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, StorageFault
-from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed, Taken, Unable
+from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed, Unable
 from node.net.transport import Transport
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
@@ -141,12 +141,12 @@ class Handoff:
                 retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
-        """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it."""
+        """Announce to the owners what is here of their partitions, and do what is to be done about it now."""
         view_id = self._views.view_id
         answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in owners))
-        reached = {owner: answer for owner, answer in zip(owners, answers, strict=True) if answer is not None}
-        if reached and all(isinstance(answer, Taken) for answer in reached.values()):
-            await self._transfers.bring(list(reached), partitions, view_id, forget=True)
+        to, forget = holdings.handover(dict(zip(owners, answers, strict=True)))
+        if to:
+            await self._transfers.bring(to, partitions, view_id, forget)
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

@@ -7,9 +7,10 @@ interrupted, or done twice, the next answer names just what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from gossip.view import Address
-from node.net.messages import Owed
+from node.net.messages import Answer, Owed, Taken
 from node.values.donors import NOTHING, Donors, DonorsChange, Share
 from ring.placement import Shard
 from ring.ring import Ring
@@ -28,6 +29,25 @@ def misplaced(me: Address, ring: Ring, occupied: Collection[int]) -> dict[Shard,
 def misplaced_of(owner: Address, found: Mapping[Shard, list[int]]) -> list[int]:
     """The partitions of `owner` among those that are misplaced."""
     return next((partitions for owners, partitions in found.items() if owner in owners), [])
+
+
+class Handover(NamedTuple):
+    """What is to be done now about partitions that are held here and belong to others."""
+
+    to: tuple[Address, ...]
+    """The owners that the records are brought to; none: not now."""
+    forget: bool
+    """Whether they are forgotten here once each of those owners has them."""
+
+
+def handover(answers: Mapping[Address, Answer | None]) -> Handover:
+    """`answers`: of all owners, to the announcement of what is to come; None: it cannot be reached. The records go to
+    all owners that can be reached, one at least. Once these have them, they are forgotten here: the owners bring them
+    to those that are down. Nothing is brought yet while one that can be reached refuses them."""
+    reached = {owner: answer for owner, answer in answers.items() if answer is not None}
+    if not reached or not all(isinstance(answer, Taken) for answer in reached.values()):
+        return Handover((), forget=False)
+    return Handover(tuple(reached), forget=True)
 
 
 def handing(found: Mapping[Shard, list[int]], records_of: Callable[[int], int]) -> tuple[Owed, ...]:

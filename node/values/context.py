@@ -32,7 +32,7 @@ ENTRIES_MAX = 64
 OWNERS_MAX = 64
 """A context of that many entries and owners takes some 7 KiB as JSON, and 4 KiB beside a value."""
 ANYBODY = 0
-"""In place of an owner: all owners there are."""
+"""Stands in place of one owner for all that there are."""
 FORMAT = 1
 
 Hash = Annotated[int, msgspec.Meta(ge=0)]
@@ -51,9 +51,9 @@ class Sight(NamedTuple):
 
 class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     entries: Annotated[dict[Hash, Sight], msgspec.Meta(max_length=ENTRIES_MAX)] = {}
-    """By the hash of the key."""
+    """What a read must find, by the hash of its key."""
     folded: Annotated[dict[Hash, Hash], msgspec.Meta(max_length=OWNERS_MAX)] = {}
-    """By owner: the clock up to which a read depends on what that owner had."""
+    """The clock up to which a read depends on what an owner had, by owner."""
 
     def __bool__(self) -> bool:
         """Whether it demands anything."""

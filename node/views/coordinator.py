@@ -157,7 +157,7 @@ class Coordinator:
     async def progress(self) -> Progress:
         """How far the view in force is from being settled."""
         view = self._views.current
-        nodes = view.nodes | {donor for donor, *_ in view.donors}
+        nodes = view.nodes | view.donor_nodes
         reached = await self._statuses(nodes)
         statuses = {node: reached.get(node) for node in sorted(nodes)}
         return Progress(view, state_of(view.id, statuses.values()), statuses)
@@ -180,7 +180,7 @@ class Coordinator:
     async def _attempt(self, target: Target) -> ViewChange:
         """One try at bringing `target` in force. Raises Again if what it was built on no longer holds."""
         old = self._views.current
-        nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
+        nodes = old.nodes | old.donor_nodes | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         foreign = await self._bring_view_to(old.nodes & self._who_hold_another(statuses))
         demand_native(target, foreign)
@@ -269,8 +269,7 @@ class Coordinator:
 
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
-        grace_ms = int(self._config.tombstone_grace_s * 1000)
-        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + grace_ms
+        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + self._config.tombstone_grace_ms
 
     # Asking
 

@@ -26,6 +26,7 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
+from node.values.version import reading_at
 from node.views.rules import (
     Succession,
     ViewHolder,
@@ -99,7 +100,7 @@ class Views:
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self._current, self._time.wall_ms() << 16
+            view, now = self._current, reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
@@ -154,7 +155,7 @@ class Views:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self._current, self._ring, self._donors, self._config.address)
             change = DonorsChange(remove=dict.fromkeys(self._donors.shares, ALL), put=shares)
-            now = self._time.wall_ms() << 16
+            now = reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 if not self._store.occupied and not transaction.stats:
@@ -188,6 +189,14 @@ class Views:
             log.error("cannot store a view of %s: %s", source, fault)
             self._is_behind = True
             return None
+
+    # Donors
+
+    def change_donors(self, view_id: ViewId, change: DonorsChange) -> None:
+        """Make visible what has changed on disk under the view `view_id`: not if another one has been adopted since,
+        which came with donors of its own."""
+        if view_id == self.view_id:
+            self.donors.change(change)
 
     # Promises
 

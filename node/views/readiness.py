@@ -109,7 +109,7 @@ class Readiness:
     async def _tick(self) -> None:
         while True:
             self.enter()
-            await asyncio.sleep(self._config.pause_s / 8)
+            await asyncio.sleep(self._config.pause_check_s)
 
     async def _watch_environment(self) -> None:
         """At epoch 0, ask the nodes that the environment names until each has answered, however late it appears."""
@@ -121,7 +121,7 @@ class Readiness:
             await asyncio.sleep(self._config.silence_s)
 
     def _notice_pause(self) -> None:
-        paused_s = self._pauses.ran(self._time.monotonic())
+        paused_s = self._pauses.note_running(self._time.monotonic())
         if paused_s:
             self._was_paused_long |= paused_s > self._config.late_s
             self._face_pause()
@@ -136,6 +136,6 @@ class Readiness:
         """Not only the nodes of the view: alone in it, this node would find nobody who knows that it was replaced. So
         those too that its environment names, and those that had a part in making the view."""
         view, donors = self._views.current, self._views.donors.shares.keys()
-        known = {*view.nodes, *self._config.view, *(donor for donor, *_ in view.donors), view.coordinator} - {""}
+        known = {*view.nodes, *self._config.view, *view.donor_nodes, view.coordinator} - {""}
         others = sorted(known - donors - {self._config.address})
         return [*donors, *self._rng.sample(others, min(HELLOS_MAX, len(others)))]

@@ -143,9 +143,7 @@ class Parts:
         self.co_owners.drop_leases()
 
     def _view_changed(self) -> None:
-        self.co_owners.change_view()
         self.streams.change_view()
-        self.co_owner_tasks.restart()
         self.handoff.wake()
 
     # What a test looks at

@@ -200,8 +200,8 @@ class Machine:
 
 
 class Cluster:
-    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: what their
-    configuration has otherwise than that of production."""
+    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: in what
+    their configuration differs from that of production."""
 
     def __init__(
         self,

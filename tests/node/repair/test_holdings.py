@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Owed
-from node.repair.holdings import change_by_holding, handing, is_settled, misplaced, misplaced_of, waiting
+from node.net.messages import Answer, Owed, Taken, Unable
+from node.repair.holdings import (
+    Handover,
+    change_by_holding,
+    handing,
+    handover,
+    is_settled,
+    misplaced,
+    misplaced_of,
+    waiting,
+)
 from node.values.donors import NO_CHANGE, Donors, DonorsChange, Share
 from ring.hashing import PARTITIONS
 from ring.placement import first_placement
@@ -35,6 +44,21 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
     found = misplaced(A, RING, THEIRS[:2])
     assert all(misplaced_of(owner, found) == THEIRS[:2] for owner in OTHERS)
     assert misplaced_of(A, found) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({B: Taken(), C: Taken()}, Handover((B, C), forget=True)),
+        ({B: None, C: Taken()}, Handover((C,), forget=True)),
+        ({B: None, C: None}, Handover((), forget=False)),
+        ({B: Taken(), C: Unable()}, Handover((), forget=False)),
+        ({B: None, C: Unable()}, Handover((), forget=False)),
+    ],
+    ids=["all", "one cannot be reached", "none can", "one does not take it", "the only one does not take it"],
+)
+def test_handover_table(answers: Mapping[Address, Answer | None], expected: Handover) -> None:
+    assert handover(answers) == expected
 
 
 def test_handing_names_the_first_owner_and_counts_records() -> None:

@@ -29,7 +29,7 @@ def filled(*keys: bytes) -> tuple[Outbox, Confirmations]:
 
 async def waiting(confirmations: Confirmations, *positions: int) -> list[asyncio.Task[bool]]:
     """Those who wait for these positions, when they do."""
-    tasks = [asyncio.create_task(confirmations.confirmed(position)) for position in positions]
+    tasks = [asyncio.create_task(confirmations.wait_for(position)) for position in positions]
     await asyncio.sleep(0.001)
     return tasks
 
@@ -141,7 +141,7 @@ async def play_out(steps: list[tuple[Any, ...]]) -> None:
         match name:
             case "wait" if play.written:
                 written = play.written[arguments[0] % len(play.written)]
-                those.append((asyncio.create_task(confirmations.confirmed(written.position)), written))
+                those.append((asyncio.create_task(confirmations.wait_for(written.position)), written))
             case "give up":
                 confirmations.give_up()
             case _:

@@ -184,6 +184,7 @@ async def test_store_may_revive_what_is_purged_here_from_who_has_not_seen_as_muc
 ) -> None:
     await store.submit(lambda transaction: transaction.raise_purge_watermark(9))
     assert store.may_revive(v(clock), stable_watermark) is expected
+    assert store.has_forgotten_beyond(stable_watermark) is (stable_watermark < 9)
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:

@@ -131,13 +131,13 @@ def test_transaction_demands_the_view_in_force_from_the_job_on_that_enters_it() 
 # Watermarks
 
 
-def test_transaction_low_watermark_is_the_first_version_above_the_reading() -> None:
+def test_transaction_lowest_version_is_the_first_above_the_low_watermark() -> None:
     transaction = begin(Items())
-    assert transaction.low_watermark == b""
+    assert transaction.lowest_version == b""
     transaction.raise_low_watermark(9)
-    assert version(9) < transaction.low_watermark <= make_version(10, 0)
+    assert version(9) < transaction.lowest_version <= make_version(10, 0)
     transaction.raise_low_watermark(4)
-    assert transaction.low_watermark == make_version(10, 0)
+    assert transaction.lowest_version == make_version(10, 0)
 
 
 async def test_transaction_low_watermark_never_falls_and_is_remembered(tmp_path: Path) -> None:

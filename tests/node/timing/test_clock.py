@@ -161,13 +161,22 @@ async def test_clock_question_changes_nothing_and_a_wall_clock_once_noticed_is_g
     time = HandTime(5000)
     clock = clock_on(ClockMemory(), time)
     time.set_wall(20_000)
-    assert not clock.has_new_lead
+    assert not clock.has_new_lead and clock.now_ms() == 20_000
     time.set_wall(5000)
     assert clock.now_ms() == 5000
     time.set_wall(9000)
     clock.notice_wall()
     time.set_wall(5000)
     assert clock.has_new_lead and clock.now_ms() == 9000
+
+
+async def test_clock_goes_on_from_a_wall_clock_that_it_has_stamped_by() -> None:
+    time = HandTime(5000)
+    clock = clock_on(ClockMemory(), time)
+    time.set_wall(9000)
+    await clock.stamp()
+    time.set_wall(5000)
+    assert clock.now_ms() == 9000
 
 
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
