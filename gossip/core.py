@@ -123,7 +123,7 @@ class Gossip:
         fetch_view_from = None
         if sender != self._address:
             self.hear(sender)
-            if message.view_id.epoch >= 1 and message.view_id > self._view_id:
+            if message.view_id.supersedes(self._view_id):
                 fetch_view_from = sender
             sends += [
                 (requester, self._ping_ack(requester, sender)) for requester in self._probing.end_indirect(sender, now)

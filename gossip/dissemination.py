@@ -26,7 +26,7 @@ class Dissemination:
         self._changed_at: dict[Address, float] = {}
         """In the order of the times."""
         self._tellings: dict[Address, _Telling] = {}
-        """Of the rumours that are still to be told."""
+        """How the telling of each rumour stands that is still to be told, by the node it is about."""
 
     def note(self, address: Address, rumour: Rumour | None, now: float) -> None:
         """Something about this node has changed, and this is the rumour that now stands against it, if any."""

@@ -56,7 +56,7 @@ class Settings:
     """How long a dead node outside the view is remembered, for people to see, if it had handed everything over."""
     forget_unsettled_s: float = 86_400.0
     """How long it is remembered, and so probed, if it had not: it may return with writes, which are welcome for as long
-    as tombstones are kept."""
+    as tombstones are kept. So no shorter than that; who knows both sees to it."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.fanout <= 3, "fanout is 1 to 3"
@@ -66,14 +66,13 @@ class Settings:
 
     @classmethod
     def for_test(cls) -> Settings:
-        """Rounds at ten times the pace, but patient enough for a busy machine; forgets within seconds."""
+        """Rounds at ten times the pace, but patient enough for a busy machine; forgets the settled within seconds."""
         return cls(
             interval_s=0.025,
             probe_timeout_s=0.1,
             suspicion_rounds=8.0,
             pause_rounds=4.0,
             forget_settled_s=2.0,
-            forget_unsettled_s=10.0,
         )
 
     @property

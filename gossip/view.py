@@ -98,6 +98,11 @@ class ViewId(NamedTuple):
     epoch: int
     digest: int
 
+    def supersedes(self, other: ViewId) -> bool:
+        """Whether a node that holds the view of `other` has to take the view of this id instead: it is of epoch 1 or
+        later, and higher. A view of epoch 0 comes from the environment of its node, and supersedes none."""
+        return self.epoch > 0 and self > other
+
     def __str__(self) -> str:
         return f"{self.epoch}/{self.digest:016x}"
 
@@ -131,6 +136,10 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     @cached_property
     def nodes(self) -> frozenset[Address]:
         return frozenset(address for replicas in self.shards for address in replicas)
+
+    @cached_property
+    def donor_nodes(self) -> frozenset[Address]:
+        return frozenset(address for address, *_ in self.donors)
 
     @cached_property
     def encoded(self) -> bytes:

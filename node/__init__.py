@@ -4,6 +4,7 @@ Its rooms, each of which imports only from those below it; siblings on one line 
 
     api                                 the HTTP edge
     node.node                           one node, put together
+    gossip_driver                       what gossip wants done
     operations | repair | retention     what clients ask for | moving records | what may be forgotten
     replication                         co-owners in step
     views                               which view holds

@@ -19,8 +19,8 @@ from node.errors import StartupFault
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
-have so many objects in use that at Python's own 700 each turn of the loop had a collection: a tenth of the time of a
-durable write."""
+have so many objects in use that with Python's own 700 there is a collection in each turn of the loop, which takes a
+tenth of the time of a durable write."""
 
 
 async def run(config: Config) -> None:

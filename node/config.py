@@ -49,7 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     what all others have."""
     relay_s: float = 0.675
     """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
-    less than two, because the co-owner that asked for it waits for that long."""
+    less than `relay_call_s`, for which the co-owner that asked for it waits."""
     empty_wait_s: float = 3.0
     """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
     nobody tells it of does not exist. In a store that is new, nobody ever will."""
@@ -70,7 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How often a coordinator asks, at first, whether all is where it should be: a view change of little data answers
     within this. Later it asks whenever it has waited a tenth longer."""
     settle_poll_s_max: float = 1.0
-    """But as often as this in any case."""
+    """The longest that a coordinator waits before it asks again."""
     redial_s: float = 0.1
     """Between two attempts to reach a peer that is wanted; a peer that starts is found within this and a connection's
     time."""
@@ -87,12 +87,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 1.0
     """When a node stops, requests that wait for something else than a key (a view change, for instance) may go on for
     so long. Requests for keys have been answered by then."""
-    count_s: float = 1.0
+    count_wait_s: float = 1.0
     """How long a replica may take to say how many keys it has; then the last count that it gossiped is used."""
     client_check_s: float = 1.0
     """Between two looks at whether the client that waits for a view change is still there."""
     reconcile_share: float = 0.7
-    """Of the time that a caller waits, the part that may go into taking its later view before its call is acted on."""
+    """This part of the time that a caller waits may go into taking its later view before its call is acted on."""
 
     # The clock.
 
@@ -129,28 +129,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     compare_every_s: float = 10.0
     """Between two looks at whether copies are alike at rest."""
-    digests_s: float = 1.0
+    digests_wait_s: float = 1.0
     """How long a co-owner may take to compare its digests at rest."""
     transfer_s: float = 2.0
     """A peer that has not made a batch durable within this is taken for silent, and is sent it again: long for a small
     batch on a slow disk, short for a link that went dead during a cut."""
-    co_owners_s: float = 1.5
+    co_owners_wait_s: float = 1.5
     """How long a batch that has arrived may wait for this node's co-owners to have it too."""
     clients_recent_s: float = 0.1
     """A client's request this long ago means that there will be more: transfers leave them room."""
     handoff_retry_s: float = 0.25
     """Between two looks at what is left to hand over or to take."""
-    handoff_streams: int = 8
-    """Partitions on their way to one owner at once: enough to share its commits, few enough to bound memory."""
+    transfer_lanes: int = 8
+    """Partitions that one transfer works on at once: enough to share commits, few enough to bound memory."""
     batch_bytes: int = 64 * 1024
-    """Of records in one message of a transfer; small, so that a client's request never waits behind a long job."""
+    """One message of a transfer holds about so much of records; little, so that no client waits behind a long job."""
 
     # Links between nodes, besides `silence_s`, `attempt_s` and `redial_s`: see `net.link_state`.
 
     silent_share: float = 0.9
-    """Of `silence_s`, that a call must have waited in vain for its peer to count as silent. What was given less, since
-    its own client's time is running out, says nothing: were such a peer passed over, readers would miss what only it
-    has."""
+    """A call must have waited in vain for this part of `silence_s` for its peer to count as silent. One that was given
+    less, since its own client's time is running out, says nothing: were such a peer passed over, readers would miss
+    what only it has."""
     ping_s: float = 0.1
     """Between two pings on a link, from an attempt at an owner on, for as long as anything waits."""
     wanted_s: float = 5.0
@@ -192,7 +192,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def _check_edge(self) -> None:
         assert self.request_s < self.answer_s, "a call without an answer ends, with its dead link, before its request"
         assert self.answer_s < PATIENCE_S, "a client is answered before it gives up"
-        assert self.count_s < PATIENCE_S, "a silent replica does not keep a client waiting for a count"
+        assert self.count_wait_s < PATIENCE_S, "a silent replica does not keep a client waiting for a count"
         assert self.pause_s <= self.late_s, "a pause that makes requests late is noticed as one"
         assert 0 < self.reconcile_share < 1, "a caller is still there when its call is acted on"
 
@@ -203,9 +203,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_replication(self) -> None:
         assert 3 * self.heartbeat_s < self.lease_s, "a lease outlasts two heartbeats that are lost"
-        assert self.owing_s <= self.lease_s, "no lease is given for longer to one that owes than to one that asks"
+        assert self.owing_s <= self.lease_s, "who falls behind is refused its next lease before its last one ends"
         assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease has ended"
-        assert self.silence_s < self.relay_s < 2 * self.silence_s, "a relay ends between one silence and two"
+        assert self.silence_s < self.relay_s < self.relay_call_s, "a relay outlasts a silence, and its caller a relay"
         assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"
 
     def _check_clock(self) -> None:
@@ -219,12 +219,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert self.purge_every_s < self.tombstone_grace_s, "tombstones go when they may, not a grace later"
 
     def _check_transfers(self) -> None:
-        assert self.silence_s + self.lease_s < self.co_owners_s, "a batch outlives the wait for a co-owner that is gone"
-        assert self.co_owners_s < self.transfer_s, "who sends a batch hears why it waits before it calls that silence"
-        assert self.handoff_streams > 0 and self.batch_bytes > 0, "a transfer gets on"
+        assert self.silence_s + self.lease_s < self.co_owners_wait_s, "a batch outlives a co-owner's silence and lease"
+        assert self.co_owners_wait_s < self.transfer_s, "who sends a batch hears of the wait in time"
+        assert self.transfer_lanes > 0 and self.batch_bytes > 0, "a transfer gets on"
 
     def _check_storage(self) -> None:
         assert self.jobs_s_max < self.pause_s, "a node that is busy with writes does not take itself for paused"
+
+    @property
+    def relay_call_s(self) -> float:
+        """How long a co-owner that has asked for a relay waits for its end: two silences."""
+        return 2 * self.silence_s
+
+    @property
+    def pause_check_s(self) -> float:
+        """Between two looks at whether this process was paused: a few that are late do not add up to a pause."""
+        return self.pause_s / 8
+
+    @property
+    def tombstone_grace_ms(self) -> int:
+        """The grace by the wall clock."""
+        return int(1000 * self.tombstone_grace_s)
 
     @classmethod
     def for_test(

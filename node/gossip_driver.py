@@ -1,9 +1,8 @@
 """Does what gossip wants done, and tells it what it has to know of this node.
 
 `gossip` is a state machine: it says what is to be sent, and on whose word a view is to be fetched. Here its messages
-are cast, the view is fetched, and the incarnation is stored. What this node says of itself in each round is gathered
-from the parts that know it: how many keys it has, whether it has settled its view, and if so, up to where all is on all
-owners and deletions may be forgotten.
+are cast, the view is fetched, and the incarnation is stored. Each round begins with what this node says of itself, its
+`Announcement`; the node gathers it from the parts that know it, of which none is known here.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
 
 import gossip.messages
 from gossip.core import Gossip, Output
@@ -21,9 +21,6 @@ from gossip.settings import Settings
 from gossip.view import Address
 from node.errors import StorageFault
 from node.net.transport import Transport
-from node.repair.handoff import Handoff
-from node.retention.stability import Stability
-from node.retention.tombstones import Tombstones
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
@@ -33,8 +30,18 @@ from node.views.holder import Views
 log = logging.getLogger(__name__)
 
 
+class Announcement(NamedTuple):
+    """What this node says of itself in one round of gossip; see the fields of `gossip.messages.MemberRecord`."""
+
+    settled_epoch: int
+    key_count: int
+    settled_digest: int = 0
+    stable: int = 0
+    forgettable: int = 0
+
+
 class GossipDriver:
-    """What is begun here runs in `tasks`. `key_count`: the live keys that this node owns."""
+    """What is begun here runs in `tasks`. `renew_announcement` is called once at the start of each round."""
 
     def __init__(
         self,
@@ -47,10 +54,7 @@ class GossipDriver:
         views: Views,
         calls: Calls,
         transport: Transport,
-        handoff: Handoff,
-        stability: Stability,
-        tombstones: Tombstones,
-        key_count: Callable[[], int],
+        renew_announcement: Callable[[], Announcement],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._gossip = gossip
@@ -62,10 +66,7 @@ class GossipDriver:
         self._views = views
         self._calls = calls
         self._transport = transport
-        self._handoff = handoff
-        self._stability = stability
-        self._tombstones = tombstones
-        self._key_count = key_count
+        self._renew_announcement = renew_announcement
         self._tasks = tasks
         self._keeping: asyncio.Task[None] | None = None
         """The write of a new lead of the clock that is under way."""
@@ -84,13 +85,7 @@ class GossipDriver:
         self._do(self._gossip.receive(sender, message, self._time.monotonic()))
 
     def _start_round(self) -> None:
-        view = self._views.current
-        if self._handoff.is_settled():
-            self._stability.advance()
-            stable, forgettable = self._stability.announced, self._tombstones.forgettable()
-            self._gossip.update(view.epoch, self._key_count(), view.id.digest, stable, forgettable)
-        else:
-            self._gossip.update(max(0, view.epoch - 1), self._key_count())
+        self._gossip.update(*self._renew_announcement())
         self._do(self._gossip.start_round(self._time.monotonic(), self._rng))
         self._clock.notice_wall()
         if self._clock.has_new_lead and self._keeping is None:

@@ -22,7 +22,7 @@ from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
-from node.gossip_driver import GossipDriver
+from node.gossip_driver import Announcement, GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
@@ -92,43 +92,34 @@ class Node:
         self._store = store
         remembered = store.setting(Setting.CLOCK)
         memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
-        self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
+        clock = self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
         self.transport = transport
-        transport.attach(self.clock, self)
-        self.views = Views(config, store, time, self._view_changed)
-        self.calls = Calls(config, time, self.views, transport)
-        self.readiness = Readiness(config, time, rng, self.views, self.calls, self._was_paused)
-        co_owners = self.co_owners = CoOwners(config, time, self.views, identity.is_filled, transport)
-        tasks = self._co_owner_tasks = CoOwnerTasks(co_owners)
-        self.streams = Streams(config, time, store, self.views, co_owners, tasks, self.calls, transport)
+        transport.attach(clock, self)
+        views = self.views = Views(config, store, time, self._view_changed)
+        calls = self.calls = Calls(config, time, views, transport)
+        readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
+        co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, transport)
+        tasks = CoOwnerTasks(co_owners)
+        self.streams = Streams(config, time, store, views, co_owners, tasks, calls, transport)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
-            config, time, identity.store_id, store, self.readiness, co_owners, tasks, self.streams, self.calls
+            config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
         )
-        self.owner = Owner(config, time, store, self.views, self.readiness, co_owners, self.streams, self.calls)
-        transfers = Transfers(config, time, store, self.calls, self._clients_served, co_owners.may_lack)
-        self.arrivals = Arrivals(config, store, self.views, self.streams)
+        self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
+        transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack)
+        self.arrivals = Arrivals(config, store, views, self.streams)
         self.handoff = Handoff(
-            config, store, self.views, co_owners, self.streams, self.calls, transport, transfers, self.arrivals
+            config, store, views, co_owners, self.streams, calls, transport, transfers, self.arrivals
         )
-        self.antientropy = AntiEntropy(config, store, self.views, co_owners, self.calls)
-        self.coordinator = Coordinator(config, time, self.views, self.calls, self._answer_here, self.clock.now_ms)
+        self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
+        self.coordinator = Coordinator(config, time, views, calls, self._answer_here, clock.now_ms)
         settings = gossip_settings or Settings()
+        assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
-        self.stability = Stability(
-            config, time, self.clock, store, self.views, co_owners, self.gossip, self.handoff.is_settled
-        )
-        self.tombstones = Tombstones(config, time, store, self.views, self.gossip, self.stability)
+        self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)
+        self.tombstones = Tombstones(config, time, store, views, self.stability)
         self.router = Router(
-            config,
-            time,
-            self.clock,
-            self.views,
-            self.readiness,
-            self.owner,
-            self.stability.unstable,
-            self.calls,
-            transport,
+            config, time, clock, views, readiness, self.owner, self.stability.unstable, calls, transport
         )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
@@ -138,15 +129,12 @@ class Node:
             settings,
             time,
             rng,
-            self.clock,
+            clock,
             store,
-            self.views,
-            self.calls,
+            views,
+            calls,
             transport,
-            self.handoff,
-            self.stability,
-            self.tombstones,
-            lambda: self.key_count,
+            self._renew_announcement,
             self._tasks,
         )
 
@@ -190,8 +178,17 @@ class Node:
     def digest(self) -> int:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
         owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(
-            pack(owned) + b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in owned)
+        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
+
+    def _renew_announcement(self) -> Announcement:
+        """Bring up to date what this node says of itself, and return it. Only under a view that it has settled does it
+        say what is stable and what may be forgotten."""
+        view, is_settled = self.views.current, self.handoff.is_settled()
+        self.stability.advance(is_settled)
+        if not is_settled:
+            return Announcement(max(0, view.epoch - 1), self.key_count)
+        return Announcement(
+            view.epoch, self.key_count, view.id.digest, self.stability.announced, self.tombstones.forgettable()
         )
 
     def check(self, partitions: Collection[int] | None = None) -> None:
@@ -216,9 +213,7 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
-        self.co_owners.change_view()
         self.streams.change_view()
-        self._co_owner_tasks.restart()
         self.handoff.wake()
         self._gossip_driver.change_view()
 

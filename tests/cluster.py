@@ -28,7 +28,7 @@ from node.api.server import serving
 from node.config import Config
 from node.node import Node
 from tests.commands import Done, run
-from tests.steady import SteadyTime
+from tests.node.fakes.clocks import SteadyTime
 
 T = TypeVar("T")
 
@@ -119,7 +119,8 @@ def fresh_addresses(count: int) -> list[Address]:
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
-    """Wait until `condition` gives something true, and return it. Want of a connection counts as false."""
+    """Wait until `condition` gives something true, and return it. A connection that cannot be
+    made counts as false."""
     deadline = time.monotonic() + PATIENCE_S
     last: object = None
     while time.monotonic() < deadline:
@@ -134,7 +135,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the con
 
 
 class Cluster:
-    """Nodes in this process, with real links and real disks, on a time that its standstills do not count in."""
+    """Nodes in this process, with real links and real disks, on a time in which its pauses do not count."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

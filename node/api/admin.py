@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gossip.view import Address, BadAddress, View, parse_nodes
 from node.api.data import JSON_HEADERS, decode_body, read_data
-from node.errors import NotFound, PeerFault, RequestFault
+from node.errors import NotFound, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
 from node.views.coordinator import Settled
@@ -111,20 +111,14 @@ class AdminApi:
         )
 
     async def view_change_progress(self, _: web.Request) -> web.Response:
-        view, coordinator = self._node.views.current, self._node.coordinator
-        statuses = await coordinator.progress()
-        if any(status and status.target for status in statuses.values()):
-            state = "preparing"
-        else:
-            settled = all(status and status.view == view.id and status.settled for status in statuses.values())
-            state = "settled" if settled else "moving"
+        view, state, statuses = await self._node.coordinator.progress()
         nodes = [{"address": address} | _left(status) for address, status in statuses.items()]
         return _reply(
             {
                 "message": "View change retrieved successfully",
                 "epoch": view.epoch,
                 "coordinator": view.coordinator or None,
-                "state": state,
+                "state": state.value,
                 "nodes": nodes,
             }
         )
@@ -138,7 +132,7 @@ class AdminApi:
         change = await self._node.coordinator.change(nodes, repl_factor)
         if request.query.get("wait") == "false":
             return _reply({"message": "View change accepted", "epoch": change.view.epoch}, 202)
-        settled = await self._while_client_waits(request, self._node.coordinator.settled(change))
+        settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
         shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
         return _reply({"message": "View change successful", "shards": shards})
 
@@ -195,11 +189,11 @@ class AdminApi:
         return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
 
     async def _ask_key_count(self, node: Address) -> int | None:
-        count_s = self._node.config.count_s
+        count_s = self._node.config.count_wait_s
         try:
             async with asyncio.timeout(count_s):
-                answer = await self._node.transport.call(node, AskStatus(), self._node.views.view_id, count_s)
-        except (PeerFault, TimeoutError):
+                answer = await self._node.calls.try_ask(node, AskStatus(), count_s)
+        except TimeoutError:
             return None
         return answer.key_count if isinstance(answer, Status) else None
 

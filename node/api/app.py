@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
-from node.api.staleness import LINKS, Staleness, socket_of
+from node.api.staleness import Staleness, is_link, socket_of
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.connection import PATH
 from node.net.pool import Peers
@@ -87,13 +88,17 @@ class JsonProtocol(web.RequestHandler):
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
         self._staleness = staleness
-        self._is_link: bool | None = None
+        self._is_link = False
+
+    def take_over(self, transport: asyncio.Transport, start: bytes) -> None:
+        """Serve this connection from here on, beginning with `start`, which has been admitted."""
+        self._is_link = is_link(start)
+        self.connection_made(transport)
+        super().data_received(start)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_link is None:
-            self._is_link = data.startswith(LINKS)
         transport = self.transport
-        if not self._is_link and transport is not None and not self._staleness.admit(data, socket_of(transport)):
+        if not self._is_link and transport is not None and not self._staleness.admit_more(data, socket_of(transport)):
             transport.abort()
         else:
             super().data_received(data)

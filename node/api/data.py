@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -58,12 +59,25 @@ _data_bodies = msgspec.json.Decoder(DataBody)
 _encode = msgspec.json.Encoder().encode
 
 
+class MalformedContext(RequestFault):
+    """The causal context is none that this store has made."""
+
+    def __init__(self) -> None:
+        super().__init__("Malformed causal context")
+
+
+class KeyFault(Enum):
+    """Why what stands in the path cannot be a key, as clients are told it."""
+
+    MALFORMED = "Malformed key"
+    TOO_LONG = "Key is too long"
+
+
 class PathKey(msgspec.Struct, frozen=True, gc=False):
     """A key as it stands in the path."""
 
     raw: bytes
-    fault: str | None
-    """Why it cannot be a key."""
+    fault: KeyFault | None
 
     @classmethod
     def from_path(cls, raw_path: str) -> PathKey:
@@ -75,10 +89,10 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:
-            return cls(raw, "Malformed key")
+            return cls(raw, KeyFault.MALFORMED)
         if characters > KEY_CHARACTERS_MAX:
-            return cls(raw, "Key is too long")
-        return cls(raw, None if characters else "Malformed key")
+            return cls(raw, KeyFault.TOO_LONG)
+        return cls(raw, None if characters else KeyFault.MALFORMED)
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -129,7 +143,7 @@ class DataApi:
             return render_fault(method, fault, **self._context_of(key, body, fault))
 
     async def _get(self, key: PathKey, body: DataBody) -> HttpAnswer:
-        if key.fault == "Key is too long":
+        if key.fault is KeyFault.TOO_LONG:
             return _reply(404, MISSING % b"GET", None, self._context(body))
         self._demand_valid(key)
         outcome = await self._router.read(key.raw, self._context(body))
@@ -153,7 +167,7 @@ class DataApi:
         return _reply(201, ADDED, outcome.served_by, outcome.context)
 
     async def _delete(self, key: PathKey, body: DataBody) -> HttpAnswer:
-        if key.fault == "Key is too long":
+        if key.fault is KeyFault.TOO_LONG:
             return _reply(404, MISSING % b"DELETE", None, self._context(body))
         self._demand_valid(key)
         outcome = await self._router.write(key.raw, None, self._context(body))
@@ -161,25 +175,25 @@ class DataApi:
 
     def _demand_valid(self, key: PathKey) -> None:
         if key.fault is not None:
-            raise RequestFault(key.fault)
+            raise RequestFault(key.fault.value)
 
     def _context(self, body: DataBody) -> Context | None:
-        """What the request's context demands; None if it has none. Raises RequestFault."""
+        """What the request's context demands; None if it has none. Raises MalformedContext."""
         if not body.has_context:
             return None
         try:
             return self._router.take_context(body.causal_context)
         except BadContext:
-            raise RequestFault("Malformed causal context") from None
+            raise MalformedContext from None
 
     def _context_of(self, key: PathKey, body: DataBody, fault: RequestFault) -> dict[str, Any]:
         """What the answer to a fault carries besides, if the request has a context: a context, and for a key of another
         shard that is refused, an owner of it."""
-        if not body.has_context or fault.error == "Malformed causal context":
+        if not body.has_context or isinstance(fault, MalformedContext):
             return {}
         try:
             context = self._context(body)
-        except RequestFault:
+        except MalformedContext:
             context = EMPTY  # It covers nothing, whatever else is wrong.
         owners = self._router.owners(key.raw)
         foreign = fault.status == 400 and self._address not in owners

@@ -20,13 +20,13 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from time import time
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, render_error
-from node.api.staleness import LINKS, Staleness, socket_of
+from node.api.staleness import Staleness, socket_of
 
 HEAD_BYTES_MAX = 4096
 """Longest head of a request that is taken here; also bounds each head that is remembered."""
@@ -57,20 +57,27 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
     """Where the next request begins."""
 
 
+class Successor(Protocol):
+    """The protocol of a connection that is not for the short way."""
+
+    def take_over(self, transport: asyncio.Transport, start: bytes) -> None:
+        """Serve this connection from here on, beginning with `start`, which has been admitted."""
+
+
 class FastPath:
-    """Makes the protocol of each connection, and ends them all. `aiohttp_protocol` makes the protocol that takes over
-    what is not for this one."""
+    """Makes the protocol of each connection, and ends them all. `successor` makes the one that takes over what is not
+    for this one."""
 
     def __init__(
         self,
         api: DataApi,
         staleness: Staleness,
-        aiohttp_protocol: Callable[[], asyncio.Protocol],
+        successor: Callable[[], Successor],
         keepalive_s: float,
     ) -> None:
         self.api = api
         self.staleness = staleness
-        self.aiohttp_protocol = aiohttp_protocol
+        self.successor = successor
         self.keepalive_s = keepalive_s
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()
@@ -126,15 +133,15 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._serve()
+        self._serve(has_waited=True)
 
     def data_received(self, data: bytes) -> None:
-        if not data.startswith(LINKS) and not self._front.staleness.admit(data, self._socket):
+        if not self._front.staleness.admit(data, self._socket):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data
         if not self._at_work:
-            self._serve()
+            self._serve(has_waited=False)
         if len(self._ahead) > AHEAD_BYTES_MAX and self._reading and not self._ending:
             self._reading = False
             self._transport.pause_reading()
@@ -145,13 +152,14 @@ class _Connection(asyncio.Protocol):
         if not self._at_work:
             self._transport.close()
 
-    def _serve(self) -> None:
-        """Answer what has arrived, up to the first request that takes time."""
+    def _serve(self, has_waited: bool) -> None:
+        """Answer what has arrived, up to the first request that takes time. `has_waited`: since an earlier turn of the
+        loop, until the requests before it were answered."""
         data, done = self._ahead, 0
         while done < len(data) and self._writable and not self._at_work and not self._ending:
             request = _parse(data, done)
             if request is None:
-                self._hand_over(data[done:])
+                self._hand_over(data[done:], has_waited)
                 return
             done = request.end
             key = PathKey.from_path(request.path)
@@ -181,24 +189,27 @@ class _Connection(asyncio.Protocol):
         if self._ending:
             self._transport.close()
             return
-        self._serve()
+        self._serve(has_waited=True)
 
     def _write(self, answer: HttpAnswer) -> None:
         self.active_at = self._front.loop.time()
         if not self._transport.is_closing():
             self._transport.write(_render(answer))
 
-    def _hand_over(self, data: bytes) -> None:
-        """From here on, this connection is aiohttp's, beginning with `data`."""
+    def _hand_over(self, data: bytes, has_waited: bool) -> None:
+        """From here on, this connection is aiohttp's, beginning with `data`, unless that has become too old while it
+        waited."""
         self._ahead = b""
         self._front.connections.discard(self)
         self._ending = True
         if not self._reading:
             self._transport.resume_reading()
-        protocol = self._front.aiohttp_protocol()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
-        protocol.data_received(data)
+        if has_waited and not self._front.staleness.admit(data, self._socket):
+            self._transport.abort()
+            return
+        successor = self._front.successor()
+        self._transport.set_protocol(cast(asyncio.Protocol, successor))
+        successor.take_over(self._transport, data)
 
 
 def _parse(data: bytes, start: int = 0) -> _Request | None:

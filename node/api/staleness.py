@@ -1,8 +1,9 @@
 """How late is what a client has sent? A request whose sender may have given up on it is not executed.
 
 A client that gets no answer within 2 s does the same elsewhere, and others may write after it. If the first attempt
-were executed then, it would be stamped last, and win. So its connection is reset. There are two ways to notice, and
-both are asked as soon as bytes arrive, before they are looked at:
+were executed then, it would be stamped last, and win. So its connection is reset. There are two ways to notice. Both
+are asked about whatever arrives, as soon as it does and before it is looked at, and again about what had to wait before
+it was handed to aiohttp:
 
 - After a long pause of the process, until it has asked around, whatever arrives may be old; see `views.readiness`.
 - Linux tells when it received the bytes of a write. On a machine that is short of processors, they may have waited for
@@ -15,11 +16,12 @@ import asyncio
 import socket
 import struct
 
+from node.api.data import KEYS
+from node.net.connection import PATH
 from node.views.readiness import Readiness
 
-LINKS = b"GET /peer?"
-"""How a link begins that another node dials: links have a rule of their own."""
-_WRITES = (b"PUT /kvs/keys/", b"DELETE /kvs/keys/")
+_LINK = f"GET {PATH}?".encode()
+_WRITES = (f"PUT {KEYS}".encode(), f"DELETE {KEYS}".encode())
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _LAST_DATA_RECEIVED = struct.Struct("=52xI")
 """`tcpi_last_data_recv`, in ms, within `struct tcp_info` of linux/tcp.h."""
@@ -32,13 +34,19 @@ class Staleness:
         self._readiness = readiness
         self._late_s = late_s
 
-    def admit(self, data: bytes, connection: socket.socket | None) -> bool:
-        """Notice a pause of this process, and tell whether `data`, just read from `connection`, is recent enough to be
-        executed."""
-        self._readiness.enter()
-        if self._readiness.is_recovering:
-            return False
-        return not (data.startswith(_WRITES) and _age_s(connection) > self._late_s)
+    def admit(self, start: bytes, connection: socket.socket | None) -> bool:
+        """Notice a pause of this process, and tell whether what begins with `start`, read from `connection`, is a link,
+        or recent enough to be executed."""
+        return is_link(start) or self.admit_more(start, connection)
+
+    def admit_more(self, data: bytes, connection: socket.socket | None) -> bool:
+        """The same about `data` that may be the middle of a request, and so is no link whatever it looks like."""
+        return self._readiness.admit() and not (data.startswith(_WRITES) and _age_s(connection) > self._late_s)
+
+
+def is_link(start: bytes) -> bool:
+    """Whether another node has dialled what begins like this: links have a rule of their own."""
+    return start.startswith(_LINK)
 
 
 def socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:

@@ -25,7 +25,7 @@ from node.timing.clock import HybridClock
 log = logging.getLogger(__name__)
 
 NO_VIEW = ViewId(0, 0)
-"""Of a ping: it is answered by the link, which knows no views."""
+"""What a ping is made under: it is answered by the link, which knows no views."""
 
 
 class Link:
@@ -42,7 +42,7 @@ class Link:
         self._casts: list[gossip.messages.Message] = []
         self._queued = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        """Of the present connection, once it is made."""
+        """The socket of the present connection, once that is made."""
         self._connection: asyncio.Task[None] | None = None
         """The present one, made or not."""
         self._connections: set[asyncio.Task[None]] = set()

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Queued = TypeVar("Queued", "Call", "Reply")
 
 FRAME_BYTES_MAX = 8 * 1024 * 1024
-"""Of one frame: 256 messages that are not bulky, of 16 KiB at most, and a bulky one, of 1 MiB, are far below."""
+"""More than 256 messages that are not bulky, of 16 KiB at most, and a bulky one, of 1 MiB, ever take."""
 MESSAGES_PER_FRAME = 256
 
 

@@ -83,16 +83,15 @@ class Output(msgspec.Struct, Generic[Caller]):
 
 
 class LinkState(Generic[Caller]):
-    """Times are in seconds of one monotonic clock. After each event the driver looks at `wake_at`: that is when it has
-    to call `wake`, which may be at once."""
+    """A method named for what has happened (`connected`, `sent`, `answered`, `lost`, `cancelled`, `peer_dialled`) takes
+    an event from the driver. Times are in seconds of one monotonic clock. After each event the driver looks at
+    `wake_at`: that is when it has to call `wake`, which may be at once."""
 
     def __init__(self, config: Config, peer: str) -> None:
         """`peer`: its name in what callers are told."""
-        self.phase = Phase.IDLE
-        self.is_down = False
-        """Whether calls are refused, for the peer could not be reached or was silent."""
-        self.wake_at = inf
-        """When to call `wake`; never later than when anything is due, but it may be earlier."""
+        self._phase = Phase.IDLE
+        self._is_down = False
+        self._wake_at = inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
         self._peer = peer
@@ -115,7 +114,7 @@ class LinkState(Generic[Caller]):
     def call(self, caller: Caller, now: float, timeout_s: float, attempt: bool) -> int:
         """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused."""
         self._wanted_at = now
-        if self.phase is not _UP:
+        if self._phase is not _UP:
             self._want(now)
         if len(self._calls) >= PENDING_MAX:
             raise PeerRefused(f"{self._peer} is too slow")
@@ -130,7 +129,7 @@ class LinkState(Generic[Caller]):
         heappush(dues, (due, id_, not attempt and timeout_s >= self._telling_s))
         if attempt and self._ping_at == inf:
             self._ping_at = due = now
-        self.wake_at = min(self.wake_at, due)
+        self._wake_at = min(self._wake_at, due)
         return id_
 
     def cast(self, now: float, queued: int) -> bool:
@@ -149,12 +148,12 @@ class LinkState(Generic[Caller]):
     # What a connection does
 
     def connected(self) -> None:
-        assert self.phase in _DIALS, f"connected while {self.phase}"
+        assert self._phase in _DIALS, f"connected while {self._phase}"
         self._become(Phase.UP, inf)
 
     def dial_failed(self, now: float, why: str) -> Output[Caller]:
         """No connection can be made."""
-        assert self.phase in _DIALS, f"a dial failed while {self.phase}"
+        assert self._phase in _DIALS, f"a dial failed while {self._phase}"
         output: Output[Caller] = Output()
         self._become_down(output, now, why)
         return output
@@ -169,7 +168,7 @@ class LinkState(Generic[Caller]):
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""
-        assert self.phase is Phase.UP, f"a connection was lost while {self.phase}"
+        assert self._phase is Phase.UP, f"a connection was lost while {self._phase}"
         output: Output[Caller] = Output()
         self._lose_sent(output, f"{self._peer} closed the link")
         self._dial(output, now, Phase.DIALLING)
@@ -180,31 +179,31 @@ class LinkState(Generic[Caller]):
     def peer_dialled(self, now: float) -> Output[Caller]:
         """The peer has dialled this node. So it is up: whoever was passed over is asked again."""
         output: Output[Caller] = Output()
-        if self.phase is Phase.DOWN:
+        if self._phase is Phase.DOWN:
             self._dial(output, now, Phase.DIALLING)
-        elif self.phase is Phase.REDIALLING:
+        elif self._phase is Phase.REDIALLING:
             self._become(Phase.DIALLING, self._turn_at)
         return output
 
     def reset(self, now: float) -> Output[Caller]:
         """This process was paused: all that was under way is lost, and whoever was down must be asked again. What waits
-        to be sent is lost too, and a dial begins anew: their time, overdue, would be held against a peer that had none
-        to answer in."""
+        to be sent is lost too, and a dial begins anew. Their limits have passed during the pause, in which the peer had
+        no chance to answer, and it would be taken for silent."""
         output: Output[Caller] = Output()
         for id_ in list(self._calls):
             self._fail(output, id_, PeerLost("this node was paused"))
-        if self.phase not in (Phase.IDLE, Phase.WANTED, Phase.CLOSED):
-            output.abort = self.phase is not Phase.DOWN
+        if self._phase not in (Phase.IDLE, Phase.WANTED, Phase.CLOSED):
+            output.abort = self._phase is not Phase.DOWN
             self._dial(output, now, Phase.DIALLING)
         return output
 
     def close(self) -> Output[Caller]:
         """The node is stopping, or wants nothing of the peer any more."""
-        output: Output[Caller] = Output(abort=self.phase is Phase.UP or self.phase in _DIALS)
+        output: Output[Caller] = Output(abort=self._phase is Phase.UP or self._phase in _DIALS)
         self._lose_sent(output, "this node is stopping")
         self._refuse_unsent(output, "this node is stopping")
         self._become(Phase.CLOSED, inf)
-        self._ping_at = self.wake_at = inf
+        self._ping_at = self._wake_at = inf
         return output
 
     def wake(self, now: float) -> Output[Caller]:
@@ -221,10 +220,24 @@ class LinkState(Generic[Caller]):
                 self._fail(output, id_, fault(f"{self._peer} has not answered in the time left"))
         if self._ping_at <= now:
             self._ping(output, now)
-        self.wake_at = min(due, self._turn_at, self._ping_at)
+        self._wake_at = min(due, self._turn_at, self._ping_at)
         return output
 
     # Questions
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def is_down(self) -> bool:
+        """Whether calls are refused, for the peer could not be reached or was silent."""
+        return self._is_down
+
+    @property
+    def wake_at(self) -> float:
+        """When to call `wake`; never later than when anything is due, but it may be earlier."""
+        return self._wake_at
 
     def is_waiting(self, id_: int) -> bool:
         """Whether a call, or a ping, has not ended yet."""
@@ -236,8 +249,8 @@ class LinkState(Generic[Caller]):
 
     def check(self) -> None:
         """Raises AssertionError unless the state is one that these rules lead to."""
-        phase, calls, dues = self.phase, self._calls, self._dues
-        assert self.is_down == (phase in _DOWN), f"down is {self.is_down} while {phase}"
+        phase, calls, dues = self._phase, self._calls, self._dues
+        assert self._is_down == (phase in _DOWN), f"down is {self._is_down} while {phase}"
         assert not calls or phase in (Phase.WANTED, Phase.DIALLING, Phase.UP), f"calls wait while {phase}"
         assert phase is Phase.UP or all(id_ > self._sent_id for id_ in calls), f"what was sent waits while {phase}"
         assert 0 <= self._sent_id <= self._last_id and all(id_ <= self._last_id for id_ in calls)
@@ -249,23 +262,23 @@ class LinkState(Generic[Caller]):
         assert pings <= self._config.silence_s / self._config.ping_s + 1, "pings pile up"
         assert len(calls) - pings <= PENDING_MAX, "calls pile up"
         due = min((due for due, id_, _ in dues if id_ in calls), default=inf)
-        assert self.wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
+        assert self._wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
 
     # Transitions
 
     def _become(self, phase: Phase, until: float) -> None:
-        self.phase = phase
-        self.is_down = phase in _DOWN
+        self._phase = phase
+        self._is_down = phase in _DOWN
         self._turn_at = until
-        self.wake_at = min(self.wake_at, until)
+        self._wake_at = min(self._wake_at, until)
 
     def _want(self, now: float) -> None:
         """Raises PeerRefused."""
-        if self.is_down:
+        if self._is_down:
             raise PeerRefused(f"{self._peer} is down")
-        if self.phase is Phase.CLOSED:
+        if self._phase is Phase.CLOSED:
             raise PeerRefused("this node is stopping")
-        if self.phase is Phase.IDLE:
+        if self._phase is Phase.IDLE:
             self._become(Phase.WANTED, now)
 
     def _dial(self, output: Output[Caller], now: float, phase: Phase) -> None:
@@ -278,10 +291,10 @@ class LinkState(Generic[Caller]):
 
     def _turn(self, output: Output[Caller], now: float) -> None:
         """The time of the phase is over."""
-        if self.phase in _DIALS:
+        if self._phase in _DIALS:
             output.abort = True
             self._become_down(output, now, "no connection in time")
-        elif self.phase is Phase.WANTED:
+        elif self._phase is Phase.WANTED:
             self._dial(output, now, Phase.DIALLING)
         elif now - self._wanted_at > self._config.wanted_s:
             self._become(Phase.IDLE, inf)
@@ -291,7 +304,7 @@ class LinkState(Generic[Caller]):
     def _fall_silent(self, output: Output[Caller], now: float) -> None:
         self._lose_sent(output, f"{self._peer} is silent")
         self._refuse_unsent(output, f"{self._peer} is silent")
-        if self.phase is Phase.UP:
+        if self._phase is Phase.UP:
             output.abort = True
             self._dial(output, now, Phase.REDIALLING)
         else:

@@ -65,7 +65,7 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
 
 
 class Causality:
-    """Of one owner. All its operations have a context."""
+    """What contexts mean to one owner. All operations that come here have one."""
 
     def __init__(self, config: Config, store: Store, views: Views, co_owners: CoOwners) -> None:
         self._me = config.address
@@ -79,7 +79,7 @@ class Causality:
         if isinstance(operation, Write) and operation.value is not None:
             return Demand(kept=kept)
         partition = partition_of(operation.key)
-        co_owners = [owner for owner in self._views.ring.owners(partition) if owner != self._me]
+        co_owners = self._views.ring.co_owners(self._me)
         version = context.needed(hash_of(operation.key))
         named = [owner for owner in co_owners if context.names(owner)]
         is_missing = version is not None and not _has(self._store.get(partition, operation.key), version)
@@ -105,7 +105,8 @@ class Causality:
 
 
 def _kept_with(write: Write, context: Context) -> bytes:
-    """Of its own key, nothing older matters any more."""
+    """The context that is kept with the value, without what it says of older versions of this key: the value replaces
+    them."""
     left = context.without(hash_of(write.key), write.version)
     return encode(left) if left else b""
 

@@ -37,7 +37,7 @@ from node.net.messages import (
 )
 from node.net.transport import Answering
 from node.operations.causality import Causality, Demand
-from node.operations.sightings import NOBODY_ASKED, Sightings, Standpoint, judge
+from node.operations.sightings import NOBODY_ASKED, Asker, Sightings, weigh
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unsure, Written
@@ -49,13 +49,13 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import partition_of
 
-NOBODY: Set[Address] = frozenset()
+NO_PEERS: Set[Address] = frozenset()
 
 
 class NewAttempt(NamedTuple):
-    """How an attempt ends that has come to nothing: another one is begun, after a pause."""
+    """How an attempt ends that has come to nothing: another one is begun, after a wait."""
 
-    pause_s: float = 0.0
+    wait_s: float = 0.0
     is_stored: bool = False
     """Whether it has stored the write on this disk all the same."""
 
@@ -124,15 +124,15 @@ class Owner:
             if not isinstance(end, NewAttempt):
                 break
             is_stored |= end.is_stored
-            if end.pause_s:
-                await asyncio.sleep(end.pause_s)
+            if end.wait_s:
+                await asyncio.sleep(end.wait_s)
         if is_stored and not isinstance(end, Wrote):
             return MayBeStored()  # Whoever believes that it was refused stamps it anew: it would happen twice.
         return end
 
     async def _attempt(self, operation: Read | Write, deadline: float) -> Answer | NewAttempt:
         """Do it under the view in force now, or not at all."""
-        if not self._readiness.enter() and not await self._readiness.ready(deadline):
+        if not self._readiness.enter() and not await self._readiness.wait_until_ready(deadline):
             return Unable()
         self.served_at = self._time.monotonic()
         if self.served_at >= deadline:
@@ -164,7 +164,7 @@ class Owner:
         """Who may hold what this node does not, so that it must ask them before it answers; none if it may answer
         alone."""
         donors, unleased = self._views.donors.of(partition), self._co_owners.unleased()
-        return {*donors, *unleased} if donors or unleased else NOBODY
+        return {*donors, *unleased} if donors or unleased else NO_PEERS
 
     async def _find_out(
         self, peers: Set[Address], partition: int, key: bytes, view_id: ViewId
@@ -176,7 +176,7 @@ class Owner:
         is_other_view = self._views.view_id != view_id
         if not self._readiness.enter() or is_other_view or not self._not_synced_with(partition) <= peers:
             return NewAttempt()
-        standpoint = Standpoint(
+        asker = Asker(
             self._views.current.nodes,
             self._views.ring.owners(partition),
             self._views.donors.of(partition),
@@ -184,7 +184,7 @@ class Owner:
             self._store.purge_watermark,
             self._store.may_revive,
         )
-        sightings = judge(dict(zip(asked, answers, strict=True)), standpoint)
+        sightings = weigh(dict(zip(asked, answers, strict=True)), asker)
         return NewAttempt(self._config.retry_s) if sightings.is_undecided else sightings
 
     async def _fetch(self, peer: Address, key: bytes, view_id: ViewId) -> Answer | None:
@@ -244,8 +244,7 @@ class Owner:
             return NewAttempt(self._config.retry_s)
         except StorageFault:
             return Unable()
-        if not self._readiness.enter():
-            raise PeerLost("this node was paused")
+        self._demand_ready()
         match outcome:
             case Written(replaced):
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
@@ -271,9 +270,14 @@ class Owner:
             return MayBeStored()
         except Fenced:
             return NewAttempt(is_stored=True)
+        self._demand_ready()
+        return self._wrote(write, replaced, is_everywhere)
+
+    def _demand_ready(self) -> None:
+        """After each wait of a write that has been handed to the store. Raises PeerLost if this node may not act now:
+        others may have taken its place, and may not have seen the write."""
         if not self._readiness.enter():
             raise PeerLost("this node was paused")
-        return self._wrote(write, replaced, is_everywhere)
 
     def _wrote(self, write: Write, replaced: bool, is_everywhere: bool) -> Wrote:
         if write.context is None:

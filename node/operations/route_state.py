@@ -42,6 +42,9 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     owner: Address
     limit_s: float
+    is_attempt: bool
+    """Whether the limit is so short that an owner which needs longer may be well: it may be waiting for a silent peer
+    of its own. See `Transport.call`."""
 
 
 class Greet(msgspec.Struct, frozen=True, gc=False):
@@ -51,9 +54,9 @@ class Greet(msgspec.Struct, frozen=True, gc=False):
 
 
 class NextRound(msgspec.Struct, frozen=True, gc=False):
-    """Begin another round, after a pause: the owners may be others by then, or fare better."""
+    """Begin another round, after a wait: the owners may be others by then, or fare better."""
 
-    pause_s: float = 0.0
+    wait_s: float = 0.0
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +86,8 @@ def in_order(
 
 class RouteState:
     """The way of one operation, under one version; there is one for each request. `deadline`: nobody is asked after it
-    (monotonic)."""
+    (monotonic). `begin`, `hear` and `greeted` are its events: each takes what has happened, and returns what comes
+    next."""
 
     __slots__ = (
         "_config",
@@ -147,8 +151,8 @@ class RouteState:
             self._position += 1
             if self._unsatisfied is not None and self._is_down(owner):
                 continue  # Whoever could not satisfy the context has just tried to reach it.
-            limit_s = self._config.attempt_s if len(owners) > 1 else self._config.request_s
-            return Ask(owner, min(limit_s, left_s))
+            limit_s = min(self._config.attempt_s if len(owners) > 1 else self._config.request_s, left_s)
+            return Ask(owner, limit_s, is_attempt=limit_s <= self._config.attempt_s)
         return self._end_round(now)
 
     def _end_round(self, now: float) -> Step:

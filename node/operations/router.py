@@ -95,8 +95,7 @@ class Router:
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
-        self._readiness.enter()
-        if self._readiness.is_recovering:
+        if not self._readiness.admit():
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
         return self._outcome(await self._within_time(self._write(key, value, context, deadline)), context)
 
@@ -143,8 +142,8 @@ class Router:
                     await self._calls.greet(step.owner)
                     step = route.greeted(self._views.view_id, self._time.monotonic())
                 case NextRound():
-                    if step.pause_s:
-                        await asyncio.sleep(step.pause_s)
+                    if step.wait_s:
+                        await asyncio.sleep(step.wait_s)
                     step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
                 case GivenUp():
                     raise Unavailable()
@@ -154,7 +153,6 @@ class Router:
         try:
             if ask.owner == self._config.address:
                 return await self._owner.carry_out(operation, deadline)
-            is_attempt = ask.limit_s <= self._config.attempt_s
-            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=is_attempt)
+            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=ask.is_attempt)
         except PeerFault as fault:
             return fault

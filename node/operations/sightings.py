@@ -16,15 +16,15 @@ from typing import NamedTuple, TypeAlias
 from gossip.view import Address
 from node.net.messages import Answer, Fetched
 from node.values.donors import Kind
-from node.values.record import Record, decode_record
-from node.values.version import Version, clock_of
+from node.values.record import Record, decode_record, is_forgotten, version_of
+from node.values.version import Version
 
 Answers: TypeAlias = Mapping[Address, Answer | None]
-"""Of each peer that was asked; None: it refused the connection, or was silent."""
+"""What each peer that was asked has answered; None: it refused the connection, or was silent."""
 
 
-class Standpoint(NamedTuple):
-    """What the asking node knows itself once the answers are there."""
+class Asker(NamedTuple):
+    """The node that asks: what it knows itself once the answers are there."""
 
     nodes: Collection[Address]
     """Those of the view."""
@@ -59,14 +59,14 @@ class Sightings(NamedTuple):
 NOBODY_ASKED = Sightings(None, "", True)
 
 
-def judge(answers: Answers, standpoint: Standpoint) -> Sightings:
+def weigh(answers: Answers, asker: Asker) -> Sightings:
     """What these answers, to Fetch, say together. Of equal versions, the one of the first peer in `answers` counts."""
     newest: Record | None = None
     source = ""
     for peer, answer in answers.items():
         if isinstance(answer, Fetched) and answer.record is not None:
             record = decode_record(answer.record)
-            if _is_forgotten(record, peer, answer.stable_watermark, standpoint):
+            if _is_not_to_be_believed(answer.record, peer, answer.stable_watermark, asker):
                 continue
             if newest is None or record.version > newest.version:
                 newest, source = record, peer
@@ -76,10 +76,10 @@ def judge(answers: Answers, standpoint: Standpoint) -> Sightings:
     return Sightings(
         newest,
         source,
-        _is_complete(heard, lacking, silent, standpoint),
+        _is_complete(heard, lacking, silent, asker),
         heard,
-        not silent.issubset(standpoint.owners),
-        any(_is_undecided(peer, answer, standpoint) for peer, answer in answers.items()),
+        not silent.issubset(asker.owners),
+        any(_is_undecided(peer, answer, asker) for peer, answer in answers.items()),
     )
 
 
@@ -88,34 +88,35 @@ def _tells(answer: Answer | None) -> bool:
     return isinstance(answer, Fetched) and (answer.record is not None or not answer.may_lack)
 
 
-def _is_undecided(peer: Address, answer: Answer | None, standpoint: Standpoint) -> bool:
-    """Of two nodes that may both have lost what they held, neither can tell; but soon they will have found out whether
-    one of them has everything, or all have nothing."""
+def _is_undecided(peer: Address, answer: Answer | None, asker: Asker) -> bool:
+    """Whether the peer has answered, but could not tell. Where both nodes may have lost what they held, neither can;
+    but soon they will have found out whether one of the owners has everything, or all of them have nothing."""
     if isinstance(answer, Fetched):
-        return standpoint.is_waiting_to_be_filled and not _tells(answer)
-    return answer is not None and peer in standpoint.nodes
+        return asker.is_waiting_to_be_filled and not _tells(answer)
+    return answer is not None and peer in asker.nodes
 
 
-def _is_forgotten(record: Record, holder: Address, stable_watermark: int, standpoint: Standpoint) -> bool:
-    """Whether the record is a deletion of long ago, or may be what was deleted then; see `tombstones`."""
-    if holder in standpoint.nodes:
-        return not record.live and clock_of(record.version) <= standpoint.purge_watermark
-    return standpoint.may_revive(record.version, stable_watermark)
+def _is_not_to_be_believed(encoded: bytes, holder: Address, stable_watermark: int, asker: Asker) -> bool:
+    """Whether the record does not count, since deletions as old as it are forgotten here: it is one of those deletions,
+    or its holder may have missed the deletion of its key. See `retention.tombstones`."""
+    if holder in asker.nodes:
+        return is_forgotten(encoded, asker.purge_watermark)
+    return asker.may_revive(version_of(encoded), stable_watermark)
 
 
 def _is_complete(
-    heard: Collection[Address], lacking: Collection[Address], silent: Collection[Address], standpoint: Standpoint
+    heard: Collection[Address], lacking: Collection[Address], silent: Collection[Address], asker: Asker
 ) -> bool:
-    """Whether everybody was heard without whom a key cannot be said not to exist. Of donors that were copies of each
-    other, one will do. A silent donor outside the view is passed over: it was removed, and who removes a node that is
-    down gives up what only that node had. One that lost its disk has no more to say than it said, but speaks for no
-    other copy."""
-    donors = standpoint.donors
-    if standpoint.is_waiting_to_be_filled and not heard:
+    """Whether enough peers were heard to say that a key does not exist if none of them holds it. Of donors that are
+    copies of each other, one is enough. A silent donor outside the view is passed over: it was removed, and whoever
+    removes a node that is down gives up what only that node had. One that lost its disk has said all that it will ever
+    say, but speaks for no other copy."""
+    donors = asker.donors
+    if asker.is_waiting_to_be_filled and not heard:
         return False
     a_copy_was_heard = any(donors[donor] is Kind.COPY for donor in donors.keys() & heard)
     for donor, kind in donors.items():
-        is_passed_over = donor in lacking or (donor in silent and donor not in standpoint.nodes)
+        is_passed_over = donor in lacking or (donor in silent and donor not in asker.nodes)
         if donor in heard or is_passed_over or kind is Kind.COVERED:
             continue
         if kind is Kind.ALONE or not a_copy_was_heard:

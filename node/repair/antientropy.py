@@ -53,18 +53,15 @@ class AntiEntropy:
     async def _differing(self, peer: Address) -> Mapping[int, int]:
         """The partitions of which the co-owner holds something different, with the digest that each has here."""
         partitions = sorted(self._views.ring.partitions_of(self._config.address))
-        digests = [self._store.stats(partition).digest for partition in partitions]
-        compare = Compare(
-            pack(partitions), b"".join(digest.to_bytes(8) for digest in digests), self._store.stable_watermark
-        )
+        here = {partition: self._store.stats(partition).digest for partition in partitions}
+        compare = Compare(pack(partitions), self._store.digests(partitions), self._store.stable_watermark)
         try:
-            answer = await self._calls.ask(peer, compare, self._config.digests_s, bulk=True)
+            answer = await self._calls.ask(peer, compare, self._config.digests_wait_s, bulk=True)
         except PeerFault as fault:
             log.debug("no digests from %s: %s", peer, fault)
             return {}
         if not isinstance(answer, Differing) or answer.sweep_watermark != self._store.sweep_watermark:
             return {}  # They may differ just in tombstones that one of the two has dropped already.
-        here = dict(zip(partitions, digests, strict=True))
         try:
             return {partition: here[partition] for partition in (*unpack(answer.different), *unpack(answer.empty))}
         except (ValueError, KeyError):

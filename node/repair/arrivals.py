@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -19,13 +18,11 @@ from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, 
 from node.repair.holdings import change_by_holding
 from node.replication.streams import Streams
 from node.storage.store import Store
-from node.values.donors import NO_CHANGE, DonorsChange
-from node.values.record import checked
+from node.values.donors import NO_CHANGE
+from node.values.record import received
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
 from ring.sets import bits_of
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +41,18 @@ class Arrivals:
         try:
             held = bits_of(unpack(holding.partitions))
         except ValueError:
-            return self._malformed(donor)
+            return self._refused(donor)
         if held & ~ring.bits_of(me):
-            return self._malformed(donor)
+            return self._refused(donor)
         is_co_owner = donor in ring.co_owners(me)
         change = change_by_holding(self._views.donors, donor, held, is_co_owner, holding.may_lack)
         if change == NO_CHANGE:
             return Taken()
         try:
-            await self._change(view_id, self._store.change_donors(view_id, change), change)
+            await self._store.change_donors(view_id, change)
         except Fenced:
             return ViewIs(self._views.current.encoded)
+        self._views.change_donors(view_id, change)
         return Taken()
 
     def compare(self, sender: Address, compare: Compare) -> Answer:
@@ -62,13 +60,13 @@ class Arrivals:
         try:
             partitions = unpack(compare.partitions)
         except ValueError:
-            return self._malformed(sender)
+            return self._refused(sender)
         if not self._owns(partitions) or len(compare.digests) != 8 * len(partitions):
-            return self._malformed(sender)
+            return self._refused(sender)
         empty: list[int] = []
         different: list[int] = []
         # Records are offered before they are brought, if some of them may be refused: even where nothing is held.
-        must_offer = self._is_outside(sender) and compare.stable_watermark < self._store.purge_watermark
+        must_offer = self._is_outside(sender) and self._store.has_forgotten_beyond(compare.stable_watermark)
         for place, partition in enumerate(partitions):
             stats = self._store.stats(partition)
             if stats.digest != int.from_bytes(compare.digests[8 * place : 8 * place + 8]):
@@ -77,12 +75,15 @@ class Arrivals:
 
     def offer(self, sender: Address, offer: Offer) -> Answer:
         """Tell which of the versions offered are newer than what is here, and may be taken."""
+        partitions = [partition_of(key) for key, _ in offer.versions]
+        if not self._owns(partitions):
+            return self._refused(sender)
         wanted: list[int] = []
         is_outside = self._is_outside(sender)
-        for index, (key, version) in enumerate(offer.versions):
+        for index, (partition, (key, version)) in enumerate(zip(partitions, offer.versions, strict=True)):
             if is_outside and self._store.may_revive(version, offer.stable_watermark):
                 continue
-            held = self._store.get(partition_of(key), key)
+            held = self._store.get(partition, key)
             if held is None or held.version < version:
                 wanted.append(index)
         return Wanted(pack(wanted))
@@ -91,17 +92,15 @@ class Arrivals:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished. Raises
         StorageFault."""
         try:
-            records = [(partition_of(key), key, checked(record)) for key, record in push.records]
+            records = received(push.records, self._views.ring, self._config.address)
             finished = bits_of(unpack(push.finished))
         except ValueError:
-            return self._malformed(sender)
-        if not self._owns({partition for partition, *_ in records}):
-            return self._malformed(sender)
+            return self._refused(sender)
         change = self._views.donors.finish(sender, finished, covers=not push.may_lack)
         try:
-            merged = self._store.merge(view_id, records, {sender}, change)
-            taken = await self._change(view_id, merged, change)
-            async with asyncio.timeout(self._config.co_owners_s):
+            taken = await self._store.merge(view_id, records, {sender}, change)
+            self._views.change_donors(view_id, change)
+            async with asyncio.timeout(self._config.co_owners_wait_s):
                 await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.await_outboxes(exclude={sender})
@@ -111,13 +110,6 @@ class Arrivals:
             return Unable()
         return Taken()
 
-    async def _change(self, view_id: ViewId, written: Awaitable[T], change: DonorsChange) -> T:
-        """Once `written` is durable, make visible what it changes of the donors. Raises Fenced, StorageFault."""
-        result = await written
-        if self._views.view_id == view_id:
-            self._views.donors.change(change)
-        return result
-
     def _is_outside(self, sender: Address) -> bool:
         """Whether it is no node of the view, so that what it brings may revive deleted keys; see `tombstones`."""
         return sender not in self._views.current.nodes
@@ -125,6 +117,6 @@ class Arrivals:
     def _owns(self, partitions: Iterable[int]) -> bool:
         return all(self._views.ring.owns(self._config.address, partition) for partition in partitions)
 
-    def _malformed(self, sender: Address) -> Answer:
-        log.error("%s sent what does not belong here", sender)
+    def _refused(self, sender: Address) -> Answer:
+        log.error("%s sent what cannot be taken", sender)
         return Unable()

@@ -24,7 +24,7 @@ from contextlib import suppress
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, StorageFault
-from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed, Taken
+from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed
 from node.net.transport import Transport
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
@@ -146,21 +146,14 @@ class Handoff:
                 retry.cancel()
 
     async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
-        """Bring all owners that can be reached, one at least, what is here of their partitions, and forget it if these
-        are enough."""
+        """Announce to the owners what is here of their partitions, and do what is to be done about it now."""
         view_id, have = self._views.view_id, self._brought.get(owners, frozenset())
         lacking = [owner for owner in owners if owner not in have]
         answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in lacking))
-        reached = {owner: answer for owner, answer in zip(lacking, answers, strict=True) if answer is not None}
-        if not reached or not all(isinstance(answer, Taken) for answer in reached.values()):
-            return
         needed = holdings.copies_needed(owners, self._views.current.repl_factor)
-        if len(have) + len(reached) >= needed:
-            await self._transfers.bring([*sorted(have), *reached], partitions, view_id, forget=True)
-            return
-        has_arrived = await self._transfers.bring(list(reached), partitions, view_id, forget=False)
-        if has_arrived and view_id == self._views.view_id:
-            self._brought[owners] = have | reached.keys()
+        to, forget = holdings.handover(have, dict(zip(lacking, answers, strict=True)), needed)
+        if to and await self._transfers.bring(to, partitions, view_id, forget) and view_id == self._views.view_id:
+            self._brought[owners] = have.union(to)
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

@@ -7,9 +7,10 @@ interrupted, or done twice, the next answer names just what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from gossip.view import Address
-from node.net.messages import Owed
+from node.net.messages import Answer, Owed, Taken
 from node.values.donors import NOTHING, Donors, DonorsChange, Share
 from ring.placement import Shard
 from ring.ring import Ring
@@ -34,6 +35,29 @@ def copies_needed(owners: Shard, repl_factor: int | None) -> int:
     """How many owners must have the keys on disk before who brought them may forget them. All that can be reached is
     enough for an answer, not for a deletion: the one disk that has them then may be the next that is lost."""
     return min(len(owners), repl_factor or 1)
+
+
+class Handover(NamedTuple):
+    """What is to be done now about partitions that are held here and belong to others."""
+
+    to: tuple[Address, ...]
+    """The owners that the records are brought to; none: not now."""
+    forget: bool
+    """Whether they are forgotten here once each of those owners has them."""
+
+
+def handover(have: Collection[Address], answers: Mapping[Address, Answer | None], needed: int) -> Handover:
+    """`have`: the owners that the records were brought to before. `answers`: of the others, to the announcement of what
+    is to come; None: it cannot be reached. `needed`: see `copies_needed`.
+
+    The records go to all owners that can be reached. They are forgotten here once as many have them as are needed, and
+    kept for those that are down until then. Nothing is brought while an owner that can be reached refuses them."""
+    reached = {owner: answer for owner, answer in answers.items() if answer is not None}
+    if not reached or not all(isinstance(answer, Taken) for answer in reached.values()):
+        return Handover((), forget=False)
+    if len(have) + len(reached) >= needed:
+        return Handover((*sorted(have), *reached), forget=True)
+    return Handover(tuple(reached), forget=False)
 
 
 def handing(

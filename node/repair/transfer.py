@@ -76,13 +76,14 @@ class Transfers:
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
         """Bring `peers` what is here of `partitions`, and with `forget`, drop it here. Returns whether each of them now
         holds all of it, or later versions. Whatever interrupts this, it can be begun again."""
-        streams = [partitions[start :: self._config.handoff_streams] for start in range(self._config.handoff_streams)]
+        count = self._config.transfer_lanes
+        lanes = [partitions[start::count] for start in range(count)]
         arrived = False
         try:
             targets = [await self._compare(peer, partitions, view_id) for peer in peers]
             async with asyncio.TaskGroup() as tasks:
-                for stream in filter(None, streams):
-                    tasks.create_task(self._stream(targets, stream, view_id, forget))
+                for lane in filter(None, lanes):
+                    tasks.create_task(self._bring_lane(targets, lane, view_id, forget))
             arrived = True
         except* (Fenced, _Stopped) as reasons:
             log.debug("transfer to %s: %s", peers, reasons.exceptions)
@@ -91,13 +92,13 @@ class Transfers:
         return arrived
 
     async def _compare(self, peer: Address, partitions: Sequence[int], view_id: ViewId) -> _Target:
-        digests = b"".join(self._store.stats(partition).digest.to_bytes(8) for partition in partitions)
-        answer = await self._ask(peer, Compare(pack(partitions), digests, self._store.stable_watermark), view_id)
+        compare = Compare(pack(partitions), self._store.digests(partitions), self._store.stable_watermark)
+        answer = await self._ask(peer, compare, view_id)
         if not isinstance(answer, Differing):
             raise _Stopped(str(answer))
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
 
-    async def _stream(
+    async def _bring_lane(
         self, targets: Sequence[_Target], partitions: Iterable[int], view_id: ViewId, forget: bool
     ) -> None:
         lacked = [number for number in partitions if forget or any(target.lacks(number) for target in targets)]
@@ -111,7 +112,7 @@ class Transfers:
                     await self._store.drop(
                         view_id, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
                     )
-                if self._clients_served():
+                if self._clients_served():  # Asked anew: the turn and the batch may have taken long.
                     await asyncio.sleep(self._time.monotonic() - began)
 
     def _batches(self, partitions: Iterable[int]) -> Iterator[_Batch]:

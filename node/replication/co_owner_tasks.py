@@ -11,14 +11,14 @@ from node.replication.peer_state import PeerState
 
 
 class CoOwnerTasks:
-    """Needs a running event loop, and `restart` to be called when another view is in force."""
+    """Needs a running event loop."""
 
     def __init__(self, co_owners: CoOwners) -> None:
         self._co_owners = co_owners
         self._changed = asyncio.Event()
 
     def restart(self) -> None:
-        """There are other co-owners to attend to."""
+        """Another view is in force: there are other co-owners to attend to."""
         self._changed.set()
         self._changed = asyncio.Event()
 

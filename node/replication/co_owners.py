@@ -11,14 +11,25 @@ are exchanged by `heartbeats`, what changes is brought by `streams`, comparisons
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from enum import Enum, auto
 from typing import Protocol
 
 from gossip.view import Address
 from node.config import Config
 from node.replication.filling import Filling, OwnFilling
-from node.replication.peer_state import NEVER, PeerState, Verdict
+from node.replication.peer_state import NEVER, LeaseAnswer, PeerState
 from node.timing.clock import Time
 from node.views.holder import Views
+
+
+class LeavingOut(Enum):
+    """What became of an attempt at leaving a co-owner out."""
+
+    DONE = auto()
+    TOO_EARLY = auto()
+    """It may be left out, but not yet of this write."""
+    NOT_POSSIBLE = auto()
+    """It can be reached, or a lease that it may have still counts."""
 
 
 class Links(Protocol):
@@ -61,7 +72,9 @@ class CoOwners:
         self._filling.check()
         for state in states:
             state.check(now)
-            assert state.granted_at >= self._since, f"{state.address}: leases of the view before are forgotten"
+            assert state.grant_ends_at >= self._since + self._config.lease_s, (
+                f"{state.address}: leases of the view before are forgotten"
+            )
         assert self._leased_until == self._first_end(), "what reads go by is not what the leases say"
 
     # Who they are
@@ -86,10 +99,10 @@ class CoOwners:
 
     def unleased(self) -> Collection[Address]:
         """The co-owners that must be asked before this node answers; none if it may answer alone."""
-        if self._time.monotonic() < self._leased_until:
+        now = self._time.monotonic()
+        if now < self._leased_until:
             return ()
-        expired = self._time.monotonic() - self._config.lease_s
-        return [address for address, state in self._states.items() if state.leased_at <= expired or self._is_stopping]
+        return [address for address, state in self._states.items() if state.leased_until <= now or self._is_stopping]
 
     def drop_leases(self) -> None:
         """This process was paused."""
@@ -106,25 +119,26 @@ class CoOwners:
     def is_stopping(self) -> bool:
         return self._is_stopping
 
-    def hear_question(self, state: PeerState, store_id: int, is_empty: bool) -> Verdict:
+    def hear_question(self, state: PeerState, store_id: int, is_empty: bool) -> LeaseAnswer:
         """A co-owner asks for a lease."""
         now = self._time.monotonic()
         self._hear(state, store_id, is_empty, now)
-        return state.judge(now)
+        return state.answer_question(now)
 
     def hear_answer(
-        self, state: PeerState, sent_at: float, store_id: int, is_empty: bool, may_lack: bool, verdict: Verdict
+        self, state: PeerState, sent_at: float, store_id: int, is_empty: bool, may_lack: bool, lease: LeaseAnswer
     ) -> bool:
         """A co-owner has answered the question for a lease that was sent at `sent_at`. Returns whether by that this
         node is known to be filled, to be remembered on its disk: it has all that a co-owner has which lacks nothing, or
         all that each of them has."""
         self._hear(state, store_id, is_empty, self._time.monotonic())
-        if verdict is Verdict.GRANTED:
+        if lease is LeaseAnswer.GRANTED:
             state.become_leased(sent_at)
         else:
-            state.become_unleased(is_owed=verdict is Verdict.OWING)
+            state.become_unleased(is_owed=lease is LeaseAnswer.OWING)
         self._note_leases()
-        is_news = verdict is Verdict.GRANTED and not self._filling.is_filled and (not may_lack or not self.unleased())
+        has_all = lease is LeaseAnswer.GRANTED and (not may_lack or not self.unleased())
+        is_news = has_all and not self._filling.is_filled
         if is_news:
             self._filling.become_filled()
         return is_news
@@ -147,8 +161,7 @@ class CoOwners:
         """When the first of the leases ends."""
         if self._is_stopping and self._states:
             return NEVER
-        first = min((state.leased_at for state in self._states.values()), default=float("inf"))
-        return first + self._config.lease_s
+        return min((state.leased_until for state in self._states.values()), default=float("inf"))
 
     # How far this node's word for what does not exist can be taken
 
@@ -176,11 +189,11 @@ class CoOwners:
         return [address for address, state in self._states.items() if not state.is_in_step]
 
     def in_step(self) -> list[Address]:
-        """The others."""
+        """The other co-owners."""
         return [address for address, state in self._states.items() if state.is_in_step]
 
     def to_compare(self) -> list[Address]:
-        """Those of them that can be reached, and with which it is time to compare."""
+        """The co-owners out of step that can be reached, and with which it is time to compare."""
         return [
             address
             for address in self.out_of_step()
@@ -198,9 +211,20 @@ class CoOwners:
         """Whether it is silent or gone, and no lease that it may have can count any more."""
         return self._links.is_down(state.address) and not state.may_be_leased(self._time.monotonic())
 
+    def leave_out(self, state: PeerState, earliest: float) -> LeavingOut:
+        """Let all that is in its outbox now be acknowledged without it, if that is possible, and not before `earliest`
+        (monotonic). From then on it is owed what it was left out of, and gets no lease before it has that."""
+        if not self.may_be_left_out(state):
+            return LeavingOut.NOT_POSSIBLE
+        if self._time.monotonic() < earliest:
+            return LeavingOut.TOO_EARLY
+        state.leave_out()
+        return LeavingOut.DONE
+
     def note_silence(self, state: PeerState) -> bool:
-        """It has not answered. Returns whether it may be left out by now, so that nobody shall wait for it. It may have
-        told one of the others what it could not tell all of them any more, so these compare what they hold."""
+        """The co-owner has not answered. Returns whether it may be left out by now, so that nobody shall wait for it.
+        Before it fell silent, it may have told one of the other co-owners something that never reached the rest. So if
+        its silence is new, all of these are to be compared with."""
         if not self.may_be_left_out(state):
             state.become_audible()
             return False

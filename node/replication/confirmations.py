@@ -18,7 +18,7 @@ class Confirmations:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._waiting: dict[int, list[asyncio.Future[bool]]] = {}
-        """For confirmations, by position."""
+        """Those that wait for a position to be confirmed."""
         self._filled = asyncio.Event()
         """Set while there is something in the outbox, and until the stream has seen that there is nothing any more."""
 
@@ -36,8 +36,8 @@ class Confirmations:
 
     # To be confirmed
 
-    async def confirmed(self, position: int) -> bool:
-        """True once `position` is confirmed, False if `give_up` comes first."""
+    async def wait_for(self, position: int) -> bool:
+        """Returns True once `position` is confirmed, False if `give_up` comes first."""
         if self._outbox.is_confirmed(position):
             return True
         confirmation: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

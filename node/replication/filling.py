@@ -23,7 +23,7 @@ class Filling(Enum):
 
 
 class OwnFilling:
-    """Of this node's disk. `is_filled`: whether it is known to be full from an earlier life."""
+    """How far this node's disk is filled. `is_filled`: whether it is known to be full from an earlier life."""
 
     def __init__(self, is_filled: bool, wait_until: float) -> None:
         self._is_filled = is_filled

@@ -17,7 +17,7 @@ from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
 from node.replication.filling import Filling
-from node.replication.peer_state import PeerState, Verdict
+from node.replication.peer_state import LeaseAnswer, PeerState
 from node.replication.streams import Streams
 from node.storage.identity import note_filled
 from node.storage.store import Store
@@ -62,13 +62,13 @@ class Heartbeats:
         state = self._co_owners.get(sender)
         if state is None or self._co_owners.is_stopping or not self._readiness.enter():
             return Unable()
-        verdict = self._co_owners.hear_question(state, heartbeat.store_id, heartbeat.is_empty)
+        lease = self._co_owners.hear_question(state, heartbeat.store_id, heartbeat.is_empty)
         return HeartbeatAnswer(
             self._store_id,
             self._is_empty(),
             self._co_owners.may_lack(),
-            verdict is Verdict.GRANTED,
-            verdict is Verdict.OWING,
+            lease is LeaseAnswer.GRANTED,
+            lease is LeaseAnswer.OWING,
         )
 
     async def _keep_asking(self, state: PeerState) -> None:
@@ -86,9 +86,9 @@ class Heartbeats:
             return
         if not isinstance(answer, HeartbeatAnswer):
             return
-        refusal = Verdict.OWING if answer.owing else Verdict.REFUSED
-        verdict = Verdict.GRANTED if answer.lease_granted else refusal
-        if self._co_owners.hear_answer(state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, verdict):
+        refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
+        lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
+        if self._co_owners.hear_answer(state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease):
             await self._note_filled()
 
     async def _note_filled(self) -> None:

@@ -37,7 +37,7 @@ class Outbox:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
         self._latest: dict[bytes, Entry] = {}
-        """Of each key."""
+        """The latest entry of each key."""
         self._position = 0
         self._sent = 0
         """What was put in up to here has been read, to be sent."""
@@ -94,7 +94,7 @@ class Outbox:
         return self._position
 
     def position_of(self, key: bytes) -> int | None:
-        """That of its latest entry, if it has one that is not confirmed."""
+        """The position of its latest entry; None if that is confirmed, or there is none."""
         entry = self._latest.get(key)
         return None if entry is None else entry.position
 

@@ -36,13 +36,14 @@ class Comparison(Enum):
     COMPARING = auto()
     """This node is bringing it what it may lack."""
     IN_VAIN = auto()
-    """This node is bringing it something, but the end will not mean that the co-owner has all."""
+    """This node is still bringing it what it lacked, but has lost track of it since: the co-owner may lack something
+    even when all that has arrived."""
     IN_STEP = auto()
-    """It has."""
+    """It has what is here, but for what is in its outbox."""
 
 
-class Verdict(Enum):
-    """On a co-owner that asks for a lease."""
+class LeaseAnswer(Enum):
+    """To a co-owner that asks for a lease."""
 
     GRANTED = auto()
     OWING = auto()
@@ -51,7 +52,8 @@ class Verdict(Enum):
 
 
 class PeerState:
-    """`since`: when the view was adopted; until then, this node may have given leases that it knows nothing of."""
+    """`since`: when the view was adopted. Until then, this node may have given leases under earlier views, of which it
+    remembers nothing."""
 
     def __init__(self, address: Address, since: float, lease_s: float, owing_s: float) -> None:
         self.address = address
@@ -61,14 +63,14 @@ class PeerState:
         self._owing_s = owing_s
         self._comparison = Comparison.UNCOMPARED
         self._store_id: int | None = None
-        """As last heard; None: not heard yet. An emptied disk is another store."""
+        """Whose store it said it was when it was last heard; None: not heard yet. An emptied disk is another store."""
         self._heard_at = NEVER
         """When it was first heard."""
         self._is_empty = False
         self._leased_at = NEVER
         """When the question was sent that it answered with the lease which this node holds."""
         self._granted_at = since
-        """When this node last gave it a lease, or may have let another one give it one."""
+        """When this node last gave it a lease, or may have done so under an earlier view."""
         self._is_silent = False
         """Whether it could be left out when it was last tried."""
         self._left_out_up_to = 0
@@ -97,14 +99,15 @@ class PeerState:
         return self._comparison is Comparison.IN_STEP
 
     @property
-    def leased_at(self) -> float:
-        """When the question was sent that it answered with the lease which this node holds; NEVER: it holds none."""
-        return self._leased_at
+    def leased_until(self) -> float:
+        """When the lease ends that this node holds of it: so long after the question was sent, not after it was
+        answered. NEVER: this node holds none."""
+        return self._leased_at + self._lease_s
 
     @property
-    def granted_at(self) -> float:
-        """When this node last gave it a lease, or may have let another one give it one."""
-        return self._granted_at
+    def grant_ends_at(self) -> float:
+        """When the last lease ends that this node has given it, or may have given it before it adopted the view."""
+        return self._granted_at + self._lease_s
 
     @property
     def heard_at(self) -> float:
@@ -123,10 +126,11 @@ class PeerState:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is out of step, and it is time to compare. Not before it has said which store it is, lest the
-        comparison be credited to another one. Nor while it is about to bring this node what this node lacks: what both
-        have by then need not be listed. But if it has missed more than the outbox remembers, no write is acknowledged
-        until a comparison has begun, so then at once."""
+        """Whether it is out of step, and it is time to compare.
+
+        That waits until it has said which store it is, lest the comparison be credited to another one. It also waits
+        while the co-owner is about to bring this node what this node lacks, since what both have by then need not be
+        listed; unless the outbox has overflowed, because until the comparison begins no write is acknowledged."""
         is_ready = self._store_id is not None and (self.outbox.has_overflowed or not self._is_owed)
         return is_ready and not self.is_in_step
 
@@ -137,7 +141,7 @@ class PeerState:
 
     def may_be_leased(self, now: float) -> bool:
         """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""
-        return now <= self._granted_at + self._lease_s
+        return now <= self.grant_ends_at
 
     # What it says
 
@@ -149,15 +153,15 @@ class PeerState:
             self._lose_track()
         self._store_id, self._is_empty = store_id, is_empty
 
-    def judge(self, now: float) -> Verdict:
-        """It asks for a lease, and gets one if it may."""
+    def answer_question(self, now: float) -> LeaseAnswer:
+        """It asks for a lease: give it one, if it may have one."""
         if not self.is_in_step:
             is_compared = self._comparison is not Comparison.UNCOMPARED
-            return Verdict.OWING if is_compared or self.outbox.has_overflowed else Verdict.REFUSED
+            return LeaseAnswer.OWING if is_compared or self.outbox.has_overflowed else LeaseAnswer.REFUSED
         if self.owes(now):
-            return Verdict.OWING
+            return LeaseAnswer.OWING
         self._granted_at = now
-        return Verdict.GRANTED
+        return LeaseAnswer.GRANTED
 
     def become_leased(self, sent_at: float) -> None:
         """It has given this node a lease, in answer to a question sent at `sent_at`."""

@@ -23,13 +23,13 @@ from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
 from node.net.transport import Transport
 from node.replication.co_owner_tasks import CoOwnerTasks
-from node.replication.co_owners import CoOwners
+from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.confirmations import Confirmations
 from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
-from node.values.record import checked
+from node.values.record import received
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -38,11 +38,12 @@ log = logging.getLogger(__name__)
 
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
-"""Of one message of a stream. It is confirmed as a whole, and a write waits for its message."""
+"""One message of a stream holds no more, since it is confirmed as a whole, and a write waits for its message."""
 
 
 class Streams:
-    """Needs a running event loop; `run` must be running, and `change_view` be called when another view is in force."""
+    """Needs a running event loop; `run` must be running, and `change_view` be called when another view is in force, on
+    behalf of all that is done with co-owners."""
 
     def __init__(
         self,
@@ -64,17 +65,20 @@ class Streams:
         self._calls = calls
         self._transport = transport
         self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
-        """Of each co-owner under the view in force."""
+        """Who waits on the outbox of each co-owner under the view in force."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
         await self._co_owner_tasks.run(lambda state: self._stream(state, self._confirmations[state]))
 
     def change_view(self) -> None:
-        """Another view is in force: nobody shall wait under the one before."""
+        """Another view is in force. In this order: its co-owners become known, all who wait under the earlier view give
+        up, and the tasks for each co-owner begin anew, on the new outboxes."""
+        self._co_owners.change_view()
         for confirmations in self._confirmations.values():
             confirmations.give_up()
         self._confirmations = {state: Confirmations(state.outbox) for state in self._co_owners.all()}
+        self._co_owner_tasks.restart()
 
     def spread(self, news: Sequence[News]) -> None:
         """Take down what has changed here, for each co-owner that has yet to hear of it."""
@@ -130,27 +134,26 @@ class Streams:
     async def _await_confirmation(self, state: PeerState, position: int, earliest: float) -> bool:
         """Returns once the co-owner has confirmed `position`. False: it was left out."""
         while self._co_owners.has(state):
-            if not self._co_owners.may_be_left_out(state):
-                if await self._confirmations[state].confirmed(position):
-                    return True
-                if state.has_no_room:
-                    raise StorageFault(f"the disk of {state.address} is full")
-            elif (wait_s := earliest - self._time.monotonic()) > 0:
-                await asyncio.sleep(wait_s)
-            else:
-                state.leave_out()
-                return False
+            match self._co_owners.leave_out(state, earliest):
+                case LeavingOut.DONE:
+                    return False
+                case LeavingOut.TOO_EARLY:
+                    await asyncio.sleep(earliest - self._time.monotonic())
+                case LeavingOut.NOT_POSSIBLE:
+                    if await self._confirmations[state].wait_for(position):
+                        return True
+                    if state.has_no_room:
+                        raise StorageFault(f"the disk of {state.address} is full")
         return False
 
     async def _relay(self, state: PeerState, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
-        """Have the co-owner see to it that all but those `told` have `keys` too, or are left out by it. Not by its
-        stream, which would stand still until then. False: it was left out itself."""
+        """Have the co-owner bring `keys` to all but those `told`, or leave those out itself. This is a call of its own:
+        its stream would stand still until that is done. False: it was left out in its turn."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
         while self._co_owners.has(state):
             try:
-                timeout_s = 2 * self._config.silence_s
-                answer = await self._calls.ask(state.address, request, timeout_s)
+                answer = await self._calls.ask(state.address, request, self._config.relay_call_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", state.address, fault)
                 answer = Unable()
@@ -158,8 +161,7 @@ class Streams:
                 return True
             if isinstance(answer, NoRoom):
                 raise StorageFault(f"the disk of {state.address} is full")
-            if self._co_owners.may_be_left_out(state) and self._time.monotonic() >= earliest:
-                state.leave_out()
+            if self._co_owners.leave_out(state, earliest) is LeavingOut.DONE:
                 return False
             await asyncio.sleep(self._config.retry_s)
         return False
@@ -253,13 +255,9 @@ class Streams:
     async def replicate(self, sender: Address, view_id: ViewId, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
         try:
-            records = [(partition_of(key), key, checked(record)) for key, record in request.records]
+            records = received(request.records, self._views.ring, self._config.address)
         except ValueError as error:
-            log.error("%s sent what cannot be read: %s", sender, error)
-            return Unable()
-        owners = self._views.ring.owners
-        if any(self._config.address not in owners(partition) for partition, *_ in records):
-            log.error("%s sent what does not belong here", sender)
+            log.error("%s sent what cannot be taken: %s", sender, error)
             return Unable()
         try:
             await self._store.merge(

@@ -20,6 +20,9 @@ Why an announcement of `s` stays true:
 - *A change of view*: an announcement counts only for the view under which it was made, by an owner that had settled
   it, so that no donor of the view has anything left; new owners begin without any. What a removed node brings home
   later may lie below: contexts may be forgotten across a change of view.
+- *An owner that is no longer settled* under the same view, because a node comes home or a co-owner has lost its disk,
+  announces nothing from the next round of gossip on. What it announced before was true when it was made, and those who
+  have heard of it go by it for longer than that anyway.
 - *Clocks that differ*: `s` is a reading that this node had some time ago, not one of its wall clock. Every message
   carries readings, so by then all others stamp above it, however slow their own clocks are; a node that was cut off and
   does not is refused once. "Some time" is longer than any request lives: a write that is tried at a second owner
@@ -34,10 +37,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gossip.core import Gossip
+from gossip.messages import MemberRecord
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
@@ -53,7 +57,17 @@ from ring.ring import Ring
 log = logging.getLogger(__name__)
 
 FORGOTTEN = 1 << 64
-"""Above all clocks."""
+"""Higher than every clock reading."""
+
+
+class _Reading(NamedTuple):
+    """A clock reading that counts under one view."""
+
+    view_id: ViewId
+    clock: int
+
+    def under(self, view_id: ViewId) -> int:
+        return self.clock if view_id == self.view_id else 0
 
 
 class _Candidate(NamedTuple):
@@ -66,7 +80,7 @@ class _Candidate(NamedTuple):
 
 class Stability:
     """What this node announces, and what it makes of the announcements of others. `run` must be running, and `advance`
-    be called from time to time."""
+    be called before each round of gossip."""
 
     def __init__(
         self,
@@ -77,7 +91,6 @@ class Stability:
         views: Views,
         co_owners: CoOwners,
         gossip: Gossip,
-        is_settled: Callable[[], bool],
     ) -> None:
         self._config = config
         self._time = time
@@ -86,12 +99,13 @@ class Stability:
         self._views = views
         self._co_owners = co_owners
         self._gossip = gossip
-        self._is_settled = is_settled
         self._readings: deque[tuple[float, int]] = deque()
         """When this node's clock had which reading: the last that is old enough, and what came after it."""
         self._candidate: _Candidate | None = None
-        self._announced = (views.view_id, 0)
-        """The last announcement: under which view, and up to which clock."""
+        self._reached = _Reading(views.view_id, 0)
+        """The last candidate that all co-owners have passed."""
+        self._announced = _Reading(views.view_id, 0)
+        """What the last round of gossip says."""
         self._ids: tuple[Ring, Mapping[int, Address]] | None = None
         clock.observe(store.low_watermark())
 
@@ -108,35 +122,41 @@ class Stability:
                 log.debug("the low watermark stays where it is: %s", fault)
 
     async def _find_candidate(self) -> None:
-        self.advance()
+        self._judge_candidate()
         before = self._time.monotonic() - self._config.stable_lag_s
         while len(self._readings) > 1 and self._readings[1][0] <= before:
             self._readings.popleft()
         since, reading = self._readings[0]
         low_watermark, view_id = self._store.low_watermark(), self._views.view_id
         clock = max(reading, low_watermark) if since <= before else low_watermark
-        if clock <= self.announced or self._candidate is not None:
+        if clock <= self._reached.under(view_id) or self._candidate is not None:
             return
         if clock > low_watermark:
             await self._store.submit(lambda transaction: transaction.raise_low_watermark(clock))
         self._candidate = _Candidate(view_id, clock, self._co_owners.marks())
 
-    def advance(self) -> None:
-        """Announce the candidate if it is true by now; drop it if it was of another view."""
+    def _judge_candidate(self) -> None:
+        """It may be announced if it is true by now; it is dropped if it was of another view."""
         candidate, view_id = self._candidate, self._views.view_id
         if candidate is None:
             return
         if candidate.view_id != view_id:
             self._candidate = None
         elif self._co_owners.have_passed(candidate.marks):
-            self._announced, self._candidate = (view_id, candidate.clock), None
+            self._reached, self._candidate = _Reading(view_id, candidate.clock), None
+
+    def advance(self, is_settled: bool) -> None:
+        """A round of gossip begins. `is_settled`: whether this node has settled the view in force by now; if not, it
+        announces nothing. What it announces stands until the next round, but under no other view."""
+        self._judge_candidate()
+        view_id = self._views.view_id
+        self._announced = _Reading(view_id, self._reached.under(view_id) if is_settled else 0)
 
     @property
     def announced(self) -> int:
-        """Up to which clock all that this node took as an owner is on all owners, under the present view; 0: it cannot
+        """Up to which clock all that this node took as an owner is on all owners, under the view in force; 0: it cannot
         say."""
-        view_id, clock = self._announced
-        return clock if view_id == self._views.view_id and self._is_settled() else 0
+        return self._announced.under(self._views.view_id)
 
     def announced_by_all(self) -> int:
         """Up to which clock all that anybody took is on all owners of its key; 0: this node cannot say."""
@@ -145,8 +165,8 @@ class Stability:
     # As a node that renders answers
 
     def unstable(self, context: Context) -> Context:
-        """What is left of `context` without what is known to be on all owners, and without what no clock can have
-        stamped: no node would accept that back."""
+        """`context`, less what is known to be on all owners. What no clock can have stamped yet goes too: no node would
+        take a context back that still had it."""
         if not context:
             return context
         owners = self._views.ring.owners
@@ -172,12 +192,17 @@ class Stability:
         return min(map(self._heard, owners))
 
     def _heard(self, owner: Address) -> int:
-        """What `owner` has announced for the view in force here."""
+        """What `owner` has announced under the view in force."""
         if owner == self._config.address:
             return self.announced
-        member = self._gossip.members.get(owner)
+        record = self.settled_record(owner)
+        return 0 if record is None else record.stable
+
+    def settled_record(self, node: Address) -> MemberRecord | None:
+        """What another node says of itself by gossip, if it has settled the view that is in force here."""
+        member = self._gossip.members.get(node)
         record = None if member is None else member.record
-        return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.stable
+        return None if record is None or record.settled_digest != self._views.view_id.digest else record
 
     def _addresses(self) -> Mapping[int, Address]:
         ring = self._views.ring

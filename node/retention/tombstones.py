@@ -33,15 +33,14 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 
-from gossip.core import Gossip
 from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.retention.stability import Stability
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.record import is_live, version_of
-from node.values.version import Version, clock_of
+from node.values.record import is_forgotten, version_of
+from node.values.version import Version, reading_at
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ log = logging.getLogger(__name__)
 STEPS_PER_GRACE = 24
 """The purge watermark rises in steps that are the same on all nodes, so that copies differ in it only for a moment."""
 SCAN_BYTES = 64 * 1024
-"""Of records that are looked at in one go."""
+"""How much of the records is looked at in one go."""
 DROPPED_AT_ONCE = 500
 """Tombstones that one job drops, in some milliseconds of the loop's time."""
 
@@ -61,14 +60,12 @@ class Tombstones:
         time: Time,
         store: Store,
         views: Views,
-        gossip: Gossip,
         stability: Stability,
     ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._views = views
-        self._gossip = gossip
         self._stability = stability
 
     async def run(self) -> None:
@@ -86,9 +83,9 @@ class Tombstones:
         now_ms = self._time.wall_ms()
         if not self._stability.announced or now_ms < self._views.current.spare_until_ms:
             return 0
-        grace_ms = int(self._config.tombstone_grace_s * 1000)
+        grace_ms = self._config.tombstone_grace_ms
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
-        return min(self._store.stable_watermark, max(0, now_ms - grace_ms) // step_ms * step_ms << 16)
+        return min(self._store.stable_watermark, reading_at(max(0, now_ms - grace_ms) // step_ms * step_ms))
 
     async def _advance(self) -> None:
         stable = self._stability.announced_by_all()
@@ -102,9 +99,8 @@ class Tombstones:
         """What `node` has announced under the view in force."""
         if node == self._config.address:
             return self.forgettable()
-        member = self._gossip.members.get(node)
-        record = None if member is None else member.record
-        return 0 if record is None or record.settled_digest != self._views.view_id.digest else record.forgettable
+        record = self._stability.settled_record(node)
+        return 0 if record is None else record.forgettable
 
     async def _sweep(self) -> None:
         """Drop the tombstones up to the purge watermark, some at a time, so that nobody has to wait for it."""
@@ -133,5 +129,5 @@ class Tombstones:
         while found := self._store.scan(partition, after, SCAN_BYTES):
             after = found[-1][0]
             for key, encoded in found:
-                if not is_live(encoded) and clock_of(encoded) <= purge_watermark:
+                if is_forgotten(encoded, purge_watermark):
                     yield partition, key, version_of(encoded)

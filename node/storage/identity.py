@@ -20,7 +20,7 @@ class Identity(NamedTuple):
     incarnation: int
     """1 at the first start, and one more at every other; or at least above what others have heard of."""
     is_filled: bool
-    """Whether a co-owner has brought it all that it may have lost with a disk before this one."""
+    """Whether co-owners have brought this disk all that an earlier disk of this node may have held."""
 
 
 async def identify(store: Store, rng: random.Random) -> Identity:

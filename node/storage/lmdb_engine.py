@@ -2,13 +2,13 @@
 
 Jobs run in the event loop's thread, where reads are made too. The finished write transaction is handed to the committer
 thread, which needs no GIL while the disk works. Jobs do not run in the committer because py-lmdb gives up the GIL in
-each get and put, and waits for it each time while the loop is busy: a get took 140 us instead of 1.2. With jobs in the
-committer, 256 connections that wrote got 3,500 durable writes a second instead of 6,000, and reads beside writes had
-twice the latency at the 99th percentile.
+each get and put, and waits for it each time while the loop is busy: there, a get takes 140 us instead of 1.2. With jobs
+in the committer, 256 connections that write get 3,500 durable writes a second instead of 6,000, and reads beside writes
+have twice the latency at the 99th percentile.
 
 The loop lets go of the GIL until the committer has taken its batch (60 us). Otherwise the committer, once woken, waits
-for the GIL until the loop has nothing left to do: the disk stood still for 370 us of each batch's 1,000, and 32
-connections got 15,500 durable writes a second instead of 19,000.
+for the GIL until the loop has nothing left to do: the disk stands still for 370 us of each batch's 1,000, and 32
+connections get 15,500 durable writes a second instead of 19,000.
 
 What queues during a commit is the next batch, but no more than half of all jobs that wait for this commit or the next.
 Without that limit, clients that ask again as soon as they are answered all end up in one batch, and then disk and loop
@@ -64,7 +64,7 @@ class _Commit(NamedTuple):
     transaction: Transaction
     jobs: list[_Job]
     outcomes: list[tuple[Any, Exception | None]]
-    """Of each job: what it returned, or what it raised."""
+    """What each job has returned, or raised."""
 
 
 def open_engine(

@@ -18,7 +18,7 @@ from gossip.view import Address, View, ViewId, decode_view
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import Record, decode_record, has_replaced, is_live, version_of
+from node.values.record import Record, decode_record, has_replaced, is_forgotten, is_live, version_of
 from node.values.version import Version, clock_of
 from ring.hashing import PARTITIONS
 
@@ -97,6 +97,10 @@ class Store:
     def stats(self, partition: int) -> Stats:
         return self._stats[partition]
 
+    def digests(self, partitions: Iterable[int]) -> bytes:
+        """Those of the figures of `partitions`, 8 bytes each, as nodes compare them."""
+        return b"".join(self._stats[partition].digest.to_bytes(8) for partition in partitions)
+
     def write(
         self,
         fence: ViewId,
@@ -126,7 +130,7 @@ class Store:
             live = held is not None and is_live(held)
             if value is None and not live:
                 return Absent()
-            newest = transaction.low_watermark if held is None else max(transaction.low_watermark, version_of(held))
+            newest = transaction.lowest_version if held is None else max(transaction.lowest_version, version_of(held))
             if newest > version:
                 return Newer(newest)
             transaction.put(partition, key, Record(version, value, live, context).encode(), held, exclude=())
@@ -147,9 +151,10 @@ class Store:
 
         def job(transaction: Transaction) -> list[bytes]:
             transaction.demand(fence)
+            purge_watermark = transaction.purge_watermark
             taken: list[bytes] = []
             for partition, key, encoded in records:
-                if not is_live(encoded) and clock_of(encoded) <= transaction.purge_watermark:
+                if is_forgotten(encoded, purge_watermark):
                     continue
                 held = transaction.get(partition, key)
                 if held is None or version_of(held) < version_of(encoded):
@@ -226,10 +231,14 @@ class Store:
         assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
         self._sweep_watermark = clock
 
+    def has_forgotten_beyond(self, stable_watermark: int) -> bool:
+        """Whether deletions are forgotten here that a node with this stable watermark may have missed."""
+        return stable_watermark < self._purge_watermark
+
     def may_revive(self, version: Version, stable_watermark: int) -> bool:
-        """Whether a record of this version may revive a key whose deletion is forgotten here, if it comes from a node
-        outside the view whose own stable watermark is this; see `retention.tombstones`."""
-        return stable_watermark < self._purge_watermark and clock_of(version) <= self._purge_watermark
+        """Whether a record may be of a key that was deleted since, and whose deletion is forgotten here. To be asked of
+        what comes from a node outside the view, which has this stable watermark; see `retention.tombstones`."""
+        return self.has_forgotten_beyond(stable_watermark) and clock_of(version) <= self._purge_watermark
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         return self._engine.submit(job)

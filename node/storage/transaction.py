@@ -87,7 +87,7 @@ class Transaction:
         self._raw = transaction
         self._stored = stored
         self._fence: ViewId | None = None
-        self._low_watermark: Version | None = None
+        self._lowest_version: Version | None = None
         self._purge_watermark: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
@@ -107,18 +107,18 @@ class Transaction:
             raise Fenced(str(self.fence))
 
     @property
-    def low_watermark(self) -> Version:
-        """No write is taken from a client under a version below this."""
-        if self._low_watermark is None:
+    def lowest_version(self) -> Version:
+        """The first version above the low watermark: no write is taken from a client under one below this."""
+        if self._lowest_version is None:
             clock = reading_in(self, Setting.LOW_WATERMARK)
-            self._low_watermark = make_version(clock + 1, 0) if clock else b""
-        return self._low_watermark
+            self._lowest_version = make_version(clock + 1, 0) if clock else b""
+        return self._lowest_version
 
     def raise_low_watermark(self, clock: int) -> None:
         """To `clock`, if it is lower: jobs that run from now on refuse writes that are stamped at or below it."""
         if clock > reading_in(self, Setting.LOW_WATERMARK):
             self.set(Setting.LOW_WATERMARK, clock.to_bytes(8))
-            self._low_watermark = None
+            self._lowest_version = None
 
     @property
     def purge_watermark(self) -> int:

@@ -25,7 +25,7 @@ from typing import Annotated, NamedTuple, Protocol
 import msgspec
 
 from node.config import Config
-from node.values.version import CLOCK_MAX, Version, clock_of, make_version
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version, reading_at
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class HybridClock:
         self, config: Config, time: Time, store_id: int, memory: Memory, remember: Callable[[Memory], Awaitable[None]]
     ) -> None:
         self._config = config
-        self._ceiling_span = int(1000 * config.clock_ceiling_s) << 16
+        self._ceiling_span = reading_at(int(1000 * config.clock_ceiling_s))
         self._lead_ms_max = config.clock_lead_ms_max
         self._off_ms = config.clock_off_ms
         self._time = time
@@ -101,18 +101,18 @@ class HybridClock:
     @property
     def latest(self) -> int:
         """The highest reading that can be right; what is above it must not spread."""
-        return (self._time.wall_ms() + self._lead_ms_max + 1 << 16) - 1
+        return reading_at(self._time.wall_ms() + self._lead_ms_max + 1) - 1
 
     def now_ms(self) -> int:
-        """The time by the fastest wall clock that was ever heard, this node's own included."""
-        monotonic_ms = int(self._time.monotonic() * 1000)
-        ahead_ms = self._time.wall_ms() - monotonic_ms
-        self._fastest_ms = max(self._fastest_ms, ahead_ms)
-        return monotonic_ms + self._fastest_ms
+        """The time by the fastest wall clock: of those that were heard or noticed, and of this machine's own now."""
+        return max(int(self._time.monotonic() * 1000) + self._fastest_ms, self._time.wall_ms())
 
-    def notice_wall(self) -> None:
-        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first."""
-        self.now_ms()
+    def notice_wall(self) -> int:
+        """Take note of what this machine's wall clock shows: stamps go on from there, even if it is set back first.
+        Returns the time by the fastest wall clock, as `now_ms` does."""
+        monotonic_ms = int(self._time.monotonic() * 1000)
+        self._fastest_ms = max(self._fastest_ms, self._time.wall_ms() - monotonic_ms)
+        return monotonic_ms + self._fastest_ms
 
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`."""
@@ -139,7 +139,7 @@ class HybridClock:
 
     async def stamp(self) -> Version:
         """A version above everything given or seen so far."""
-        self._reading = stamp = max(self._reading + 1, self.now_ms() << 16)
+        self._reading = stamp = max(self._reading + 1, reading_at(self.notice_wall()))
         if stamp >= self._memory.ceiling:
             await self._keep(stamp + self._ceiling_span)
         return make_version(stamp, self._store_id)
@@ -168,7 +168,7 @@ class HybridClock:
         """A version above `version`, by `lead_ms` unless the wall clock is further ahead. If `version` is so far ahead
         that it can only be wrong, it is passed this once, since the key must stay writable, but the clock does not
         follow."""
-        reading = clock_of(version) + (lead_ms << 16)
+        reading = clock_of(version) + reading_at(lead_ms)
         if not self._is_absurd(reading):
             self.observe(reading)
             return await self.stamp()

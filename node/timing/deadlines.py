@@ -1,7 +1,7 @@
 """Limits of time for very many waits at once.
 
 Nearly every wait ends long before its limit, so the cost of a limit is that of setting it and forgetting it: a timer of
-the loop and a context of `asyncio.timeout` for each request took a tenth of the time of a durable write. Here all waits
+the loop and a context of `asyncio.timeout` for each request take a tenth of the time of a durable write. Here all waits
 share one timer, which is set for the first limit among those that still wait.
 """
 

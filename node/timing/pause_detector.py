@@ -14,7 +14,7 @@ class PauseDetector:
         self._limit_s = limit_s
         self._ran_at = now
 
-    def ran(self, now: float) -> float:
-        """Note that the process runs. Returns for how long it was paused before, 0 if it was not."""
+    def note_running(self, now: float) -> float:
+        """The process runs. Returns for how long it was paused before this moment, 0 if it was not."""
         gap_s, self._ran_at = now - self._ran_at, now
         return gap_s if gap_s > self._limit_s else 0.0

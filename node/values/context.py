@@ -5,7 +5,7 @@ known to have it on disk. Without it, a client that has read an answer on one si
 the question as it was before.
 
 - *Merging is a join*: of two versions of a key the newer is the one that matters. So it is idempotent and commutative,
-  and whatever comes twice or in another order changes nothing.
+  and what comes twice, or from the other side first, changes nothing.
 - *It is bounded.* Beyond `ENTRIES_MAX`, the oldest entries fold into one clock for each owner that has them: "whatever
   this owner had by then". That covers all they said, and more: since the keys are not known then, a read of any key of
   that owner has to reach it. Beyond `OWNERS_MAX`, clocks fold into one for `ANYBODY`, and a read has to reach every
@@ -19,7 +19,7 @@ and never another error. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
@@ -32,7 +32,7 @@ ENTRIES_MAX = 64
 OWNERS_MAX = 64
 """A context of that many entries and owners takes some 7 KiB as JSON, and 4 KiB beside a value."""
 ANYBODY = 0
-"""In place of an owner: all owners there are."""
+"""Stands in place of one owner for all that there are."""
 FORMAT = 1
 
 Hash = Annotated[int, msgspec.Meta(ge=0)]
@@ -51,9 +51,9 @@ class Sight(NamedTuple):
 
 class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     entries: Annotated[dict[Hash, Sight], msgspec.Meta(max_length=ENTRIES_MAX)] = {}
-    """By the hash of the key."""
+    """What a read must find, by the hash of its key."""
     folded: Annotated[dict[Hash, Hash], msgspec.Meta(max_length=OWNERS_MAX)] = {}
-    """By owner: the clock up to which a read depends on what that owner had."""
+    """The clock up to which a read depends on what an owner had, by owner."""
 
     def __bool__(self) -> bool:
         """Whether it demands anything."""
@@ -80,7 +80,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         if not self:
             return other
         return _bounded(
-            chain(self.entries.items(), other.entries.items()), chain(self.folded.items(), other.folded.items())
+            [*self.entries.items(), *other.entries.items()], chain(self.folded.items(), other.folded.items())
         )
 
     def with_entry(self, key_hash: int, version: Version, owner: int) -> Context:
@@ -111,17 +111,20 @@ def owner_id(address: str) -> int:
     return xxhash.xxh3_64_intdigest(address.encode()) or 1
 
 
-def _bounded(sights: Iterable[tuple[int, Sight]], clocks: Iterable[tuple[int, int]]) -> Context:
+def _bounded(sights: Sequence[tuple[int, Sight]], clocks: Iterable[tuple[int, int]]) -> Context:
     entries: dict[int, Sight] = {}
     folded: dict[int, int] = {}
     for key, sight in sights:
         entries[key] = max(sight, entries.get(key, sight))
     for owner, clock in clocks:
         folded[owner] = max(clock, folded.get(owner, 0))
-    oldest_first = sorted(entries, key=lambda key: (entries[key], key))
-    for key in oldest_first[: max(0, len(entries) - ENTRIES_MAX)]:
-        version, owner = entries.pop(key)
-        folded[owner] = max(clock_of(version), folded.get(owner, 0))
+    if len(entries) > ENTRIES_MAX:
+        oldest_first = sorted(entries, key=lambda key: (entries[key], key))
+        forgotten = set(oldest_first[: len(entries) - ENTRIES_MAX])
+        for key, (version, owner) in sights:  # The older of two sights too: nobody knows any more that it is the older.
+            if key in forgotten:
+                folded[owner] = max(clock_of(version), folded.get(owner, 0))
+        entries = {key: sight for key, sight in entries.items() if key not in forgotten}
     if len(folded) > OWNERS_MAX:
         clock = folded.pop(ANYBODY, 0)
         for owner in sorted(folded, key=lambda owner: (folded[owner], owner))[: len(folded) - OWNERS_MAX + 1]:

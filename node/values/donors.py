@@ -123,7 +123,7 @@ def shares_under(
     """
     owned = new_ring.bits_of(me)
     if new.base != old.id:
-        everybody = (old.nodes | new.nodes | {address for address, *_ in new.donors}) - {me}
+        everybody = (old.nodes | new.nodes | new.donor_nodes) - {me}
         return {donor: Share(owned) for donor in sorted(everybody)} if owned else {}
     owned_before = old_ring.bits_of(me)
     shares: dict[Address, Share] = {}

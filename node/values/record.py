@@ -8,9 +8,13 @@ as bytes, so records that arrive are compared with those that are held without d
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from node.values.version import Version
+from gossip.view import Address
+from node.values.version import Version, clock_of
+from ring.hashing import partition_of
+from ring.ring import Ring
 
 KEY_BYTES_MAX = 200
 """50 characters of at most 4 bytes each."""
@@ -51,6 +55,15 @@ def checked(encoded: bytes) -> bytes:
     return encoded
 
 
+def received(records: Iterable[tuple[bytes, bytes]], ring: Ring, me: Address) -> list[tuple[int, bytes, bytes]]:
+    """What another node has sent to the owner `me`, (key, encoded record) each, with the partition before the key.
+    Raises ValueError if one of them is no record, or does not belong to `me`: then none of them is to be taken."""
+    checked_records = [(partition_of(key), key, checked(record)) for key, record in records]
+    if not all(me in ring.owners(partition) for partition, *_ in checked_records):
+        raise ValueError("a record that does not belong here")
+    return checked_records
+
+
 def decode_record(encoded: bytes) -> Record:
     """Raises ValueError if `encoded` is no record; what this node's store gives always is one."""
     flags, context, start = checked(encoded)[16], b"", 17
@@ -63,6 +76,12 @@ def decode_record(encoded: bytes) -> Record:
 def is_live(encoded: bytes) -> bool:
     """Whether an encoded record is that of a value, not of a deletion."""
     return not encoded[16] & _TOMBSTONE
+
+
+def is_forgotten(encoded: bytes, purge_watermark: int) -> bool:
+    """Whether an encoded record is a tombstone that is not to be kept where the purge watermark is this; see
+    `retention.tombstones`."""
+    return bool(encoded[16] & _TOMBSTONE) and clock_of(encoded) <= purge_watermark
 
 
 def version_of(encoded: bytes) -> Version:

@@ -23,6 +23,11 @@ def make_version(clock: int, store_id: int) -> Version:
     return _VERSION.pack(clock, store_id)
 
 
+def reading_at(ms: int) -> int:
+    """The lowest reading of a clock that shows `ms`, in milliseconds since 1970."""
+    return ms << 16
+
+
 def clock_of(version: Version) -> int:
     """The reading in a version, or in an encoded record, which begins with its version."""
     return int.from_bytes(version[:8])

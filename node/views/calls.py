@@ -16,7 +16,7 @@ import logging
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
 from node.net.transport import Transport
 from node.timing.clock import Time
@@ -33,6 +33,7 @@ class Calls:
         self._time = time
         self._views = views
         self._transport = transport
+        self._met: set[Address] = set()
         self._questions: dict[Address, asyncio.Task[Answer | None]] = {}
 
     async def ask(
@@ -57,6 +58,23 @@ class Calls:
                 return refusal
         return answer
 
+    async def try_ask(
+        self,
+        peer: Address,
+        request: Request,
+        timeout_s: float,
+        view_id: ViewId | None = None,
+        bulk: bool = False,
+        attempt: bool = False,
+    ) -> Answer | None:
+        """`ask` for a caller that can do without the answer: None if there is none, whether the peer may have acted or
+        not. That is logged at debug level."""
+        try:
+            return await self.ask(peer, request, timeout_s, view_id, bulk, attempt)
+        except PeerFault as fault:
+            log.debug("no answer to %s from %s: %s", type(request).__name__, peer, fault)
+            return None
+
     async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again."""
@@ -75,7 +93,13 @@ class Calls:
         answer = await self.ask_patiently(peer, Hello(self._views.current.encoded))
         if answer is None:
             log.debug("no view from %s", peer)
+        else:
+            self._met.add(peer)
         return answer
+
+    def has_met(self, peer: Address) -> bool:
+        """Whether `peer` has exchanged views with this node since it started."""
+        return peer in self._met
 
     async def learn(self, peer: Address) -> Answer | None:
         """Fetch the view of `peer`, and take it if it may follow. All who want that at the same time share one
@@ -90,12 +114,12 @@ class Calls:
 
     async def reconcile(self, sender: Address, view_id: ViewId) -> Answer | None:
         """None if a call made under `view_id` may be acted on; else the answer that refuses it."""
-        is_later = view_id.epoch > 0 and view_id > self._views.view_id
-        if is_later and isinstance(await self.learn(sender), Foreign):
+        if view_id.supersedes(self._views.view_id) and isinstance(await self.learn(sender), Foreign):
             return Foreign()
         return None if view_id == self._views.view_id else ViewIs(self._views.current.encoded)
 
     async def hello(self, sender: Address, request: Hello) -> Answer:
         """Answer a peer that says which view it holds."""
         await self._views.take(request.view, sender)
+        self._met.add(sender)
         return ViewIs(self._views.current.encoded)

@@ -10,6 +10,7 @@ A change that only waits for nodes that cannot be reached gives way to the next 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,23 @@ class Wish(NamedTuple):
 class Again(Exception):
     """Something has changed since this attempt began: begin anew from what is now known. Its text, if it has one, is
     for whoever asked, should it last."""
+
+
+class State(Enum):
+    """How far a view change has come, as far as the nodes that it concerns can tell."""
+
+    PREPARING = "preparing"
+    """Some node has promised to wait for a view that is being made."""
+    MOVING = "moving"
+    SETTLED = "settled"
+
+
+def state_of(view_id: ViewId, statuses: Collection[Status | None]) -> State:
+    """`view_id`: that of the view in force. A node that cannot be reached, None, may have something left to move."""
+    reached = [status for status in statuses if status is not None]
+    if any(status.target for status in reached):
+        return State.PREPARING
+    return State.SETTLED if len(reached) == len(statuses) and is_settled(view_id, reached) else State.MOVING
 
 
 def is_settled(view_id: ViewId, statuses: Iterable[Status]) -> bool:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.config import Config
-from node.errors import Conflict, PeerFault
+from node.errors import Conflict
 from node.net.messages import (
     Adopt,
     Answer,
@@ -42,6 +42,7 @@ from node.views.calls import Calls
 from node.views.change_conditions import (
     UNDER_WAY,
     Again,
+    State,
     Target,
     Wish,
     demand_native,
@@ -50,6 +51,7 @@ from node.views.change_conditions import (
     demand_reachable,
     is_settled,
     returning,
+    state_of,
 )
 from node.views.holder import Views
 from node.views.plan import Plan, plan_change
@@ -71,6 +73,15 @@ class Settled(NamedTuple):
 
     view: View
     key_counts: Mapping[Address, int]
+
+
+class Progress(NamedTuple):
+    """How far the change to the view in force has come, or the next one, if that is being prepared."""
+
+    view: View
+    state: State
+    statuses: Mapping[Address, Status | None]
+    """Where each node of the view and each donor stands, by address, ascending; None where it cannot be reached."""
 
 
 class Coordinator:
@@ -116,7 +127,7 @@ class Coordinator:
             task.add_done_callback(lambda _: self._preparing.pop(target, None))
         return await asyncio.shield(task)
 
-    async def settled(self, change: ViewChange) -> Settled:
+    async def await_settled(self, change: ViewChange) -> Settled:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
         began = self._time.monotonic()
@@ -124,11 +135,11 @@ class Coordinator:
             statuses = await self._statuses(nodes)
             if len(statuses) < len(nodes) and is_settled(self._views.view_id, statuses.values()):
                 statuses |= await self._statuses(nodes - statuses.keys(), self._config.unreachable_s)
-            if not target.is_met_by(self._views.current):
+            if self._is_superseded(target):
                 raise Conflict("Superseded by another view change")
             if is_settled(self._views.view_id, statuses.values()):
                 return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
-            nodes -= await self._foreign(statuses)
+            nodes -= await self._bring_view_to(self._who_hold_another(statuses))
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
@@ -149,12 +160,13 @@ class Coordinator:
                 counts.update(zip(partitions, answer.counts, strict=True))
         return plan, counts
 
-    async def progress(self) -> dict[Address, Status | None]:
-        """Where each node of the view and each donor stands; None where it cannot be reached."""
+    async def progress(self) -> Progress:
+        """How far the view in force is from being settled."""
         view = self._views.current
-        nodes = view.nodes | {donor for donor, *_ in view.donors}
-        statuses = await self._statuses(nodes)
-        return {node: statuses.get(node) for node in sorted(nodes)}
+        nodes = view.nodes | view.donor_nodes
+        reached = await self._statuses(nodes)
+        statuses = {node: reached.get(node) for node in sorted(nodes)}
+        return Progress(view, state_of(view.id, statuses.values()), statuses)
 
     # Preparing: from what was asked for to a view in force
 
@@ -172,27 +184,25 @@ class Coordinator:
         """One try at bringing about what is wished. Raises Again if what it was built on no longer holds."""
         old = self._views.current
         target = wish.under(old)
-        nodes = old.nodes | {donor for donor, *_ in old.donors} | target.nodes
+        nodes = old.nodes | old.donor_nodes | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join(target.nodes & statuses.keys())
-        behind = {node for node in old.nodes & statuses.keys() if statuses[node].view != old.id}
-        foreign = await self._foreign({node: statuses[node] for node in behind})
+        behind = old.nodes & self._who_hold_another(statuses)
+        foreign = await self._bring_view_to(behind)
         statuses |= await self._statuses(behind - foreign)  # Some were only late to hear of the view in force.
         demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses)
-        if old.epoch == 0:
-            demand_reachable(
-                target.nodes, statuses
-            )  # That the environment names them does not mean that they are there.
+        if old.epoch == 0:  # The environment has only named them: those that nobody has met may not be there at all.
+            demand_reachable((node for node in target.nodes if not self._calls.has_met(node)), statuses)
         if target.is_met_by(old):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
         demand_reachable(target.nodes, statuses)
         demand_nothing_moves(old, statuses)
         view, promised, refused = await self._bring_in_force(old, target, statuses)
-        await asyncio.gather(*map(self._push, promised))
+        await self._bring_view_to(promised)
         return ViewChange(view, nodes - foreign - refused)
 
     async def _join(self, nodes: Iterable[Address]) -> None:
@@ -209,9 +219,9 @@ class Coordinator:
         Conflict if that is of another change, which is not over."""
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
-        if statuses[newest].view.epoch and statuses[newest].view > old.id:
+        if statuses[newest].view.supersedes(old.id):
             await self._calls.greet(newest)
-            if not statuses[newest].settled and not target.is_met_by(self._views.current):
+            if not statuses[newest].settled and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
             await asyncio.gather(*map(self._calls.greet, others))
@@ -223,7 +233,7 @@ class Coordinator:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
         take it: nodes of one view believe each other. Raises Again if one has yet to."""
         coming = returning(old, target, statuses)
-        if coming and not await self._foreign(coming):
+        if coming and not await self._bring_view_to(self._who_hold_another(coming)):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")
 
     async def _bring_in_force(
@@ -270,21 +280,29 @@ class Coordinator:
             promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
             foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
             demand_native(target, foreign)
-            if self._views.current is not old and not target.is_met_by(self._views.current):
+            if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
             demand_promises(target, replies)
 
+    def _is_superseded(self, target: Target) -> bool:
+        """Whether the view in force is not what was asked for, so that another change must have made it. To be asked
+        once a view has come: the one before does not meet `target` either."""
+        return not target.is_met_by(self._views.current)
+
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
-        grace_ms = int(self._config.tombstone_grace_s * 1000)
-        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + grace_ms
+        return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + self._config.tombstone_grace_ms
 
     # Asking
 
-    async def _foreign(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
-        """Bring this node's view to those who hold another one; those who refuse it for good are of another cluster,
-        whose node has the address now."""
-        others = [node for node, status in statuses.items() if status.view != self._views.view_id]
+    def _who_hold_another(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
+        """Those that hold another view than this node."""
+        return frozenset(node for node, status in statuses.items() if status.view != self._views.view_id)
+
+    async def _bring_view_to(self, nodes: Iterable[Address]) -> frozenset[Address]:
+        """Push this node's view to all others of `nodes`. Returns those that refuse it for good: a node of another
+        cluster has their address now."""
+        others = sorted(set(nodes) - {self._config.address})
         answers = await asyncio.gather(*map(self._push, others))
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
@@ -306,10 +324,7 @@ class Coordinator:
             return await self._answer_here(request)
         deadline = self._time.monotonic() + patience_s
         while True:
-            try:
-                return await self._calls.ask(node, request, self._config.unreachable_s)
-            except PeerFault as fault:
-                if self._time.monotonic() >= deadline:
-                    log.debug("%s: %s", node, fault)
-                    return None
-                await asyncio.sleep(self._config.settle_poll_s)
+            answer = await self._calls.try_ask(node, request, self._config.unreachable_s)
+            if answer is not None or self._time.monotonic() >= deadline:
+                return answer
+            await asyncio.sleep(self._config.settle_poll_s)

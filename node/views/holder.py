@@ -29,15 +29,17 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
+from node.values.version import reading_at
 from node.views.rules import (
-    Standing,
-    Verdict,
+    Succession,
+    ViewHolder,
+    decide_succession,
     environment_view,
     environments_contradict,
     is_foreign,
-    judge,
     ring_of,
 )
+from ring.ring import Ring
 from ring.sets import ALL
 
 log = logging.getLogger(__name__)
@@ -82,23 +84,42 @@ class Views:
         self._introduced: frozenset[Address] = frozenset()
         self._complaints: dict[Address, str] = {}
         """What is wrong with the views of whom, as it was last logged. As many as there are nodes that dial."""
-        self.is_behind = False
-        """Whether a later view is known that could not be stored: what this node holds is out of force."""
-        self.current = store.view() or environment_view(config)
-        self.ring = ring_of(self.current)
-        self.donors = Donors(store.donors())
+        self._is_behind = False
+        self._current = store.view() or environment_view(config)
+        self._ring = ring_of(self._current)
+        self._donors = Donors(store.donors())
         promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
 
     @property
+    def current(self) -> View:
+        """The view in force here."""
+        return self._current
+
+    @property
     def view_id(self) -> ViewId:
-        return self.current.id
+        return self._current.id
+
+    @property
+    def ring(self) -> Ring:
+        """That of the view in force; another object whenever that changes."""
+        return self._ring
+
+    @property
+    def donors(self) -> Donors:
+        """Those of the view in force that have yet to hand over."""
+        return self._donors
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a later view is known that could not be stored: what this node holds is out of force."""
+        return self._is_behind
 
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self.current, self._time.wall_ms() << 16
+            view, now = self._current, reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
@@ -109,15 +130,15 @@ class Views:
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)
 
-    def _standing(self) -> Standing:
+    def _as_holder(self) -> ViewHolder:
         me = self._config.address
         named = (self._introduced | frozenset(self._config.view)) - {me}
-        return Standing(me, named, self.current, self.holds_keys(), self._followed)
+        return ViewHolder(me, named, self._current, self.holds_keys(), self._followed)
 
     @property
     def is_blank(self) -> bool:
         """Whether this node has never held a key, and knows no one but itself."""
-        return self.current.epoch == 0 and self.current.nodes == {self._config.address} and not self.holds_keys()
+        return self._current.epoch == 0 and self._current.nodes == {self._config.address} and not self.holds_keys()
 
     def introduce(self, nodes: Iterable[Address]) -> None:
         """An operator wants this node together with these: they are as good as named by its environment."""
@@ -140,26 +161,28 @@ class Views:
         return await asyncio.shield(adoption)
 
     async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
-        if environments_contradict(self._standing(), view, source):
+        """Whether the view may follow is decided at once, so that one which changes nothing waits for nobody; and again
+        under the lock, for another view may have been adopted while this one waited for it."""
+        if environments_contradict(self._as_holder(), view, source):
             higher = source if view.id > self.view_id else self._config.address
             self._complain(source, f"its VIEW or REPL_FACTOR differs from this node's; the one of {higher} holds")
-        if judge(self._standing(), view, source) is Verdict.KEEP:
+        if decide_succession(self._as_holder(), view, source) is Succession.KEEP:
             return None
         ring = ring_of(view)
         async with self._adopting:
-            verdict = judge(self._standing(), view, source)
-            if verdict is Verdict.FOREIGN:
+            succession = decide_succession(self._as_holder(), view, source)
+            if succession is Succession.FOREIGN:
                 self._complain(source, "it is of another cluster, its views are refused")
                 return Foreign()
             promisee = self.promisee()
-            if verdict is Verdict.KEEP:
+            if succession is Succession.KEEP:
                 return None
             if promisee.is_held and view.epoch < promisee.epoch:
                 return Busy(*promisee)
-            shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
-            change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
+            shares = shares_under(view, ring, self._current, self._ring, self._donors, self._config.address)
+            change = DonorsChange(remove=dict.fromkeys(self._donors.shares, ALL), put=shares)
             given_back = self._promisee.given_back()
-            now = self._time.wall_ms() << 16
+            now = reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 if not self._store.occupied and not transaction.stats:
@@ -173,9 +196,9 @@ class Views:
             if view.epoch == 0:
                 self._followed = source
             self._promisee = given_back
-            self.is_behind = False
-            self.current, self.ring = view, ring
-            self.donors = Donors(shares)
+            self._is_behind = False
+            self._current, self._ring = view, ring
+            self._donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         self._on_change()
         return None
@@ -183,7 +206,7 @@ class Views:
     async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
-        if encoded == self.current.encoded:
+        if encoded == self._current.encoded:
             self._be_content(source)
             return None
         try:
@@ -193,7 +216,7 @@ class Views:
             return Foreign()
         except StorageFault as fault:
             self._complain(source, f"its view, a later one, cannot be stored: {fault}")
-            self.is_behind = True
+            self._is_behind = True
             return None
 
     def _complain(self, source: Address, what: str) -> None:
@@ -205,6 +228,14 @@ class Views:
     def _be_content(self, source: Address) -> None:
         if (what := self._complaints.pop(source, None)) is not None:
             log.info("%s: holds the same view as this node now; before: %s", source, what)
+
+    # Donors
+
+    def change_donors(self, view_id: ViewId, change: DonorsChange) -> None:
+        """Make visible what has changed on disk under the view `view_id`: not if another one has been adopted since,
+        which came with donors of its own."""
+        if view_id == self.view_id:
+            self.donors.change(change)
 
     # Promises
 
@@ -218,9 +249,9 @@ class Views:
             return await self._promise(request)
 
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
-        mine, held = self.current, self.promisee()
+        mine, held = self._current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
-        if is_foreign(self._standing(), request.lineage, request.old_nodes):
+        if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
             return Foreign()
         if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
             return Busy(*held)

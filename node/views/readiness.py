@@ -5,12 +5,15 @@ meantime: a view change does not wait for a node that is being removed. Served f
 what the new owner has long overwritten. So a node is not ready until every node of the view has said which view it
 holds, or refused the connection, or been silent for the time that makes a peer silent.
 
-A pause is noticed at the first thing that a node does after it, whatever that is: a request, or the next tick. So
-`enter` comes before every act of an owner, and says whether it may be done; the questions beside it change nothing.
+The guard is asked like the clock: before every act of an owner, and after every wait within one. A process is not told
+that it was paused, and what it does first after a pause may be anything: serve a request, go on where it waited, or
+tick. Were that done on the word that the guard gave before, an owner that has been replaced would answer. So `enter`,
+`admit` and `wait_until_ready` are commands: they notice a pause, end what counted before it, and then say what may be
+done. The questions beside them change nothing.
 
 What had piled up at the node's doors by then is not executed: its senders may have given up on it long ago, and done
 the same elsewhere. Links to other nodes are reset. Clients are more patient than nodes; but after a pause that was long
-for them too, whoever's request arrives before the node is ready again is reset as well (`is_recovering`).
+for them too, whatever arrives from them before the node is ready again is not admitted.
 """
 
 from __future__ import annotations
@@ -63,25 +66,23 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        paused_s = self._pauses.ran(self._time.monotonic())
-        if paused_s:
-            self._was_paused_long |= paused_s > self._config.late_s
-            self._face_pause()
+        self._notice_pause()
         return self.is_ready
+
+    def admit(self) -> bool:
+        """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
+        Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
+        self._notice_pause()
+        return not self._was_paused_long or self.is_ready
 
     @property
     def is_ready(self) -> bool:
         """Whether this node may act as an owner, as far as it has noticed."""
         return self._has_asked.is_set() and not self._views.is_behind
 
-    @property
-    def is_recovering(self) -> bool:
-        """Whether this node was paused for long, and has not asked around yet. Of what a client has sent, to be asked
-        after `enter`, and before anything is looked at."""
-        return self._was_paused_long and not self.is_ready
-
-    async def ready(self, deadline: float) -> bool:
-        """Wait until this node may act, at most until `deadline` (monotonic)."""
+    async def wait_until_ready(self, deadline: float) -> bool:
+        """Notice a pause, and wait until this node may act, at most until `deadline` (monotonic). Tells whether it
+        may."""
         while not self.enter():
             try:
                 async with asyncio.timeout(deadline - self._time.monotonic()):
@@ -109,7 +110,7 @@ class Readiness:
     async def _tick(self) -> None:
         while True:
             self.enter()
-            await asyncio.sleep(self._config.pause_s / 8)
+            await asyncio.sleep(self._config.pause_check_s)
 
     async def _watch_environment(self) -> None:
         """At epoch 0, ask the nodes that the environment names until each has answered, however late it appears."""
@@ -119,6 +120,12 @@ class Readiness:
             answered = await asyncio.gather(*map(self._calls.greet, peers))
             unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard is not None}
             await asyncio.sleep(self._config.silence_s)
+
+    def _notice_pause(self) -> None:
+        paused_s = self._pauses.note_running(self._time.monotonic())
+        if paused_s:
+            self._was_paused_long |= paused_s > self._config.late_s
+            self._face_pause()
 
     def _face_pause(self) -> None:
         log.warning("this process was paused: asking the other nodes before serving on")
@@ -131,6 +138,6 @@ class Readiness:
         those too that its environment names, and those that had a part in making the view."""
         view, me = self._views.current, self._config.address
         peers = {*self._views.donors.shares, *self._views.ring.co_owners(me)}
-        known = {*view.nodes, *self._config.view, *(donor for donor, *_ in view.donors), view.coordinator} - {""}
+        known = {*view.nodes, *self._config.view, *view.donor_nodes, view.coordinator} - {""}
         others = sorted(known - peers - {me})
         return [*sorted(peers), *self._rng.sample(others, min(HELLOS_MAX, len(others)))]

@@ -20,14 +20,16 @@ from ring.placement import Placement, first_placement
 from ring.ring import Ring
 
 
-class Verdict(Enum):
+class Succession(Enum):
+    """What a node does about a view that it hears of."""
+
     TAKE = "take"
     KEEP = "keep"
     FOREIGN = "foreign"
 
 
-class Standing(NamedTuple):
-    """What a node judges by."""
+class ViewHolder(NamedTuple):
+    """A node that holds a view: all by which it decides whether another may follow."""
 
     me: Address
     environment: frozenset[Address]
@@ -43,48 +45,48 @@ class Standing(NamedTuple):
         return not self.environment.isdisjoint(nodes)
 
 
-def judge(standing: Standing, view: View, source: Address) -> Verdict:
-    """What to do about `view`, which was heard from `source`."""
-    mine = standing.view
+def decide_succession(holder: ViewHolder, view: View, source: Address) -> Succession:
+    """Whether `view`, which was heard from `source`, may follow the one that `holder` holds."""
+    mine = holder.view
     if view.id == mine.id or view.epoch == 0 < mine.epoch:
-        return Verdict.KEEP
+        return Succession.KEEP
     if view.epoch == mine.epoch == 0:
-        return _judge_environment(standing, view, source)
+        return _decide_among_environments(holder, view, source)
     if mine.epoch == 0:
-        related = view.lineage == mine.lineage_of_successor or standing.names_any(view.nodes | {source})
-        taken_in = standing.me in view.nodes and not standing.holds_keys
-        return Verdict.TAKE if related or taken_in else Verdict.FOREIGN
+        related = view.lineage == mine.lineage_of_successor or holder.names_any(view.nodes | {source})
+        taken_in = holder.me in view.nodes and not holder.holds_keys
+        return Succession.TAKE if related or taken_in else Succession.FOREIGN
     if view.lineage != mine.lineage:
-        return Verdict.FOREIGN
-    return Verdict.TAKE if view.id > mine.id else Verdict.KEEP
+        return Succession.FOREIGN
+    return Succession.TAKE if view.id.supersedes(mine.id) else Succession.KEEP
 
 
-def _judge_environment(standing: Standing, theirs: View, source: Address) -> Verdict:
-    if not standing.names_any([source]):
-        return Verdict.KEEP
-    am_in_mine, follows_source = standing.me in standing.view.nodes, standing.followed == source
-    higher = theirs.id > standing.view.id
-    if standing.me not in theirs.nodes:
+def _decide_among_environments(holder: ViewHolder, theirs: View, source: Address) -> Succession:
+    if not holder.names_any([source]):
+        return Succession.KEEP
+    am_in_mine, follows_source = holder.me in holder.view.nodes, holder.followed == source
+    higher = theirs.id > holder.view.id
+    if holder.me not in theirs.nodes:
         takes = higher or am_in_mine or follows_source
     else:
         takes = higher if am_in_mine else follows_source
-    return Verdict.TAKE if takes else Verdict.KEEP
+    return Succession.TAKE if takes else Succession.KEEP
 
 
-def environments_contradict(standing: Standing, theirs: View, source: Address) -> bool:
+def environments_contradict(holder: ViewHolder, theirs: View, source: Address) -> bool:
     """Whether this node and `source` were told different views that both name this node: an operator's mistake."""
-    mine = standing.view
+    mine = holder.view
     both_at_start = mine.epoch == theirs.epoch == 0 and mine.id != theirs.id
-    return both_at_start and standing.names_any([source]) and standing.me in theirs.nodes & mine.nodes
+    return both_at_start and holder.names_any([source]) and holder.me in theirs.nodes & mine.nodes
 
 
-def is_foreign(standing: Standing, lineage: int, old_nodes: Iterable[Address]) -> bool:
+def is_foreign(holder: ViewHolder, lineage: int, old_nodes: Iterable[Address]) -> bool:
     """Whether a coordinator that builds on a view of this lineage and these nodes is of another cluster."""
-    mine = standing.view
+    mine = holder.view
     if mine.epoch:
         return mine.lineage != lineage
-    related = mine.lineage_of_successor == lineage or standing.names_any(old_nodes)
-    return not related and standing.holds_keys
+    related = mine.lineage_of_successor == lineage or holder.names_any(old_nodes)
+    return not related and holder.holds_keys
 
 
 def environment_view(config: Config) -> View:

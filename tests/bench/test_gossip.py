@@ -1,3 +1,5 @@
+"""Gossip at scale, measured on clusters small enough for a test: its figures keep their bounds, and are shown so."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""A data directory with something of everything in it, and the store file of one as it must stay readable.
+"""A data directory with something of each kind in it, and the store file of one as it must stay readable.
 
 `fill` is a history that the real parts of a node go through, on a clock that is set by hand: the same calls leave the
 same items on disk, byte for byte. `unpack` gives the directory that a former release has left behind.
@@ -6,7 +6,6 @@ same items on disk, byte for byte. `unpack` gives the directory that a former re
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import random
 from contextlib import closing
@@ -17,7 +16,6 @@ from node.config import Config
 from node.net.messages import Promise
 from node.node import Node
 from node.storage.identity import identify
-from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Clocks
@@ -27,18 +25,17 @@ from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS, pack, partition_of
 from tests.golden.samples import CONTEXT
-from tests.node.fakes import JOBS_S_MAX, HandTime, ScriptedPeers
-from tests.node.storage.engine_contract import PlainBatch
+from tests.node.fakes.clocks import WALL_START_MS, HandTime
+from tests.node.fakes.peers import ScriptedPeers
+from tests.node.storage.opening import open_in, open_store
 
 FILE = Path(__file__).with_name("store.lmdb.gz")
-MAP_BYTES = 2**20
-"""The least that has room for all of it."""
 
 A, B, C, D, E = "a:1", "b:1", "c:1", "d:1", "[fe80::5]:80"
 STORE_ID = 10499958131665514997
 """What `node_on` draws."""
 THEIR_ID = 2**64 - 1
-NOW_MS = 1_000_000
+NOW_MS = WALL_START_MS
 """What `HandTime` shows; all clock readings below are counted from it."""
 
 COPIED, MOVED = (1, 2), (3000, 3001)
@@ -54,7 +51,7 @@ def version(n: int, store_id: int = STORE_ID) -> Version:
     return make_version(clock(n), store_id)
 
 
-FLOOR, SEEN, PURGED = clock(10), clock(20), clock(5)
+LOW_WATERMARK, STABLE_WATERMARK, PURGE_WATERMARK = clock(10), clock(20), clock(5)
 
 BIG = b'"%s"' % (b"0123456789" * 10_000)
 BESIDE = b"beside8170"
@@ -78,10 +75,6 @@ RECORDS: dict[bytes, Record | None] = {
 """What is held in the end."""
 
 
-def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
-
-
 async def node_on(store: Store) -> Node:
     """A, that its environment has told of itself and B. Nothing of it runs."""
     rng = random.Random(1)
@@ -90,7 +83,7 @@ async def node_on(store: Store) -> Node:
 
 
 def view_after(old: View) -> View:
-    """A and C share what A and B had parted."""
+    """A and C both own what A and B had divided between them."""
     donors = (E, True, pack([9])), (B, False, pack((*COPIED, *MOVED))), (D, True, pack((7, 8, 4095)))
     spare_until_ms = NOW_MS + 86_400_000
     table = pack([0] * PARTITIONS)
@@ -109,12 +102,12 @@ async def fill(store: Store) -> None:
     await node.clock.keep_lead()
     await node.clock.stamp()
 
-    def raise_horizons(batch: Transaction) -> None:
-        batch.raise_low_watermark(FLOOR)
-        batch.raise_stable_watermark(SEEN)
-        batch.raise_purge_watermark(PURGED)
+    def raise_watermarks(batch: Transaction) -> None:
+        batch.raise_low_watermark(LOW_WATERMARK)
+        batch.raise_stable_watermark(STABLE_WATERMARK)
+        batch.raise_purge_watermark(PURGE_WATERMARK)
 
-    await store.submit(raise_horizons)
+    await store.submit(raise_watermarks)
 
     async def write(key: bytes, n: int, value: bytes | None, seen: Record | None = None, known: bytes = b"") -> None:
         await store.write(view.id, partition_of(key), key, version(n), value, seen, True, known)
@@ -138,8 +131,7 @@ async def fill(store: Store) -> None:
 
 def items_in(path: Path) -> list[tuple[bytes, bytes]]:
     """All that is in a store, in its order, wherever it belongs."""
-    engine = open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)(PlainBatch, lambda _batch: None)
-    with closing(engine):
+    with closing(open_in(path)) as engine:
         return engine.scan(b"\0", b"\xff" * 256, 2**40)
 
 

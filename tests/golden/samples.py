@@ -8,6 +8,8 @@ there are several flags, each has a sample in which it alone is set.
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +75,7 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Adopt": wire.Adopt(EPOCH_1.encoded),
     "AskStatus": wire.AskStatus(),
     "CountKeys": wire.CountKeys(pack([1, 4095])),
-    "Claim": wire.AskHolding(),
+    "AskHolding": wire.AskHolding(),
     "Holding": wire.Holding(pack([2, 3]), True),
     "Holding, defaults": wire.Holding(pack([2, 3])),
     "Push": wire.Push(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), pack([4, 5]), True),
@@ -82,20 +84,20 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Compare, defaults": wire.Compare(pack([6, 7]), bytes(range(16))),
     "Offer": wire.Offer(((KEY, VERSION), (b"k", OTHER_VERSION)), 2**62 + 9),
     "Offer, defaults": wire.Offer(((KEY, VERSION),)),
-    "Beat": wire.Heartbeat(2**64 - 10, False),
-    "Beat, has nothing": wire.Heartbeat(2**64 - 10, True),
+    "Heartbeat": wire.Heartbeat(2**64 - 10, False),
+    "Heartbeat, empty": wire.Heartbeat(2**64 - 10, True),
     "Replicate": wire.Replicate(((KEY, LIVE.encode()), (b"k", TOMBSTONE.encode())), True, ("c:1", "[::1]:80")),
     "Replicate, defaults": wire.Replicate(((KEY, LIVE.encode()),), False),
 }
 
 ANSWERS: dict[str, wire.Answer] = {
-    "Value": wire.ReadResult(VALUE, CONTEXT),
-    "Value, defaults": wire.ReadResult(VALUE),
-    "Value, none": wire.ReadResult(None, CONTEXT),
+    "ReadResult": wire.ReadResult(VALUE, CONTEXT),
+    "ReadResult, defaults": wire.ReadResult(VALUE),
+    "ReadResult, none": wire.ReadResult(None, CONTEXT),
     "Wrote": wire.Wrote(True, CONTEXT),
     "Wrote, defaults": wire.Wrote(False),
-    "Nothing": wire.NothingDeleted(CONTEXT),
-    "Nothing, defaults": wire.NothingDeleted(),
+    "NothingDeleted": wire.NothingDeleted(CONTEXT),
+    "NothingDeleted, defaults": wire.NothingDeleted(),
     "Superseded": wire.Superseded(VERSION),
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),
@@ -118,10 +120,10 @@ ANSWERS: dict[str, wire.Answer] = {
     "Differing": wire.Differing(pack([18]), pack([19, 20]), 2**62 + 21),
     "Differing, defaults": wire.Differing(pack([18]), pack([19, 20])),
     "Wanted": wire.Wanted(pack([22, 23])),
-    "Beaten, has nothing": wire.HeartbeatAnswer(2**64 - 24, True, False, False, False),
-    "Beaten, may lack": wire.HeartbeatAnswer(2**64 - 24, False, True, False, False),
-    "Beaten, everything": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False),
-    "Beaten, owing": wire.HeartbeatAnswer(2**64 - 24, False, False, False, True),
+    "HeartbeatAnswer, empty": wire.HeartbeatAnswer(2**64 - 24, True, False, False, False),
+    "HeartbeatAnswer, may lack records": wire.HeartbeatAnswer(2**64 - 24, False, True, False, False),
+    "HeartbeatAnswer, lease granted": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False),
+    "HeartbeatAnswer, owing": wire.HeartbeatAnswer(2**64 - 24, False, False, False, True),
     "NoRoom": wire.NoRoom(),
 }
 
@@ -136,6 +138,12 @@ CASTS: dict[str, gossip.messages.Message] = {
     "PingReq": PingReq(VIEW_ID, OWN, RUMOURS, "b:1"),
     "PingAck": PingAck(VIEW_ID, OWN, RUMOURS, "b:1"),
 }
+
+
+def members(union: Any) -> tuple[Any, ...]:
+    """The types of which messages of this kind are."""
+    assert isinstance(union, types.UnionType)
+    return typing.get_args(union)
 
 
 class Sample(NamedTuple):
@@ -178,7 +186,7 @@ SAMPLES: dict[str, Sample] = {
         _call(1, REQUESTS["Read"]), _call(2, REQUESTS["Ping"]), casts=(CASTS["PingReq"], CASTS["Delta"])
     ),
     "frame: no replies": _replies(),
-    "frame: replies": _replies(Reply(1, ANSWERS["Value"]), Reply(2, ANSWERS["Taken"])),
+    "frame: replies": _replies(Reply(1, ANSWERS["ReadResult"]), Reply(2, ANSWERS["Taken"])),
     "view: epoch 0": _view(EPOCH_0),
     "view: epoch 0, digest": _digest(EPOCH_0),
     "view: donors": _view(EPOCH_1),

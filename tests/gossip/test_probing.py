@@ -78,7 +78,7 @@ def test_node_that_only_one_cannot_reach_is_not_suspected() -> None:
         assert net.all_see(other, State.ALIVE)
 
 
-def test_node_that_only_one_cannot_reach_would_be_without_helpers() -> None:
+def test_node_that_only_one_cannot_reach_is_suspected_without_helpers() -> None:
     net = Network(6, seed=1, settings=replace(SETTINGS, probe_helpers=0))
     net.introduce()
     one, other = addresses(6)[:2]

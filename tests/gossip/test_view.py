@@ -188,6 +188,23 @@ def test_view_id_epoch_first_then_digest(lower: ViewId, higher: ViewId) -> None:
     assert lower < higher
 
 
+@pytest.mark.parametrize(
+    ("theirs", "mine", "expected"),
+    [
+        (ViewId(2, 1), ViewId(1, 9), True),
+        (ViewId(2, 9), ViewId(2, 1), True),
+        (ViewId(1, 0), ViewId(0, 9), True),
+        (ViewId(2, 1), ViewId(2, 1), False),
+        (ViewId(2, 1), ViewId(2, 9), False),
+        (ViewId(1, 9), ViewId(2, 1), False),
+        (ViewId(0, 9), ViewId(0, 1), False),
+    ],
+    ids=["epoch", "digest", "first after the environment", "itself", "lower", "earlier", "environments"],
+)
+def test_view_id_supersedes_from_epoch_1_on_only(theirs: ViewId, mine: ViewId, expected: bool) -> None:
+    assert theirs.supersedes(mine) is expected
+
+
 def test_view_id_reads_as_epoch_and_hex() -> None:
     assert str(ViewId(3, 255)) == "3/00000000000000ff"
 

@@ -19,8 +19,8 @@ def store() -> FakeStore:
 
 @pytest.fixture
 def endpoint(store: FakeStore) -> Iterator[str]:
-    with served_by_thread(store) as endpoints:
-        yield endpoints[0]
+    with served_by_thread(store) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
-"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on order."""
+"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on demand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 NODES = ("10.0.0.1:80", "10.0.0.2:80")
 RANGES = [[0, 2047, "1"], [2048, 4095, "2"]]
@@ -54,6 +55,8 @@ Fault = Callable[[str, str], web.Response | None]
 
 
 class FakeStore:
+    """Stands in for a node, as far as its clients see it; keeps what it was asked."""
+
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.asked: list[tuple[str, str]] = []
@@ -131,41 +134,22 @@ def progress(partitions: int | None, keys: int | None, *, state: str = "moving")
     return {"epoch": 4, "coordinator": "10.0.0.1:80", "state": state, "nodes": nodes}
 
 
-@asynccontextmanager
-async def served(store: FakeStore) -> AsyncIterator[str]:
-    """Gives the endpoint."""
-    runner = web.AppRunner(store.app(), shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 @contextmanager
-def served_by_thread(*stores: FakeStore) -> Iterator[list[str]]:
-    """The same for a test that blocks, as the command does. Gives an endpoint for each store."""
-    endpoints: list[str] = []
+def served_by_thread(store: FakeStore) -> Iterator[str]:
+    """For a test that blocks, as the command does; others use `aiohttp_server`. Gives the endpoint."""
     loop = asyncio.new_event_loop()
-    ready, stop = threading.Event(), asyncio.Event()
-
-    async def serve(rest: tuple[FakeStore, ...]) -> None:
-        if not rest:
-            ready.set()
-            await stop.wait()
-            return
-        async with served(rest[0]) as endpoint:
-            endpoints.append(endpoint)
-            await serve(rest[1:])
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(stores)))
+    server = TestServer(store.app())
+    thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        assert ready.wait(5)
-        yield endpoints
+        asyncio.run_coroutine_threadsafe(server.start_server(shutdown_timeout=0), loop).result(5)
+        yield endpoint_of(server)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         loop.close()
+
+
+def endpoint_of(server: TestServer) -> str:
+    return f"{server.host}:{server.port}"

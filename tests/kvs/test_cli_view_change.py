@@ -95,7 +95,7 @@ def _on_a_terminal(endpoint: str, *arguments: str) -> str:
             while data := os.read(ours, 4096):
                 written.extend(data)
         except OSError:
-            return  # Linux says so when nobody has the other end any more.
+            return  # Linux says so once nobody has the other end.
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -1,14 +1,17 @@
+"""The client: keys and values pass unharmed, and an endpoint that cannot answer is passed over where that is safe."""
+
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 import kvs.client
 from kvs.client import Client, Refused, Unreachable
 from kvs.responses import Progress
-from tests.kvs.fake_store import FakeStore, Fault, answer, progress, served
+from tests.kvs.command import NOWHERE
+from tests.kvs.fake_store import FakeStore, Fault, answer, endpoint_of, progress
 
 KEYS = ["a", "a/b%20 ü..", "..", ".", "?q#f", "a//b/", "%2F", "+ ", "\x00\n", "日本", "😀"]
 
@@ -19,10 +22,10 @@ async def stores() -> list[FakeStore]:
 
 
 @pytest.fixture
-async def client(stores: list[FakeStore]) -> AsyncIterator[Client]:
-    async with AsyncExitStack() as stack:
-        endpoints = [await stack.enter_async_context(served(store)) for store in stores]
-        yield await stack.enter_async_context(Client(endpoints))
+async def client(stores: list[FakeStore], aiohttp_server: AiohttpServer) -> AsyncIterator[Client]:
+    endpoints = [endpoint_of(await aiohttp_server(store.app())) for store in stores]
+    async with Client(endpoints) as client:
+        yield client
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -79,11 +82,12 @@ async def test_client_delete_that_may_have_happened_is_not_repeated(client: Clie
     assert stores[1].asked == []
 
 
-async def test_client_delete_goes_on_where_no_connection_was_made(stores: list[FakeStore]) -> None:
-    stores[1].values[b"k"] = b"7"
-    async with served(stores[1]) as endpoint, Client(["127.0.0.1:1", endpoint]) as client:
+async def test_client_delete_goes_on_where_no_connection_was_made(aiohttp_server: AiohttpServer) -> None:
+    store = FakeStore()
+    store.values[b"k"] = b"7"
+    async with Client([NOWHERE, endpoint_of(await aiohttp_server(store.app()))]) as client:
         await client.delete("k")
-    assert not stores[1].values
+    assert not store.values
 
 
 async def test_client_silent_endpoint_is_given_up() -> None:

@@ -10,49 +10,18 @@ from typing import NamedTuple
 
 from gossip.view import Address
 from node.config import Config
-from node.net.messages import (
-    Answer,
-    Compare,
-    Differing,
-    Fetch,
-    Fetched,
-    Heartbeat,
-    HeartbeatAnswer,
-    Push,
-    Replicate,
-    Request,
-    Taken,
-    Unable,
-)
+from node.net.messages import Fetch
 from node.node import Node
 from node.storage.identity import identify, note_filled
 from node.storage.store import Store
 from node.values.record import Record
 from ring.hashing import partition_of
-from tests.node.fakes import ScriptedPeers
-from tests.node.parts import LoopTime, running, store_on
+from tests.node.fakes.clocks import LoopTime
+from tests.node.fakes.peers import ScriptedPeers
+from tests.node.parts import running, store_on
 from tests.sim.disk import Disk
 
 A, B, C = "a:1", "b:1", "c:1"
-
-
-class CoOwner:
-    """A peer that takes whatever it is brought, and holds `records`."""
-
-    def __init__(self, **records: Record) -> None:
-        self.records = {key.encode(): record for key, record in records.items()}
-
-    def __call__(self, request: Request) -> Answer:
-        match request:
-            case Fetch(key):
-                return Fetched(self.records[key].encode() if key in self.records else None)
-            case Heartbeat():
-                return HeartbeatAnswer(7, False, False, True, False)
-            case Compare():
-                return Differing(b"", b"")
-            case Replicate() | Push():
-                return Taken()
-        return Unable()
 
 
 class Lone(NamedTuple):
@@ -83,5 +52,5 @@ async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = Fa
         node = Node(config, time, rng, store, await identify(store, rng), peers)
         await node.start()
         async with running(node.run() if runs else node.readiness.run()):
-            assert await node.readiness.ready(time.monotonic() + config.silence_s)
+            assert await node.readiness.wait_until_ready(time.monotonic() + config.silence_s)
             yield Lone(node, store, peers, time)

@@ -15,18 +15,7 @@ from typing import Any, ParamSpec
 
 from gossip.view import Address
 from node.config import Config
-from node.net.messages import (
-    Answer,
-    Fetch,
-    Fetched,
-    Heartbeat,
-    HeartbeatAnswer,
-    NoRoom,
-    Replicate,
-    Request,
-    Taken,
-    Unable,
-)
+from node.net.messages import Request
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.arrivals import Arrivals
@@ -37,22 +26,22 @@ from node.replication.co_owners import CoOwners
 from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.storage.store import Store
-from node.timing.clock import HybridClock, Memory
+from node.timing.clock import HybridClock
 from node.values.donors import DonorsChange, Kind
-from node.values.record import Record, decode_record
+from node.values.record import Record
 from node.values.version import make_version
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
-from tests.node.fakes import HandTime, Row, ScriptedPeers, shares_of
+from tests.node.fakes.clocks import ClockMemory, LoopTime
+from tests.node.fakes.peers import CoOwner, ScriptedPeers
+from tests.node.fakes.readiness import HandReadiness
+from tests.node.samples import Row, shares_of
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.loop import VirtualLoop
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 STORE_ID = 1
-THEIR_ID = 7
-NETWORK_S = 0.01
-"""There and back; longer than a commit's waiters take to run."""
 
 P = ParamSpec("P")
 
@@ -65,16 +54,6 @@ def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
         VirtualLoop(random.Random(test.__name__)).run(test(*args, **kwargs))
 
     return run
-
-
-class LoopTime(HandTime):
-    """The virtual loop's; `now` is what it began with."""
-
-    def monotonic(self) -> float:
-        return self.now + asyncio.get_running_loop().time()
-
-    def wall_ms(self) -> int:
-        return int(self.monotonic() * 1000)
 
 
 def store_on(disk: Disk) -> Store:
@@ -94,25 +73,6 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 await task
 
 
-class HandReadiness:
-    """A readiness that the test gives and takes."""
-
-    def __init__(self, on_pause: Callable[[], None]) -> None:
-        self._on_pause = on_pause
-        self.is_ready = True
-        self.is_recovering = False
-
-    def enter(self) -> bool:
-        return self.is_ready
-
-    async def ready(self, deadline: float) -> bool:
-        return self.is_ready
-
-    def pause(self) -> None:
-        self.is_ready = False
-        self._on_pause()
-
-
 class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
@@ -125,7 +85,6 @@ class Parts:
         self.store = store_on(self.disk)
         self.views = Views(self.config, self.store, self.time, self._view_changed)
         self.calls = Calls(self.config, self.time, self.views, self.peers)
-        readiness: Any = self.readiness
         self.co_owners = CoOwners(self.config, self.time, self.views, is_filled, self.peers)
         self.co_owner_tasks = CoOwnerTasks(self.co_owners)
         self.streams = Streams(
@@ -144,22 +103,23 @@ class Parts:
             self.time,
             STORE_ID,
             self.store,
-            readiness,
+            self.readiness,
             self.co_owners,
             self.co_owner_tasks,
             self.streams,
             self.calls,
         )
         self.owner = Owner(
-            self.config, self.time, self.store, self.views, readiness, self.co_owners, self.streams, self.calls
+            self.config, self.time, self.store, self.views, self.readiness, self.co_owners, self.streams, self.calls
         )
-        self.clock = HybridClock(self.config, self.time, STORE_ID, Memory(), self._remember)
+        memory = ClockMemory()
+        self.clock = HybridClock(self.config, self.time, STORE_ID, memory.memory, memory.remember)
         self.router = Router(
             self.config,
             self.time,
             self.clock,
             self.views,
-            readiness,
+            self.readiness,
             self.owner,
             lambda context: context,
             self.calls,
@@ -185,13 +145,8 @@ class Parts:
         self.co_owners.drop_leases()
 
     def _view_changed(self) -> None:
-        self.co_owners.change_view()
         self.streams.change_view()
-        self.co_owner_tasks.restart()
         self.handoff.wake()
-
-    async def _remember(self, memory: Memory) -> None:
-        pass
 
     # What a test looks at
 
@@ -269,44 +224,3 @@ async def node_a(*view: Address, repl_factor: int | None = None, is_filled: bool
 
 def record(clock: int, value: bytes | None = b"1", store_id: int = 9) -> Record:
     return Record(make_version(clock << 16, store_id), value, replaced=False)
-
-
-class CoOwner:
-    """A peer that answers as another replica of the shard would. While `is_free` is not set, what it is sent stays
-    unconfirmed."""
-
-    def __init__(self, *held: tuple[bytes, Record]) -> None:
-        self.held = dict(held)
-        self.lease_granted = True
-        self.is_empty = False
-        self.delay_s = 0.0
-        """Of its answers to heartbeats."""
-        self.confirms = True
-        self.has_room = True
-        self.is_free = asyncio.Event()
-        self.is_free.set()
-        self.sent: list[Replicate] = []
-        """What it was sent, whether it has confirmed it or not."""
-
-    async def __call__(self, request: Request) -> Answer:
-        match request:
-            case Heartbeat():
-                await asyncio.sleep(self.delay_s)
-                return HeartbeatAnswer(THEIR_ID, self.is_empty, self.is_empty, self.lease_granted, False)
-            case Fetch(key):
-                return Fetched(self.held[key].encode() if key in self.held else None)
-            case Replicate(records):
-                self.sent.append(request)
-                await asyncio.sleep(NETWORK_S)
-                await self.is_free.wait()
-                if not self.has_room:
-                    return NoRoom()
-                if not self.confirms:
-                    return Unable()
-                self.held |= {key: decode_record(encoded) for key, encoded in records}
-                return Taken()
-        raise AssertionError(request)
-
-    @property
-    def keys_sent(self) -> list[list[bytes]]:
-        return [[key for key, _ in message.records] for message in self.sent]

@@ -1,4 +1,4 @@
-"""Sudden death and standing still: what was acknowledged is there, and nothing stale is served."""
+"""Sudden death, and pauses: what was acknowledged is there, and nothing stale is served."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_process_kill_9_at_any_moment_no_acknowledged_write_lost(processes
     await load.check_all()
 
 
-async def test_process_all_killed_at_once_restart_with_everything(processes: Processes, http: Client) -> None:
+async def test_process_all_killed_at_once_restart_with_every_key(processes: Processes, http: Client) -> None:
     nodes = fresh_addresses(3)
     await processes.start_all(nodes)
     load = Load(http, nodes, 100)
@@ -74,7 +74,7 @@ async def test_process_paused_owner_503_then_well(processes: Processes, http: Cl
 
 
 async def test_process_paused_owner_replaced_serves_nothing_stale(processes: Processes, http: Client) -> None:
-    """A node that was removed while it stood still must learn of that before it answers from what it had."""
+    """A node that was removed while it was paused must learn of that before it answers from what it had."""
     a, b = fresh_addresses(2)
     await processes.start_all([a, b])
     load = Load(http, [a], 60)

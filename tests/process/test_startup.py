@@ -123,7 +123,7 @@ async def test_start_alone_listens_and_is_ready_soon(processes: Processes, http:
 
 
 async def test_end_sigterm_answers_what_is_in_flight(processes: Processes, http: Client) -> None:
-    """Requests that wait for the owner of their keys, which stands still: the node answers them, then ends."""
+    """Requests that wait for the owner of their keys, which is paused: the node answers them, then ends."""
     asked, owner = fresh_addresses(2)
     await processes.start_all([asked, owner])
     keys = [f"key{number}" for number in range(40)]

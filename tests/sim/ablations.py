@@ -17,7 +17,7 @@ from node.node import Node
 from node.operations.owner import Owner
 from node.repair.transfer import Transfers
 from node.replication.co_owners import CoOwners
-from node.replication.peer_state import PeerState, Verdict
+from node.replication.peer_state import LeaseAnswer, PeerState
 from node.values.record import version_of
 from ring.hashing import partition_of
 from tests.sim.disk import SimEngine
@@ -54,7 +54,7 @@ def delete_before_the_owner_has_it() -> Iterator[None]:
             for target in targets:
                 await self._give(target, batch, view_id)
 
-    with patch.object(Transfers, "_stream", drop_then_give):
+    with patch.object(Transfers, "_bring_lane", drop_then_give):
         yield
 
 
@@ -81,13 +81,13 @@ def no_restamping() -> Iterator[None]:
 @contextmanager
 def no_sync_before_serving() -> Iterator[None]:
     """A co-owner that was never compared with, since it started, lost its disk or came in, is given a lease."""
-    judge = PeerState.judge
+    answer_question = PeerState.answer_question
 
-    def judge_as_if_in_step(self: PeerState, now: float) -> Verdict:
+    def answer_as_if_in_step(self: PeerState, now: float) -> LeaseAnswer:
         with patch.object(PeerState, "is_in_step", True):
-            return judge(self, now)
+            return answer_question(self, now)
 
-    with patch.object(PeerState, "judge", judge_as_if_in_step):
+    with patch.object(PeerState, "answer_question", answer_as_if_in_step):
         yield
 
 

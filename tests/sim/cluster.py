@@ -20,6 +20,7 @@ from node.storage.identity import identify
 from node.storage.keys import Setting, setting_place
 from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
+from tests.node.fakes.clocks import LoopTime
 from tests.sim.disk import Disk, SimEngine
 from tests.sim.leases import check_leases
 from tests.sim.loop import Host, VirtualLoop
@@ -42,25 +43,6 @@ class NoAnswer(Exception):
     """The node died, or was silent for longer than a client waits."""
 
 
-class SimTime:
-    """The clocks of one machine."""
-
-    def __init__(self, loop: VirtualLoop, skew_ms: int, started: float) -> None:
-        self._loop = loop
-        self._skew_ms = skew_ms
-        self._started = started
-
-    def monotonic(self) -> float:
-        return self._loop.now + self._started
-
-    def of_loop(self, monotonic: float) -> float:
-        """What the loop's clock shows at that moment: the same for all machines."""
-        return monotonic - self._started
-
-    def wall_ms(self) -> int:
-        return WALL_START_MS + self._skew_ms + int(self._loop.now * 1000)
-
-
 class Machine:
     """One address: a disk that stays, and processes that come and go. `node` is None while none runs, or it still
     starts."""
@@ -76,7 +58,7 @@ class Machine:
         """When what is on the disk came there, by the place where it is kept."""
         self._cluster = cluster
         self.config = config
-        self.time = SimTime(cluster.loop, skew_ms, cluster.rng.uniform(1, 1000))
+        self.time = LoopTime(cluster.loop, cluster.rng.uniform(1, 1000), WALL_START_MS + skew_ms)
         self._engine: SimEngine | None = None
         self._port: Port | None = None
         self._clients: dict[asyncio.Future[Any], None] = {}
@@ -144,8 +126,7 @@ class Machine:
 
         async def work() -> None:
             try:
-                node.readiness.enter()  # As the doors of a real one do.
-                if node.readiness.is_recovering:
+                if not node.readiness.admit():  # As the doors of a real one do.
                     raise NoAnswer("connection reset")
                 result = await question(node)
             except Exception as error:
@@ -219,8 +200,8 @@ class Machine:
 
 
 class Cluster:
-    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: what their
-    configuration has otherwise than that of production. `environments`: the nodes that some of them are told
+    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: in what
+    their configuration differs from that of production. `environments`: the nodes that some of them are told
     otherwise."""
 
     def __init__(

@@ -1,4 +1,5 @@
-"""A simulated disk under the real store: `node.storage.store.Engine` on a sorted dict, whose commits take virtual time.
+"""A simulated disk under the real store: an `Engine` of `node.storage.transaction` on a sorted dict, whose commits take
+virtual time.
 
 What was committed survives a crash of its host; what was under way when it crashed is there or not, by chance, but
 whole; what had not begun is gone. A disk can be slow, and full.
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
 from node.errors import StorageFault
-from node.storage.keys import DONORS, Setting, setting_place
+from node.storage.keys import DONORS, Setting, record_place, setting_place
 from node.storage.transaction import EngineTransaction, Transaction
 from node.values.record import Record, decode_record
 from ring.hashing import partition_of
@@ -32,7 +33,7 @@ SLOW_SYNC_S = 0.3
 @cache
 def _place(key: bytes) -> bytes:
     """Where the record of a key stands. Clients have few keys, and ask an onlooker before each operation."""
-    return partition_of(key).to_bytes(2) + key
+    return record_place(partition_of(key), key)
 
 
 _decode = lru_cache(256)(decode_record)
@@ -130,7 +131,7 @@ class SimEngine:
         disk: Disk,
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
-        watch: Callable[[Transaction, Mapping[bytes, bytes | None]], None] = lambda _batch, _changes: None,
+        watch: Callable[[Transaction, Mapping[bytes, bytes | None]], None] = lambda _transaction, _changes: None,
     ) -> None:
         self._disk = disk
         self._begin = begin

@@ -1,9 +1,9 @@
 """The two ends of a lease, compared across nodes: nobody holds one that its giver does not remember.
 
-Of a lease that X holds of Y, X knows when it asked, and Y when it answered. Y leaves X out of a write once `lease_s`
-has passed since its answer, X relies on the lease until `lease_s` has passed since its question. So if X dated its
-question after the answer that Y remembers, Y would acknowledge writes without X while X still answers alone. As long as
-both are under the same view, this holds at each moment, whatever happens to either: a pause, a restart, a lost disk.
+A lease that X holds of Y ends for X `lease_s` after X asked, and for Y `lease_s` after Y answered; from then on, Y may
+leave X out of a write. If it ended for Y first, Y would acknowledge writes without X while X still answers alone. As
+long as both are under the same view, it ends for X first at each moment, whatever happens to either: a pause, a
+restart, a lost disk.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def _check(holder: Machine, giver: Machine) -> None:
     given = giver.node.co_owners.get(holder.address)
     if held is None or given is None:
         return
-    asked_at, granted_at = holder.time.of_loop(held.leased_at), giver.time.of_loop(given.granted_at)
-    assert asked_at <= granted_at + ROUNDING_S, (
-        f"{name_of(holder.address)} holds a lease of {name_of(giver.address)} asked for at {asked_at:.6f}, "
-        f"of which that one knows nothing later than {granted_at:.6f}"
+    held_until, given_until = holder.time.of_loop(held.leased_until), giver.time.of_loop(given.grant_ends_at)
+    assert held_until <= given_until + ROUNDING_S, (
+        f"{name_of(holder.address)} holds a lease of {name_of(giver.address)} until {held_until:.6f}, "
+        f"which for its giver ends at {given_until:.6f}"
     )

@@ -68,7 +68,7 @@ class Host:
 
 class _Handle(msgspec.Struct):
     """A callback, whether it waits for its turn or for its time: what asyncio asks of its own handles, but a struct,
-    for so many are made."""
+    because there are so many of them."""
 
     callback: Callable[..., object]
     args: tuple[Any, ...]
@@ -83,7 +83,7 @@ class _Handle(msgspec.Struct):
 
 
 class _Task(asyncio.Task[Any]):
-    """Hashed by the order of creation: asyncio keeps tasks in sets, whose order would else differ from run to run."""
+    """Hashed by the order of creation: otherwise the sets in which asyncio keeps tasks would differ from run to run."""
 
     def __init__(
         self, work: Coroutine[Any, Any, Any], loop: VirtualLoop, name: str, context: contextvars.Context | None

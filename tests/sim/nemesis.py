@@ -54,7 +54,7 @@ class Snare:
         self._spring: Callable[[], None] | None = spring
         self._asked: Address | None = None
         self._epoch: int | None = None
-        """Of the view it has stored."""
+        """The epoch of the view it has stored."""
         cluster.network.watchers.append(self._sent)
         cluster.view_watchers.append(self._stored)
 
@@ -162,14 +162,14 @@ class Nemesis:
         """Some cannot talk to the others, or not be heard by them."""
         addresses = sorted(self._cluster.machines)
         side = set(self._rng.sample(addresses, self._rng.randint(1, len(addresses) // 2)))
-        co_owners = [(one, other) for one in addresses if one in side for other in addresses if other not in side]
+        pairs = [(one, other) for one in addresses if one in side for other in addresses if other not in side]
         both_ways = self._rng.random() < 0.7
         self._seen["partitions" if both_ways else "one-way partitions"] += 1
         turned = self._rng.random() < 0.5
-        for one, other in co_owners:
+        for one, other in pairs:
             self._cluster.cut(*((other, one) if turned else (one, other)), both_ways)
         await asyncio.sleep(self._rng.uniform(0.1, self.cut_s_max))
-        for one, other in co_owners:
+        for one, other in pairs:
             self._cluster.mend(one, other)
 
     # Disks
@@ -279,4 +279,4 @@ class Nemesis:
 
 async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
-    return await node.coordinator.settled(await node.coordinator.change(nodes, factor))
+    return await node.coordinator.await_settled(await node.coordinator.change(nodes, factor))

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from gossip.view import Address, ViewId
+from node.storage.keys import Setting, record_place, setting_place
 from node.values.record import Record
 from node.values.version import Version
 from ring.hashing import partition_of
@@ -41,7 +42,7 @@ class Glance(NamedTuple):
     acknowledged: bytes | None
     acknowledged_at: float
     holders: frozenset[Address]
-    """Of the newest version acknowledged."""
+    """Who holds the newest version acknowledged."""
     views: dict[Address, ViewId]
     deciders: frozenset[Address]
     """Who may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
@@ -89,7 +90,7 @@ class Onlooker:
 
     def stamper(self, address: Address) -> int:
         """The store id in the versions that the node there makes."""
-        return int.from_bytes(self._cluster.machines[address].disk.items.get(b"\xffstore_id", b""))
+        return int.from_bytes(self._cluster.machines[address].disk.items.get(setting_place(Setting.STORE_ID), b""))
 
     def record(self, owner: Address, key: bytes) -> Record | None:
         return self._cluster.machines[owner].disk.record(key)
@@ -253,7 +254,7 @@ class Onlooker:
         """Whether `holder` got the write only lately, long after it was acknowledged by one that `owner` cannot reach:
         the lease that it gave before still counts, and what it has to pass on may not have arrived. A weakness that the
         design admits."""
-        register, place = self._registers[glance.key], partition_of(glance.key).to_bytes(2) + glance.key
+        register, place = self._registers[glance.key], record_place(partition_of(glance.key), glance.key)
         stored_at = self._cluster.machines[holder].stored_at.get(place, 0.0)
         source = register.acknowledged_by
         is_fresh = stored_at > max(register.acknowledged_at, glance.began - BACKLOG_S)

@@ -32,7 +32,7 @@ class Register:
     def __init__(self) -> None:
         self.acknowledged: bytes | None = None
         self.version: Version | None = None
-        """Of what was acknowledged; None: nothing was written, or it cannot be seen any more."""
+        """The version of what was acknowledged; None: nothing was written, or it cannot be seen any more."""
         self.acknowledged_at = 0.0
         self.since = 0.0
         """From when on it may have been stamped."""

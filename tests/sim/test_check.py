@@ -35,7 +35,7 @@ def invent_donor(node: Node) -> None:
 
 
 def take_another_ring(node: Node) -> None:
-    node.views.ring = Ring(first_placement(["n1:1", "x:1"], None))
+    node.views._ring = Ring(first_placement(["n1:1", "x:1"], None))
 
 
 def misplace(node: Node) -> None:
@@ -113,7 +113,7 @@ def test_check_of_leases_notices(bend: Callable[[PeerState, PeerState], None], i
         if is_paused:
             one.freeze()
         holder, giver = one.node.co_owners.get(other.address), other.node.co_owners.get(one.address)
-        assert holder is not None and giver is not None and holder.leased_at > NEVER
+        assert holder is not None and giver is not None and holder.leased_until > NEVER
         check_leases(other, cluster.machines)
         bend(holder, giver)
         for machine in (one, other):
@@ -132,9 +132,20 @@ def test_check_of_leases_is_a_step_of_the_simulator() -> None:
         one.start()
         other.start()
         await asyncio.sleep(1)
-        with patch.object(PeerState, "granted_at", property(lambda state: state._granted_at - 0.2)):
+        with patch.object(PeerState, "grant_ends_at", property(lambda state: state._granted_at + 0.2)):
             await one.ask(lambda node: node.router.write(KEY, b"1"))
             await asyncio.sleep(1)
 
     with pytest.raises(AssertionError, match="holds a lease"):
+        cluster.loop.run(live())
+
+
+def test_check_of_settings_keeps_gossip_from_forgetting_who_may_come_home() -> None:
+    cluster = Cluster(seed=1, size=1, members=1, timing={"tombstone_grace_s": 25 * 3600.0})
+
+    async def live() -> None:
+        cluster.machines["n1:1"].start()
+        await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match="may bring something home"):
         cluster.loop.run(live())

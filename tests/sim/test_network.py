@@ -13,7 +13,8 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import PeerLost
 from node.net.messages import ReadResult
-from tests.node.net.transport_contract import PATIENT_S, SHORT_S, Peer, TransportContract, arrived
+from tests.node.net.transport_contract import TransportContract
+from tests.node.net.two_ends import PATIENT_S, SHORT_S, Peer, arrived
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import REPEAT_S, Network, Rates
 from tests.sim.port import Port

@@ -1,4 +1,4 @@
-"""The simulator itself, and the seeds that found a bug."""
+"""Seeds that meet rare coincidences, some others, and that the simulator repeats itself."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-FOUND = {
-    8: "a full disk at the moment when the incarnation had to rise ended the node",
-    5014: "a request given up at the same moment as its call left a dead link in use",
-    100058: "deadlines overdue after a pause marked peers as down right after the reset: nobody was asked",
-    100265: "a coordinator whose own disk was full left the promises that others had just given it, for 10 s",
-    200001: "a node alone in its view, replaced while it was paused, asked nobody and served on",
-    106: "an owner back from a pause within 100 ms of a write acknowledged without it was told that it has everything",
-    429: "what copies with emptied disks brought home was taken for deleted long ago, for they had seen nothing yet",
-    401: "an owner paused while promises were collected served on under the old view, unknown to its successor",
+COINCIDENCES = {
+    8: "a disk is full at the moment when the incarnation has to rise",
+    5014: "a request is given up at the same moment as its call",
+    100058: "deadlines are overdue after a pause, right after the links were reset",
+    100265: "a coordinator's own disk is full when others have just given it their promises",
+    200001: "a node alone in its view is replaced while it is paused",
+    106: "an owner is back from a pause within 100 ms of a write acknowledged without it",
+    429: "copies with emptied disks bring home what they hold, before they know of any watermark",
+    401: "an owner is paused while promises are collected, and its successor does not know of it",
 }
-"""Seeds that failed, and what they found. They are kept although their course changes with the code."""
+"""Rare ones, each with a seed that meets it, as long as the code draws its random numbers in the same order."""
 
 
 def run(*seeds: int, trace: bool = False) -> str:
@@ -32,8 +32,8 @@ def run(*seeds: int, trace: bool = False) -> str:
     return printed
 
 
-@pytest.mark.parametrize("seed", FOUND, ids=lambda seed: f"seed {seed}")
-def test_simulation_seeds_that_found_a_bug(seed: int) -> None:
+@pytest.mark.parametrize("seed", COINCIDENCES, ids=COINCIDENCES.values())
+def test_simulation_keeps_its_promises_when(seed: int) -> None:
     run(seed)
 
 

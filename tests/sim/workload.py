@@ -26,9 +26,9 @@ EVENTFUL_S = 0.2
 RECENT_KEYS = 4
 """Half of the operations are about one of the keys written last: what was just written is what gets lost."""
 ROUNDS_MAX = 3
-"""Of trouble and peace. A short one ends in the middle of the consequences of its faults; a long one piles them up."""
+"""Rounds of trouble and peace. A short one ends amid the consequences of its faults; a long one piles them up."""
 LASTING = 1.5
-"""So many times the grace does a peace last in which deletions are to be forgotten."""
+"""A peace in which deletions are to be forgotten lasts for this many times the grace."""
 
 
 class Workload:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gossip.view import Address
 from tests.cluster import Cluster, client, eventually, fresh_addresses
-from tests.node.api.pair import Pair, fault
+from tests.node.api.two_nodes import TwoNodes, counts, fault, put_words, same, shard_info
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def counts(message: str, **fields: object) -> dict[str, object]:
-    return {"message": message} | {name.replace("_", "-"): value for name, value in fields.items()}
-
-
-def same(body: bytes, expected: object) -> bool:
-    """Equal, with the fields in the same order."""
-    return json.dumps(json.loads(body)) == json.dumps(expected)
-
-
-async def put_words(pair: Pair, count: int) -> None:
-    for number in range(count):
-        assert (await pair.http.put(pair.nodes[number % 2], f"word{number}", number)).status in (200, 201)
 
 
 async def test_admin_plain_form_golden(tmp_path: Path) -> None:
@@ -37,7 +21,7 @@ async def test_admin_plain_form_golden(tmp_path: Path) -> None:
             await cluster.start(a, [a, b])
             await cluster.start(b, [a, b])
             await cluster.start(c, [a, b])
-            await put_words(Pair(http, cluster, [a, b]), 30)
+            await put_words(TwoNodes(http, cluster, [a, b]), 30)
             kept = [await http.key_count(node) for node in (a, b)]
             assert sum(kept) == 30 and min(kept) > 5
 
@@ -66,10 +50,6 @@ async def test_admin_plain_form_golden(tmp_path: Path) -> None:
             assert (await http.key_count(a), await http.key_count(b)) == (0, 0)
         finally:
             await cluster.close()
-
-
-def shard_info(id_: str, count: int, replicas: list[Address]) -> dict[str, object]:
-    return counts("Shard information retrieved successfully", shard_id=id_, key_count=count, replicas=replicas)
 
 
 BAD_VIEW_CHANGES: list[Any] = [
@@ -111,52 +91,52 @@ BAD_VIEW_CHANGES: list[Any] = [
 
 @pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
 @pytest.mark.parametrize(("body", "error"), BAD_VIEW_CHANGES, ids=[repr(body) for body, _ in BAD_VIEW_CHANGES])
-async def test_admin_view_change_bad_input_400_changes_nothing(pair: Pair, body: bytes, error: str, query: str) -> None:
-    before = [await pair.http.view_of(node) for node in pair.nodes]
-    filled = body.replace(b"@a", pair.nodes[0].encode()).replace(b"@b", pair.nodes[1].encode())
-    reply = await pair.http.ask(pair.nodes[0], "PUT", f"/kvs/view-change{query}", filled)
+async def test_admin_view_change_malformed_changes_nothing(two: TwoNodes, body: bytes, error: str, query: str) -> None:
+    before = [await two.http.view_of(node) for node in two.nodes]
+    filled = body.replace(b"@a", two.nodes[0].encode()).replace(b"@b", two.nodes[1].encode())
+    reply = await two.http.ask(two.nodes[0], "PUT", f"/kvs/view-change{query}", filled)
     assert reply.status == 400 and list(reply.json) == ["error", "message"]
     assert reply.json["error"].startswith(error) and reply.json["message"] == "Error in PUT"
-    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+    assert [await two.http.view_of(node) for node in two.nodes] == before
 
 
 @pytest.mark.parametrize("query", ["", "?wait=false", "?dry-run=true"])
-async def test_admin_view_change_unreachable_503_changes_nothing(pair: Pair, query: str) -> None:
-    before = [await pair.http.view_of(node) for node in pair.nodes]
+async def test_admin_view_change_unreachable_503_changes_nothing(two: TwoNodes, query: str) -> None:
+    before = [await two.http.view_of(node) for node in two.nodes]
     down = fresh_addresses(2)
-    reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, *reversed(down)], query)
+    reply = await two.http.change_view(two.nodes[0], [*two.nodes, *reversed(down)], query)
     assert reply.status == 503
     assert same(
         reply.body, {"error": "Unable to satisfy request", "message": "Error in PUT", "unreachable": sorted(down)}
     )
     assert "Retry-After" in reply.headers
-    assert [await pair.http.view_of(node) for node in pair.nodes] == before
+    assert [await two.http.view_of(node) for node in two.nodes] == before
 
 
-async def test_admin_view_change_foreign_cluster_409_names_node(pair: Pair, tmp_path: Path) -> None:
+async def test_admin_view_change_foreign_cluster_409_names_node(two: TwoNodes, tmp_path: Path) -> None:
     stranger = fresh_addresses(1)[0]
     cluster = Cluster(tmp_path)
     try:
         await cluster.start(stranger, [stranger])
-        assert (await pair.http.put(stranger, "precious", 1)).status == 201
-        before = [await pair.http.view_of(node) for node in pair.nodes]
+        assert (await two.http.put(stranger, "precious", 1)).status == 201
+        before = [await two.http.view_of(node) for node in two.nodes]
         for query in ("", "?wait=false"):
-            reply = await pair.http.change_view(pair.nodes[0], [*pair.nodes, stranger], query)
+            reply = await two.http.change_view(two.nodes[0], [*two.nodes, stranger], query)
             assert reply.status == 409 and stranger in reply.json["error"]
-        assert [await pair.http.view_of(node) for node in pair.nodes] == before
-        assert (await pair.http.get(stranger, "precious")).json["value"] == 1
-        assert (await pair.http.view_of(stranger))[2] == {stranger}
+        assert [await two.http.view_of(node) for node in two.nodes] == before
+        assert (await two.http.get(stranger, "precious")).json["value"] == 1
+        assert (await two.http.view_of(stranger))[2] == {stranger}
     finally:
         await cluster.close()
 
 
-async def test_admin_view_change_in_force_answers_and_moves_nothing(pair: Pair) -> None:
-    before = await pair.http.view_of(pair.nodes[0])
-    reply = await pair.http.change_view(pair.nodes[1], reversed(pair.nodes))
-    kept = [await pair.http.key_count(node) for node in reversed(pair.nodes)]
-    shards = [{"address": n, "key-count": k} for n, k in zip(reversed(pair.nodes), kept, strict=True)]
+async def test_admin_view_change_in_force_answers_and_moves_nothing(two: TwoNodes) -> None:
+    before = await two.http.view_of(two.nodes[0])
+    reply = await two.http.change_view(two.nodes[1], reversed(two.nodes))
+    kept = [await two.http.key_count(node) for node in reversed(two.nodes)]
+    shards = [{"address": n, "key-count": k} for n, k in zip(reversed(two.nodes), kept, strict=True)]
     assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shards))
-    assert await pair.http.view_of(pair.nodes[0]) == before
+    assert await two.http.view_of(two.nodes[0]) == before
 
 
 async def test_admin_view_change_planned_accepted_and_shown(tmp_path: Path) -> None:
@@ -167,7 +147,7 @@ async def test_admin_view_change_planned_accepted_and_shown(tmp_path: Path) -> N
         try:
             for node in nodes:
                 await cluster.start(node, nodes[:2])
-            await put_words(Pair(http, cluster, nodes[:2]), 60)
+            await put_words(TwoNodes(http, cluster, nodes[:2]), 60)
             before = [await http.view_of(node) for node in nodes]
 
             plan = (await http.change_view(nodes[2], nodes, "?dry-run=true")).json

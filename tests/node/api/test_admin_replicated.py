@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
-from tests.node.api.pair import Pair
-from tests.node.api.test_admin import counts, put_words, same, shard_info
+from tests.node.api.two_nodes import TwoNodes, counts, put_words, same, shard_info
 
 
 async def test_admin_replicated_form_golden(tmp_path: Path) -> None:
@@ -17,7 +16,7 @@ async def test_admin_replicated_form_golden(tmp_path: Path) -> None:
     async with client() as http:
         try:
             await cluster.start_all(nodes)
-            await put_words(Pair(http, cluster, nodes), 20)
+            await put_words(TwoNodes(http, cluster, nodes), 20)
             reply = await http.change_view(b, nodes, repl_factor=1)
             assert reply.status == 200
             kept = [await http.key_count(node) for node in nodes]
@@ -67,7 +66,7 @@ async def test_admin_shards_of_two_copies_golden(cluster: Cluster, http: Client)
     """Counts are of keys, not of copies; through every node."""
     nodes = fresh_addresses(4)
     await cluster.start_all(nodes, repl_factor=2)
-    await put_words(Pair(http, cluster, nodes), 40)
+    await put_words(TwoNodes(http, cluster, nodes), 40)
     shards = cluster.nodes[nodes[0]].views.current.shards
     kept = [await http.key_count(replicas[0]) for replicas in shards]
     assert [len(replicas) for replicas in shards] == [2, 2] and sum(kept) == 40 and min(kept) > 5
@@ -99,7 +98,7 @@ async def heard_by_co_owners(cluster: Cluster) -> None:
     async def leased() -> bool:
         return not any(node.co_owners.unleased() for node in cluster.nodes.values())
 
-    await eventually(leased, "all co-owners having told each other that they have everything")
+    await eventually(leased, "leases from all co-owners to each other")
 
 
 async def test_admin_shard_is_counted_by_a_replica_that_lives(cluster: Cluster, http: Client) -> None:
@@ -108,7 +107,7 @@ async def test_admin_shard_is_counted_by_a_replica_that_lives(cluster: Cluster, 
     (first, second), (other, _) = cluster.nodes[nodes[0]].views.current.shards
     await heard_by_co_owners(cluster)
     await cluster.stop(first)
-    await put_words(Pair(http, cluster, [second, other]), 40)
+    await put_words(TwoNodes(http, cluster, [second, other]), 40)
     kept = [await http.key_count(node) for node in (second, other)]
     assert sum(kept) == 40 and min(kept) > 5
     for node in (second, other):
@@ -121,11 +120,11 @@ async def test_admin_view_change_answers_with_the_counts_of_those_that_live(clus
     nodes = fresh_addresses(2)
     await cluster.start_all(nodes, repl_factor=2)
     first, second = cluster.nodes[nodes[0]].views.current.shards[0]
-    await put_words(Pair(http, cluster, nodes), 10)
+    await put_words(TwoNodes(http, cluster, nodes), 10)
     assert (await http.change_view(second, [first, second], repl_factor=2)).status == 200
     await heard_by_co_owners(cluster)
     await cluster.stop(first)
-    await put_words(Pair(http, cluster, [second, second]), 20)
+    await put_words(TwoNodes(http, cluster, [second, second]), 20)
     reply = await http.change_view(second, [first, second], repl_factor=2)
     shards = [{"shard-id": "1", "key-count": 20, "replicas": [first, second]}]
     assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shards))

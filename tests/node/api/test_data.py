@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,8 @@ import pytest
 
 from gossip.view import Address
 from tests.cluster import Cluster, client, fresh_addresses
-from tests.node.api.pair import A_VALUE, Pair, fault, with_context
 from tests.node.api.raw_http import ask_raw
+from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault, with_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -95,14 +94,14 @@ CONTEXTS = [None, b"{}", b"null", b'""', b'"{}"']
 @pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: "bare" if context is None else context.decode())
 @pytest.mark.parametrize("forwarded", [False, True], ids=["owner", "forwarder"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_api_data_golden_body(pair: Pair, case: Case, forwarded: bool, context: bytes | None) -> None:
+async def test_api_data_golden_body(two: TwoNodes, case: Case, forwarded: bool, context: bytes | None) -> None:
     method, key = case.request.split(" ")
     if case.tells is not BAD_KEY:
-        await pair.prepare(key, case.held)
-    owner = pair.owner(key)
-    asked = pair.other(owner) if forwarded else owner
+        await two.prepare(key, case.held)
+    owner = two.owner(key)
+    asked = two.other(owner) if forwarded else owner
 
-    reply = await pair.http.ask(asked, method, f"/kvs/keys/{key}", with_context(case.body, context))
+    reply = await two.http.ask(asked, method, f"/kvs/keys/{key}", with_context(case.body, context))
 
     expected = case.answer[:-1]
     if forwarded and (case.tells is Tells.ALWAYS or (case.tells is Tells.WITH_CONTEXT and context is not None)):
@@ -119,12 +118,12 @@ async def test_api_data_golden_body(pair: Pair, case: Case, forwarded: bool, con
 @pytest.mark.parametrize(
     "context", [b"[]", b"0", b"1", b"false", b"true", b'"x"', b'"null"', b'{"a":1}', b'" "', b"[{}]"]
 )
-async def test_api_context_not_ours_malformed(pair: Pair, context: bytes, method: str, forwarded: bool) -> None:
-    await pair.prepare("apple", b"0")
-    asked = pair.other(pair.owner("apple")) if forwarded else pair.owner("apple")
-    reply = await pair.http.ask(asked, method, "/kvs/keys/apple", with_context(A_VALUE, context))
+async def test_api_context_not_ours_malformed(two: TwoNodes, context: bytes, method: str, forwarded: bool) -> None:
+    await two.prepare("apple", b"0")
+    asked = two.other(two.owner("apple")) if forwarded else two.owner("apple")
+    reply = await two.http.ask(asked, method, "/kvs/keys/apple", with_context(A_VALUE, context))
     assert (reply.status, reply.body) == (400, fault("Malformed causal context", method))
-    assert (await pair.http.get(asked, "apple")).json["value"] == 0
+    assert (await two.http.get(asked, "apple")).json["value"] == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
@@ -143,9 +142,9 @@ async def test_api_context_not_ours_malformed(pair: Pair, context: bytes, method
     ],
     ids=lambda body: repr(body[:20]),
 )
-async def test_api_body_no_json_object_malformed(pair: Pair, body: bytes, method: str) -> None:
-    for asked in pair.nodes:
-        reply = await pair.http.ask(asked, method, "/kvs/keys/apple", body)
+async def test_api_body_no_json_object_malformed(two: TwoNodes, body: bytes, method: str) -> None:
+    for asked in two.nodes:
+        reply = await two.http.ask(asked, method, "/kvs/keys/apple", body)
         assert (reply.status, reply.body) == (400, fault("Malformed JSON", method))
         assert reply.headers["Content-Type"] == "application/json"
 
@@ -160,23 +159,23 @@ async def put_encoded(node: Address, encoding: bytes, data: bytes) -> tuple[int,
     [A_VALUE, gzip.compress(A_VALUE), gzip.compress(b"[" * 10_000_000)],
     ids=["not packed", "packed", "of some kilobytes that would unpack to ten megabytes"],
 )
-async def test_api_packed_body_not_supported(pair: Pair, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    for asked in pair.nodes:
+async def test_api_packed_body_not_supported(two: TwoNodes, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    for asked in two.nodes:
         status, headers, body = await put_encoded(asked, b"gzip", data)
         refused = fault("Content-Encoding is not supported", "PUT")
         assert (status, headers["content-type"], body) == (415, "application/json", refused)
     assert "Traceback" not in caplog.text
 
 
-async def test_api_body_that_says_it_is_not_packed_is_taken(pair: Pair) -> None:
-    status, _, body = await put_encoded(pair.nodes[0], b"identity", A_VALUE)
+async def test_api_body_that_says_it_is_not_packed_is_taken(two: TwoNodes) -> None:
+    status, _, body = await put_encoded(two.nodes[0], b"identity", A_VALUE)
     assert (status, body) == (201, ADDED)
 
 
-async def test_api_body_absent_or_empty_same(pair: Pair) -> None:
-    for asked in pair.nodes:
+async def test_api_body_absent_or_empty_same(two: TwoNodes) -> None:
+    for asked in two.nodes:
         for body in (None, b""):
-            assert (await pair.http.ask(asked, "PUT", "/kvs/keys/apple", body)).body == NO_VALUE
+            assert (await two.http.ask(asked, "PUT", "/kvs/keys/apple", body)).body == NO_VALUE
 
 
 VALUES = {
@@ -203,27 +202,27 @@ VALUES = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-async def test_api_value_returned_as_sent(pair: Pair, name: str) -> None:
+async def test_api_value_returned_as_sent(two: TwoNodes, name: str) -> None:
     value = VALUES[name]
-    for writer in pair.nodes:
-        await pair.prepare("apple", None)
-        reply = await pair.http.ask(writer, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
+    for writer in two.nodes:
+        await two.prepare("apple", None)
+        reply = await two.http.ask(writer, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
         assert reply.status == 201
-        for reader in pair.nodes:
-            body = (await pair.http.get(reader, "apple")).body
-            address = b"" if reader == pair.owner("apple") else b',"address":"%b"' % pair.owner("apple").encode()
+        for reader in two.nodes:
+            body = (await two.http.get(reader, "apple")).body
+            address = b"" if reader == two.owner("apple") else b',"address":"%b"' % two.owner("apple").encode()
             assert body == found(value)[:-1] + address + b"}"
 
 
 @pytest.mark.parametrize("size", [MIB + 1, MIB + 64 * 1024, 10 * MIB])
-async def test_api_value_beyond_1_mib_refused(pair: Pair, size: int) -> None:
-    await pair.prepare("apple", b"0")
-    for asked in pair.nodes:
+async def test_api_value_beyond_1_mib_refused(two: TwoNodes, size: int) -> None:
+    await two.prepare("apple", b"0")
+    for asked in two.nodes:
         value = b'"' + b"x" * (size - 2) + b'"'
-        reply = await pair.http.ask(asked, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
+        reply = await two.http.ask(asked, "PUT", "/kvs/keys/apple", b'{"value":%b}' % value)
         assert (reply.status, reply.body) == (413, fault("Value is too large", "PUT"))
         assert reply.headers["Content-Type"] == "application/json"
-        assert (await pair.http.get(asked, "apple")).json["value"] == 0
+        assert (await two.http.get(asked, "apple")).json["value"] == 0
 
 
 KEYS = {
@@ -256,74 +255,24 @@ KEYS = {
 """Keys, and the ways to write them in a path."""
 
 
-async def test_api_keys_never_alias(pair: Pair) -> None:
+async def test_api_keys_never_alias(two: TwoNodes) -> None:
     for key, paths in KEYS.items():
-        await pair.prepare(paths[0], None)
+        await two.prepare(paths[0], None)
         for path in paths:
-            assert (await pair.http.put(pair.nodes[0], path, key)).status == (201 if path == paths[0] else 200), key
+            assert (await two.http.put(two.nodes[0], path, key)).status == (201 if path == paths[0] else 200), key
     for key, paths in KEYS.items():
         for path in paths:
-            for node in pair.nodes:
-                assert (await pair.http.get(node, path)).json["value"] == key
+            for node in two.nodes:
+                assert (await two.http.get(node, path)).json["value"] == key
     for paths in KEYS.values():
-        assert (await pair.http.ask(pair.nodes[1], "DELETE", f"/kvs/keys/{paths[0]}")).status == 200
+        assert (await two.http.ask(two.nodes[1], "DELETE", f"/kvs/keys/{paths[0]}")).status == 200
 
 
-async def test_api_key_in_whole_url_same(pair: Pair) -> None:
-    node = pair.owner("apple")
-    await pair.prepare("apple", b"7")
+async def test_api_key_in_whole_url_same(two: TwoNodes) -> None:
+    node = two.owner("apple")
+    await two.prepare("apple", b"7")
     _, _, body = await ask_raw(node, f"GET http://{node}/kvs/keys/apple HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert body == found(b"7")
-
-
-ALLOWED = {
-    "/kvs/keys/apple": "DELETE, GET, PUT",
-    "/kvs/key-count": "GET",
-    "/kvs/shards": "GET",
-    "/kvs/shards/1": "GET",
-    "/kvs/view-change": "GET, PUT",
-    "/kvs/status": "GET",
-    "/kvs/ring": "GET",
-}
-
-
-@pytest.mark.parametrize("path", ALLOWED)
-@pytest.mark.parametrize("method", ["POST", "PATCH", "HEAD", "OPTIONS", "DELETE", "PUT"])
-async def test_api_wrong_method_405_with_allow(pair: Pair, path: str, method: str) -> None:
-    if method in ALLOWED[path]:
-        return
-    reply = await pair.http.ask(pair.nodes[0], method, path)
-    assert (reply.status, reply.headers["Allow"]) == (405, ALLOWED[path])
-    assert reply.headers["Content-Type"] == "application/json"
-    assert reply.body == (b"" if method == "HEAD" else fault("Method not allowed", method))
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/kvs", "/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"]
-)
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_api_unknown_path_404(pair: Pair, path: str, method: str) -> None:
-    reply = await pair.http.ask(pair.nodes[0], method, path, A_VALUE)
-    assert (reply.status, reply.body) == (404, fault("Not found", method))
-    assert reply.headers["Content-Type"] == "application/json"
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        *(b"GET /peer HTTP/1.1", b"GET /peer?to=127.0.0.1:1&from=x HTTP/1.1", b"NOSUCH / HTTP/1.1", b"\0\1\2"),
-        *(b"GET / HTTP/9.9", b"GET /kvs/keys/a b HTTP/1.1", b"PUT /kvs/keys/a HTTP/1.1\r\nContent-Length: -1"),
-        *(b"GET /kvs/keys/\xc3\xa9 HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
-        *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
-        *(b"PUT /kvs/keys/a HTTP/1.1\r\nExpect: nonsense", b"GET /no/such HTTP/1.1\r\nExpect: nonsense"),
-    ],
-    ids=lambda request_: repr(request_[:30]),
-)
-async def test_api_bad_http_4xx_in_json(pair: Pair, request_: bytes) -> None:
-    status, headers, body = await ask_raw(pair.nodes[0], request_ + b"\r\nHost: x\r\n\r\n")
-    assert 400 <= status < 500
-    assert headers["content-type"] == "application/json"
-    assert list(json.loads(body)) == ["error", "message"]
 
 
 @pytest.mark.parametrize("context", [None, b"{}"], ids=["bare", "{}"])
@@ -334,8 +283,8 @@ async def test_api_owner_down_503_with_retry_after(tmp_path: Path, method: str, 
     async with client() as http:
         try:
             await cluster.start_all(nodes)
-            owner = Pair(http, cluster, nodes).owner("apple")
-            other = Pair(http, cluster, nodes).other(owner)
+            owner = TwoNodes(http, cluster, nodes).owner("apple")
+            other = TwoNodes(http, cluster, nodes).other(owner)
             await cluster.stop(owner)
             body = with_context(A_VALUE if method == "PUT" else None, context)
             reply = await http.ask(other, method, "/kvs/keys/apple", body)

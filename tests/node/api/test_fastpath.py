@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
-from node.api.data import BODY_BYTES_MAX, KEYS, HttpAnswer, PathKey
+from node.api.app import JsonProtocol
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
 from tests.cluster import eventually
-from tests.node.parts import HandReadiness
+from tests.node.fakes.readiness import HandReadiness
 
 PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 READ_BYTES_MAX = 256 * 1024
 """What asyncio takes from a socket at once."""
 
 
-class EchoApi:
-    """Answers with what it was asked. GET at once, unless the key begins with `slow`; all else when `go` is set."""
+class EchoApi(DataApi):
+    """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; all else
+    when `go` is set."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -94,29 +96,25 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         return head, await reader.readexactly(int(length[1]))
 
 
-@asynccontextmanager
-async def serve(keepalive_s: float = 60.0) -> AsyncIterator[Server]:
-    api = EchoApi()
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
-    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    assert runner.server is not None
-    front = FastPath(api, Staleness(HandReadiness(lambda: None), 1000.0), runner.server, keepalive_s)  # type: ignore[arg-type]
-    listening = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
-    try:
-        yield Server(api, front, listening.sockets[0].getsockname()[1])
-    finally:
-        api.go.set()
-        listening.close()
-        await front.close()
-        await runner.cleanup()
+@pytest.fixture
+def keepalive_s() -> float:
+    return 60.0
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serve() as running:
-        yield running
+async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
+    api = EchoApi()
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
+    behind = (await aiohttp_server(app)).handler
+    loop, staleness = asyncio.get_running_loop(), Staleness(HandReadiness(), 1000.0)
+    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
+    front = FastPath(api, staleness, successor, keepalive_s)
+    listening = await loop.create_server(front, "127.0.0.1", 0)
+    yield Server(api, front, listening.sockets[0].getsockname()[1])
+    api.go.set()
+    listening.close()
+    await front.close()
 
 
 async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
@@ -220,6 +218,20 @@ async def test_fastpath_request_behind_a_slow_one_waits(server: Server) -> None:
     writer.close()
 
 
+async def test_fastpath_what_has_waited_is_asked_about_again_before_aiohttp_gets_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await server.connect()
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN[:9])
+    await eventually(server.at_work, "the slow one is asked")
+    monkeypatch.setattr(server.front.staleness, "admit", lambda start, connection: start != PLAIN[:9])
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"here GET slow 0"
+    async with asyncio.timeout(5):
+        assert await reader.read() == b"", "it is too old by now"
+    writer.close()
+
+
 @pytest.mark.parametrize("cut", [1, 20, 60, 80])
 async def test_fastpath_partial_request_goes_to_aiohttp_unharmed(server: Server, cut: int) -> None:
     put = b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Length: 30\r\n\r\n" + b"v" * 30
@@ -319,8 +331,8 @@ async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Ser
     assert not server.front.connections
 
 
-async def test_fastpath_idle_connection_is_closed(tmp_path: Path) -> None:
-    async with serve(keepalive_s=0.05) as server:
-        reader, writer = await server.connect()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        writer.close()
+@pytest.mark.parametrize("keepalive_s", [0.05])
+async def test_fastpath_idle_connection_is_closed(server: Server) -> None:
+    reader, writer = await server.connect()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from node.api.staleness import Staleness, socket_of
 from node.errors import Unavailable
 from node.node import Node
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
-from tests.node.parts import HandReadiness
+from tests.node.fakes.readiness import HandReadiness
 
 SHORT_WAY = b'PUT /kvs/keys/late HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"value":1}'
 LONG_WAY = SHORT_WAY.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
@@ -91,6 +90,15 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
     assert reply.status == 404
 
 
+async def test_late_is_no_link_of_another_node_but_what_only_looks_like_one_may_be() -> None:
+    readiness = HandReadiness(lambda: None)
+    readiness.admits = False
+    staleness = Staleness(readiness, 1000.0)
+    link = b"GET /peer?from=b:1&to=a:1 HTTP/1.1\r\n"
+    assert staleness.admit(link, None) and not staleness.admit(SHORT_WAY, None)
+    assert not staleness.admit_more(link, None), "it is in the middle of a value"
+
+
 WAITS_S = 0.2
 
 
@@ -127,8 +135,7 @@ class Door(asyncio.Protocol):
 async def test_late_is_what_waited_for_long_to_be_read_though_nothing_was_paused(
     request_: bytes, late_s: float, late: bool
 ) -> None:
-    readiness: Any = HandReadiness(lambda: None)
-    door = Door(Staleness(readiness, late_s))
+    door = Door(Staleness(HandReadiness(), late_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: door, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

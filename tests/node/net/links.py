@@ -14,7 +14,7 @@ from node.config import Config
 from node.net.connection import PATH
 from node.net.pool import Peers
 from tests.cluster import fresh_addresses
-from tests.node.net.transport_contract import Peer
+from tests.node.net.two_ends import Peer
 
 FAR_PORT = 14900
 """Where a node really listens; at its address listens a `Relay`."""

@@ -13,7 +13,7 @@ from node.net.frames import Call, CallFrame, decode_replies, encode
 from node.net.messages import Read, ReadResult
 from node.timing.clock import Clocks
 from tests.node.net.links import Links, peers_of
-from tests.node.net.transport_contract import PATIENT_S, SHORT_S, VIEW_ID
+from tests.node.net.two_ends import PATIENT_S, SHORT_S, VIEW_ID
 
 
 @pytest.mark.parametrize("query", ["?from=a:1", "?from=a:1&to=elsewhere:1"])

@@ -42,7 +42,7 @@ async def test_reset_tells_the_other_side(ends: Ends) -> None:
         await ends.far.read()
 
 
-async def test_close_would_deliver_what_was_sent(ends: Ends) -> None:
+async def test_close_in_place_of_a_reset_delivers_what_was_sent(ends: Ends) -> None:
     ends.near.write(b"given up")
     ends.near.close()
     assert await ends.far.read() == b"given up"

@@ -11,7 +11,7 @@ from node.errors import PeerLost, PeerRefused
 from node.net import link_state
 from node.net.messages import ReadResult
 from tests.node.net.links import Links
-from tests.node.net.transport_contract import SHORT_S, arrived
+from tests.node.net.two_ends import SHORT_S, arrived
 
 
 async def test_link_too_many_waiting_refused(network: Links, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def rest(driver: Driver) -> None:
 
 
 def rest_unwanted(driver: Driver) -> None:
-    """So long that nobody wants the peer any more, though it was dialled again and again."""
+    """So long that the peer is not wanted, though it was dialled again and again."""
     for _ in range(round(2 * CONFIG.wanted_s / CONFIG.redial_s)):
         driver.wait(CONFIG.redial_s)
         if driver.is_dialling:
@@ -297,7 +297,7 @@ def test_link_unsent_call_goes_with_the_next_connection() -> None:
     assert {driver.names[id_] for id_ in driver.sent} == {"sent", "unsent"}
 
 
-def test_link_everything_is_overdue_after_a_pause_and_a_reset_forgets_it() -> None:
+def test_link_all_calls_are_overdue_after_a_pause_and_a_reset_forgets_it() -> None:
     driver = up()
     driver.call("call", CONFIG.silence_s)
     driver.call("attempt", CONFIG.attempt_s, attempt=True)
@@ -312,11 +312,11 @@ def test_link_everything_is_overdue_after_a_pause_and_a_reset_forgets_it() -> No
 
 
 def spoil_down(state: LinkState[str]) -> None:
-    state.is_down = True
+    state._is_down = True
 
 
 def spoil_phase(state: LinkState[str]) -> None:
-    state.phase = IDLE
+    state._phase = IDLE
 
 
 def spoil_sent(state: LinkState[str]) -> None:
@@ -332,7 +332,7 @@ def spoil_ping(state: LinkState[str]) -> None:
 
 
 def spoil_wake(state: LinkState[str]) -> None:
-    state.wake_at = inf
+    state._wake_at = inf
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class AnyEvents(RuleBasedStateMachine):
             assert fault is not PeerLost or was_sent or name in self.resets, f"{name} was never sent, and is lost"
 
     def teardown(self) -> None:
-        """Nothing waits for ever, though nobody answers any more."""
+        """Nothing waits for ever, though nobody answers from now on."""
         self.driver.wait(2 * PATIENT_S)
         assert self.called == self.driver.fates.keys() | self.cancelled
         assert not self.driver.fates.keys() & self.cancelled

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from node.net.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode
 from node.timing.clock import Clocks
 from node.values.context import Context, Sight
 from node.values.record import KEY_BYTES_MAX
+from tests.golden.samples import members
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
@@ -43,7 +42,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
     "waiting": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
 }
-"""By name; everything else by its type."""
+"""By name; all others by their type."""
 
 
 def any_of(message_type: Any) -> st.SearchStrategy[Any]:
@@ -57,11 +56,6 @@ def any_of(message_type: Any) -> st.SearchStrategy[Any]:
         for name, hint in vars(base).get("__annotations__", {}).items()
     }
     return st.builds(message_type, *(FIELDS[name] if name in FIELDS else by_type[hints[name]] for name in fields))
-
-
-def members(union: Any) -> tuple[Any, ...]:
-    assert isinstance(union, types.UnionType)
-    return typing.get_args(union)
 
 
 REQUESTS, ANSWERS = members(wire.Request), members(wire.Answer)
@@ -82,7 +76,7 @@ REPLY_FRAMES = st.builds(
 @pytest.mark.parametrize("message_type", REQUESTS, ids=lambda message_type: message_type.__name__)
 @settings(max_examples=20)
 @given(data=st.data())
-def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None:
+def test_message_request_round_trip(message_type: Any, data: st.DataObject) -> None:
     call = Call(1, ViewId(2, 3), 4, data.draw(any_of(message_type)))
     frame = CallFrame(CLOCKS, (call,), ())
     assert decode_calls(encode(frame)) == frame
@@ -91,17 +85,17 @@ def test_wire_request_round_trip(message_type: Any, data: st.DataObject) -> None
 @pytest.mark.parametrize("message_type", ANSWERS, ids=lambda message_type: message_type.__name__)
 @settings(max_examples=20)
 @given(data=st.data())
-def test_wire_answer_round_trip(message_type: Any, data: st.DataObject) -> None:
+def test_message_answer_round_trip(message_type: Any, data: st.DataObject) -> None:
     frame = ReplyFrame(CLOCKS, (Reply(1, data.draw(any_of(message_type))),))
     assert decode_replies(encode(frame)) == frame
 
 
 @given(CALL_FRAMES)
-def test_wire_call_frame_round_trip(frame: CallFrame) -> None:
+def test_message_call_frame_round_trip(frame: CallFrame) -> None:
     assert decode_calls(encode(frame)) == frame
 
 
-def test_wire_tags_differ() -> None:
+def test_message_tags_differ() -> None:
     tags = {message_type.__struct_config__.tag: message_type for message_type in (*REQUESTS, *ANSWERS)}
     assert len(tags) == len(set(REQUESTS) | set(ANSWERS))
 
@@ -115,12 +109,12 @@ def decode_or_refuse(data: bytes) -> None:
 
 
 @given(st.binary())
-def test_wire_garbage_raises_bad_frame_only(data: bytes) -> None:
+def test_message_garbage_raises_bad_frame_only(data: bytes) -> None:
     decode_or_refuse(data)
 
 
 @given(st.one_of(CALL_FRAMES, REPLY_FRAMES), st.data())
-def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame, data: st.DataObject) -> None:
+def test_message_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame, data: st.DataObject) -> None:
     encoded = bytearray(encode(frame))
     for place in data.draw(st.lists(st.integers(0, len(encoded) - 1), max_size=4)):
         encoded[place] = data.draw(st.integers(0, 255))
@@ -162,12 +156,12 @@ def test_wire_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFrame,
         "no_key_replicated",
     ],
 )
-def test_wire_near_miss_bad_frame(data: bytes) -> None:
+def test_message_near_miss_bad_frame(data: bytes) -> None:
     with pytest.raises(BadFrame):
         decode_calls(data)
 
 
-def test_wire_cast_with_an_address_that_is_none_is_refused() -> None:
+def test_message_cast_with_an_address_that_is_none_is_refused() -> None:
     record = gossip.messages.MemberRecord("nowhere", 1, 0, 2, 0, 0)
     frame = CallFrame(CLOCKS, (), (gossip.messages.Delta(ViewId(0, 0), record, (), (), ()),))
     with pytest.raises(BadFrame):

@@ -10,7 +10,8 @@ from node.errors import PeerFault
 from node.net.messages import Read, ReadResult
 from tests.cluster import eventually, fresh_addresses
 from tests.node.net.links import Links, peers_of
-from tests.node.net.transport_contract import SHORT_S, VIEW_ID, TransportContract
+from tests.node.net.transport_contract import TransportContract
+from tests.node.net.two_ends import SHORT_S, VIEW_ID
 
 
 class TestPeers(TransportContract):

@@ -1,28 +1,14 @@
-"""Ways to ask an owner, and a peer for it to ask."""
+"""Ways to ask an owner."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 
-from node.net.messages import Answer, Fetch, Fetched, Read, Replicate, Request, Taken, Write
-from node.values.record import Record
+from node.net.messages import Answer, Read, Write
 from node.values.version import make_version
 from tests.node.parts import Parts
 
 V5 = make_version(5 << 16, 3)
-
-
-def holding(found: Record | None) -> Callable[[Request], Answer]:
-    """A peer that answers Fetch, and takes what it is sent."""
-
-    def answer(request: Request) -> Answer:
-        if isinstance(request, Replicate):
-            return Taken()
-        assert isinstance(request, Fetch)
-        return Fetched(None if found is None else found.encode())
-
-    return answer
 
 
 async def read(parts: Parts, key: bytes) -> Answer:

@@ -9,9 +9,9 @@ import pytest
 from gossip.view import Address
 from node.net.messages import NothingDeleted, ReadResult, Superseded, Unable, ViewIs, Wrote
 from node.values.donors import Kind
-from tests.node.fakes import successor
-from tests.node.operations.asking import holding, read, write
+from tests.node.operations.asking import read, write
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
+from tests.node.samples import successor
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
 
@@ -31,7 +31,7 @@ async def test_read_of_a_key_on_its_way_asks_the_donor_and_keeps_what_it_has() -
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(3, b'"old"'))
+    parts.co_owner(B, (key, record(3, b'"old"')))
     assert parts.owner.read_here(key) is None
     assert await read(parts, key) == ReadResult(b'"old"')
     assert parts.held(key) == record(3, b'"old"')
@@ -43,7 +43,7 @@ async def test_read_newer_record_here_wins_over_the_donors() -> None:
     key = parts.key_of(A)
     await parts.keep((key, record(4, b'"new"')))
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(3))
+    parts.co_owner(B, (key, record(3)))
     assert await read(parts, key) == ReadResult(b'"new"')
 
 
@@ -53,7 +53,7 @@ async def test_read_of_what_the_donor_deleted_is_a_miss() -> None:
     key = parts.key_of(A)
     await parts.keep((key, record(3)))
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(4, None))
+    parts.co_owner(B, (key, record(4, None)))
     assert await read(parts, key) == ReadResult(None)
 
 
@@ -62,7 +62,7 @@ async def test_write_finds_what_the_donor_has() -> None:
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(3))
+    parts.co_owner(B, (key, record(3)))
     assert await write(parts, key) == Wrote(True)
 
 
@@ -71,7 +71,7 @@ async def test_write_below_what_the_donor_has_is_refused_with_its_version() -> N
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(7))
+    parts.co_owner(B, (key, record(7)))
     assert await write(parts, key) == Superseded(record(7).version)
     assert parts.held(key) == record(7)
 
@@ -81,7 +81,7 @@ async def test_delete_of_what_only_the_donor_has_leaves_a_tombstone() -> None:
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(record(3))
+    parts.co_owner(B, (key, record(3)))
     assert await write(parts, key, None) == Wrote(True)
     held = parts.held(key)
     assert held is not None and not held.live
@@ -92,7 +92,7 @@ async def test_delete_of_what_nobody_has_writes_nothing() -> None:
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.wait_for(B, key)
-    parts.peers.script[B] = holding(None)
+    parts.co_owner(B)
     assert await write(parts, key, None) == NothingDeleted()
     assert parts.held(key) is None
 
@@ -124,7 +124,7 @@ async def test_miss_while_donors_inside_the_view_are_silent(
     for donor, kind in donors.items():
         parts.wait_for(donor, key, kind)
         if heard[donor]:
-            parts.peers.script[donor] = holding(None)
+            parts.co_owner(donor)
         else:
             parts.peers.silent.add(donor)
     assert await read(parts, key) == (ReadResult(None) if fine else Unable())

@@ -19,9 +19,9 @@ from node.net.messages import (
     Wrote,
 )
 from node.values.record import Record
-from tests.node.fakes import successor
 from tests.node.operations.asking import V5, read, write
 from tests.node.parts import A, B, C, node_a, on_virtual_time, record
+from tests.node.samples import successor
 
 
 @on_virtual_time

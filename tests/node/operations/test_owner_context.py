@@ -12,7 +12,8 @@ from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, 
 from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import hash_of, partition_of
-from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
+from tests.node.fakes.peers import CoOwner
+from tests.node.lone_owner import A, B, C, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 
 KEY = b"key"
@@ -61,7 +62,7 @@ async def test_read_of_a_key_in_the_context(
         if held is not None:
             await lone.hold(KEY, record(held))
         if "B" in up:
-            lone.peers.script[B] = CoOwner(**{} if at_b is None else {KEY.decode(): record(at_b)})
+            lone.peers.script[B] = CoOwner(*[] if at_b is None else [(KEY, record(at_b))])
         if "C" in up:
             lone.peers.script[C] = CoOwner()
         answer = await carry_out(lone, Read(KEY, names(KEY, v(NEW))))
@@ -94,7 +95,7 @@ async def test_read_of_another_key_is_never_refused() -> None:
 @on_virtual_time
 async def test_read_despite_leases_asks_all_for_what_is_missing() -> None:
     async with lone_owner(B, runs=True) as lone:
-        lone.peers.script[B] = CoOwner(key=Record(v(NEW), b"new", False))
+        lone.peers.script[B] = CoOwner((KEY, Record(v(NEW), b"new", False)))
         await asyncio.sleep(1.0)
         assert not lone.node.co_owners.unleased()
         assert await carry_out(lone, Read(OTHER, names(KEY, v(NEW)))) == ReadResult(None, names(KEY, v(NEW)))
@@ -184,7 +185,7 @@ async def test_read_of_a_record_whose_context_is_garbage_still_served() -> None:
 
 
 @on_virtual_time
-async def test_write_below_the_floor_must_be_stamped_anew() -> None:
+async def test_write_below_the_low_watermark_must_be_stamped_anew() -> None:
     async with lone_owner() as lone:
         low_watermark = (lone.time.wall_ms() + 60_000) << 16
         await lone.store.submit(lambda batch: batch.raise_low_watermark(low_watermark))

@@ -10,10 +10,10 @@ import pytest
 from gossip.view import ViewId
 from node.net.messages import Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
-from tests.node.fakes import successor
 from tests.node.lone_owner import A, B, C, lone_owner
 from tests.node.operations.asking import write
 from tests.node.parts import node_a, on_virtual_time
+from tests.node.samples import successor
 
 KEY = b"k"
 

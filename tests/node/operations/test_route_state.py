@@ -79,7 +79,7 @@ def test_in_order_one_that_is_no_owner_by_its_turn() -> None:
 
 # One answer
 
-ASK_NEXT = Ask(B, CONFIG.attempt_s)
+ASK_NEXT = Ask(B, CONFIG.attempt_s, is_attempt=True)
 ONE_ANSWER: list[tuple[str, Answer | PeerFault, Step]] = [
     ("found", ReadResult(b"1"), Answered(ReadResult(b"1"), A)),
     ("written", Wrote(True), Answered(Wrote(True), A)),
@@ -149,7 +149,7 @@ def test_round_of_a_read_lost_at_one_owner_unsatisfied_at_the_other_is_so_answer
 
 
 def test_round_unsatisfied_passes_over_whoever_is_down() -> None:
-    assert heard(begun(A, B, C, down=[B]), Unsatisfied()) == Ask(C, CONFIG.attempt_s)
+    assert heard(begun(A, B, C, down=[B]), Unsatisfied()) == Ask(C, CONFIG.attempt_s, is_attempt=True)
     assert heard(begun(A, B, down=[B]), Unsatisfied()) == Answered(Unsatisfied(), A)
 
 
@@ -178,7 +178,7 @@ def test_rounds_a_refusal_or_an_unsatisfied_context_counts_for_its_own_only() ->
     for early in (Unable(), Unsatisfied()):
         route = begun(A, B)
         assert route.hear(early, V2, NOW) == NextRound()
-        assert route.begin(V2, (A, B), NOW) == Ask(A, CONFIG.attempt_s)
+        assert route.begin(V2, (A, B), NOW) == Ask(A, CONFIG.attempt_s, is_attempt=True)
         assert heard(route, Unable(), LOST) == RETRY
 
 
@@ -204,12 +204,23 @@ def test_rounds_greeting_after_an_unsatisfied_context() -> None:
 
 
 def test_time_an_only_owner_has_all_that_a_request_has() -> None:
-    assert RouteState(CONFIG, DEADLINE, True, lambda _: False).begin(V1, (A,), NOW) == Ask(A, CONFIG.request_s)
+    assert RouteState(CONFIG, DEADLINE, True, lambda _: False).begin(V1, (A,), NOW) == Ask(
+        A, CONFIG.request_s, is_attempt=False
+    )
 
 
 def test_time_of_an_attempt_ends_with_that_of_the_request() -> None:
     route = begun(A, B)
-    assert route.hear(Unable(), V1, DEADLINE - 0.25) == Ask(B, 0.25)
+    assert route.hear(Unable(), V1, DEADLINE - 0.25) == Ask(B, 0.25, is_attempt=True)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "is_attempt"),
+    [(CONFIG.request_s, False), (CONFIG.attempt_s + 0.001, False), (CONFIG.attempt_s, True), (0.25, True)],
+)
+def test_ask_an_only_owner_is_an_attempt_if_no_more_time_is_left_than_for_one(left_s: float, is_attempt: bool) -> None:
+    asked = RouteState(CONFIG, left_s, True, lambda _: False).begin(V1, (A,), 0.0)
+    assert asked == Ask(A, left_s, is_attempt)
 
 
 @pytest.mark.parametrize(
@@ -250,17 +261,18 @@ def test_route_keeps_its_promises_whatever_is_heard(
             break
         began, down, now, view_id = now, down_now, now + lasts_s, ViewId(view_id.epoch + view_changes, 1)
         match step:
-            case Ask(owner, limit_s):
+            case Ask(owner, limit_s, is_attempt):
                 asked.append(owner)
                 assert len(set(asked)) == len(asked) and asked[-1] in owners
                 assert began < DEADLINE and 0 < limit_s <= DEADLINE - began
+                assert is_attempt or len(owners) == 1, "the silence of one of several would be held against it"
                 may_be_stored |= isinstance(answer, PeerLost | MayBeStored | Taken)
                 step = route.hear(answer, view_id, now)
             case Greet(owner):
                 assert owner == asked[-1]
                 step = route.greeted(view_id, now)
-            case NextRound(pause_s):
-                asked, now = [], now + pause_s
+            case NextRound(wait_s):
+                asked, now = [], now + wait_s
                 step = route.begin(view_id, owners, now)
     if isinstance(step, Answered):
         assert step.owner in asked
@@ -282,6 +294,6 @@ def test_route_ends_in_time_whatever_is_heard(answers: list[Answer | PeerFault],
             case Greet():
                 step = route.greeted(V1, now)
             case NextRound():
-                now += step.pause_s
+                now += step.wait_s
                 step = route.begin(V1, [A, B, C][:copies], now)
     assert now <= DEADLINE + CONFIG.retry_s and questions <= CONFIG.request_s / lasts_s + 2

@@ -16,38 +16,17 @@ from node.net.messages import (
     Hello,
     MayBeStored,
     NothingDeleted,
-    Read,
     ReadResult,
-    Request,
     Superseded,
     Unable,
     ViewIs,
-    Write,
     Wrote,
 )
-from node.net.transport import Answering
 from node.values.record import Record
 from node.values.version import clock_of, make_version
-from tests.node.fakes import successor
+from tests.node.fakes.peers import OwnerInTurn
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
-
-
-class Scripted:
-    """A node that answers reads and writes as told, in turn; keeps the versions it was sent."""
-
-    def __init__(self, *answers: Answer | Exception) -> None:
-        self.answers = list(answers)
-        self.versions: list[bytes] = []
-
-    def __call__(self, request: Request) -> Answering:
-        if not isinstance(request, Read | Write):
-            return ViewIs(b"")
-        if isinstance(request, Write):
-            self.versions.append(request.version)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+from tests.node.samples import successor
 
 
 def ahead(parts: Parts, ms: int = 5000) -> bytes:
@@ -82,7 +61,7 @@ async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped()
 @on_virtual_time
 async def test_write_elsewhere_repeated_keeps_its_version() -> None:
     parts = await node_a(A, B)
-    owner = parts.peers.script[B] = Scripted(PeerLost("reset"), Wrote(False))
+    owner = parts.peers.script[B] = OwnerInTurn(PeerLost("reset"), Wrote(False))
     outcome = await parts.router.write(parts.key_of(B), b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(False), B)
     assert len(set(owner.versions)) == 1
@@ -92,7 +71,7 @@ async def test_write_elsewhere_repeated_keeps_its_version() -> None:
 async def test_write_elsewhere_refused_is_stamped_above() -> None:
     parts = await node_a(A, B)
     newer = ahead(parts)
-    owner = parts.peers.script[B] = Scripted(Superseded(newer), Superseded(newer), Wrote(True))
+    owner = parts.peers.script[B] = OwnerInTurn(Superseded(newer), Superseded(newer), Wrote(True))
     assert (await parts.router.write(parts.key_of(B), b"1")).answer == Wrote(True)
     first, second, third = map(clock_of, owner.versions)
     assert first < clock_of(newer) < second < third
@@ -102,7 +81,7 @@ async def test_write_elsewhere_refused_is_stamped_above() -> None:
 @on_virtual_time
 async def test_write_elsewhere_that_may_be_stored_is_never_stamped_anew(first: Answer | Exception) -> None:
     parts = await node_a(A, B)
-    owner = parts.peers.script[B] = Scripted(first, Superseded(ahead(parts)))
+    owner = parts.peers.script[B] = OwnerInTurn(first, Superseded(ahead(parts)))
     with pytest.raises(Unavailable):
         await parts.router.write(parts.key_of(B), b"1")
     assert len(owner.versions) == 2 and len(set(owner.versions)) == 1
@@ -167,7 +146,7 @@ async def beside_two() -> tuple[Parts, bytes]:
 async def test_owners_this_node_first_if_it_may_act() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     for peer in (B, C):
-        parts.peers.script[peer] = Scripted()
+        parts.peers.script[peer] = OwnerInTurn()
     key = parts.key_of(A, B, C)
     assert parts.router.owners(key)[0] == A
     parts.readiness.is_ready = False
@@ -180,7 +159,7 @@ async def test_owners_that_are_down_come_last() -> None:
     first, second = next(shard for shard in parts.views.ring.shards if A not in shard)
     key = parts.key_of(first, second)
     for up, down in ((first, second), (second, first)):
-        parts.peers.script = {up: Scripted()}
+        parts.peers.script = {up: OwnerInTurn()}
         assert list(parts.router.owners(key)) == [up, down]
 
 
@@ -193,8 +172,8 @@ async def test_owners_that_are_down_come_last() -> None:
 async def test_owner_that_cannot_the_next_one_is_asked_under_the_same_version(failure: Answer | Exception) -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    one = parts.peers.script[first] = Scripted(failure)
-    other = parts.peers.script[second] = Scripted(Wrote(True))
+    one = parts.peers.script[first] = OwnerInTurn(failure)
+    other = parts.peers.script[second] = OwnerInTurn(Wrote(True))
     outcome = await parts.router.write(key, b"1")
     assert (outcome.answer, outcome.served_by) == (Wrote(True), second)
     assert one.versions == other.versions
@@ -205,7 +184,7 @@ async def test_owner_silent_the_next_one_answers_in_time() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
     parts.peers.silent.add(first)
-    parts.peers.script[second] = Scripted(ReadResult(b"1"))
+    parts.peers.script[second] = OwnerInTurn(ReadResult(b"1"))
     began = parts.time.monotonic()
     outcome = await parts.router.read(key)
     assert (outcome.answer, outcome.served_by) == (ReadResult(b"1"), second)
@@ -216,7 +195,7 @@ async def test_owner_silent_the_next_one_answers_in_time() -> None:
 async def test_owner_that_may_wait_for_another_is_not_judged_by_the_time_it_takes() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    parts.peers.script |= {first: Scripted(PeerLost("too late")), second: Scripted(ReadResult(b"1"))}
+    parts.peers.script |= {first: OwnerInTurn(PeerLost("too late")), second: OwnerInTurn(ReadResult(b"1"))}
     await parts.router.read(key)
     assert parts.peers.attempts == [first, second]
 
@@ -224,7 +203,7 @@ async def test_owner_that_may_wait_for_another_is_not_judged_by_the_time_it_take
 @on_virtual_time
 async def test_owner_that_is_the_only_one_is_judged_by_the_time_it_takes() -> None:
     parts = await node_a(A, B)
-    parts.peers.script[B] = Scripted(ReadResult(b"1"))
+    parts.peers.script[B] = OwnerInTurn(ReadResult(b"1"))
     await parts.router.read(parts.key_of(B))
     assert [to for to, _ in parts.peers.asked] == [B] and parts.peers.attempts == []
 
@@ -233,7 +212,7 @@ async def test_owner_that_is_the_only_one_is_judged_by_the_time_it_takes() -> No
 async def test_owners_that_all_refuse_are_told_at_once() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    parts.peers.script |= {first: Scripted(Unable()), second: Scripted(Unable())}
+    parts.peers.script |= {first: OwnerInTurn(Unable()), second: OwnerInTurn(Unable())}
     began = parts.time.monotonic()
     with pytest.raises(Unavailable):
         await parts.router.write(key, b"1")
@@ -245,8 +224,8 @@ async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -
     """It may be stored at the first one: stamped anew at the second, it could happen twice."""
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    parts.peers.script[first] = Scripted(PeerLost("reset"))
-    other = parts.peers.script[second] = Scripted(Superseded(ahead(parts)))
+    parts.peers.script[first] = OwnerInTurn(PeerLost("reset"))
+    other = parts.peers.script[second] = OwnerInTurn(Superseded(ahead(parts)))
     with pytest.raises(Unavailable):
         await parts.router.write(key, b"1")
     assert len(other.versions) == 1
@@ -256,8 +235,8 @@ async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -
 async def test_owner_whose_answer_was_lost_is_asked_again_until_one_confirms() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    one = parts.peers.script[first] = Scripted(MayBeStored(), NothingDeleted())
-    parts.peers.script[second] = Scripted(Unable())
+    one = parts.peers.script[first] = OwnerInTurn(MayBeStored(), NothingDeleted())
+    parts.peers.script[second] = OwnerInTurn(Unable())
     assert (await parts.router.write(key, None)).answer == NothingDeleted()
     assert len(one.versions) == 2 and len(set(one.versions)) == 1
 
@@ -267,7 +246,7 @@ async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_o
     """It leaves the silent one out by then."""
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    one = parts.peers.script[first] = Scripted(MayBeStored(), Wrote(False))
+    one = parts.peers.script[first] = OwnerInTurn(MayBeStored(), Wrote(False))
     parts.peers.silent.add(second)
     began = parts.time.monotonic()
     outcome = await parts.router.write(key, b"1")
@@ -279,7 +258,7 @@ async def test_owner_that_was_not_sure_is_asked_again_before_the_time_is_spent_o
 def _owners(parts: Parts, key: bytes) -> tuple[Address, Address]:
     """Those of the key, in the order in which this node tries them while none of them is down."""
     before = dict(parts.peers.script)
-    parts.peers.script = {peer: Scripted() for peer in (B, C, D)}
+    parts.peers.script = {peer: OwnerInTurn() for peer in (B, C, D)}
     first, second = parts.router.owners(key)
     parts.peers.script = before
     return first, second

@@ -8,7 +8,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import Answer, Fetched, Unable, ViewIs
-from node.operations.sightings import NOBODY_ASKED, Answers, Sightings, Standpoint, judge
+from node.operations.sightings import NOBODY_ASKED, Answers, Asker, Sightings, weigh
 from node.values.donors import Kind
 from node.values.record import Record
 from node.values.version import Version, clock_of
@@ -26,18 +26,18 @@ def has(record: Record, stable_watermark: int = 0, may_lack: bool = False) -> Fe
     return Fetched(record.encode(), stable_watermark, may_lack)
 
 
-def standpoint(
+def asker(
     donors: Mapping[Address, Kind] | None = None,
     owners: Collection[Address] = (A, B, C),
     is_waiting_to_be_filled: bool = False,
     purge_watermark: int = 0,
-) -> Standpoint:
+) -> Asker:
     """That of A in a view of four nodes."""
 
     def may_revive(version: Version, stable_watermark: int) -> bool:
         return clock_of(version) <= purge_watermark and stable_watermark < purge_watermark
 
-    return Standpoint((A, B, C, D), owners, donors or {}, is_waiting_to_be_filled, purge_watermark, may_revive)
+    return Asker((A, B, C, D), owners, donors or {}, is_waiting_to_be_filled, purge_watermark, may_revive)
 
 
 # The newest
@@ -57,8 +57,8 @@ NEWEST: list[tuple[str, Answers, Record | None, Address]] = [
 @pytest.mark.parametrize(
     ("answers", "newest", "source"), [case[1:] for case in NEWEST], ids=[case[0] for case in NEWEST]
 )
-def test_judge_newest(answers: Answers, newest: Record | None, source: Address) -> None:
-    sightings = judge(answers, standpoint())
+def test_weigh_newest(answers: Answers, newest: Record | None, source: Address) -> None:
+    sightings = weigh(answers, asker())
     assert (sightings.newest, sightings.source) == (newest, source)
 
 
@@ -76,8 +76,8 @@ FORGOTTEN: list[tuple[str, Address, Fetched, bool]] = [
 @pytest.mark.parametrize(
     ("holder", "answer", "is_forgotten"), [case[1:] for case in FORGOTTEN], ids=[case[0] for case in FORGOTTEN]
 )
-def test_judge_what_is_forgotten(holder: Address, answer: Fetched, is_forgotten: bool) -> None:
-    sightings = judge({holder: answer}, standpoint(purge_watermark=WATERMARK))
+def test_weigh_what_is_forgotten(holder: Address, answer: Fetched, is_forgotten: bool) -> None:
+    sightings = weigh({holder: answer}, asker(purge_watermark=WATERMARK))
     assert (sightings.newest is None) == is_forgotten
     assert sightings.heard == {holder}
 
@@ -109,13 +109,13 @@ COMPLETE: list[tuple[str, Mapping[Address, Kind], Answers, bool]] = [
 @pytest.mark.parametrize(
     ("donors", "answers", "is_complete"), [case[1:] for case in COMPLETE], ids=[case[0] for case in COMPLETE]
 )
-def test_judge_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_complete: bool) -> None:
-    assert judge(answers, standpoint(donors)).is_complete == is_complete
+def test_weigh_is_complete(donors: Mapping[Address, Kind], answers: Answers, is_complete: bool) -> None:
+    assert weigh(answers, asker(donors)).is_complete == is_complete
 
 
 @pytest.mark.parametrize(("answer", "is_complete"), [(None, False), (CANNOT_TELL, False), (NOTHING, True)])
-def test_judge_on_a_blank_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
-    assert judge({B: answer}, standpoint(is_waiting_to_be_filled=True)).is_complete == is_complete
+def test_weigh_on_a_empty_disk_somebody_must_have_told(answer: Answer | None, is_complete: bool) -> None:
+    assert weigh({B: answer}, asker(is_waiting_to_be_filled=True)).is_complete == is_complete
 
 
 # Who must be asked again, and who was passed over
@@ -136,10 +136,10 @@ UNDECIDED: list[tuple[str, Address, Answer | None, bool, bool]] = [
     [case[1:] for case in UNDECIDED],
     ids=[case[0] for case in UNDECIDED],
 )
-def test_judge_is_undecided(
+def test_weigh_is_undecided(
     peer: Address, answer: Answer | None, is_waiting_to_be_filled: bool, is_undecided: bool
 ) -> None:
-    sightings = judge({peer: answer, C: NOTHING}, standpoint(is_waiting_to_be_filled=is_waiting_to_be_filled))
+    sightings = weigh({peer: answer, C: NOTHING}, asker(is_waiting_to_be_filled=is_waiting_to_be_filled))
     assert sightings.is_undecided == is_undecided
 
 
@@ -147,10 +147,10 @@ def test_judge_is_undecided(
     ("peer", "answer", "is_silent"),
     [(B, None, False), (D, None, True), (OUTSIDE, None, True), (OUTSIDE, Unable(), False), (D, NOTHING, False)],
 )
-def test_judge_is_donor_silent(peer: Address, answer: Answer | None, is_silent: bool) -> None:
+def test_weigh_is_donor_silent(peer: Address, answer: Answer | None, is_silent: bool) -> None:
     """Of those that own the key now, nobody: they are left out of a write by other rules."""
-    assert judge({peer: answer}, standpoint()).is_donor_silent == is_silent
+    assert weigh({peer: answer}, asker()).is_donor_silent == is_silent
 
 
-def test_judge_nobody_asked() -> None:
-    assert judge({}, standpoint()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, set())
+def test_weigh_nobody_asked() -> None:
+    assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, set())

@@ -26,7 +26,7 @@ def answering(parts: Parts, different: list[int]) -> None:
 
 
 @on_virtual_time
-async def test_difference_seen_twice_puts_the_pair_out_of_step() -> None:
+async def test_difference_seen_twice_puts_the_co_owner_out_of_step() -> None:
     parts = await node_a(A, B, repl_factor=2)
     await parts.keep((KEY, record(5)))
     parts.compare(B)
@@ -64,7 +64,7 @@ async def test_difference_that_is_gone_at_the_second_look_is_none() -> None:
 
 
 @on_virtual_time
-async def test_pairs_out_of_step_are_left_to_the_comparison_they_await() -> None:
+async def test_co_owners_out_of_step_are_left_to_the_comparison_they_await() -> None:
     parts = await node_a(A, B, repl_factor=2)
     answering(parts, [])
     async with parts.running(watching(parts).run()):

@@ -13,8 +13,8 @@ from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, 
 from node.values.donors import Kind
 from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
-from tests.node.fakes import Row, rows_of, successor
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
+from tests.node.samples import Row, rows_of, successor
 
 ALONE, COPY, COVERED = Kind.ALONE, Kind.COPY, Kind.COVERED
 
@@ -204,3 +204,11 @@ async def test_offer_wants_what_is_missing_or_older_here() -> None:
     await parts.keep((older, record(4)), (same, record(5)), (newer, record(6)))
     answer = parts.arrivals.offer(B, Offer(tuple((key, record(5).version) for key in keys)))
     assert isinstance(answer, Wanted) and [keys[index] for index in unpack(answer.indexes)] == [older, missing]
+
+
+@on_virtual_time
+async def test_offer_of_what_does_not_belong_here_is_refused_whole() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    offer = Offer(((key, record(5).version), (parts.foreign_key(), record(5).version)))
+    assert parts.arrivals.offer(C, offer) == Unable()

@@ -7,8 +7,8 @@ import asyncio
 from node.net.messages import Answer, AskHolding, Compare, Differing, Holding, Push, Request, Taken, Unable
 from node.values.donors import Kind
 from ring.hashing import pack, partition_of
-from tests.node.fakes import Row
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
+from tests.node.samples import Row
 
 
 @on_virtual_time

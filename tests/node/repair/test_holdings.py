@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Owed
-from node.repair.holdings import change_by_holding, copies_needed, handing, is_settled, misplaced, misplaced_of, waiting
+from node.net.messages import Answer, Owed, Taken, Unable
+from node.repair.holdings import (
+    Handover,
+    change_by_holding,
+    copies_needed,
+    handing,
+    handover,
+    is_settled,
+    misplaced,
+    misplaced_of,
+    waiting,
+)
 from node.values.donors import NO_CHANGE, Donors, DonorsChange, Share
 from ring.hashing import PARTITIONS
 from ring.placement import first_placement
@@ -35,6 +45,33 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
     found = misplaced(A, RING, THEIRS[:2])
     assert all(misplaced_of(owner, found) == THEIRS[:2] for owner in OTHERS)
     assert misplaced_of(A, found) == []
+
+
+@pytest.mark.parametrize(
+    ("have", "answers", "expected"),
+    [
+        ([], {B: Taken(), C: Taken()}, Handover((B, C), forget=True)),
+        ([], {B: None, C: Taken()}, Handover((C,), forget=False)),
+        ([C], {B: Taken()}, Handover((C, B), forget=True)),
+        ([C], {B: None}, Handover((), forget=False)),
+        ([], {B: None, C: None}, Handover((), forget=False)),
+        ([], {B: Taken(), C: Unable()}, Handover((), forget=False)),
+        ([], {B: None, C: Unable()}, Handover((), forget=False)),
+    ],
+    ids=[
+        "all",
+        "one cannot be reached",
+        "one that could not be reached is back",
+        "and one is not",
+        "none can be reached",
+        "one does not take it",
+        "the only one does not take it",
+    ],
+)
+def test_handover_of_two_copies(
+    have: Collection[Address], answers: Mapping[Address, Answer | None], expected: Handover
+) -> None:
+    assert handover(have, answers, needed=2) == expected
 
 
 def test_handing_names_the_first_owner_that_lacks_it_and_counts_records() -> None:

@@ -8,63 +8,12 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, Unable, ViewIs, Wanted
-from node.values.record import Record, decode_record, version_of
-from ring.hashing import pack, partition_of, unpack
-from tests.node.fakes import successor
+from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, ViewIs, Wanted
+from node.values.record import Record
+from ring.hashing import partition_of, unpack
+from tests.node.fakes.peers import Taker
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
-
-
-class Taker:
-    """A node that is brought records: it holds some already, and keeps what was asked of it."""
-
-    def __init__(self, *held: tuple[bytes, Record]) -> None:
-        self.held = dict(held)
-        self.offered: list[bytes] = []
-        self.pushed: list[bytes] = []
-        self.finished: list[int] = []
-        self.pushes = 0
-        self.is_free = asyncio.Event()
-        self.is_free.set()
-        self.refuses: type[Request] | None = None
-
-    async def __call__(self, request: Request) -> Answer:
-        if self.refuses is not None and isinstance(request, self.refuses):
-            return Unable()
-        match request:
-            case Compare(partitions, digests):
-                return self._compare(unpack(partitions), digests)
-            case Offer(versions):
-                self.offered += [key for key, _ in versions]
-                wanted = [i for i, (key, version) in enumerate(versions) if self._lacks(key, version)]
-                return Wanted(pack(wanted))
-            case Push(records, finished):
-                self.pushes += 1
-                await self.is_free.wait()
-                self.pushed += [key for key, _ in records]
-                self.finished += unpack(finished)
-                self.held |= {
-                    key: decode_record(encoded) for key, encoded in records if self._lacks(key, version_of(encoded))
-                }
-                return Taken()
-        raise AssertionError(request)
-
-    def _lacks(self, key: bytes, version: bytes) -> bool:
-        return key not in self.held or self.held[key].version < version
-
-    def _compare(self, partitions: Iterable[int], digests: bytes) -> Answer:
-        """Of at most one key in each partition, as that of one who holds just this one record."""
-        mine = {partition_of(key): key for key in self.held}
-        empty = [partition for partition in partitions if partition not in mine]
-        different = [
-            partition
-            for place, partition in enumerate(partitions)
-            if partition in mine and digests[8 * place : 8 * place + 8] != self.digest_of[mine[partition]]
-        ]
-        return Differing(pack(empty), pack(different))
-
-    digest_of: dict[bytes, bytes]
-    """Of the partition of each key that it holds."""
+from tests.node.samples import successor
 
 
 def digest(parts: Parts, key: bytes) -> bytes:
@@ -118,7 +67,7 @@ async def test_transfer_equal_partitions_are_not_read_and_send_nothing_but_their
 
 
 @on_virtual_time
-async def test_transfer_empty_partitions_get_everything_without_an_offer() -> None:
+async def test_transfer_empty_partitions_get_every_record_without_an_offer() -> None:
     parts = await node_a(A, B, repl_factor=2)
     keys = await some(parts, 5, A, B)
     peer = taker(parts, B)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from node.replication.peer_state import PeerState
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, node_a, on_virtual_time
+from tests.node.samples import successor
 
 
 @on_virtual_time
-async def test_attendance_begins_anew_with_the_co_owners_of_another_view() -> None:
+async def test_co_owner_tasks_begin_anew_with_the_co_owners_of_another_view() -> None:
     parts = await node_a(A, B, repl_factor=2)
     attended: set[PeerState] = set()
     begun: list[str] = []

@@ -10,11 +10,12 @@ import pytest
 
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer
 from node.replication import outbox
-from node.replication.co_owners import CoOwners
+from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.filling import Filling
-from node.replication.peer_state import PeerState, Verdict
-from tests.node.fakes import successor
-from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time, record
+from node.replication.peer_state import LeaseAnswer, PeerState
+from tests.node.fakes.peers import THEIR_ID
+from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.samples import successor
 
 GRANTED, OWING, REFUSED = (
     HeartbeatAnswer(STORE_ID, False, False, lease_granted, owing)
@@ -33,11 +34,11 @@ def state_of(parts: Parts, peer: str) -> PeerState:
 
 
 def answered(
-    parts: Parts, peer: str, verdict: Verdict, is_empty: bool = False, may_lack: bool = False, ago_s: float = 0.0
+    parts: Parts, peer: str, lease: LeaseAnswer, is_empty: bool = False, may_lack: bool = False, ago_s: float = 0.0
 ) -> bool:
     """`peer` answers a question for a lease that was sent so long ago."""
     sent_at = parts.time.monotonic() - ago_s
-    return parts.co_owners.hear_answer(state_of(parts, peer), sent_at, THEIR_ID, is_empty, may_lack, verdict)
+    return parts.co_owners.hear_answer(state_of(parts, peer), sent_at, THEIR_ID, is_empty, may_lack, lease)
 
 
 # Leases
@@ -46,8 +47,8 @@ def answered(
 @on_virtual_time
 async def test_co_owners_unleased_are_those_whose_lease_was_asked_for_too_long_ago() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
-    answered(parts, B, Verdict.GRANTED, ago_s=0.3)
-    answered(parts, C, Verdict.GRANTED, ago_s=0.1)
+    answered(parts, B, LeaseAnswer.GRANTED, ago_s=0.3)
+    answered(parts, C, LeaseAnswer.GRANTED, ago_s=0.1)
     assert list(parts.co_owners.unleased()) == []
     await asyncio.sleep(0.15)
     assert list(parts.co_owners.unleased()) == [B]
@@ -55,12 +56,12 @@ async def test_co_owners_unleased_are_those_whose_lease_was_asked_for_too_long_a
     assert sorted(parts.co_owners.unleased()) == [B, C]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.OWING, Verdict.REFUSED])
+@pytest.mark.parametrize("lease", [LeaseAnswer.OWING, LeaseAnswer.REFUSED])
 @on_virtual_time
-async def test_co_owners_unleased_from_the_refusal_on(verdict: Verdict) -> None:
+async def test_co_owners_unleased_from_the_refusal_on(lease: LeaseAnswer) -> None:
     parts = await node_a(A, B, repl_factor=2)
-    answered(parts, B, Verdict.GRANTED)
-    answered(parts, B, verdict)
+    answered(parts, B, LeaseAnswer.GRANTED)
+    answered(parts, B, lease)
     assert list(parts.co_owners.unleased()) == [B]
 
 
@@ -70,7 +71,7 @@ async def test_co_owners_old_leases_end_after_the_last_was_heard() -> None:
     assert parts.co_owners.old_leases_end() == pytest.approx(parts.time.monotonic() + parts.config.lease_s, abs=0.01)
     for _ in range(2):
         await asyncio.sleep(1)
-        answered(parts, B, Verdict.REFUSED)
+        answered(parts, B, LeaseAnswer.REFUSED)
     assert parts.co_owners.old_leases_end() == parts.time.monotonic() - 1 + parts.config.lease_s
 
 
@@ -83,27 +84,27 @@ async def test_filling_from_empty_to_full() -> None:
     assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.EMPTY, True)
     await parts.keep((b"k", record(3)))
     assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.PARTIAL, True)
-    assert answered(parts, B, Verdict.GRANTED)
+    assert answered(parts, B, LeaseAnswer.GRANTED)
     assert (parts.co_owners.filling, parts.co_owners.may_lack()) == (Filling.FULL, False)
-    assert not answered(parts, B, Verdict.GRANTED), "it is filled once"
+    assert not answered(parts, B, LeaseAnswer.GRANTED), "it is filled once"
 
 
 @on_virtual_time
 async def test_filling_takes_one_that_lacks_nothing_or_all() -> None:
     parts = await node_a(A, B, C, repl_factor=3, is_filled=False)
-    assert not answered(parts, B, Verdict.REFUSED)
-    assert not answered(parts, B, Verdict.GRANTED, may_lack=True)
-    assert answered(parts, C, Verdict.GRANTED, may_lack=True)
+    assert not answered(parts, B, LeaseAnswer.REFUSED)
+    assert not answered(parts, B, LeaseAnswer.GRANTED, may_lack=True)
+    assert answered(parts, C, LeaseAnswer.GRANTED, may_lack=True)
 
 
 @on_virtual_time
 async def test_filling_where_all_are_empty_nothing_is_lacking() -> None:
     parts = await node_a(A, B, C, repl_factor=3, is_filled=False)
-    answered(parts, B, Verdict.REFUSED, is_empty=True)
+    answered(parts, B, LeaseAnswer.REFUSED, is_empty=True)
     assert parts.co_owners.is_waiting_to_be_filled() and parts.co_owners.may_lack()
-    answered(parts, C, Verdict.REFUSED, is_empty=True)
+    answered(parts, C, LeaseAnswer.REFUSED, is_empty=True)
     assert not parts.co_owners.is_waiting_to_be_filled() and not parts.co_owners.may_lack()
-    answered(parts, C, Verdict.REFUSED, is_empty=False)
+    answered(parts, C, LeaseAnswer.REFUSED, is_empty=False)
     assert not parts.co_owners.is_waiting_to_be_filled() and parts.co_owners.may_lack()
 
 
@@ -140,9 +141,14 @@ async def test_left_out_only_if_down_and_when_no_lease_can_count() -> None:
     assert not parts.co_owners.may_be_left_out(down)
     await asyncio.sleep(1)
     assert parts.co_owners.may_be_left_out(down) and not parts.co_owners.may_be_left_out(up)
+    now = parts.time.monotonic()
+    assert parts.co_owners.leave_out(up, now) is LeavingOut.NOT_POSSIBLE
+    assert parts.co_owners.leave_out(down, now + 0.1) is LeavingOut.TOO_EARLY
+    assert parts.co_owners.leave_out(down, now) is LeavingOut.DONE
     parts.compare(B)
     assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
     assert not parts.co_owners.may_be_left_out(down)
+    assert parts.co_owners.leave_out(down, now) is LeavingOut.NOT_POSSIBLE
 
 
 @on_virtual_time
@@ -268,7 +274,7 @@ def test_co_owners_check_notices(bend: Callable[[CoOwners], None]) -> None:
     @on_virtual_time
     async def run() -> None:
         parts = await node_a(A, B, repl_factor=2)
-        answered(parts, B, Verdict.GRANTED)
+        answered(parts, B, LeaseAnswer.GRANTED)
         parts.co_owners.check()
         bend(parts.co_owners)
         with pytest.raises(AssertionError):

@@ -1,7 +1,7 @@
 """Who waits on an outbox is told what has come of it, once and in time.
 
 The law, against a dumb oracle: whoever waits for a confirmation is told True only if what it put in has arrived, and
-nobody who did not give up still waits once everything has.
+nobody who did not give up still waits once all of it has.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def filled(*keys: bytes) -> tuple[Outbox, Confirmations]:
 
 async def waiting(confirmations: Confirmations, *positions: int) -> list[asyncio.Task[bool]]:
     """Those who wait for these positions, when they do."""
-    tasks = [asyncio.create_task(confirmations.confirmed(position)) for position in positions]
+    tasks = [asyncio.create_task(confirmations.wait_for(position)) for position in positions]
     await asyncio.sleep(0.001)
     return tasks
 
@@ -41,7 +41,7 @@ async def told(tasks: Sequence[asyncio.Task[bool]]) -> list[bool | None]:
 
 
 @on_virtual_time
-async def test_waiters_are_told_when_what_they_wait_for_is_confirmed() -> None:
+async def test_confirmations_are_told_when_what_they_wait_for_is_confirmed() -> None:
     outbox, confirmations = filled(b"a", b"b", b"c")
     tasks = await waiting(confirmations, 3, 2, 1, 1)
     outbox.confirm(2)
@@ -50,14 +50,14 @@ async def test_waiters_are_told_when_what_they_wait_for_is_confirmed() -> None:
 
 
 @on_virtual_time
-async def test_waiters_who_come_after_the_confirmation_do_not_wait() -> None:
+async def test_confirmations_who_come_after_the_confirmation_do_not_wait() -> None:
     outbox, confirmations = filled(b"a", b"b")
     outbox.confirm(1)
     assert await told(await waiting(confirmations, 1, 2)) == [True, None]
 
 
 @on_virtual_time
-async def test_waiters_are_told_when_a_comparison_ends() -> None:
+async def test_confirmations_are_told_when_a_comparison_ends() -> None:
     outbox, confirmations = filled(b"a")
     outbox.begin_comparison()
     tasks = await waiting(confirmations, 1, outbox.append(b"a", 1.0))
@@ -67,7 +67,7 @@ async def test_waiters_are_told_when_a_comparison_ends() -> None:
 
 
 @on_virtual_time
-async def test_waiters_give_up_tells_all_who_wait_and_keeps_what_is_in_the_outbox() -> None:
+async def test_confirmations_give_up_tells_all_who_wait_and_keeps_what_is_in_the_outbox() -> None:
     outbox, confirmations = filled(b"a", b"b")
     tasks = await waiting(confirmations, 1, 2)
     confirmations.give_up()
@@ -81,7 +81,7 @@ async def test_waiters_give_up_tells_all_who_wait_and_keeps_what_is_in_the_outbo
 
 
 @on_virtual_time
-async def test_waiters_one_that_goes_away_is_no_fault_and_is_forgotten() -> None:
+async def test_confirmations_one_that_goes_away_is_no_fault_and_is_forgotten() -> None:
     outbox, confirmations = filled(b"a", b"b")
     gone, left, alone = await waiting(confirmations, 1, 1, 2)
     gone.cancel(), alone.cancel()
@@ -94,7 +94,7 @@ async def test_waiters_one_that_goes_away_is_no_fault_and_is_forgotten() -> None
 
 
 @on_virtual_time
-async def test_waiters_stream_sleeps_until_something_is_put_in() -> None:
+async def test_confirmations_stream_sleeps_until_something_is_put_in() -> None:
     outbox, confirmations = filled()
     stream = asyncio.create_task(confirmations.something_to_send())
     await asyncio.sleep(1)
@@ -106,7 +106,7 @@ async def test_waiters_stream_sleeps_until_something_is_put_in() -> None:
 
 
 @on_virtual_time
-async def test_waiters_stream_sleeps_on_when_a_comparison_has_taken_over_what_was_put_in() -> None:
+async def test_confirmations_stream_sleeps_on_when_a_comparison_has_taken_over_what_was_put_in() -> None:
     outbox, confirmations = filled()
     stream = asyncio.create_task(confirmations.something_to_send())
     await asyncio.sleep(0.001)
@@ -124,7 +124,7 @@ async def test_waiters_stream_sleeps_on_when_a_comparison_has_taken_over_what_wa
 @given(HISTORIES)
 @example(HARD[0])
 @example(HARD[1])
-def test_waiters_law_told_true_if_it_has_arrived_and_only_then(steps: list[tuple[Any, ...]]) -> None:
+def test_confirmations_law_told_true_if_it_has_arrived_and_only_then(steps: list[tuple[Any, ...]]) -> None:
     @on_virtual_time
     async def run() -> None:
         with patch.object(module, "ENTRIES_MAX", 3):
@@ -141,7 +141,7 @@ async def play_out(steps: list[tuple[Any, ...]]) -> None:
         match name:
             case "wait" if play.written:
                 written = play.written[arguments[0] % len(play.written)]
-                those.append((asyncio.create_task(confirmations.confirmed(written.position)), written))
+                those.append((asyncio.create_task(confirmations.wait_for(written.position)), written))
             case "give up":
                 confirmations.give_up()
             case _:

@@ -7,8 +7,9 @@ from unittest.mock import patch
 
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable, ViewIs
 from node.replication import outbox
-from tests.node.fakes import successor
-from tests.node.parts import STORE_ID, THEIR_ID, A, B, C, Parts, node_a, on_virtual_time
+from tests.node.fakes.peers import THEIR_ID
+from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time
+from tests.node.samples import successor
 
 GRANTED, OWING, REFUSED = (
     HeartbeatAnswer(STORE_ID, False, False, lease_granted, owing)

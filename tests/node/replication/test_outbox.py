@@ -2,7 +2,7 @@
 
 The law, against a dumb oracle: a position is confirmed only if what was held of the key when it was put in, or
 something later, was in a message that the co-owner confirmed, or was there when a comparison began that has ended. And
-once the co-owner has got everything, every position is.
+once the co-owner has got all of it, every position is.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.replication import outbox
-from node.replication.peer_state import NEVER, Comparison, PeerState, Verdict
+from node.replication.peer_state import NEVER, Comparison, LeaseAnswer, PeerState
 
 LEASE_S, OWING_S = 0.4, 0.1
 SINCE, NOW = 10.0, 100.0
@@ -46,7 +46,7 @@ def fail(state: PeerState) -> None:
     state.end_comparison(has_arrived=False)
 
 
-def doubt(state: PeerState) -> None:
+def uncompare(state: PeerState) -> None:
     state.become_uncompared()
 
 
@@ -79,45 +79,47 @@ IN_STEP = (hear, begin, arrive)
 
 
 @pytest.mark.parametrize(
-    ("steps", "comparison", "verdict"),
+    ("steps", "comparison", "lease"),
     [
-        ((), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((hear,), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((hear, begin), Comparison.COMPARING, Verdict.OWING),
-        ((hear, begin, fail), Comparison.UNCOMPARED, Verdict.REFUSED),
-        (IN_STEP, Comparison.IN_STEP, Verdict.GRANTED),
-        ((*IN_STEP, hear), Comparison.IN_STEP, Verdict.GRANTED),
-        ((*IN_STEP, begin), Comparison.COMPARING, Verdict.OWING),
-        ((*IN_STEP, doubt), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((*IN_STEP, doubt, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
-        ((hear, begin, doubt), Comparison.COMPARING, Verdict.OWING),
-        ((hear, begin, doubt, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((hear,), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((hear, begin), Comparison.COMPARING, LeaseAnswer.OWING),
+        ((hear, begin, fail), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        (IN_STEP, Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((*IN_STEP, hear), Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((*IN_STEP, begin), Comparison.COMPARING, LeaseAnswer.OWING),
+        ((*IN_STEP, uncompare), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((*IN_STEP, uncompare, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((hear, begin, uncompare), Comparison.COMPARING, LeaseAnswer.OWING),
+        ((hear, begin, uncompare, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
         # Another store has come.
-        ((hear, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((*IN_STEP, hear_another), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((hear, begin, hear_another), Comparison.IN_VAIN, Verdict.OWING),
-        ((hear, begin, hear_another, hear), Comparison.IN_VAIN, Verdict.OWING),
-        ((hear, begin, hear_another, arrive), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((hear, begin, hear_another, arrive, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((hear, hear_another), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((*IN_STEP, hear_another), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((hear, begin, hear_another), Comparison.IN_VAIN, LeaseAnswer.OWING),
+        ((hear, begin, hear_another, hear), Comparison.IN_VAIN, LeaseAnswer.OWING),
+        ((hear, begin, hear_another, arrive), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((hear, begin, hear_another, arrive, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
         # More was missed than the outbox remembers.
-        ((*IN_STEP, overflow), Comparison.UNCOMPARED, Verdict.OWING),
-        ((hear, begin, overflow), Comparison.IN_VAIN, Verdict.OWING),
-        ((hear, begin, overflow, arrive), Comparison.UNCOMPARED, Verdict.OWING),
-        ((hear, begin, overflow, arrive, begin, fail), Comparison.UNCOMPARED, Verdict.REFUSED),
-        ((hear, begin, overflow, arrive, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, overflow), Comparison.UNCOMPARED, LeaseAnswer.OWING),
+        ((hear, begin, overflow), Comparison.IN_VAIN, LeaseAnswer.OWING),
+        ((hear, begin, overflow, arrive), Comparison.UNCOMPARED, LeaseAnswer.OWING),
+        ((hear, begin, overflow, arrive, begin, fail), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((hear, begin, overflow, arrive, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
         # Something was acknowledged without it.
-        ((*IN_STEP, write), Comparison.IN_STEP, Verdict.GRANTED),
-        ((*IN_STEP, write, leave_out), Comparison.IN_STEP, Verdict.OWING),
-        ((*IN_STEP, write, leave_out, confirm), Comparison.IN_STEP, Verdict.GRANTED),
-        ((*IN_STEP, write, leave_out, begin, arrive), Comparison.IN_STEP, Verdict.GRANTED),
+        ((*IN_STEP, write), Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((*IN_STEP, write, leave_out), Comparison.IN_STEP, LeaseAnswer.OWING),
+        ((*IN_STEP, write, leave_out, confirm), Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((*IN_STEP, write, leave_out, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
     ],
     ids=lambda value: "-".join(step.__name__ for step in value) if isinstance(value, tuple) else value.name,
 )
-def test_peer_state_transitions(small: None, steps: tuple[Step, ...], comparison: Comparison, verdict: Verdict) -> None:
+def test_peer_state_transitions(
+    small: None, steps: tuple[Step, ...], comparison: Comparison, lease: LeaseAnswer
+) -> None:
     state = after(*steps)
     assert state._comparison is comparison
-    assert state.judge(NOW) is verdict
-    assert state.granted_at == (NOW if verdict is Verdict.GRANTED else SINCE)
+    assert state.answer_question(NOW) is lease
+    assert state.grant_ends_at == (NOW if lease is LeaseAnswer.GRANTED else SINCE) + LEASE_S
     state.check(NOW)
 
 
@@ -126,17 +128,17 @@ def test_peer_state_comparison_that_never_began_does_not_end() -> None:
         after(hear, arrive)
 
 
-@pytest.mark.parametrize(("waited_s", "verdict"), [(0.09, Verdict.GRANTED), (0.1, Verdict.OWING)])
-def test_peer_state_no_lease_for_one_that_owes_a_confirmation_for_100_ms(waited_s: float, verdict: Verdict) -> None:
+@pytest.mark.parametrize(("waited_s", "lease"), [(0.09, LeaseAnswer.GRANTED), (0.1, LeaseAnswer.OWING)])
+def test_peer_state_no_lease_for_one_that_owes_a_confirmation_for_100_ms(waited_s: float, lease: LeaseAnswer) -> None:
     state = after(*IN_STEP, lambda state: state.append(b"key", 0.0))
-    assert state.judge(waited_s) is verdict
+    assert state.answer_question(waited_s) is lease
 
 
 def test_peer_state_lease_counts_from_the_question() -> None:
     state = after(hear)
-    assert state.leased_at == NEVER
+    assert state.leased_until == NEVER
     state.become_leased(NOW - 0.3)
-    assert state.leased_at == NOW - 0.3
+    assert state.leased_until == NOW - 0.3 + LEASE_S
     state.check(NOW)
 
 
@@ -144,13 +146,13 @@ def test_peer_state_lease_counts_from_the_question() -> None:
     "end", [lambda state: state.drop_lease(), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
 )
 def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
-    assert after(hear, lambda state: state.become_leased(NOW), end).leased_at == NEVER
+    assert after(hear, lambda state: state.become_leased(NOW), end).leased_until == NEVER
 
 
 def test_peer_state_lease_that_was_given_may_count_until_it_has_ended() -> None:
     state = after(*IN_STEP)
     assert not state.may_be_leased(NOW)
-    assert state.judge(NOW) is Verdict.GRANTED
+    assert state.answer_question(NOW) is LeaseAnswer.GRANTED
     assert state.may_be_leased(NOW + LEASE_S) and not state.may_be_leased(NOW + LEASE_S + 0.001)
 
 
@@ -216,7 +218,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("end"), st.booleans()),
     *(
         st.tuples(st.just(name))
-        for name in ("begin", "doubt", "send", "confirm", "leave out", "ask", "answer", "pause")
+        for name in ("begin", "uncompare", "send", "confirm", "leave out", "ask", "answer", "pause")
     ),
 )
 
@@ -240,7 +242,7 @@ def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(ev
                     state.become_comparing()
                 case "end" if state._comparison in (Comparison.COMPARING, Comparison.IN_VAIN):
                     state.end_comparison(arguments[0])
-                case "doubt":
+                case "uncompare":
                     state.become_uncompared()
                 case "send" if head := state.outbox.head(2):
                     state.mark_sent(under_way := head[-1].position)
@@ -250,7 +252,7 @@ def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(ev
                     assert now > granted_at + LEASE_S
                     owed.update(range(1, state.outbox.position + 1))
                     state.leave_out()
-                case "ask" if state.judge(now) is Verdict.GRANTED:
+                case "ask" if state.answer_question(now) is LeaseAnswer.GRANTED:
                     granted_at = now
                     assert all(map(state.outbox.is_confirmed, owed))
                 case "answer" if state._store_id is not None:

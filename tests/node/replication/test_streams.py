@@ -8,9 +8,9 @@ import pytest
 
 from node.net.messages import NoRoom, Push, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
-from tests.node.replication.test_streams_acknowledging import KEY, SOON_S, put
+from tests.node.replication.writing import KEY, SOON_S, put
+from tests.node.samples import successor
 
 
 def replicated(key: bytes, clock: int = 5) -> tuple[tuple[bytes, bytes], ...]:

@@ -8,19 +8,9 @@ import pytest
 
 from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
-from node.values.version import make_version
-from ring.hashing import partition_of
-from tests.node.fakes import successor
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
-
-KEY = b"k"
-SOON_S = 0.05
-"""A few commits and messages."""
-
-
-async def put(parts: Parts, key: bytes = KEY, clock: int = 5, value: bytes = b"1") -> None:
-    version = make_version(clock << 16, 1)
-    await parts.store.write(parts.views.view_id, partition_of(key), key, version, value)
+from tests.node.replication.writing import KEY, SOON_S, put
+from tests.node.samples import successor
 
 
 def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.Task[float]:
@@ -37,7 +27,7 @@ def acknowledged(parts: Parts, *keys: bytes, earliest: float = 0.0) -> asyncio.T
 
 
 @on_virtual_time
-async def test_write_without_co_owners_is_everywhere() -> None:
+async def test_write_without_co_owners_is_acknowledged_at_once() -> None:
     parts = await node_a(A)
     await put(parts)
     await acknowledged(parts)

@@ -8,14 +8,17 @@ import random
 import pytest
 
 from gossip.messages import Delta, MemberRecord
+from node.net.messages import Unable
 from node.storage.store import Absent, Newer, Written
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
+from node.values.donors import DonorsChange, Share
 from node.values.version import Version, clock_of, make_version
 from node.views.rules import environment_view
 from ring.hashing import hash_of, partition_of
-from tests.node.fakes import successor
-from tests.node.lone_owner import A, B, C, CoOwner, Lone, lone_owner
+from tests.node.fakes.peers import CoOwner
+from tests.node.lone_owner import A, B, C, Lone, lone_owner
 from tests.node.parts import on_virtual_time
+from tests.node.samples import successor
 from tests.sim.disk import Disk
 
 KEY = b"key"
@@ -133,6 +136,32 @@ async def test_announced_nothing_under_a_new_view_until_it_is_settled() -> None:
         await lone.node.views.adopt(successor(environment_view(lone.node.config), A, B, C), B)
         assert lone.node.stability.announced == 0
         await asyncio.sleep(3.0)
+        assert lone.node.stability.announced == 0
+
+
+@on_virtual_time
+async def test_announced_nothing_while_the_view_is_not_settled() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        lone.peers.script[B] = CoOwner()
+        await lone.node.clock.stamp()
+        await asyncio.sleep(3.0)
+        announced = lone.node.stability.announced
+        assert announced > 0
+        lone.node.stability.advance(is_settled=False)
+        assert lone.node.stability.announced == 0 == lone.node.tombstones.forgettable()
+        lone.node.stability.advance(is_settled=True)
+        assert lone.node.stability.announced == announced
+
+
+@on_virtual_time
+async def test_announced_nothing_from_the_round_on_after_a_donor_has_come_home() -> None:
+    async with lone_owner(runs=True) as lone:
+        await lone.node.clock.stamp()
+        await asyncio.sleep(3.0)
+        assert lone.node.stability.announced > 0
+        lone.peers.script[C] = lambda request: Unable()
+        lone.node.views.change_donors(lone.node.views.view_id, DonorsChange(put={C: Share(alone=1 << 5)}))
+        await asyncio.sleep(1.0)
         assert lone.node.stability.announced == 0
 
 

@@ -10,7 +10,8 @@ from node.storage.store import Store
 from node.values.record import Record
 from node.values.version import make_version
 from ring.hashing import partition_of
-from tests.node.lone_owner import A, B, CoOwner, Lone, lone_owner
+from tests.node.fakes.peers import CoOwner
+from tests.node.lone_owner import A, B, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 
 ENOUGH_S = 3.0
@@ -38,7 +39,7 @@ async def test_forgettable_is_nothing_before_this_node_has_announced_anything() 
 async def test_forgettable_lies_a_grace_before_the_wall_clock_in_steps() -> None:
     async with lone_owner(runs=True) as lone:
         grace_s = lone.node.config.tombstone_grace_s
-        lone.time.now += 2 * grace_s
+        lone.time.jump(2 * grace_s)
         await lone.node.clock.stamp()
         await asyncio.sleep(ENOUGH_S)
         await forget_up_to(lone.store, lone.node.clock.reading + (10**9 << 16))
@@ -51,7 +52,7 @@ async def test_forgettable_lies_a_grace_before_the_wall_clock_in_steps() -> None
 @on_virtual_time
 async def test_forgettable_is_no_higher_than_the_stable_watermark() -> None:
     async with lone_owner(runs=True) as lone:
-        lone.time.now += 2 * lone.node.config.tombstone_grace_s
+        lone.time.jump(2 * lone.node.config.tombstone_grace_s)
         await asyncio.sleep(ENOUGH_S)
         await lone.node.clock.stamp()
         await asyncio.sleep(ENOUGH_S)
@@ -81,7 +82,7 @@ async def test_sweep_drops_tombstones_up_to_the_purge_watermark_in_several_jobs_
 async def test_purge_watermark_follows_the_lowest_announcement_of_the_view() -> None:
     async with lone_owner(B, runs=True) as lone:
         lone.peers.script[B] = CoOwner()
-        lone.time.now += 2 * lone.node.config.tombstone_grace_s
+        lone.time.jump(2 * lone.node.config.tombstone_grace_s)
         await lone.node.clock.stamp()
         await asyncio.sleep(ENOUGH_S)
         await forget_up_to(lone.store, lone.node.clock.reading)

@@ -17,7 +17,7 @@ from node.errors import StorageFault
 from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
 from node.storage.transaction import EngineTransaction, Transaction
-from tests.node.fakes import JOBS_S_MAX
+from tests.node.samples import JOBS_S_MAX
 from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
 from tests.node.storage.opening import MAP_BYTES, open_in
 
@@ -218,7 +218,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from node.storage.lmdb_engine import open_engine
-from tests.node.fakes import JOBS_S_MAX
+from tests.node.samples import JOBS_S_MAX
 from tests.node.storage.engine_contract import PlainBatch, put
 
 async def write():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,16 @@ import xxhash
 from gossip.view import View, ViewId
 from node.errors import Fenced
 from node.storage.keys import Setting
-from node.storage.lmdb_engine import open_engine
 from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import JOBS_S_MAX, Row, rows_of, shares_of
+from tests.node.samples import Row, rows_of, shares_of
+from tests.node.storage.opening import UNFENCED, open_store
 
 ALONE = Kind.ALONE
-UNFENCED = ViewId(-1, 0)
-"""What is in force on an empty disk."""
-MAP_BYTES = 2**20
 
 VIEW = View(
     lineage=0,
@@ -38,16 +34,6 @@ VIEW = View(
     table=bytes(2 * PARTITIONS),
     donors=(),
 )
-
-
-def open_store(path: Path) -> Store:
-    return Store(open_engine(path, asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES))
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    with closing(open_store(tmp_path)) as store:
-        yield store
 
 
 def v(clock: int, store_id: int = 1) -> Version:
@@ -180,15 +166,6 @@ async def test_store_remembers_view_fence_settings_donors_and_stats(tmp_path: Pa
             await store.write(UNFENCED, 3, b"k", v(2), b"2")
 
 
-async def test_store_low_watermark_never_falls_and_is_remembered(tmp_path: Path) -> None:
-    with closing(open_store(tmp_path)) as store:
-        assert store.low_watermark() == 0
-        await store.submit(lambda transaction: transaction.raise_low_watermark(9))
-        await store.submit(lambda transaction: transaction.raise_low_watermark(4))
-    with closing(open_store(tmp_path)) as store:
-        assert store.low_watermark() == 9
-
-
 async def test_store_sweep_watermark_follows_the_purge_watermark_and_passes_neither_it_nor_itself(store: Store) -> None:
     await store.submit(lambda transaction: transaction.raise_purge_watermark(9))
     assert store.sweep_watermark == 0
@@ -207,6 +184,7 @@ async def test_store_may_revive_what_is_purged_here_from_who_has_not_seen_as_muc
 ) -> None:
     await store.submit(lambda transaction: transaction.raise_purge_watermark(9))
     assert store.may_revive(v(clock), stable_watermark) is expected
+    assert store.has_forgotten_beyond(stable_watermark) is (stable_watermark < 9)
 
 
 async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> None:
@@ -214,12 +192,6 @@ async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> Non
     await store.change_donors(UNFENCED, DonorsChange(put=shares_of(*rows)))
     await store.merge(UNFENCED, [], change=DonorsChange({"a:1": 1 << 1}))
     assert rows_of(store.donors()) == [(1, "b:1", ALONE), (2, "a:1", ALONE)]
-
-
-async def test_store_covers_a_donor_only_where_it_is_one(store: Store) -> None:
-    await store.change_donors(UNFENCED, DonorsChange(put=shares_of(Row(1, "a:1", Kind.COPY))))
-    await store.change_donors(UNFENCED, DonorsChange(cover={"a:1": 1 << 1 | 1 << 2, "b:1": 1 << 1}))
-    assert rows_of(store.donors()) == [(1, "a:1", Kind.COVERED)]
 
 
 # What co-owners have yet to hear

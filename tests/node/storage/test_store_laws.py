@@ -17,7 +17,7 @@ from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Writt
 from node.storage.transaction import Stats
 from node.values.record import Record, decode_record
 from node.values.version import Version, make_version
-from tests.node.storage.test_store import UNFENCED, open_store
+from tests.node.storage.opening import UNFENCED, open_store
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])
 PLACES = st.sampled_from([0, 1])

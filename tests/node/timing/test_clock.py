@@ -10,55 +10,29 @@ from hypothesis import strategies as st
 
 from node.timing.clock import Clocks, HybridClock, Memory
 from node.values.version import clock_of, make_version
-from tests.node.fakes import CONFIG
+from tests.node.fakes.clocks import ClockMemory, HandTime
+from tests.node.samples import CONFIG
 
 MINUTE_MS = 60_000
 LEAD_MS_MAX, LEAD_STEP_MS, OFF_MS = CONFIG.clock_lead_ms_max, CONFIG.clock_lead_step_ms, CONFIG.clock_off_ms
 
 
-class WallTime:
-    """A wall clock that is set by hand, in ms, while `passed_ms` pass."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.now_ms = now_ms
-        self.passed_ms = 0
-
-    def monotonic(self) -> float:
-        return self.passed_ms / 1000
-
-    def wall_ms(self) -> int:
-        return self.now_ms
-
-
-class Disk:
-    """Where clocks keep what they must not forget; `written` counts how often."""
-
-    def __init__(self) -> None:
-        self.memory = Memory()
-        self.written = 0
-
-    async def store(self, memory: Memory) -> None:
-        await asyncio.sleep(0)
-        self.memory = memory
-        self.written += 1
-
-
-def clock_on(disk: Disk, time: WallTime, store_id: int = 7) -> HybridClock:
-    return HybridClock(CONFIG, time, store_id, disk.memory, disk.store)
+def clock_on(kept: ClockMemory, time: HandTime, store_id: int = 7) -> HybridClock:
+    return HybridClock(CONFIG, time, store_id, kept.memory, kept.remember)
 
 
 async def test_clock_stamp_is_wall_time_and_store() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     assert await clock.stamp() == make_version(5000 << 16, 7)
 
 
 async def test_clock_standing_wall_counts_up() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     assert [clock_of(await clock.stamp()) - (5000 << 16) for _ in range(3)] == [0, 1, 2]
 
 
 async def test_clock_observed_reading_is_passed() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     clock.observe(9000 << 16)
     assert clock_of(await clock.stamp()) == (9000 << 16) + 1
     clock.observe(1)
@@ -66,30 +40,30 @@ async def test_clock_observed_reading_is_passed() -> None:
 
 
 async def test_clock_ceiling_durable_before_stamp_is_given() -> None:
-    disk, time = Disk(), WallTime(5000)
-    clock = clock_on(disk, time)
+    kept, time = ClockMemory(), HandTime(5000)
+    clock = clock_on(kept, time)
     for now in (5000, 5001, 20_000, 20_000, 90_000):
-        time.now_ms = now
-        assert clock_of(await clock.stamp()) < disk.memory.ceiling
+        time.set_wall(now)
+        assert clock_of(await clock.stamp()) < kept.memory.ceiling
 
 
 async def test_clock_ceiling_written_once_for_many_stamps() -> None:
-    disk = Disk()
-    clock = clock_on(disk, WallTime(5000))
+    kept = ClockMemory()
+    clock = clock_on(kept, HandTime(5000))
     for _ in range(1000):
         await clock.stamp()
-    assert disk.written == 1
+    assert kept.written == 1
 
 
 async def test_clock_restart_with_wall_set_back_stamps_above() -> None:
-    disk = Disk()
-    before = await clock_on(disk, WallTime(10 * MINUTE_MS)).stamp()
-    after = await clock_on(disk, WallTime(MINUTE_MS)).stamp()
+    kept = ClockMemory()
+    before = await clock_on(kept, HandTime(10 * MINUTE_MS)).stamp()
+    after = await clock_on(kept, HandTime(MINUTE_MS)).stamp()
     assert after > before
 
 
 async def test_clock_reading_a_day_ahead_is_ignored() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     clock.observe((5001 + LEAD_MS_MAX) << 16)
     assert clock_of(await clock.stamp()) == 5000 << 16
     clock.observe((5000 + LEAD_MS_MAX) << 16)
@@ -97,20 +71,20 @@ async def test_clock_reading_a_day_ahead_is_ignored() -> None:
 
 
 async def test_clock_stamps_at_once_all_differ() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     stamps = await asyncio.gather(*(clock.stamp() for _ in range(50)))
     assert len(set(stamps)) == 50
 
 
 async def test_clock_stamp_above_follows_a_version_ahead() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     above = await clock.stamp_above(make_version(9000 << 16, 9), lead_ms=2)
     assert clock_of(above) == (9002 << 16) + 1
     assert await clock.stamp() > above
 
 
 async def test_clock_stamp_above_what_is_a_day_ahead_passes_it_for_once() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     absurd = make_version((6000 + LEAD_MS_MAX) << 16, 9)
     one, other = await clock.stamp_above(absurd, lead_ms=2), await clock.stamp_above(absurd, lead_ms=2)
     assert absurd < one < other
@@ -118,7 +92,7 @@ async def test_clock_stamp_above_what_is_a_day_ahead_passes_it_for_once() -> Non
 
 
 def test_clock_complains_once_a_minute_about_a_reading_a_day_ahead(caplog: pytest.LogCaptureFixture) -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     for _ in range(3):
         clock.observe((5001 + LEAD_MS_MAX) << 16)
     assert len(caplog.records) == 1
@@ -132,96 +106,105 @@ def hear(clock: HybridClock, wall_ms: int, peer: str = "b:1") -> None:
 
 
 async def test_clock_keeps_pace_with_a_faster_one_between_messages() -> None:
-    time = WallTime(5000)
-    clock = clock_on(Disk(), time)
+    time = HandTime(5000)
+    clock = clock_on(ClockMemory(), time)
     hear(clock, 65_000)
-    time.now_ms, time.passed_ms = 15_000, 10_000
+    time.now += 10
     assert clock_of(await clock.stamp()) == 75_000 << 16
     hear(clock, 3000, "slower:1")
     assert clock.now_ms() == 75_000
 
 
 async def test_clock_keeps_pace_with_a_faster_one_over_a_restart() -> None:
-    disk = Disk()
-    before = clock_on(disk, WallTime(5000))
+    kept = ClockMemory()
+    before = clock_on(kept, HandTime(5000))
     hear(before, 65_000)
     await before.stamp()
-    after = clock_on(disk, WallTime(20 * MINUTE_MS))
+    after = clock_on(kept, HandTime(20 * MINUTE_MS))
     assert clock_of(await after.stamp()) == 20 * MINUTE_MS + 60_000 << 16
 
 
 async def test_clock_lead_is_kept_before_anything_is_stamped_with_it() -> None:
-    disk = Disk()
-    clock = clock_on(disk, WallTime(5000))
+    kept = ClockMemory()
+    clock = clock_on(kept, HandTime(5000))
     hear(clock, 5000 + LEAD_STEP_MS - 1)
     assert not clock.has_new_lead
     hear(clock, 5000 + LEAD_STEP_MS)
     assert clock.has_new_lead
     await clock.keep_lead()
-    assert (disk.memory, clock.has_new_lead) == (Memory(0, LEAD_STEP_MS), False)
+    assert (kept.memory, clock.has_new_lead) == (Memory(0, LEAD_STEP_MS), False)
     await clock.keep_lead()
-    assert disk.written == 1
+    assert kept.written == 1
 
 
 async def test_clock_lead_kept_while_a_stamp_is_given_does_not_take_the_ceiling_back() -> None:
-    disk, time = Disk(), WallTime(5000)
-    clock = clock_on(disk, time)
+    kept, time = ClockMemory(), HandTime(5000)
+    clock = clock_on(kept, time)
     await clock.stamp()
     hear(clock, 60_000)
     version, _ = await asyncio.gather(clock.stamp(), clock.keep_lead())
-    assert clock_of(version) < disk.memory.ceiling
-    time.now_ms = 1000
-    assert await clock_on(disk, time).stamp() > version
+    assert clock_of(version) < kept.memory.ceiling
+    time.set_wall(1000)
+    assert await clock_on(kept, time).stamp() > version
 
 
 async def test_clock_own_wall_that_was_days_ahead_is_forgotten_with_a_restart() -> None:
-    disk, time = Disk(), WallTime(5 * LEAD_MS_MAX)
-    clock = clock_on(disk, time)
+    kept, time = ClockMemory(), HandTime(5 * LEAD_MS_MAX)
+    clock = clock_on(kept, time)
     await clock.stamp()
-    time.now_ms = LEAD_MS_MAX
+    time.set_wall(LEAD_MS_MAX)
     await clock.keep_lead()
-    assert disk.memory.lead_ms == LEAD_MS_MAX
+    assert kept.memory.lead_ms == LEAD_MS_MAX
 
 
 async def test_clock_question_changes_nothing_and_a_wall_clock_once_noticed_is_gone_on_from() -> None:
-    time = WallTime(5000)
-    clock = clock_on(Disk(), time)
-    time.now_ms = 20_000
-    assert not clock.has_new_lead
-    time.now_ms = 5000
+    time = HandTime(5000)
+    clock = clock_on(ClockMemory(), time)
+    time.set_wall(20_000)
+    assert not clock.has_new_lead and clock.now_ms() == 20_000
+    time.set_wall(5000)
     assert clock.now_ms() == 5000
-    time.now_ms = 9000
+    time.set_wall(9000)
     clock.notice_wall()
-    time.now_ms = 5000
+    time.set_wall(5000)
     assert clock.has_new_lead and clock.now_ms() == 9000
 
 
+async def test_clock_goes_on_from_a_wall_clock_that_it_has_stamped_by() -> None:
+    time = HandTime(5000)
+    clock = clock_on(ClockMemory(), time)
+    time.set_wall(9000)
+    await clock.stamp()
+    time.set_wall(5000)
+    assert clock.now_ms() == 9000
+
+
 async def test_clock_reading_set_ahead_is_no_faster_clock() -> None:
-    """Else each key that is written by two at once would push all clocks on, for good."""
-    clock = clock_on(Disk(), WallTime(5000))
+    """Otherwise each key that two clients write at once would push all clocks ahead permanently."""
+    clock = clock_on(ClockMemory(), HandTime(5000))
     clock.hear("b:1", Clocks(9000 << 16, 5000))
     assert clock.now_ms() == 5000
 
 
 async def test_clock_wall_set_forth_and_back_again_and_again_leads_once() -> None:
-    time = WallTime(5000)
-    clock, other = clock_on(Disk(), time), clock_on(Disk(), WallTime(5000))
+    time = HandTime(5000)
+    clock, other = clock_on(ClockMemory(), time), clock_on(ClockMemory(), HandTime(5000))
     for _ in range(10):
-        time.now_ms = 10_000
+        time.set_wall(10_000)
         other.hear("a:1", clock.clocks)
-        time.now_ms = 5000
+        time.set_wall(5000)
         clock.hear("b:1", other.clocks)
     assert (clock.now_ms(), other.now_ms()) == (5000, 10_000)
 
 
 async def test_clock_of_a_peer_a_day_ahead_is_not_followed() -> None:
-    clock = clock_on(Disk(), WallTime(5000))
+    clock = clock_on(ClockMemory(), HandTime(5000))
     hear(clock, 5001 + LEAD_MS_MAX)
     assert clock.now_ms() == 5000
 
 
 def test_clock_of_a_peer_a_minute_off_is_told_once_and_when_it_is_right_again(caplog: pytest.LogCaptureFixture) -> None:
-    clock = clock_on(Disk(), WallTime(500_000))
+    clock = clock_on(ClockMemory(), HandTime(500_000))
     for offset in (0, 1 - OFF_MS, -OFF_MS, -OFF_MS - 5, OFF_MS, 3):
         hear(clock, 500_000 + offset)
         assert clock.offsets_ms == {"b:1": offset}
@@ -242,20 +225,20 @@ STEPS = st.lists(
 
 @given(STEPS)
 async def test_clock_whatever_happens_versions_rise(steps: list[tuple[str, int]]) -> None:
-    disk, time = Disk(), WallTime(1000)
-    clock, last, heard = clock_on(disk, time), b"", 0
+    kept, time = ClockMemory(), HandTime(1000)
+    clock, last, heard = clock_on(kept, time), b"", 0
     for step, argument in [*steps, ("stamp", 0)]:
         match step:
             case "set wall":
-                time.now_ms = argument
+                time.set_wall(argument)
             case "observe":
                 clock.observe(argument)
-                if (argument >> 16) - time.now_ms <= LEAD_MS_MAX:
+                if (argument >> 16) - time.wall_ms() <= LEAD_MS_MAX:
                     heard = max(heard, argument)
             case "restart":
-                clock, heard = clock_on(disk, time), 0
+                clock, heard = clock_on(kept, time), 0
             case "stamp":
                 version = await clock.stamp()
                 assert version > last and clock_of(version) > heard
-                assert clock_of(version) < disk.memory.ceiling
+                assert clock_of(version) < kept.memory.ceiling
                 last = version

@@ -67,6 +67,15 @@ def test_merge_idempotent(one: Context, other: Context) -> None:
     assert merged.merge(other) == merged.merge(one) == merged.merge(merged) == merged
 
 
+def test_merge_again_changes_nothing_though_the_newer_sight_of_a_key_was_folded() -> None:
+    """The older one would come back as an entry, and fold into the clock of an owner of its own."""
+    full = Context({key: Sight(make_version(10 + key, 2), 1) for key in range(ENTRIES_MAX)})
+    other = Context({0: Sight(make_version(10, 1), 2), ENTRIES_MAX: Sight(make_version(99, 1), 3)})
+    merged = full.merge(other)
+    assert merged.folded == {1: 10, 2: 10}
+    assert merged.merge(other) == merged == other.merge(full)
+
+
 @given(ANY, ANY)
 def test_merge_covers_both_and_stays_bounded(one: Context, other: Context) -> None:
     merged = one.merge(other)

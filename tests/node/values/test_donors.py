@@ -1,4 +1,4 @@
-"""Whom an owner must ask, after each way in which it can come to a view, and whom it need not ask any more."""
+"""Whom an owner must ask, after each way in which it can come to a view, and when it may stop asking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node.values.donors import NO_CHANGE, NO_DONORS, Donors, DonorsChange, Kind,
 from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, pack
 from ring.sets import ALL, bits_of
-from tests.node.fakes import Row, rows_of, shares_of, successor
+from tests.node.samples import Row, rows_of, shares_of, successor
 from tests.node.views.bench import environment
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"

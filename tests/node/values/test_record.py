@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from node.values.record import Record, checked, decode_record, has_replaced, is_live, version_of
+from node.values.record import Record, checked, decode_record, has_replaced, is_forgotten, is_live, received, version_of
 from node.values.version import clock_of, make_version
+from ring.hashing import partition_of
+from ring.placement import first_placement
+from ring.ring import Ring
 
 V = make_version(3, 1)
 RECORDS = [
@@ -29,6 +32,26 @@ def test_record_encoded_tells_what_the_record_does(record: Record) -> None:
     assert (is_live(encoded), has_replaced(encoded)) == (record.live, record.replaced)
     assert (version_of(encoded), clock_of(encoded)) == (V, 3)
     assert checked(encoded) is encoded
+
+
+@pytest.mark.parametrize(("purge_watermark", "expected"), [(2, False), (3, True), (4, True)])
+def test_record_is_forgotten_if_it_is_a_tombstone_up_to_the_purge_watermark(
+    purge_watermark: int, expected: bool
+) -> None:
+    assert is_forgotten(Record(V, None, True, b"context").encode(), purge_watermark) is expected
+    assert not is_forgotten(Record(V, b"1", True, b"context").encode(), purge_watermark)
+
+
+def test_records_received_are_taken_whole_by_their_owner_or_not_at_all() -> None:
+    ring, record = Ring(first_placement(("a:1", "b:1"), 1)), RECORDS[0].encode()
+    keys = [b"k%d" % number for number in range(20)]
+    mine = [key for key in keys if "a:1" in ring.owners(partition_of(key))]
+    assert 0 < len(mine) < len(keys)
+    assert received([(key, record) for key in mine], ring, "a:1") == [(partition_of(key), key, record) for key in mine]
+    with pytest.raises(ValueError, match="does not belong here"):
+        received([(key, record) for key in keys], ring, "a:1")
+    with pytest.raises(ValueError, match="not a record"):
+        received([(mine[0], record), (mine[1], b"short")], ring, "a:1")
 
 
 @pytest.mark.parametrize("encoded", [b"", bytes(16), bytes(16) + b"\x08", bytes(16) + b"\xff1"])

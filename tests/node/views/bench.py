@@ -13,7 +13,8 @@ from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.rules import environment_view
 from ring.hashing import partition_of
-from tests.node.fakes import HandTime, ScriptedPeers
+from tests.node.fakes.clocks import HandTime
+from tests.node.fakes.peers import ScriptedPeers
 
 A, B, C, D = "a:1", "b:1", "c:1", "d:1"
 

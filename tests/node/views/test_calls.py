@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.errors import PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
 
 # The side that asks
@@ -41,6 +41,21 @@ async def test_ask_refused_with_the_view_of_another_cluster_is_foreign(bench: Be
 async def test_ask_raises_what_the_link_raises(bench: Bench) -> None:
     with pytest.raises(PeerRefused):
         await bench.calls.ask(B, Read(b"k"), 1.0)
+
+
+@pytest.mark.parametrize("fault", [PeerLost("the link broke"), PeerRefused("no link")])
+async def test_try_ask_has_no_answer_whatever_the_link_raises(bench: Bench, fault: PeerFault) -> None:
+    async def answer(_: Request) -> Answer:
+        raise fault
+
+    bench.peers.script[B] = answer
+    assert await bench.calls.try_ask(B, Read(b"k"), 1.0) is None
+    assert len(bench.peers.asked) == 1
+
+
+async def test_try_ask_answered_has_the_answer(bench: Bench) -> None:
+    bench.peers.script[B] = lambda _: ReadResult(b"1")
+    assert await bench.calls.try_ask(B, Read(b"k"), 1.0) == ReadResult(b"1")
 
 
 async def test_ask_patiently_puts_its_question_again_when_a_link_breaks(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gossip.view import Address, View, ViewId
@@ -9,6 +10,7 @@ from node.errors import Conflict, Unavailable
 from node.net.messages import Answer, Busy, Owed, Promised, Status, ViewIs
 from node.views.change_conditions import (
     Again,
+    State,
     Target,
     demand_native,
     demand_nothing_moves,
@@ -16,8 +18,9 @@ from node.views.change_conditions import (
     demand_reachable,
     is_settled,
     returning,
+    state_of,
 )
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
 START = environment(A, B)
@@ -49,6 +52,26 @@ def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
 )
 def test_is_settled(statuses: list[Status], settled: bool) -> None:
     assert is_settled(OLD.id, statuses) is settled
+
+
+PROMISED = msgspec.structs.replace(status(), promised=5, target="t")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ([status(), status()], State.SETTLED),
+        ([status(), None], State.MOVING),
+        ([status(), status(START)], State.MOVING),
+        ([status(), status(handing=(B,))], State.MOVING),
+        ([None, None], State.MOVING),
+        ([PROMISED, status(START)], State.PREPARING),
+        ([None, PROMISED], State.PREPARING),
+    ],
+    ids=["all settled", "one silent", "another view", "one hands over", "all silent", "promised", "silent, promised"],
+)
+def test_state_of(statuses: list[Status | None], state: State) -> None:
+    assert state_of(OLD.id, statuses) is state
 
 
 @pytest.mark.parametrize(

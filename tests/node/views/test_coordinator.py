@@ -63,7 +63,7 @@ async def test_coordinator_client_gone_its_request_waits_no_longer(bench: Bench)
     a, b, _ = bench.nodes
 
     async def waiting() -> bool:
-        return any("Coordinator.settled" in repr(task) for task in asyncio.all_tasks())
+        return any("Coordinator.await_settled" in repr(task) for task in asyncio.all_tasks())
 
     async def not_waiting() -> bool:
         return not await waiting()
@@ -73,4 +73,4 @@ async def test_coordinator_client_gone_its_request_waits_no_longer(bench: Bench)
         request = asyncio.create_task(bench.http.change_view(a, [a, b]))
         await eventually(waiting, "the request waits")
         request.cancel()
-        await eventually(not_waiting, "nobody waits any more")
+        await eventually(not_waiting, "nobody waits for it")

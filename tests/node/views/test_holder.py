@@ -13,10 +13,10 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
-from node.values.donors import Kind
+from node.values.donors import DonorsChange, Kind, Share
 from node.values.version import make_version
 from ring.hashing import PARTITIONS
-from tests.node.fakes import successor
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
 
 
@@ -234,3 +234,13 @@ async def test_donors_come_with_the_view_and_survive_a_restart(bench: Bench) -> 
     assert len(mine) == PARTITIONS // 2
     again = Bench(bench.store, bench.config)
     assert again.views.donors.shares == bench.views.donors.shares
+
+
+async def test_donors_change_under_the_view_in_force_only(bench: Bench) -> None:
+    before = bench.views.view_id
+    bench.views.change_donors(before, DonorsChange(put={C: Share(alone=1 << 5)}))
+    assert bench.views.donors.of(5) == {C: Kind.ALONE}
+    await bench.views.adopt(successor(successor(bench.views.current, B), A, B), B)
+    with_the_view = bench.views.donors.shares
+    bench.views.change_donors(before, DonorsChange(put={D: Share(alone=1 << 5)}))
+    assert bench.views.donors.shares == with_the_view

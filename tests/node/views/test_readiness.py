@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from gossip.view import Address
@@ -16,7 +16,10 @@ from node.values.donors import DonorsChange, Share
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Readiness
-from tests.node.fakes import HandTime, ScriptedPeers, open_store, successor
+from tests.node.fakes.clocks import HandTime
+from tests.node.fakes.peers import ScriptedPeers
+from tests.node.samples import successor
+from tests.node.storage.opening import open_store
 from tests.node.views.bench import environment
 
 A, B, C = "a:1", "b:1", "c:1"
@@ -41,7 +44,7 @@ class Bench:
 @asynccontextmanager
 async def in_readiness(path: Path, *view: Address) -> AsyncIterator[Bench]:
     config = Config.for_test(A, view, path)
-    async with open_store(path) as store:
+    with closing(open_store(path)) as store:
         bench = Bench(config, store)
         await bench.views.start()
         yield bench
@@ -51,7 +54,7 @@ async def becomes_ready(bench: Bench, until: float = 10.0) -> bool:
     """Run it until the node may act."""
     running = asyncio.create_task(bench.readiness.run())
     try:
-        return await bench.readiness.ready(bench.time.now + until)
+        return await bench.readiness.wait_until_ready(bench.time.now + until)
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -105,16 +108,17 @@ async def test_readiness_alone_in_its_view_asks_those_it_was_told_of(tmp_path: P
 async def test_readiness_recovers_from_a_long_pause_and_not_from_a_start(tmp_path: Path) -> None:
     """While it does, what clients send may have been sent long ago."""
     async with in_readiness(tmp_path, A, B) as bench:
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit() and not bench.readiness.is_ready
         assert await becomes_ready(bench)
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit()
         bench.time.now += 0.5
-        assert not bench.readiness.enter() and not bench.readiness.is_recovering
+        assert bench.readiness.admit() and not bench.readiness.is_ready
         assert await becomes_ready(bench)
         bench.time.now += Config.for_test(A, (A,), tmp_path).late_s + 0.1
-        assert not bench.readiness.enter() and bench.readiness.is_recovering
+        assert not bench.readiness.admit() and not bench.readiness.admit()
+        assert bench.pauses == 2
         assert await becomes_ready(bench)
-        assert not bench.readiness.is_recovering
+        assert bench.readiness.admit()
 
 
 async def test_readiness_large_view_asks_some_and_every_donor(tmp_path: Path) -> None:

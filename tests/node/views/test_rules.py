@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gossip.view import Address, View
-from node.views.rules import Standing, Verdict, environments_contradict, is_foreign, judge
-from tests.node.fakes import successor
+from node.views.rules import Succession, ViewHolder, decide_succession, environments_contradict, is_foreign
+from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
 MINE = environment(A, B)
 
 
-def standing(view: View = MINE, holds_keys: bool = False, followed: Address | None = None) -> Standing:
-    """Of node A, whose environment names A and B."""
-    return Standing(A, frozenset({B}), view, holds_keys, followed)
+def holder(view: View = MINE, holds_keys: bool = False, followed: Address | None = None) -> ViewHolder:
+    """Node A, whose environment names A and B."""
+    return ViewHolder(A, frozenset({B}), view, holds_keys, followed)
 
 
 def test_environment_view_order_of_nodes_does_not_matter() -> None:
@@ -26,33 +26,33 @@ def test_environment_view_factor_unset_and_one_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "source", "verdict"),
+    ("theirs", "source", "expected"),
     [
-        pytest.param((A, B), B, Verdict.KEEP, id="the same"),
-        pytest.param((B, C), B, Verdict.TAKE, id="a named peer's view that omits this node"),
-        pytest.param((C, D), C, Verdict.KEEP, id="that of a peer not named"),
-        pytest.param((A, B, C), C, Verdict.KEEP, id="that of a peer not named, though it names this node"),
+        pytest.param((A, B), B, Succession.KEEP, id="the same"),
+        pytest.param((B, C), B, Succession.TAKE, id="a named peer's view that omits this node"),
+        pytest.param((C, D), C, Succession.KEEP, id="that of a peer not named"),
+        pytest.param((A, B, C), C, Succession.KEEP, id="that of a peer not named, though it names this node"),
     ],
 )
-def test_judge_environment_views(theirs: tuple[Address, ...], source: Address, verdict: Verdict) -> None:
-    assert judge(standing(), environment(*theirs), source) is verdict
+def test_succession_environment_views(theirs: tuple[Address, ...], source: Address, expected: Succession) -> None:
+    assert decide_succession(holder(), environment(*theirs), source) is expected
 
 
 @pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("e:1",), ("f:1",)])
-def test_judge_environment_views_that_name_both_higher_digest_wins(others: tuple[Address, ...]) -> None:
+def test_succession_environment_views_that_name_both_higher_digest_wins(others: tuple[Address, ...]) -> None:
     theirs = environment(A, B, *others)
     higher = theirs.id > MINE.id
-    assert judge(standing(), theirs, B) is (Verdict.TAKE if higher else Verdict.KEEP)
+    assert decide_succession(holder(), theirs, B) is (Succession.TAKE if higher else Succession.KEEP)
 
 
-def test_judge_environment_view_never_replaces_a_later_one() -> None:
-    assert judge(standing(successor(MINE, A, B, C)), environment(B), B) is Verdict.KEEP
+def test_succession_environment_view_never_replaces_a_later_one() -> None:
+    assert decide_succession(holder(successor(MINE, A, B, C)), environment(B), B) is Succession.KEEP
 
 
-def test_judge_environment_view_of_the_node_followed_is_followed_on() -> None:
-    """This node has no say any more in a view that omits it."""
-    assert judge(standing(environment(B), followed=B), environment(A, B, C), B) is Verdict.TAKE
-    assert judge(standing(environment(B), followed=None), environment(A, B, C), B) is Verdict.KEEP
+def test_succession_environment_view_of_the_node_followed_is_followed_on() -> None:
+    """A node has no say in a view that omits it."""
+    assert decide_succession(holder(environment(B), followed=B), environment(A, B, C), B) is Succession.TAKE
+    assert decide_succession(holder(environment(B), followed=None), environment(A, B, C), B) is Succession.KEEP
 
 
 FIRST = successor(MINE, A, B, C)
@@ -60,20 +60,24 @@ ALIEN = successor(environment(C, D), A, C, D)
 
 
 @pytest.mark.parametrize(
-    ("mine", "holds_keys", "theirs", "source", "verdict"),
+    ("mine", "holds_keys", "theirs", "source", "expected"),
     [
-        pytest.param(MINE, True, FIRST, C, Verdict.TAKE, id="own lineage"),
-        pytest.param(MINE, True, ALIEN, C, Verdict.FOREIGN, id="another lineage, with keys at stake"),
-        pytest.param(MINE, False, ALIEN, C, Verdict.TAKE, id="another lineage that takes an empty node in"),
-        pytest.param(MINE, False, successor(environment(C, D), C, D), C, Verdict.FOREIGN, id="and one that does not"),
-        pytest.param(MINE, True, ALIEN, B, Verdict.TAKE, id="another lineage, of a node that the environment names"),
-        pytest.param(FIRST, False, successor(FIRST, A, B), B, Verdict.TAKE, id="higher epoch"),
-        pytest.param(successor(FIRST, A, B), False, FIRST, B, Verdict.KEEP, id="lower epoch"),
-        pytest.param(FIRST, False, successor(ALIEN, A, C), B, Verdict.FOREIGN, id="another lineage later on"),
+        pytest.param(MINE, True, FIRST, C, Succession.TAKE, id="own lineage"),
+        pytest.param(MINE, True, ALIEN, C, Succession.FOREIGN, id="another lineage, with keys at stake"),
+        pytest.param(MINE, False, ALIEN, C, Succession.TAKE, id="another lineage that takes an empty node in"),
+        pytest.param(
+            MINE, False, successor(environment(C, D), C, D), C, Succession.FOREIGN, id="and one that does not"
+        ),
+        pytest.param(MINE, True, ALIEN, B, Succession.TAKE, id="another lineage, of a node that the environment names"),
+        pytest.param(FIRST, False, successor(FIRST, A, B), B, Succession.TAKE, id="higher epoch"),
+        pytest.param(successor(FIRST, A, B), False, FIRST, B, Succession.KEEP, id="lower epoch"),
+        pytest.param(FIRST, False, successor(ALIEN, A, C), B, Succession.FOREIGN, id="another lineage later on"),
     ],
 )
-def test_judge_later_views(mine: View, holds_keys: bool, theirs: View, source: Address, verdict: Verdict) -> None:
-    assert judge(standing(mine, holds_keys), theirs, source) is verdict
+def test_succession_later_views(
+    mine: View, holds_keys: bool, theirs: View, source: Address, expected: Succession
+) -> None:
+    assert decide_succession(holder(mine, holds_keys), theirs, source) is expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_judge_later_views(mine: View, holds_keys: bool, theirs: View, source: A
     ],
 )
 def test_environments_contradict(theirs: View, source: Address, contradict: bool) -> None:
-    assert environments_contradict(standing(), theirs, source) is contradict
+    assert environments_contradict(holder(), theirs, source) is contradict
 
 
 @pytest.mark.parametrize(
@@ -102,4 +106,4 @@ def test_environments_contradict(theirs: View, source: Address, contradict: bool
     ],
 )
 def test_is_foreign(mine: View, holds_keys: bool, lineage: int, old_nodes: tuple[Address, ...], foreign: bool) -> None:
-    assert is_foreign(standing(mine, holds_keys), lineage, old_nodes) is foreign
+    assert is_foreign(holder(mine, holds_keys), lineage, old_nodes) is foreign

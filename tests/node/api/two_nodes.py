@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -11,7 +12,7 @@ from tests.cluster import Client, Cluster
 A_VALUE = b'{"value":1}'
 
 
-class Pair(NamedTuple):
+class TwoNodes(NamedTuple):
     """Two nodes, in one view."""
 
     http: Client
@@ -41,3 +42,21 @@ def with_context(body: bytes | None, context: bytes | None) -> bytes | None:
         return body
     fields = (body or b"{}").strip()[1:-1]
     return b"{" + fields + (b"," if fields else b"") + b'"causal-context":' + context + b"}"
+
+
+def counts(message: str, **fields: object) -> dict[str, object]:
+    return {"message": message} | {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+def same(body: bytes, expected: object) -> bool:
+    """Equal, with the fields in the same order."""
+    return json.dumps(json.loads(body)) == json.dumps(expected)
+
+
+async def put_words(two: TwoNodes, count: int) -> None:
+    for number in range(count):
+        assert (await two.http.put(two.nodes[number % 2], f"word{number}", number)).status in (200, 201)
+
+
+def shard_info(id_: str, count: int, replicas: list[Address]) -> dict[str, object]:
+    return counts("Shard information retrieved successfully", shard_id=id_, key_count=count, replicas=replicas)

@@ -8,52 +8,21 @@ import pytest
 
 from gossip.view import ViewId
 from node.net.messages import (
-    Adopt,
     Answer,
     AskStatus,
     Owed,
     Promise,
-    Promised,
     Release,
     Request,
     Status,
-    Unable,
     ViewIs,
 )
 from node.views.coordinator import Coordinator
-from tests.node.fakes import successor
+from tests.node.fakes.peers import Newcomer
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
+from tests.node.samples import successor
 
 EARLIER = ViewId(1, 5)
-
-
-class Newcomer:
-    """Node B, outside the view: what it is asked, and what it then has."""
-
-    def __init__(self, parts: Parts, view: ViewId, keys: int, handing: tuple[Owed, ...] = ()) -> None:
-        self.parts = parts
-        self.view = view
-        self.keys = keys
-        self.handing = handing
-        self.told: list[str] = []
-
-    def __call__(self, request: Request) -> Answer:
-        match request:
-            case AskStatus():
-                holds = bool(self.keys or self.handing)
-                status = Status(self.view, 0, "", self.keys, self.handing, (), not self.handing, holds)
-                self.handing = ()  # It has brought home what it holds by the time that it is asked again.
-                return status
-            case Adopt(view):
-                self.told.append("the view in force" if view == self.parts.views.current.encoded else "a new view")
-                if self.view != self.parts.views.view_id:
-                    self.view, self.handing = self.parts.views.view_id, (Owed(A, 1, self.keys),)
-                self.keys = 0
-                return ViewIs(view)
-            case Promise():
-                self.told.append("promise" if not self.keys and not self.handing else "promise, before it was home")
-                return Promised()
-        return Unable()
 
 
 async def coordinator(parts: Parts) -> Coordinator:
@@ -73,15 +42,15 @@ async def coordinator(parts: Parts) -> Coordinator:
 
 
 def holds_keys(parts: Parts) -> Newcomer:
-    return Newcomer(parts, EARLIER, keys=7)
+    return Newcomer(parts.views, EARLIER, keys=7)
 
 
 def hands_over(parts: Parts) -> Newcomer:
-    return Newcomer(parts, parts.views.view_id, 0, (Owed(A, 1, 7),))
+    return Newcomer(parts.views, parts.views.view_id, 0, (Owed(A, 1, 7),))
 
 
 def is_empty(parts: Parts) -> Newcomer:
-    return Newcomer(parts, ViewId(0, 9), keys=0)
+    return Newcomer(parts.views, ViewId(0, 9), keys=0)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +79,7 @@ async def test_newcomer_that_finds_nobody_to_take_what_it_holds_is_taken_in_with
     """It is to replace the very node that it holds something for, and that is dead."""
     parts = await node_a(A)
     change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
-    b = parts.peers.script[B] = Newcomer(parts, parts.views.view_id, 0, (Owed(C, 1, 7),))
+    b = parts.peers.script[B] = Newcomer(parts.views, parts.views.view_id, 0, (Owed(C, 1, 7),))
     await change([A, B], None)
     assert b.told[-1] == "the view in force"
     assert parts.views.current.nodes == {A, B}

@@ -31,7 +31,7 @@ def test_own_pause_makes_nobody_a_suspect() -> None:
     assert rounds_until_suspicion(SETTINGS, undisturbed - 1, 1.0) >= 2 * (undisturbed - 1)
 
 
-def test_own_pause_would_without_that_rule() -> None:
+def test_own_pause_makes_a_suspect_without_that_rule() -> None:
     careless = replace(SETTINGS, pause_rounds=1e9)
     undisturbed = rounds_until_suspicion(careless, 0, 0.0)
     assert rounds_until_suspicion(careless, undisturbed - 1, 1.0) == undisturbed - 1

@@ -68,14 +68,14 @@ def test_any_message_again_changes_nothing(message: Message) -> None:
 def test_stale_messages_of_a_whole_run_change_nothing() -> None:
     net = Network(6, seed=1, loss=0.1)
     net.introduce()
-    everything: list[tuple[Address, Address, Message]] = []
-    net.tap = everything
+    told: list[tuple[Address, Address, Message]] = []
+    net.tap = told
     net.run(20)
     net.tap = None
     net.nodes[addresses(6)[0]].update(settled_epoch=1, key_count=9)
     net.run(6)
     before = {address: dict(node.members) for address, node in net.nodes.items()}
-    for sender, to, message in everything:
+    for sender, to, message in told:
         output = net.nodes[to].receive(sender, message, net.now)
         assert (output.incarnation, output.fetch_view_from) == (None, None)
     assert {address: dict(node.members) for address, node in net.nodes.items()} == before

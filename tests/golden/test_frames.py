@@ -12,8 +12,7 @@ import pytest
 import gossip.messages
 from node.net import messages as wire
 from node.net.frames import Ping
-from tests.golden.samples import ANSWERS, CASTS, FILE, REQUESTS, SAMPLES
-from tests.node.net.test_messages import members
+from tests.golden.samples import ANSWERS, CASTS, FILE, REQUESTS, SAMPLES, members
 
 GOLDEN: dict[str, str] = json.loads(FILE.read_text())
 
@@ -60,5 +59,5 @@ def test_golden_samples_fill_every_default_and_leave_it(samples: Collection[Any]
             for message in samples
             if type(message) is message_type
         ]
-        assert any(map(all, filled)), f"no {message_type.__name__} with everything"
+        assert any(map(all, filled)), f"no {message_type.__name__} with every field filled"
         assert not all(map(any, filled)), f"no {message_type.__name__} with defaults alone"

@@ -25,12 +25,12 @@ from ring.sets import bits_of
 from tests.golden.data_dir import (
     BESIDE,
     COPIED,
-    FLOOR,
+    LOW_WATERMARK,
     MOVED,
     NOW_MS,
-    PURGED,
+    PURGE_WATERMARK,
     RECORDS,
-    SEEN,
+    STABLE_WATERMARK,
     STORE_ID,
     TARGET,
     B,
@@ -39,10 +39,10 @@ from tests.golden.data_dir import (
     fill,
     items_in,
     node_on,
-    open_store,
     unpack,
     view_after,
 )
+from tests.node.storage.opening import open_store
 
 PROMISEE = Promisee(2, C, TARGET)
 CEILING = (NOW_MS + 5_000 + 1_000) << 16
@@ -86,7 +86,8 @@ async def test_golden_settings_are_read(store: Store) -> None:
 
 
 async def test_golden_watermarks_are_read(store: Store) -> None:
-    assert (store.low_watermark(), store.stable_watermark, store.purge_watermark) == (FLOOR, SEEN, PURGED)
+    assert store.low_watermark() == LOW_WATERMARK
+    assert (store.stable_watermark, store.purge_watermark) == (STABLE_WATERMARK, PURGE_WATERMARK)
 
 
 async def test_golden_donors_are_read(store: Store) -> None:

@@ -1,0 +1,135 @@
+"""What nodes say to each other: frozen, typed messages in msgpack, validated once.
+
+Whoever sends or answers a message imports it from here, and need not know in which of the files beside this one it is
+defined: `data` (clients' operations), `views`, `sync` (moving records), `co_owners`, or `base`.
+
+A *call* is a request and gets one answer; a *cast* is a gossip message and gets none: see `gossip.messages`. How both
+travel is told by `frames`.
+
+    request     sent by                 to                   answered with
+    Read        who a client has asked  an owner of the key  ReadResult, Unsatisfied
+    Write       who a client has asked  an owner of the key  Wrote, NothingDeleted, Superseded, MayBeStored, Unsatisfied
+    Fetch       an owner                a co-owner or donor  Fetched
+    Hello       any node                any node             ViewIs
+    FetchView   who lacks a later view  who holds it         ViewIs
+    Promise     a coordinator           nodes of both views  Promised, Busy, Foreign, ViewIs
+    Release     a coordinator           who has promised     ViewIs
+    Adopt       a coordinator           nodes of both views  ViewIs, Busy, Foreign
+    AskStatus   any node                any node             Status
+    CountKeys   a coordinator           who holds the keys   KeyCounts
+    AskHolding  an owner                a donor              Holding
+    Holding     a donor                 an owner             Taken
+    Push        who holds records       an owner             Taken
+    Compare     who holds records       an owner             Differing
+    Offer       who holds records       an owner             Wanted
+    Heartbeat   an owner                a co-owner           HeartbeatAnswer
+    Replicate   an owner                a co-owner           Taken, NoRoom
+
+Any call may also be answered with Unable, and, unless it is one of `any_view`, with ViewIs or Foreign.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from node.net.messages.base import LARGE_BYTES, NodeMessage, Unable, Unsigned
+from node.net.messages.co_owners import (
+    CoOwnerAnswer,
+    CoOwnerRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+    NoRoom,
+    Replicate,
+)
+from node.net.messages.data import (
+    DataAnswer,
+    DataRequest,
+    Fetch,
+    Fetched,
+    MayBeStored,
+    NothingDeleted,
+    Read,
+    ReadResult,
+    Superseded,
+    Unsatisfied,
+    Write,
+    Wrote,
+)
+from node.net.messages.sync import (
+    AskHolding,
+    Compare,
+    Differing,
+    Holding,
+    Offer,
+    Push,
+    SyncAnswer,
+    SyncRequest,
+    Taken,
+    Wanted,
+)
+from node.net.messages.views import (
+    Adopt,
+    AskStatus,
+    Busy,
+    CountKeys,
+    FetchView,
+    Foreign,
+    Hello,
+    KeyCounts,
+    Owed,
+    Promise,
+    Promised,
+    Release,
+    Status,
+    ViewAnswer,
+    ViewIs,
+    ViewRequest,
+)
+
+Request: TypeAlias = DataRequest | ViewRequest | SyncRequest | CoOwnerRequest
+Answer: TypeAlias = DataAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Unable
+
+__all__ = [
+    "LARGE_BYTES",
+    "Adopt",
+    "Answer",
+    "AskHolding",
+    "AskStatus",
+    "Busy",
+    "Compare",
+    "CountKeys",
+    "Differing",
+    "Fetch",
+    "FetchView",
+    "Fetched",
+    "Foreign",
+    "Heartbeat",
+    "HeartbeatAnswer",
+    "Hello",
+    "Holding",
+    "KeyCounts",
+    "MayBeStored",
+    "NoRoom",
+    "NodeMessage",
+    "NothingDeleted",
+    "Offer",
+    "Owed",
+    "Promise",
+    "Promised",
+    "Push",
+    "Read",
+    "ReadResult",
+    "Release",
+    "Replicate",
+    "Request",
+    "Status",
+    "Superseded",
+    "Taken",
+    "Unable",
+    "Unsatisfied",
+    "Unsigned",
+    "ViewIs",
+    "Wanted",
+    "Write",
+    "Wrote",
+]

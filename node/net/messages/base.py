@@ -1,0 +1,40 @@
+"""What all messages between nodes have in common, and the types of their fields.
+
+A message is frozen and typed, and is validated when its frame is decoded, so nothing inside a node checks it again. On
+the wire it is an array that begins with its tag, and a field is known by its place: names are free to change, tags and
+places are not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, TypeAlias
+
+import msgspec
+
+from node.values.record import KEY_BYTES_MAX
+from node.values.version import Version
+
+KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
+Partitions: TypeAlias = bytes
+"""Partition numbers, packed by `ring.hashing.pack`."""
+Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+
+LARGE_BYTES = 16 * 1024
+"""A value or record beyond this counts as bulky."""
+
+
+class NodeMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    any_view: ClassVar[bool] = False
+    """Whether a receiver may act on the message whatever view its sender holds."""
+    is_batch: ClassVar[bool] = False
+    """Whether the message is one of many records or versions."""
+
+    def is_bulky(self) -> bool:
+        """Whether it is the last one in its frame: so a frame holds one bulky message at most."""
+        return self.is_batch
+
+
+class Unable(NodeMessage, frozen=True, tag=7):
+    """Answers any call: nothing was done, and nothing can be done now. To a Read or Write: nobody can tell what is
+    right."""

@@ -1,0 +1,46 @@
+"""Co-owners in step: leases, and the stream of what has changed, among the replicas of one shard."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from gossip.view import Address
+from node.net.messages.base import KeyBytes, NodeMessage, Unsigned
+
+
+class Heartbeat(NodeMessage, frozen=True, tag=40):
+    """May I answer reads alone? Answered with HeartbeatAnswer. Both tell whose store it is, and whether its disk is a
+    new one with nothing on it; see `replication.filling`."""
+
+    store_id: Unsigned
+    is_empty: bool
+
+
+class HeartbeatAnswer(NodeMessage, frozen=True, tag=41):
+    """`may_lack`: what the answerer has may not be all that there is. `owing`: no lease, but what the asker lacks is on
+    its way to it."""
+
+    store_id: Unsigned
+    is_empty: bool
+    may_lack: bool
+    lease_granted: bool
+    owing: bool
+
+
+class Replicate(NodeMessage, frozen=True, tag=42):
+    """Records that have changed at a co-owner. `relayed`: there is one that the sender cannot reach; before it
+    confirms, whoever takes them sees to it that all other co-owners but those that were `told` have them too, or are
+    left out and hold no lease."""
+
+    is_batch = True
+    records: tuple[tuple[KeyBytes, bytes], ...]
+    relayed: bool
+    told: tuple[Address, ...] = ()
+
+
+class NoRoom(NodeMessage, frozen=True, tag=43):
+    """Answers Replicate: the disk has refused it."""
+
+
+CoOwnerRequest: TypeAlias = Heartbeat | Replicate
+CoOwnerAnswer: TypeAlias = HeartbeatAnswer | NoRoom

@@ -1,0 +1,89 @@
+"""A client's operation on its way: what the router asks an owner, and an owner the others that may hold the key.
+
+`context` is what the client depends on, None if it does not ask for that; in an answer, what it depends on now.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, Unsigned, VersionBytes
+from node.values.context import Context
+
+
+class Read(NodeMessage, frozen=True, tag=1):
+    key: KeyBytes
+    context: Context | None = None
+
+
+class Write(NodeMessage, frozen=True, tag=2):
+    """A put, or with `value` None a delete."""
+
+    key: KeyBytes
+    version: VersionBytes
+    value: bytes | None
+    context: Context | None = None
+
+    def is_bulky(self) -> bool:
+        return len(self.value or b"") > LARGE_BYTES
+
+
+class ReadResult(NodeMessage, frozen=True, tag=3):
+    """Answers Read: the JSON text, None if the key does not exist."""
+
+    value: bytes | None
+    context: Context | None = None
+
+    def is_bulky(self) -> bool:
+        return len(self.value or b"") > LARGE_BYTES
+
+
+class Wrote(NodeMessage, frozen=True, tag=4):
+    """Answers Write: durable. `replaced`: it found a live value."""
+
+    replaced: bool
+    context: Context | None = None
+
+
+class NothingDeleted(NodeMessage, frozen=True, tag=5):
+    """Answers Write: a delete found nothing, and wrote nothing."""
+
+    context: Context | None = None
+
+
+class Superseded(NodeMessage, frozen=True, tag=6):
+    """Answers Write: nothing was written. Either the key is held in this newer version, or the owner takes no write at
+    or below this version any more. The write may be stamped anew above it."""
+
+    version: VersionBytes
+
+
+class MayBeStored(NodeMessage, frozen=True, tag=8):
+    """Answers Write: it is on this owner's disk, but not on every disk that it must be on, and may or may not last."""
+
+
+class Unsatisfied(NodeMessage, frozen=True, tag=9):
+    """Answers Read, and a Write that deletes: nothing was done. What the context demands is not here, and may be
+    where nobody can look now."""
+
+
+class Fetch(NodeMessage, frozen=True, tag=30):
+    """What is your record of this key?"""
+
+    key: KeyBytes
+
+
+class Fetched(NodeMessage, frozen=True, tag=31):
+    """None: no record. `may_lack`: that there is none says nothing. `stable_watermark`: see `retention.tombstones`; the
+    same in Compare and Offer."""
+
+    record: bytes | None
+    stable_watermark: Unsigned = 0
+    may_lack: bool = False
+
+    def is_bulky(self) -> bool:
+        return len(self.record or b"") > LARGE_BYTES
+
+
+DataRequest: TypeAlias = Read | Write | Fetch
+DataAnswer: TypeAlias = ReadResult | Wrote | NothingDeleted | Superseded | MayBeStored | Unsatisfied | Fetched

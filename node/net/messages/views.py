@@ -1,0 +1,124 @@
+"""Views and their changes: which view a node holds, and what a coordinator asks of the others."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from gossip.view import Address, ViewId
+from node.net.messages.base import LARGE_BYTES, NodeMessage, Partitions, Unsigned
+
+
+class Hello(NodeMessage, frozen=True, tag=10):
+    """This is my view: which is yours? How nodes learn of each other's views before they have one in common."""
+
+    any_view = True
+    view: bytes
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
+
+
+class FetchView(NodeMessage, frozen=True, tag=11):
+    """Which view do you hold?"""
+
+    any_view = True
+
+
+class ViewIs(NodeMessage, frozen=True, tag=12):
+    """The view that the answering node holds. To a Promise: it is of an epoch at least as high as the one asked for. To
+    a call that is not of `any_view`: nothing was done, for its sender holds another view."""
+
+    view: bytes
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
+
+
+class Promise(NodeMessage, frozen=True, tag=14):
+    """A coordinator asks for the right to make the view of an epoch. `old_nodes`: those of the view it builds on."""
+
+    any_view = True
+    epoch: Unsigned
+    coordinator: Address
+    target: str
+    old_nodes: tuple[Address, ...]
+    lineage: Unsigned
+
+
+class Promised(NodeMessage, frozen=True, tag=15):
+    """Answers Promise: the coordinator may make the view of that epoch."""
+
+
+class Busy(NodeMessage, frozen=True, tag=16):
+    """Answers Promise and Adopt: another coordinator has this node's promise of an epoch at least as high."""
+
+    epoch: Unsigned
+    coordinator: Address
+    target: str
+
+
+class Foreign(NodeMessage, frozen=True, tag=17):
+    """Answers Promise, Adopt, and any call under a later view: this node holds the data of another cluster."""
+
+
+class Release(NodeMessage, frozen=True, tag=18):
+    """The coordinator gives back the promise of this epoch."""
+
+    any_view = True
+    epoch: Unsigned
+    coordinator: Address
+
+
+class Adopt(NodeMessage, frozen=True, tag=19):
+    """Take this view. Answered with the view that the receiver holds then; with Busy or Foreign if it may not take
+    it."""
+
+    any_view = True
+    view: bytes
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES
+
+
+class AskStatus(NodeMessage, frozen=True, tag=20):
+    any_view = True
+
+
+class Owed(NodeMessage, frozen=True):
+    """Partitions and records on their way from or to `address`."""
+
+    address: Address
+    partitions: Unsigned
+    records: Unsigned
+
+
+class Status(NodeMessage, frozen=True, tag=21):
+    """Where a node stands. `settled`: it has nothing to hand over, and waits for nobody who could be heard."""
+
+    view: ViewId
+    promised: Unsigned
+    """The highest epoch ever promised, be the promise void by now; 0: none."""
+    target: str
+    """What the promise is for; empty if none holds."""
+    key_count: Unsigned
+    handing: tuple[Owed, ...]
+    waiting: tuple[Owed, ...]
+    settled: bool
+    holds_records: bool
+    """Whether it holds records of any partition, be they deletions only."""
+
+
+class CountKeys(NodeMessage, frozen=True, tag=22):
+    """How many live keys do you hold of each of these partitions?"""
+
+    partitions: Partitions
+
+
+class KeyCounts(NodeMessage, frozen=True, tag=23):
+    """One for each partition asked for, in the same order."""
+
+    counts: tuple[Unsigned, ...]
+
+
+ViewRequest: TypeAlias = Hello | FetchView | Promise | Release | Adopt | AskStatus | CountKeys
+ViewAnswer: TypeAlias = ViewIs | Promised | Busy | Foreign | Status | KeyCounts

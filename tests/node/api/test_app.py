@@ -1,0 +1,158 @@
+"""The application answers in JSON, whatever it is asked and whatever goes wrong.
+
+Most tests need only an application. What is no HTTP never reaches one, so it is sent to whole nodes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from pytest_aiohttp import AiohttpClient
+
+from node.api.app import json_errors, make_app
+from node.api.data import DataApi
+from node.config import Config
+from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
+from node.net.pool import Peers
+from node.node import Node
+from node.storage.identity import identify
+from tests.cluster import Client, Reply
+from tests.node.api.raw_http import ask_raw
+from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault
+from tests.node.fakes.clocks import SteadyTime
+from tests.node.storage.opening import open_store
+
+
+class Application:
+    """One that is served, to be asked for paths as they are given."""
+
+    def __init__(self, http: Client, address: str) -> None:
+        self._http = http
+        self._address = address
+
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> Reply:
+        return await self._http.ask(self._address, method, path, body)
+
+
+async def serve(app: web.Application, aiohttp_client: AiohttpClient) -> Application:
+    client = await aiohttp_client(app)
+    return Application(Client(client.session), f"{client.host}:{client.port}")
+
+
+@pytest.fixture
+async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Application]:
+    """That of a node, which does not run."""
+    config, rng = Config.for_test("a:1", ("a:1",), tmp_path), random.Random(1)
+    with closing(open_store(tmp_path)) as store:
+        peers = Peers(config)
+        node = Node(config, SteadyTime(), rng, store, await identify(store, rng), peers)
+        await node.start()
+        yield await serve(make_app(node, DataApi(config, node.router), peers), aiohttp_client)
+        await node.close()
+
+
+ALLOWED = {
+    "/kvs/keys/apple": "DELETE, GET, PUT",
+    "/kvs/key-count": "GET",
+    "/kvs/shards": "GET",
+    "/kvs/shards/1": "GET",
+    "/kvs/view-change": "GET, PUT",
+    "/kvs/status": "GET",
+    "/kvs/ring": "GET",
+}
+METHODS = ("POST", "PATCH", "HEAD", "OPTIONS", "DELETE", "PUT")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [(method, path) for path, allowed in ALLOWED.items() for method in METHODS if method not in allowed],
+)
+async def test_app_wrong_method_405_with_allow(app: Application, method: str, path: str) -> None:
+    reply = await app.ask(method, path)
+    assert (reply.status, reply.headers["Allow"]) == (405, ALLOWED[path])
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.body == (b"" if method == "HEAD" else fault("Method not allowed", method))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/kvs", "/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"]
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_app_unknown_path_404(app: Application, method: str, path: str) -> None:
+    reply = await app.ask(method, path, A_VALUE)
+    assert (reply.status, reply.body) == (404, fault("Not found", method))
+    assert reply.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (RequestFault("Malformed key"), 400, "Malformed key"),
+        (NotFound("Shard does not exist"), 404, "Shard does not exist"),
+        (Conflict("Another view change is under way"), 409, "Another view change is under way"),
+        (TooLarge("Value is too large"), 413, "Value is too large"),
+        (web.HTTPRequestEntityTooLarge(1, 2), 413, "Value is too large"),
+        (UnknownEncoding("Content-Encoding is not supported"), 415, "Content-Encoding is not supported"),
+        (web.HTTPExpectationFailed(), 417, "Expectation Failed"),
+        (ZeroDivisionError("a mistake of ours"), 500, "Internal error"),
+        (Unavailable(), 503, "Unable to satisfy request"),
+        (StorageFault("the disk is full"), 503, "Unable to satisfy request"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+async def test_app_error_of_a_handler_is_answered_in_json(
+    aiohttp_client: AiohttpClient, error: Exception, status: int, text: str
+) -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        raise error
+
+    app = web.Application(middlewares=[json_errors])
+    app.router.add_get("/", handler)
+    reply = await (await serve(app, aiohttp_client)).ask("GET", "/")
+    assert (reply.status, reply.body) == (status, fault(text, "GET"))
+    assert reply.headers["Content-Type"] == "application/json"
+    assert ("Retry-After" in reply.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(StorageFault("full"), "GET /x: full"), (ZeroDivisionError("oh"), "ZeroDivisionError: oh"), (Unavailable(), "")],
+    ids=["the disk", "a mistake of ours", "no fault of this node"],
+)
+async def test_app_logs_what_an_operator_can_mend(
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture, error: Exception, logged: str
+) -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        raise error
+
+    app = web.Application(middlewares=[json_errors])
+    app.router.add_get("/x", handler)
+    caplog.set_level("ERROR")
+    await (await serve(app, aiohttp_client)).ask("GET", "/x")
+    assert logged in caplog.text and bool(caplog.text) == bool(logged)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *(b"GET /peer HTTP/1.1", b"GET /peer?to=127.0.0.1:1&from=x HTTP/1.1", b"NOSUCH / HTTP/1.1", b"\0\1\2"),
+        *(b"GET / HTTP/9.9", b"GET /kvs/keys/a b HTTP/1.1", b"PUT /kvs/keys/a HTTP/1.1\r\nContent-Length: -1"),
+        *(b"GET /kvs/keys/\xc3\xa9 HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
+        *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
+        *(b"PUT /kvs/keys/a HTTP/1.1\r\nExpect: nonsense", b"GET /no/such HTTP/1.1\r\nExpect: nonsense"),
+        *(b"PUT /kvs/x HTTP/1.1", b"PATCH /kvs/keys/a HTTP/1.1", b"DELETE /kvs/key-count HTTP/1.1"),
+    ],
+    ids=lambda request_: repr(request_[:30]),
+)
+async def test_app_bad_http_4xx_in_json(two: TwoNodes, request_: bytes) -> None:
+    status, headers, body = await ask_raw(two.nodes[0], request_ + b"\r\nHost: x\r\n\r\n")
+    assert 400 <= status < 500
+    assert headers["content-type"] == "application/json"
+    assert list(json.loads(body)) == ["error", "message"]

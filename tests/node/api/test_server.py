@@ -1,0 +1,92 @@
+"""A node started and ended within a block: what it needs before it touches anything, where it listens, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gossip.view import Address, host_of, port_of
+from node.api.server import serving
+from node.config import Config
+from node.errors import BadDataDir, StartupFault
+from tests.cluster import Client, fresh_addresses
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (address,) = fresh_addresses(1)
+    return Config.for_test(address, (address,), tmp_path / "data")
+
+
+@pytest.fixture
+def taken() -> Iterator[Address]:
+    """An address at which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_server_address_in_use_is_refused_before_anything_is_touched(taken: Address, tmp_path: Path) -> None:
+    with pytest.raises(StartupFault, match=f"ADDRESS {taken}: cannot listen"):
+        async with serving(Config.for_test(taken, (taken,), tmp_path / "data")):
+            pass
+    assert os.listdir(tmp_path) == []
+
+
+async def test_server_bad_data_dir_is_refused_by_name_and_frees_the_address(config: Config) -> None:
+    config.data_dir.touch()
+    for _ in range(2):
+        with pytest.raises(BadDataDir, match=f"DATA_DIR {config.data_dir}: "):
+            async with serving(config):
+                pass
+    config.data_dir.unlink()
+    async with serving(config):
+        pass
+
+
+async def test_server_serves_within_its_block_and_keeps_what_it_was_given(config: Config, http: Client) -> None:
+    async with serving(config) as serving_:
+        assert (await http.put(config.address, "k", 1)).status == 201
+        assert not serving_.life.done()
+    assert serving_.life.done()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host_of(config.address), port_of(config.address))
+    async with serving(config):
+        assert (await http.get(config.address, "k")).json["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("bind", "hosts"),
+    [(None, {"127.0.0.1", "127.0.0.9", "::1"}), ("127.0.0.1", {"127.0.0.1"}), ("::1", {"::1"})],
+    ids=["every interface", "one of IPv4", "one of IPv6"],
+)
+async def test_server_listens_where_it_is_told(bind: str | None, hosts: set[str], tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    async with serving(replace(Config.for_test(address, (address,), tmp_path), bind=bind)):
+        assert {host for host in ("127.0.0.1", "127.0.0.9", "::1") if await is_open(host, port)} == hosts
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+async def is_open(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,143 @@
+"""What gossip wants is done, and what it tells of this node is true: on a lone node, among scripted peers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import msgspec
+import pytest
+
+from gossip.messages import Delta, Digest, MemberRecord, Message, Rumour
+from gossip.view import Address, ViewId
+from node.net.messages import Answer, FetchView, Request, Unable, ViewIs
+from node.storage.keys import Setting
+from node.timing.clock import Clocks, Memory
+from node.values.donors import DonorsChange, Kind
+from node.values.record import Record
+from tests.node.fakes.peers import CoOwner
+from tests.node.lone_owner import A, B, C, Lone, lone_owner
+from tests.node.parts import on_virtual_time
+from tests.node.samples import Row, shares_of, successor
+from tests.sim.disk import Disk
+
+ROUNDS_S = 1.0
+"""A few rounds of gossip."""
+STEADY_S = 4.0
+"""For a view to be settled, and for what was written before to be announced."""
+
+
+def record(address: Address, incarnation: int = 1) -> MemberRecord:
+    return MemberRecord(address, incarnation, 0, 7, 0, 0)
+
+
+def says(lone: Lone, message: Message) -> None:
+    lone.node.hear(message.record.address, message)
+
+
+def digest_of(lone: Lone, sender: Address, *rumours: Rumour, view_id: ViewId | None = None) -> Digest:
+    return Digest(view_id or lone.node.views.view_id, record(sender), rumours, ())
+
+
+@on_virtual_time
+async def test_gossip_driver_casts_what_gossip_answers() -> None:
+    async with lone_owner(B) as lone:
+        lone.peers.casts.clear()
+        says(lone, digest_of(lone, B))
+        assert [(to, type(message)) for to, message in lone.peers.casts] == [(B, Delta)]
+
+
+@on_virtual_time
+async def test_gossip_driver_rounds_go_on_while_the_node_runs_and_no_longer() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        await asyncio.sleep(ROUNDS_S)
+        assert {to for to, _ in lone.peers.casts} == {B}
+    told = len(lone.peers.casts)
+    await asyncio.sleep(ROUNDS_S)
+    assert len(lone.peers.casts) == told
+
+
+@on_virtual_time
+async def test_gossip_driver_fetches_a_newer_view_from_who_has_it() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        later = successor(lone.node.views.current, A, B)
+
+        def answer(request: Request) -> Answer:
+            return ViewIs(later.encoded) if isinstance(request, FetchView) else Unable()
+
+        lone.peers.script[B] = answer
+        says(lone, digest_of(lone, B, view_id=later.id))
+        await asyncio.sleep(ROUNDS_S)
+        assert lone.node.views.current == later
+        assert (B, FetchView()) in lone.peers.asked
+
+
+@on_virtual_time
+async def test_gossip_driver_incarnation_that_had_to_rise_is_on_disk() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        rumoured = lone.node.gossip.record.incarnation + 4
+        says(lone, digest_of(lone, B, Rumour(A, rumoured, dead=True)))
+        await asyncio.sleep(ROUNDS_S)
+        assert lone.node.gossip.record.incarnation == rumoured + 1
+        assert lone.store.setting(Setting.INCARNATION) == (rumoured + 1).to_bytes(8)
+
+
+@on_virtual_time
+async def test_gossip_driver_full_disk_is_no_reason_to_die(caplog: pytest.LogCaptureFixture) -> None:
+    disk = Disk(random.Random(1))
+    async with lone_owner(B, disk=disk, runs=True) as lone:
+        disk.full = True
+        says(lone, digest_of(lone, B, Rumour(A, 9, dead=True)))
+        lone.node.clock.hear(B, Clocks(0, lone.time.wall_ms() + 10 * lone.node.config.clock_lead_step_ms))
+        await asyncio.sleep(ROUNDS_S)
+        assert "cannot store incarnation 10" in caplog.text
+        assert "cannot store by how much another clock leads" in caplog.text
+        told = len(lone.peers.casts)
+        await asyncio.sleep(ROUNDS_S)
+        assert len(lone.peers.casts) > told
+
+
+@on_virtual_time
+async def test_gossip_driver_lead_of_another_clock_is_kept_with_the_next_round() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        lead_ms = 10 * lone.node.config.clock_lead_step_ms
+        lone.node.clock.hear(B, Clocks(0, lone.time.wall_ms() + lead_ms))
+        await asyncio.sleep(ROUNDS_S)
+        kept = msgspec.msgpack.decode(lone.store.setting(Setting.CLOCK) or b"", type=Memory)
+        assert kept.lead_ms == pytest.approx(lead_ms, abs=1)
+        assert not lone.node.clock.has_new_lead
+
+
+@on_virtual_time
+async def test_gossip_driver_settled_view_is_told_with_keys_and_watermarks() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        lone.peers.script[B] = CoOwner()
+        await lone.node.views.adopt(successor(lone.node.views.current, A, B), B)
+        await lone.hold(b"k", Record(await lone.node.clock.stamp(), b"1", False))
+        await asyncio.sleep(STEADY_S)
+        told = lone.node.gossip.record
+        assert (told.settled_epoch, told.settled_digest) == lone.node.views.view_id
+        assert told.key_count == 1
+        assert told.stable == lone.node.stability.announced > 0
+        assert told.forgettable == lone.node.tombstones.forgettable()
+
+
+@on_virtual_time
+async def test_gossip_driver_unsettled_view_is_told_as_the_one_before_and_without_watermarks() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        lone.peers.script[B] = CoOwner()
+        await lone.node.views.adopt(successor(lone.node.views.current, A, B), B)
+        lone.node.views.donors.change(DonorsChange(put=shares_of(Row(7, B, Kind.ALONE))))
+        await asyncio.sleep(STEADY_S)
+        told = lone.node.gossip.record
+        assert (told.settled_epoch, told.settled_digest, told.stable, told.forgettable) == (0, 0, 0, 0)
+
+
+@on_virtual_time
+async def test_gossip_driver_view_change_forgets_the_clocks_of_strangers_only() -> None:
+    async with lone_owner(B) as lone:
+        for peer in (B, "stranger:1"):
+            lone.node.clock.hear(peer, Clocks(0, lone.time.wall_ms()))
+        await lone.node.views.adopt(successor(lone.node.views.current, A, B, C), B)
+        assert set(lone.node.clock.offsets_ms) == {B}
+        assert set(lone.node.gossip.members) == {A, B, C}
