@@ -60,7 +60,7 @@ TRIES = [
     Try("deciding-is-pure", "node/operations/route_state.py", "import asyncio"),
     Try("deciding-is-pure", "node/operations/sightings.py", "import node.views.calls"),
     Try("deciding-is-pure", "node/repair/holdings.py", "import asyncio"),
-    Try("deciding-is-pure", "node/replication/filling.py", "import time"),
+    Try("deciding-is-pure", "node/replication/emptied_disk.py", "import time"),
     Try("deciding-is-pure", "node/replication/outbox.py", "import asyncio"),
     Try("deciding-is-pure", "node/replication/peer_state.py", "import random"),
     Try("deciding-is-pure", "node/values/record.py", "import asyncio"),

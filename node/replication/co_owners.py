@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gossip.view import Address
 from node.config import Config
-from node.replication.filling import Filling, OwnFilling
+from node.replication.emptied_disk import Filling, OwnFilling
 from node.replication.peer_state import NEVER, LeaseAnswer, PeerState
 from node.timing.clock import Time
 from node.views.holder import Views

@@ -2,7 +2,7 @@
 
 The answer is a lease or a refusal; what either means, and when a lease may be given, is decided in `peer_state`. Here
 the questions are sent and answered, and a co-owner that says nothing is noticed. A node that finds itself filled by its
-co-owners writes that down, see `filling`.
+co-owners writes that down, see `emptied_disk`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from node.errors import PeerFault, StorageFault
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
-from node.replication.filling import Filling
+from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from node.replication.streams import Streams
 from node.storage.identity import note_filled

@@ -116,7 +116,7 @@ class PeerState:
 
     @property
     def is_empty(self) -> bool:
-        """Whether its disk is a new one, with nothing on it, as it last said; see `filling`."""
+        """Whether its disk is a new one, with nothing on it, as it last said; see `emptied_disk`."""
         return self._is_empty
 
     @property

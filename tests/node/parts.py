@@ -77,69 +77,30 @@ class Parts:
     """Needs a running loop. `view` are the nodes that A's environment names."""
 
     def __init__(self, *view: Address, repl_factor: int | None = None, is_filled: bool = True) -> None:
-        self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
-        self.time = LoopTime()
-        self.peers = ScriptedPeers()
-        self.readiness = HandReadiness(self._was_paused)
+        config = self.config = Config.for_test(A, view, Path("/nowhere"), repl_factor)
+        time = self.time = LoopTime()
+        peers = self.peers = ScriptedPeers()
+        readiness = self.readiness = HandReadiness(self._was_paused)
         self.disk = Disk(random.Random(1))
-        self.store = store_on(self.disk)
-        self.views = Views(self.config, self.store, self.time, self._view_changed)
-        self.calls = Calls(self.config, self.time, self.views, self.peers)
-        self.co_owners = CoOwners(self.config, self.time, self.views, is_filled, self.peers)
-        self.co_owner_tasks = CoOwnerTasks(self.co_owners)
-        self.streams = Streams(
-            self.config,
-            self.time,
-            self.store,
-            self.views,
-            self.co_owners,
-            self.co_owner_tasks,
-            self.calls,
-            self.peers,
-        )
-        self.store.attach(self.streams.spread)
+        store = self.store = store_on(self.disk)
+        views = self.views = Views(config, store, time, self._view_changed)
+        calls = self.calls = Calls(config, time, views, peers)
+        co_owners = self.co_owners = CoOwners(config, time, views, is_filled, peers)
+        co_owner_tasks = self.co_owner_tasks = CoOwnerTasks(co_owners)
+        streams = self.streams = Streams(config, time, store, views, co_owners, co_owner_tasks, calls, peers)
+        store.attach(streams.spread)
         self.heartbeats = Heartbeats(
-            self.config,
-            self.time,
-            STORE_ID,
-            self.store,
-            self.readiness,
-            self.co_owners,
-            self.co_owner_tasks,
-            self.streams,
-            self.calls,
+            config, time, STORE_ID, store, readiness, co_owners, co_owner_tasks, streams, calls
         )
-        self.owner = Owner(
-            self.config, self.time, self.store, self.views, self.readiness, self.co_owners, self.streams, self.calls
-        )
+        self.owner = Owner(config, time, store, views, readiness, co_owners, streams, calls)
         memory = ClockMemory()
-        self.clock = HybridClock(self.config, self.time, STORE_ID, memory.memory, memory.remember)
+        self.clock = HybridClock(config, time, STORE_ID, memory.memory, memory.remember)
         self.router = Router(
-            self.config,
-            self.time,
-            self.clock,
-            self.views,
-            self.readiness,
-            self.owner,
-            lambda context: context,
-            self.calls,
-            self.peers,
+            config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, peers
         )
-        self.transfers = Transfers(
-            self.config, self.time, self.store, self.calls, lambda: False, self.co_owners.may_lack
-        )
-        self.arrivals = Arrivals(self.config, self.store, self.views, self.streams)
-        self.handoff = Handoff(
-            self.config,
-            self.store,
-            self.views,
-            self.co_owners,
-            self.streams,
-            self.calls,
-            self.peers,
-            self.transfers,
-            self.arrivals,
-        )
+        self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack)
+        self.arrivals = Arrivals(config, store, views, streams)
+        self.handoff = Handoff(config, store, views, co_owners, streams, calls, peers, self.transfers, self.arrivals)
 
     def _was_paused(self) -> None:
         self.co_owners.drop_leases()

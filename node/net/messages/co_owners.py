@@ -10,7 +10,7 @@ from node.net.messages.base import KeyBytes, NodeMessage, Unsigned
 
 class Heartbeat(NodeMessage, frozen=True, tag=40):
     """May I answer reads alone? Answered with HeartbeatAnswer. Both tell whose store it is, and whether its disk is a
-    new one with nothing on it; see `replication.filling`."""
+    new one with nothing on it; see `replication.emptied_disk`."""
 
     store_id: Unsigned
     is_empty: bool

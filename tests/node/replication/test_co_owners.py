@@ -11,7 +11,7 @@ import pytest
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer
 from node.replication import outbox
 from node.replication.co_owners import CoOwners, LeavingOut
-from node.replication.filling import Filling
+from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from tests.node.fakes.peers import THEIR_ID
 from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record

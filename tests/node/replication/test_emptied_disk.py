@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.replication.filling import Filling, OwnFilling
+from node.replication.emptied_disk import Filling, OwnFilling
 
 
 @pytest.mark.parametrize(
