@@ -153,7 +153,7 @@ class Handoff:
         needed = holdings.copies_needed(owners, self._views.current.repl_factor)
         to, forget = holdings.handover(have, dict(zip(lacking, answers, strict=True)), needed)
         if to and await self._transfers.bring(to, partitions, view_id, forget) and view_id == self._views.view_id:
-            self._brought[owners] = have.union(to)
+            self._brought[owners] = self._brought.get(owners, frozenset()).union(to)
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

@@ -50,14 +50,16 @@ def handover(have: Collection[Address], answers: Mapping[Address, Answer | None]
     """`have`: the owners that the records were brought to before. `answers`: of the others, to the announcement of what
     is to come; None: it cannot be reached. `needed`: see `copies_needed`.
 
-    The records go to all owners that can be reached. They are forgotten here once as many have them as are needed, and
-    kept for those that are down until then. Nothing is brought while an owner that can be reached refuses them."""
+    The records go to all owners that can be reached and have them not. Once as many have them as are needed, they go to
+    all of those once more, who then have them already, and are forgotten here; in the same go, if nobody had them before.
+    They are kept for those that are down until then. Nothing is brought while an owner that can be reached refuses
+    them."""
     reached = {owner: answer for owner, answer in answers.items() if answer is not None}
-    if not reached or not all(isinstance(answer, Taken) for answer in reached.values()):
+    if not all(isinstance(answer, Taken) for answer in reached.values()):
         return Handover((), forget=False)
-    if len(have) + len(reached) >= needed:
-        return Handover((*sorted(have), *reached), forget=True)
-    return Handover(tuple(reached), forget=False)
+    if not reached and len(have) >= needed:
+        return Handover(tuple(sorted(have)), forget=True)
+    return Handover(tuple(reached), forget=not have and len(reached) >= needed)
 
 
 def handing(

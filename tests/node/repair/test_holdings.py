@@ -52,7 +52,8 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
     [
         ([], {B: Taken(), C: Taken()}, Handover((B, C), forget=True)),
         ([], {B: None, C: Taken()}, Handover((C,), forget=False)),
-        ([C], {B: Taken()}, Handover((C, B), forget=True)),
+        ([C], {B: Taken()}, Handover((B,), forget=False)),
+        ([C, B], {}, Handover((B, C), forget=True)),
         ([C], {B: None}, Handover((), forget=False)),
         ([], {B: None, C: None}, Handover((), forget=False)),
         ([], {B: Taken(), C: Unable()}, Handover((), forget=False)),
@@ -62,6 +63,7 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
         "all",
         "one cannot be reached",
         "one that could not be reached is back",
+        "it has them too",
         "and one is not",
         "none can be reached",
         "one does not take it",
