@@ -134,9 +134,10 @@ class Handoff:
             while True:
                 self._awake.clear()
                 under_way = {what: task for what, task in under_way.items() if not task.done()}
+                view_id = self._views.view_id
                 for owners, partitions in self.misplaced().items():
                     if owners not in under_way:
-                        under_way[owners] = tasks.create_task(self._hand_over(owners, partitions))
+                        under_way[owners] = tasks.create_task(self._hand_over(owners, partitions, view_id))
                 for peer in self._co_owners.to_compare():
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
@@ -145,15 +146,15 @@ class Handoff:
                 await self._awake.wait()
                 retry.cancel()
 
-    async def _hand_over(self, owners: Shard, partitions: list[int]) -> None:
+    async def _hand_over(self, owners: Shard, partitions: list[int], view_id: ViewId) -> None:
         """Announce to the owners what is here of their partitions, and do what is to be done about it now."""
-        view_id, have = self._views.view_id, self._brought.get(owners, frozenset())
+        have = self._brought.get(owners, frozenset())
         lacking = [owner for owner in owners if owner not in have]
         answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in lacking))
         needed = holdings.copies_needed(owners, self._views.current.repl_factor)
         to, forget = holdings.handover(have, dict(zip(lacking, answers, strict=True)), needed)
         if to and await self._transfers.bring(to, partitions, view_id, forget) and view_id == self._views.view_id:
-            self._brought[owners] = self._brought.get(owners, frozenset()).union(to)
+            self._brought[owners] = frozenset() if forget else self._brought.get(owners, frozenset()).union(to)
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

@@ -50,10 +50,9 @@ def handover(have: Collection[Address], answers: Mapping[Address, Answer | None]
     """`have`: the owners that the records were brought to before. `answers`: of the others, to the announcement of what
     is to come; None: it cannot be reached. `needed`: see `copies_needed`.
 
-    The records go to all owners that can be reached and have them not. Once as many have them as are needed, they go to
-    all of those once more, who then have them already, and are forgotten here; in the same go, if nobody had them before.
-    They are kept for those that are down until then. Nothing is brought while an owner that can be reached refuses
-    them."""
+    The records go to the owners that can be reached and lack them. Once as many have them as are needed, all of those
+    are asked once more, and the records forgotten here; in the same go, if nobody had them before. Until then they are
+    kept for those that are down. Nothing is brought while an owner that can be reached refuses them."""
     reached = {owner: answer for owner, answer in answers.items() if answer is not None}
     if not all(isinstance(answer, Taken) for answer in reached.values()):
         return Handover((), forget=False)
@@ -90,15 +89,15 @@ def is_settled(
     out_of_step: Iterable[Address],
     is_down: Callable[[Address], bool],
 ) -> bool:
-    """Nothing is misplaced but what is kept for owners that cannot be reached, each co-owner that can be reached has
-    what is here, and there is no donor to wait for but nodes outside the view that cannot be reached."""
+    """Nothing is misplaced but what is kept because of owners that cannot be reached, each co-owner that can be reached
+    has what is here, and there is no donor to wait for but nodes outside the view that cannot be reached."""
     awaits = any(donor in members or not is_down(donor) for donor in donors)
     is_home = all(_is_kept(owners, brought.get(owners, ()), is_down) for owners in found)
     return is_home and not awaits and all(map(is_down, out_of_step))
 
 
 def _is_kept(owners: Shard, have: Collection[Address], is_down: Callable[[Address], bool]) -> bool:
-    return bool(have) and all(owner in have or is_down(owner) for owner in owners)
+    return bool(have) and any(map(is_down, owners)) and all(owner in have or is_down(owner) for owner in owners)
 
 
 def change_by_holding(
@@ -112,7 +111,7 @@ def change_by_holding(
     what it holds now."""
     share = donors.shares.get(donor, NOTHING)
     new = 0 if is_co_owner else held & ~share.partitions
-    speaks_for_itself = held & (share.copy | share.covered) if may_lack else 0
+    speaks_for_itself = held & (share.copy | share.covered) if may_lack and not is_co_owner else 0
     change = donors.finish(donor, ~held, covers=not may_lack)
     alone = new | speaks_for_itself
     return change._replace(put={donor: Share(alone=alone)}) if alone else change

@@ -81,7 +81,7 @@ class Tombstones:
     def forgettable(self) -> int:
         """Up to which clock deletions may be forgotten as far as this node is concerned; 0: none."""
         now_ms = self._time.wall_ms()
-        if not self._stability.announced or now_ms < self._views.current.spare_until_ms:
+        if not self._stability.announced or now_ms < self._views.current.spare_until_ms or self._holds_of_others():
             return 0
         grace_ms = self._config.tombstone_grace_ms
         step_ms = max(1, grace_ms // STEPS_PER_GRACE)
@@ -89,7 +89,7 @@ class Tombstones:
 
     async def _advance(self) -> None:
         stable = self._stability.announced_by_all()
-        if stable > self._store.stable_watermark:
+        if stable > self._store.stable_watermark and not self._holds_of_others():
             await self._store.submit(lambda transaction: transaction.raise_stable_watermark(stable))
         forgettable = min(map(self._forgettable_to, self._views.current.nodes))
         if forgettable > self._store.purge_watermark:
@@ -101,6 +101,11 @@ class Tombstones:
             return self.forgettable()
         record = self._stability.settled_record(node)
         return 0 if record is None else record.forgettable
+
+    def _holds_of_others(self) -> bool:
+        """Whether there is anything here that this node does not own, and has yet to bring home: of what was deleted
+        from that since, it has not heard."""
+        return not self._store.occupied <= self._views.ring.partitions_of(self._config.address)
 
     async def _sweep(self) -> None:
         """Drop the tombstones up to the purge watermark, some at a time, so that nobody has to wait for it."""

@@ -110,7 +110,9 @@ def demand_nothing_moves(old: View, statuses: Mapping[Address, Status]) -> None:
     """Raises Conflict, or at epoch 0 Again, if the change before gets on."""
     for node, status in statuses.items():
         if status.view == old.id:
-            gets_on = any(owed.address in statuses for owed in (*status.handing, *status.waiting))
+            # What a settled node has to hand over, it keeps for owners that it cannot reach, whoever else can.
+            handing = () if status.settled else status.handing
+            gets_on = any(owed.address in statuses for owed in (*handing, *status.waiting))
         else:
             gets_on = node in old.nodes
         if gets_on:

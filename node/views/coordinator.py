@@ -103,7 +103,7 @@ class Coordinator:
         self._calls = calls
         self._answer_here = answer_here
         self._now_ms = now_ms
-        self._preparing: dict[Target, asyncio.Task[ViewChange]] = {}
+        self._preparing: dict[Wish, asyncio.Task[ViewChange]] = {}
 
     async def close(self) -> None:
         for task in self._preparing.values():
@@ -118,13 +118,12 @@ class Coordinator:
         present one. One at a time: nodes let a coordinator replace its own promise, for its earlier attempt must be
         over then. Raises Conflict or Unavailable."""
         wish = Wish(frozenset(nodes), repl_factor)
-        target = wish.under(self._views.current)
-        task = self._preparing.get(target)
+        task = self._preparing.get(wish)
         if task is None:
             if self._preparing:
                 raise Conflict(UNDER_WAY)
-            task = self._preparing[target] = asyncio.create_task(self._prepare(wish))
-            task.add_done_callback(lambda _: self._preparing.pop(target, None))
+            task = self._preparing[wish] = asyncio.create_task(self._prepare(wish))
+            task.add_done_callback(lambda _: self._preparing.pop(wish, None))
         return await asyncio.shield(task)
 
     async def await_settled(self, change: ViewChange) -> Settled:

@@ -135,8 +135,14 @@ def test_settled_table(
 
 @pytest.mark.parametrize(
     ("brought", "down", "expected"),
-    [(OTHERS[:1], OTHERS[1:], True), (OTHERS[:1], [], False), ([], OTHERS, False)],
-    ids=["to all that can be reached", "not yet to one that is back", "to nobody"],
+    [
+        (OTHERS[:1], OTHERS[1:], True),
+        (OTHERS[:1], [], False),
+        ([], OTHERS, False),
+        (OTHERS, OTHERS[:1], True),
+        (OTHERS, [], False),
+    ],
+    ids=["to all that can be reached", "not yet to one that is back", "to nobody", "to all", "and can be forgotten"],
 )
 def test_settled_with_what_is_kept_for_owners_that_are_down(
     brought: Collection[Address], down: Collection[Address], expected: bool
@@ -159,3 +165,16 @@ def test_settled_with_what_is_kept_for_owners_that_are_down(
 )
 def test_change_by_holding_table(held: int, is_co_owner: bool, expected: DonorsChange) -> None:
     assert change_by_holding(Donors({C: Share(alone=0b11)}), C, held, is_co_owner) == expected
+
+
+@pytest.mark.parametrize(
+    ("is_co_owner", "expected"),
+    [
+        (False, DonorsChange({C: 0b010}, put={C: Share(alone=0b101)})),
+        (True, DonorsChange({C: 0b010})),
+    ],
+    ids=["stands alone", "is compared with, if it is a co-owner"],
+)
+def test_what_is_held_by_who_may_lack_something_covers_no_other_copy(is_co_owner: bool, expected: DonorsChange) -> None:
+    donors = Donors({C: Share(copy=0b011, covered=0b100), D: Share(copy=0b011)})
+    assert change_by_holding(donors, C, 0b101, is_co_owner, may_lack=True) == expected

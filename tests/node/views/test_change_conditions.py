@@ -35,6 +35,10 @@ def status(
     return Status(view.id, 0, "", 0, owed, awaited, not owed and not awaited, holds)
 
 
+KEEPS_FOR_B = msgspec.structs.replace(status(handing=(B,)), settled=True)
+"""A node that cannot reach B, while others can."""
+
+
 def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
     assert Target(frozenset({A, B}), 2).name == Target(frozenset({B, A}), 2).name
     assert len({Target(frozenset({A, B}), factor).name for factor in (None, 1, 2)}) == 3
@@ -119,6 +123,7 @@ def test_demand_native_of_who_comes_in_only() -> None:
     [
         (OLD, {A: status(), B: status()}, None),
         (OLD, {A: status(handing=(B,)), B: status()}, Conflict),
+        (OLD, {A: KEEPS_FOR_B, B: status()}, None),
         (OLD, {A: status(waiting=(B,)), B: status()}, Conflict),
         (OLD, {A: status(handing=(D,)), B: status(waiting=(D,))}, None),
         (OLD, {A: status(), B: status(START)}, Conflict),
@@ -128,6 +133,7 @@ def test_demand_native_of_who_comes_in_only() -> None:
     ids=[
         "all at rest",
         "one hands over",
+        "keys are kept for one that can be reached, but not by who keeps them",
         "one waits",
         "both only for one that is gone",
         "a member that has yet to take the view",
