@@ -186,7 +186,7 @@ class Coordinator:
         nodes = old.nodes | old.donor_nodes | target.nodes
         statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
         if self._views.is_blank and target.nodes != old.nodes:
-            await self._join(target.nodes & statuses.keys())
+            await self._join({node: statuses[node] for node in target.nodes & statuses.keys()})
         behind = old.nodes & self._who_hold_another(statuses)
         foreign = await self._bring_view_to(behind)
         statuses |= await self._statuses(behind - foreign)  # Some were only late to hear of the view in force.
@@ -204,12 +204,15 @@ class Coordinator:
         await self._bring_view_to(promised)
         return ViewChange(view, nodes - foreign - refused)
 
-    async def _join(self, nodes: Iterable[Address]) -> None:
-        """A node that has nothing, and knows nobody, was asked to make a view with others: the view that those are in
-        is to be extended, not replaced by one that begins with this node. Raises Again if there is one."""
-        others, alone = set(nodes) - {self._config.address}, self._views.current
-        self._views.introduce(others)
-        await asyncio.gather(*map(self._calls.greet, sorted(others)))
+    async def _join(self, statuses: Mapping[Address, Status]) -> None:
+        """A node that has nothing, and knows nobody, was asked to make a view with these: the view that they are in is
+        to be extended, not replaced by one that begins with this node. Of those that may have nothing either, the one
+        with the lowest address is joined, or two that are asked at once would follow each other. Raises Again if there
+        is such a view."""
+        me, alone = self._config.address, self._views.current
+        others = {node for node, status in statuses.items() if status.view.epoch or status.holds_records or node < me}
+        self._views.introduce(others - {me})
+        await asyncio.gather(*map(self._calls.greet, sorted(others - {me})))
         if self._views.current is not alone:
             raise Again
 

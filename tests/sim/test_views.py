@@ -28,8 +28,9 @@ class Story:
         members: int,
         repl_factor: int | None = None,
         environments: Mapping[Address, tuple[Address, ...]] | None = None,
+        seed: int = 1,
     ) -> None:
-        self.cluster = Cluster(1, size, members, repl_factor=repl_factor, environments=environments)
+        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor, environments=environments)
         self.machines = self.cluster.machines
 
     def run(self, story: Coroutine[Any, Any, None]) -> None:
@@ -146,6 +147,20 @@ def test_blank_node_asked_to_join_extends_the_view_of_the_others(changes: int) -
         settled = await story.change(story[3], [1, 2, 3])
         assert settled.view.epoch == changes + 1
         assert sum(settled.key_counts.values()) == len(keys)
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blank_nodes_asked_to_join_each_other_become_one_store(seed: int) -> None:
+    """By an operator who asks both at once; they must not follow each other in circles."""
+    story = Story(2, members=1, environments={"n2:1": ("n2:1",)}, seed=seed)
+
+    async def tell() -> None:
+        await story.start()
+        first, second = await asyncio.gather(*(story.change(story[at], [1, 2]) for at in (1, 2)))
+        assert first.view.id == second.view.id
+        await story.put(story[1], b"k")
 
     story.run(tell())
 
