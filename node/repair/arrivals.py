@@ -37,6 +37,8 @@ class Arrivals:
     async def note_holding(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. Raises
         StorageFault."""
+        if (refusal := self._views.refusal(view_id)) is not None:
+            return refusal  # The view has changed since the call was let in.
         ring, me = self._views.ring, self._config.address
         try:
             held = bits_of(unpack(holding.partitions))
@@ -91,6 +93,8 @@ class Arrivals:
     async def push(self, sender: Address, view_id: ViewId, push: Push) -> Answer:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished. Raises
         StorageFault."""
+        if (refusal := self._views.refusal(view_id)) is not None:
+            return refusal  # The view has changed since the call was let in.
         try:
             records = received(push.records, self._views.ring, self._config.address)
             finished = bits_of(unpack(push.finished))

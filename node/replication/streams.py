@@ -254,6 +254,8 @@ class Streams:
 
     async def replicate(self, sender: Address, view_id: ViewId, request: Replicate) -> Answer:
         """Take what has changed at a co-owner."""
+        if (refusal := self._views.refusal(view_id)) is not None:
+            return refusal  # The view has changed since the call was let in.
         try:
             records = received(request.records, self._views.ring, self._config.address)
         except ValueError as error:

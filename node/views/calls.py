@@ -116,7 +116,7 @@ class Calls:
         """None if a call made under `view_id` may be acted on; else the answer that refuses it."""
         if view_id.supersedes(self._views.view_id) and isinstance(await self.learn(sender), Foreign):
             return Foreign()
-        return None if view_id == self._views.view_id else ViewIs(self._views.current.encoded)
+        return self._views.refusal(view_id)
 
     async def hello(self, sender: Address, request: Hello) -> Answer:
         """Answer a peer that says which view it holds."""

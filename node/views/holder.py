@@ -144,6 +144,10 @@ class Views:
         """An operator wants this node together with these: they are as good as named by its environment."""
         self._introduced |= frozenset(nodes)
 
+    def refusal(self, view_id: ViewId) -> ViewIs | None:
+        """None if what was said under that view may be acted on; else the answer that refuses it."""
+        return None if view_id == self.view_id else ViewIs(self._current.encoded)
+
     # Adopting
 
     async def adopt(self, view: View, source: Address) -> Busy | Foreign | None:

@@ -100,12 +100,13 @@ async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
     assert not parts.store.occupied
 
 
+@pytest.mark.parametrize("members", [(A, B), (B,)], ids=["still an owner", "an owner no more"])
 @on_virtual_time
-async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one() -> None:
+async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one(members: tuple[Address, ...]) -> None:
     parts = await node_a(A, B)
     before = parts.views.view_id
     (key,) = parts.own_keys(1)
-    await parts.views.adopt(successor(parts.views.current, A, B), B)
+    await parts.views.adopt(successor(parts.views.current, *members), B)
     answer = await parts.arrivals.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
     assert answer == ViewIs(parts.views.current.encoded) and not parts.store.occupied
 
@@ -171,6 +172,19 @@ async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
     for packed in (b"\0", pack([PARTITIONS])):
         assert await parts.arrivals.note_holding(C, parts.views.view_id, Holding(packed)) == Unable()
     assert rows(parts) == []
+
+
+@pytest.mark.parametrize("members", [(A, B), (B,)], ids=["still an owner", "an owner no more"])
+@on_virtual_time
+async def test_announcement_under_a_view_that_was_left_is_refused_with_the_present_one(
+    members: tuple[Address, ...],
+) -> None:
+    parts = await node_a(A, B)
+    before = parts.views.view_id
+    (key,) = parts.own_keys(1)
+    await parts.views.adopt(successor(parts.views.current, *members), B)
+    answer = await parts.arrivals.note_holding(C, before, Holding(pack(places([key]))))
+    assert answer == ViewIs(parts.views.current.encoded)
 
 
 # Comparing

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gossip.view import Address
 from node.net.messages import NoRoom, Push, Replicate, Taken, Unable, ViewIs
 from ring.hashing import partition_of
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
@@ -81,11 +82,14 @@ async def test_replicate_refuses_what_is_no_record() -> None:
     assert not parts.store.occupied
 
 
+@pytest.mark.parametrize("members", [(A, B), (B,)], ids=["still an owner", "an owner no more"])
 @on_virtual_time
-async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present_one() -> None:
+async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present_one(
+    members: tuple[Address, ...],
+) -> None:
     parts = await node_a(A, B, repl_factor=2)
     before = parts.views.view_id
-    await parts.views.adopt(successor(parts.views.current, A, B), B)
+    await parts.views.adopt(successor(parts.views.current, *members), B)
     answer = await parts.streams.replicate(B, before, Replicate(replicated(KEY), relayed=False))
     assert answer == ViewIs(parts.views.current.encoded)
     assert parts.held(KEY) is None
