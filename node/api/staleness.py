@@ -37,7 +37,7 @@ class Staleness:
     def admit(self, start: bytes, connection: socket.socket | None) -> bool:
         """Notice a pause of this process, and tell whether what begins with `start`, read from `connection`, is a link,
         or recent enough to be executed."""
-        return is_link(start) or self.admit_more(start, connection)
+        return start.startswith(_LINK) or self.admit_more(start, connection)
 
     def admit_more(self, data: bytes, connection: socket.socket | None) -> bool:
         """The same about `data` that may be the middle of a request, and so is no link whatever it looks like."""

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from gossip.view import Address, ViewId
+from gossip.view import Address
 from node.config import Config
 from node.errors import PeerFault, Unavailable
 from node.net.messages import Answer, NothingDeleted, Read, ReadResult, Superseded, Write, Wrote
@@ -135,8 +135,15 @@ class Router:
         step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
         while not isinstance(step, Answered):
             match step:
-                case Ask():
-                    heard = await self._ask(step, operation, route.view_id, deadline)
+                case Ask(owner, limit_s, is_attempt):
+                    heard: Answer | PeerFault
+                    try:
+                        if owner == self._config.address:
+                            heard = await self._owner.carry_out(operation, deadline)
+                        else:
+                            heard = await self._calls.ask(owner, operation, limit_s, route.view_id, attempt=is_attempt)
+                    except PeerFault as fault:
+                        heard = fault
                     step = route.hear(heard, self._views.view_id, self._time.monotonic())
                 case Greet():
                     await self._calls.greet(step.owner)
@@ -148,11 +155,3 @@ class Router:
                 case GivenUp():
                     raise Unavailable()
         return step
-
-    async def _ask(self, ask: Ask, operation: Operation, view_id: ViewId, deadline: float) -> Answer | PeerFault:
-        try:
-            if ask.owner == self._config.address:
-                return await self._owner.carry_out(operation, deadline)
-            return await self._calls.ask(ask.owner, operation, ask.limit_s, view_id, attempt=ask.is_attempt)
-        except PeerFault as fault:
-            return fault

@@ -84,42 +84,24 @@ class Views:
         self._introduced: frozenset[Address] = frozenset()
         self._complaints: dict[Address, str] = {}
         """What is wrong with the views of whom, as it was last logged. As many as there are nodes that dial."""
-        self._is_behind = False
-        self._current = store.view() or environment_view(config)
-        self._ring = ring_of(self._current)
-        self._donors = Donors(store.donors())
+        # Whoever asks may read these; they are attributes because each request asks ten times.
+        self.current: View = store.view() or environment_view(config)
+        """The view in force here."""
+        self.view_id: ViewId = self.current.id
+        self.ring: Ring = ring_of(self.current)
+        """That of the view in force; another object whenever that changes."""
+        self.donors = Donors(store.donors())
+        """Those of the view in force that have yet to hand over."""
+        self.is_behind = False
+        """Whether a later view is known that could not be stored: what this node holds is out of force."""
         promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
 
-    @property
-    def current(self) -> View:
-        """The view in force here."""
-        return self._current
-
-    @property
-    def view_id(self) -> ViewId:
-        return self._current.id
-
-    @property
-    def ring(self) -> Ring:
-        """That of the view in force; another object whenever that changes."""
-        return self._ring
-
-    @property
-    def donors(self) -> Donors:
-        """Those of the view in force that have yet to hand over."""
-        return self._donors
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether a later view is known that could not be stored: what this node holds is out of force."""
-        return self._is_behind
-
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self._current, reading_at(self._time.wall_ms())
+            view, now = self.current, reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
@@ -133,12 +115,12 @@ class Views:
     def _as_holder(self) -> ViewHolder:
         me = self._config.address
         named = (self._introduced | frozenset(self._config.view)) - {me}
-        return ViewHolder(me, named, self._current, self.holds_keys(), self._followed)
+        return ViewHolder(me, named, self.current, self.holds_keys(), self._followed)
 
     @property
     def is_blank(self) -> bool:
         """Whether this node has never held a key, and knows no one but itself."""
-        return self._current.epoch == 0 and self._current.nodes == {self._config.address} and not self.holds_keys()
+        return self.current.epoch == 0 and self.current.nodes == {self._config.address} and not self.holds_keys()
 
     def introduce(self, nodes: Iterable[Address]) -> None:
         """An operator wants this node together with these: they are as good as named by its environment."""
@@ -146,7 +128,7 @@ class Views:
 
     def refusal(self, view_id: ViewId) -> ViewIs | None:
         """None if what was said under that view may be acted on; else the answer that refuses it."""
-        return None if view_id == self.view_id else ViewIs(self._current.encoded)
+        return None if view_id == self.view_id else ViewIs(self.current.encoded)
 
     # Adopting
 
@@ -183,8 +165,8 @@ class Views:
                 return None
             if promisee.is_held and view.epoch < promisee.epoch:
                 return Busy(*promisee)
-            shares = shares_under(view, ring, self._current, self._ring, self._donors, self._config.address)
-            change = DonorsChange(remove=dict.fromkeys(self._donors.shares, ALL), put=shares)
+            shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
+            change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
             given_back = self._promisee.given_back()
             now = reading_at(self._time.wall_ms())
 
@@ -200,9 +182,9 @@ class Views:
             if view.epoch == 0:
                 self._followed = source
             self._promisee = given_back
-            self._is_behind = False
-            self._current, self._ring = view, ring
-            self._donors = Donors(shares)
+            self.is_behind = False
+            self.current, self.view_id, self.ring = view, view.id, ring
+            self.donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         self._on_change()
         return None
@@ -210,7 +192,7 @@ class Views:
     async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
-        if encoded == self._current.encoded:
+        if encoded == self.current.encoded:
             self._be_content(source)
             return None
         try:
@@ -220,7 +202,7 @@ class Views:
             return Foreign()
         except StorageFault as fault:
             self._complain(source, f"its view, a later one, cannot be stored: {fault}")
-            self._is_behind = True
+            self.is_behind = True
             return None
 
     def _complain(self, source: Address, what: str) -> None:
@@ -253,7 +235,7 @@ class Views:
             return await self._promise(request)
 
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
-        mine, held = self._current, self.promisee()
+        mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
         if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
             return Foreign()

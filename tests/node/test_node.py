@@ -209,7 +209,7 @@ def lose_a_figure(node: Node) -> None:
 
 
 def hold_another_view_than_the_disk(node: Node) -> None:
-    node.views._current = successor(node.views.current, A, B)
+    node.views.current = successor(node.views.current, A, B)
 
 
 @pytest.mark.parametrize(

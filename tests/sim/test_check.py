@@ -35,7 +35,7 @@ def invent_donor(node: Node) -> None:
 
 
 def take_another_ring(node: Node) -> None:
-    node.views._ring = Ring(first_placement(["n1:1", "x:1"], None))
+    node.views.ring = Ring(first_placement(["n1:1", "x:1"], None))
 
 
 def misplace(node: Node) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from gossip.messages import Delta, MemberRecord
 from node.retention.tombstones import DROPPED_AT_ONCE, STEPS_PER_GRACE
 from node.storage.store import Store
 from node.values.record import Record
 from node.values.version import make_version
-from node.views.holder import Views
 from ring.hashing import partition_of
 from ring.placement import first_placement
 from ring.ring import Ring
@@ -55,7 +52,7 @@ async def test_forgettable_lies_a_grace_before_the_wall_clock_in_steps() -> None
 
 
 @on_virtual_time
-async def test_forgettable_is_nothing_while_a_copy_of_others_is_kept_here(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_forgettable_is_nothing_while_a_copy_of_others_is_kept_here() -> None:
     """It may be of a key that was deleted since; nor does this node learn what is stable among them."""
     async with lone_owner(runs=True) as lone:
         lone.time.jump(2 * lone.node.config.tombstone_grace_s)
@@ -64,7 +61,7 @@ async def test_forgettable_is_nothing_while_a_copy_of_others_is_kept_here(monkey
         await asyncio.sleep(ENOUGH_S)
         await forget_up_to(lone.store, lone.node.clock.reading + (10**9 << 16))
         assert lone.node.tombstones.forgettable() > 0
-        monkeypatch.setattr(Views, "ring", Ring(first_placement((B,), 1)))
+        lone.node.views.ring = Ring(first_placement((B,), 1))
         assert lone.node.tombstones.forgettable() == 0
 
 
