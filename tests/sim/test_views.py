@@ -151,6 +151,19 @@ def test_blank_node_asked_to_join_extends_the_view_of_the_others(changes: int) -
     story.run(tell())
 
 
+def test_request_with_a_factor_does_not_join_one_without() -> None:
+    """What the latter comes to is known only once the newest view is: it may be another factor."""
+    story = Story(3, members=2, repl_factor=1)
+
+    async def tell() -> None:
+        await story.start()
+        wishes = (story.change(story[1], [1, 2, 3], factor) for factor in (None, 1))
+        first, second = await asyncio.gather(*wishes, return_exceptions=True)
+        assert isinstance(first, Settled) and isinstance(second, Conflict)
+
+    story.run(tell())
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_blank_nodes_asked_to_join_each_other_become_one_store(seed: int) -> None:
     """By an operator who asks both at once; they must not follow each other in circles."""

@@ -8,7 +8,7 @@ from node.net.messages import Answer, AskHolding, Compare, Differing, Holding, P
 from node.values.donors import Kind
 from ring.hashing import pack, partition_of
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
-from tests.node.samples import Row
+from tests.node.samples import Row, successor
 
 
 @on_virtual_time
@@ -158,3 +158,18 @@ async def test_donor_that_holds_nothing_is_found_out_by_asking() -> None:
         while parts.store.donors():
             await asyncio.sleep(0.01)
     assert parts.asked(AskHolding)[0] == (C, AskHolding())
+
+
+@on_virtual_time
+async def test_hand_over_of_what_was_misplaced_under_an_earlier_view_forgets_nothing() -> None:
+    """Under the later one there may be more of the same owners, which they would not hear of."""
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    key = parts.key_of(*others)
+    await parts.keep((key, record(5)))
+    before = parts.views.view_id
+    await parts.views.adopt(successor(parts.views.current, A, B, C, D), B)
+    for owner in others:
+        parts.peers.script[owner] = Taker(key)
+    await parts.handoff._hand_over(others, [partition_of(key)], before)
+    assert parts.held(key) == record(5) and not parts.handoff._brought
