@@ -89,7 +89,7 @@ async def test_hand_over_keeps_its_copy_until_as_many_have_it_as_the_factor_asks
         second = parts.peers.script[down] = Taker(key)
         while parts.held(key) is not None:
             await asyncio.sleep(0.01)
-        assert second.asked[:3] == [Holding, Compare, Push]
+        assert second.asked == [Holding, Compare, Push, Compare, Push], "brought, and confirmed before it is forgotten"
     assert parts.handoff.misplaced() == {} and parts.handoff.is_settled()
 
 
