@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
-from node.api.staleness import Staleness, is_link, socket_of
+from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.connection import PATH
 from node.net.pool import Peers
@@ -97,8 +97,9 @@ class JsonProtocol(web.RequestHandler):
         super().data_received(start)
 
     def data_received(self, data: bytes) -> None:
-        transport = self.transport
-        if not self._is_link and transport is not None and not self._staleness.admit_more(data, socket_of(transport)):
+        """aiohttp pauses reading as it likes, so the connection counts as one that is read from now on."""
+        transport, staleness = self.transport, self._staleness
+        if not self._is_link and transport is not None and not staleness.admit_more(data, staleness.inlet(transport)):
             transport.abort()
         else:
             super().data_received(data)

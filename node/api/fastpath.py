@@ -26,7 +26,7 @@ import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, render_error
-from node.api.staleness import Staleness, socket_of
+from node.api.staleness import Staleness
 
 HEAD_BYTES_MAX = 4096
 """Longest head of a request that is taken here; also bounds each head that is remembered."""
@@ -120,7 +120,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._socket = socket_of(transport)
+        self._inlet = self._front.staleness.inlet(transport)
         self.active_at = self._front.loop.time()
         self._front.connections.add(self)
 
@@ -136,7 +136,7 @@ class _Connection(asyncio.Protocol):
         self._serve(has_waited=True)
 
     def data_received(self, data: bytes) -> None:
-        if not self._front.staleness.admit(data, self._socket):
+        if not self._front.staleness.admit(data, self._inlet):
             self._transport.abort()
             return
         self._ahead = self._ahead + data if self._ahead else data
@@ -175,6 +175,7 @@ class _Connection(asyncio.Protocol):
         self._ahead = data[done:]
         if not self._reading and len(self._ahead) <= AHEAD_BYTES_MAX:
             self._reading = True
+            self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
     async def _work(self, request: _Request, key: PathKey) -> None:
@@ -204,7 +205,8 @@ class _Connection(asyncio.Protocol):
         self._ending = True
         if not self._reading:
             self._transport.resume_reading()
-        if has_waited and not self._front.staleness.admit(data, self._socket):
+        staleness = self._front.staleness
+        if has_waited and not staleness.admit(data, staleness.inlet(self._transport)):
             self._transport.abort()
             return
         successor = self._front.successor()

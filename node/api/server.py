@@ -28,6 +28,7 @@ from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.timing.clock import SystemTime, Time
+from node.timing.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ async def serving(
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
-        staleness = Staleness(node.readiness, config.late_s)
+        turns = Turns(config.pause_check_s, time.monotonic)
+        staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
         protocol = partial(
             JsonProtocol,
             runner.server,
@@ -87,6 +89,7 @@ async def serving(
             await runner.cleanup()
             life.cancel()
             await asyncio.wait([life])
+            turns.close()
             await node.close()
 
 

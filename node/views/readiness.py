@@ -66,13 +66,15 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        self._notice_pause()
+        if paused_s := self._pauses.note_running(self._time.monotonic()):
+            self._face_pause(paused_s)
         return self.is_ready
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
         Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
-        self._notice_pause()
+        if paused_s := self._pauses.note_running(self._time.monotonic()):
+            self._face_pause(paused_s)
         return not self._was_paused_long or self.is_ready
 
     @property
@@ -121,14 +123,9 @@ class Readiness:
             unheard -= {peer for peer, heard in zip(peers, answered, strict=True) if heard is not None}
             await asyncio.sleep(self._config.silence_s)
 
-    def _notice_pause(self) -> None:
-        paused_s = self._pauses.note_running(self._time.monotonic())
-        if paused_s:
-            self._was_paused_long |= paused_s > self._config.late_s
-            self._face_pause()
-
-    def _face_pause(self) -> None:
+    def _face_pause(self, paused_s: float) -> None:
         log.warning("this process was paused: asking the other nodes before serving on")
+        self._was_paused_long |= paused_s > self._config.late_s
         self._has_asked.clear()
         self._ask.set()
         self._on_pause()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
+from time import monotonic
 
 import pytest
 from aiohttp import web
@@ -15,6 +17,7 @@ from node.api.app import JsonProtocol
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey
 from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
 from node.api.staleness import Staleness
+from node.timing.turns import Turns
 from tests.cluster import eventually
 from tests.node.fakes.readiness import HandReadiness
 
@@ -107,7 +110,8 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIter
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
     behind = (await aiohttp_server(app)).handler
-    loop, staleness = asyncio.get_running_loop(), Staleness(HandReadiness(), 1000.0)
+    loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
+    staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
     successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
     front = FastPath(api, staleness, successor, keepalive_s)
     listening = await loop.create_server(front, "127.0.0.1", 0)
@@ -115,6 +119,7 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIter
     api.go.set()
     listening.close()
     await front.close()
+    turns.close()
 
 
 async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
@@ -229,6 +234,57 @@ async def test_fastpath_what_has_waited_is_asked_about_again_before_aiohttp_gets
     assert (await read_answer(reader))[1] == b"here GET slow 0"
     async with asyncio.timeout(5):
         assert await reader.read() == b"", "it is too old by now"
+    writer.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
+async def test_fastpath_write_that_has_waited_here_for_long_is_not_handed_to_aiohttp(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the loop turns all the while says nothing about how long it has waited."""
+    reader, writer = await server.connect()
+    staleness = server.front.staleness
+    (connection,) = server.front.connections
+    monkeypatch.setattr(staleness, "_late_s", 0.2)
+
+    async def was_read_by_then() -> bool:
+        return connection._inlet.read_since < staleness._turns.delivered_until
+
+    await eventually(was_read_by_then, "two ticks have passed")
+    put = b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    await eventually(server.at_work, "the slow one is asked")
+    writer.write(put)
+    sent_at = monotonic()
+
+    async def has_grown_old() -> bool:
+        return connection._ahead == put and monotonic() - sent_at > 0.4
+
+    await eventually(has_grown_old, "it waits behind the slow one")
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"here GET slow 0"
+    async with asyncio.timeout(5):
+        assert await reader.read() == b"", "it is too old by now"
+    writer.close()
+
+
+async def test_fastpath_connection_counts_as_read_only_since_reading_was_resumed(server: Server) -> None:
+    reader, writer = await server.connect()
+    (connection,) = server.front.connections
+    since = connection._inlet.read_since
+    puts = b"PUT /kvs/keys/b HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n" + b"v" * 30000
+    writer.write(b"GET /kvs/keys/slow HTTP/1.1\r\nHost: x\r\n\r\n" + 3 * puts)
+
+    async def is_paused() -> bool:
+        return not connection._reading
+
+    await eventually(is_paused, "it has sent too far ahead")
+    assert connection._inlet.read_since == since
+    paused_at = monotonic()
+    server.api.go.set()
+    for _ in range(4):
+        await read_answer(reader)
+    assert connection._inlet.read_since >= paused_at
     writer.close()
 
 

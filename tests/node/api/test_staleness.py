@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
 from gossip.view import host_of, port_of
-from node.api.staleness import Staleness, socket_of
+from node.api.staleness import Inlet, Staleness
 from node.errors import Unavailable
 from node.node import Node
+from node.timing.turns import Turns
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
 from tests.node.fakes.readiness import HandReadiness
 
@@ -93,10 +95,12 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
 async def test_late_is_no_link_of_another_node_but_what_only_looks_like_one_may_be() -> None:
     readiness = HandReadiness(lambda: None)
     readiness.admits = False
-    staleness = Staleness(readiness, 1000.0)
+    turns = Turns(3600.0, time.monotonic)
+    staleness, inlet = Staleness(readiness, turns, time.monotonic, 1000.0), Inlet(asyncio.Transport(), 0.0)
     link = b"GET /peer?from=b:1&to=a:1 HTTP/1.1\r\n"
-    assert staleness.admit(link, None) and not staleness.admit(SHORT_WAY, None)
-    assert not staleness.admit_more(link, None), "it is in the middle of a value"
+    assert staleness.admit(link, inlet) and not staleness.admit(SHORT_WAY, inlet)
+    assert not staleness.admit_more(link, inlet), "it is in the middle of a value"
+    turns.close()
 
 
 WAITS_S = 0.2
@@ -115,10 +119,17 @@ class Door(asyncio.Protocol):
         self.found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.inlet = self.staleness.inlet(transport)
 
     def data_received(self, data: bytes) -> None:
-        self.found.set_result(not self.staleness.admit(data, socket_of(self.transport)))
+        self.found.set_result(not self.staleness.admit(data, self.inlet))
+
+
+@pytest.fixture
+async def turns() -> AsyncIterator[Turns]:
+    turns = Turns(0.01, time.monotonic)
+    yield turns
+    turns.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
@@ -132,16 +143,61 @@ class Door(asyncio.Protocol):
     ],
     ids=["put", "delete", "a read is never late", "in time"],
 )
+@pytest.mark.parametrize("is_old", [False, True], ids=["new connection", "old connection"])
 async def test_late_is_what_waited_for_long_to_be_read_though_nothing_was_paused(
-    request_: bytes, late_s: float, late: bool
+    turns: Turns, request_: bytes, late_s: float, late: bool, is_old: bool
 ) -> None:
-    door = Door(Staleness(HandReadiness(), late_s))
+    door = Door(Staleness(HandReadiness(), turns, time.monotonic, late_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: door, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+
+    async def was_read_by_then() -> bool:
+        return hasattr(door, "inlet") and door.inlet.read_since < turns.delivered_until
+
+    if is_old:
+        await eventually(was_read_by_then, "two ticks have passed")
     writer.write(request_)
     kept_from_running(WAITS_S)
     async with asyncio.timeout(5):
         assert await door.found == late
     writer.close()
     server.close()
+
+
+class Asked:
+    """A connection of which the kernel says that its last bytes are as old as can be; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        self.questions += 1
+        return b"\xff" * size
+
+    def get_extra_info(self, name: str) -> Asked:
+        assert name == "socket"
+        return self
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells only on Linux")
+async def test_late_the_kernel_is_asked_only_if_the_turns_of_the_loop_leave_it_open() -> None:
+    now = 100.0
+    turns, asked = Turns(3600.0, lambda: now), Asked()
+    staleness = Staleness(HandReadiness(), turns, lambda: now, late_s=1.0)
+    inlet = staleness.inlet(asked)  # type: ignore[arg-type]
+    assert not staleness.admit(SHORT_WAY, inlet), "it may have waited to be accepted"
+    now = 100.1
+    turns._tick()
+    assert not staleness.admit(SHORT_WAY, inlet), "all that is known is when the connection was first read"
+    now = 100.2
+    turns._tick()
+    asked.questions = 0
+    assert staleness.admit(SHORT_WAY, inlet) and asked.questions == 0, "it has come within the last two ticks"
+    now = 101.2
+    assert not staleness.admit(SHORT_WAY, inlet), "the turns have become long"
+    now = 101.05
+    assert staleness.admit(SHORT_WAY, inlet)
+    inlet.resume(now)
+    assert not staleness.admit(SHORT_WAY, inlet), "it was not read for a while"
+    turns.close()
