@@ -107,7 +107,7 @@ class Node:
         )
         self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack)
-        self.arrivals = Arrivals(config, store, views, self.streams)
+        self.arrivals = Arrivals(config, time, store, views, self.streams)
         self.handoff = Handoff(
             config, store, views, co_owners, self.streams, calls, transport, transfers, self.arrivals
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -18,6 +18,7 @@ from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, 
 from node.repair.holdings import change_by_holding
 from node.replication.streams import Streams
 from node.storage.store import Store
+from node.timing.clock import Time
 from node.values.donors import NO_CHANGE
 from node.values.record import received
 from node.views.holder import Views
@@ -28,11 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class Arrivals:
-    def __init__(self, config: Config, store: Store, views: Views, streams: Streams) -> None:
+    def __init__(self, config: Config, time: Time, store: Store, views: Views, streams: Streams) -> None:
         self._config = config
+        self._time = time
         self._store = store
         self._views = views
         self._streams = streams
+        self._turn = asyncio.Lock()
+        """One batch of a donor at a time goes on to the co-owners: what clients write meanwhile queues up behind it."""
 
     async def note_holding(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. Raises
@@ -100,11 +104,34 @@ class Arrivals:
             finished = bits_of(unpack(push.finished))
         except ValueError:
             return self._refused(sender)
-        change = self._views.donors.finish(sender, finished, covers=not push.may_lack)
+        deadline = self._time.monotonic() + self._config.co_owners_wait_s
+        if sender in self._views.ring.co_owners(self._config.address):  # Its turn may be what the others wait for.
+            return await self._take(sender, view_id, records, finished, not push.may_lack, deadline)
+        try:
+            async with asyncio.timeout(self._config.co_owners_wait_s):
+                await self._turn.acquire()
+        except TimeoutError:
+            return Unable()
+        try:
+            return await self._take(sender, view_id, records, finished, not push.may_lack, deadline)
+        finally:
+            self._turn.release()
+
+    async def _take(
+        self,
+        sender: Address,
+        view_id: ViewId,
+        records: Sequence[tuple[int, bytes, bytes]],
+        finished: int,
+        covers: bool,
+        deadline: float,
+    ) -> Answer:
+        """Once these are on disk here, they are waited for elsewhere until `deadline` (monotonic)."""
+        change = self._views.donors.finish(sender, finished, covers=covers)
         try:
             taken = await self._store.merge(view_id, records, {sender}, change)
             self._views.change_donors(view_id, change)
-            async with asyncio.timeout(self._config.co_owners_wait_s):
+            async with asyncio.timeout(deadline - self._time.monotonic()):
                 await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.await_outboxes(exclude={sender})

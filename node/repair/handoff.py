@@ -153,8 +153,11 @@ class Handoff:
         answers = await asyncio.gather(*(self._announce(owner, partitions, view_id) for owner in lacking))
         needed = holdings.copies_needed(owners, self._views.current.repl_factor)
         to, forget = holdings.handover(have, dict(zip(lacking, answers, strict=True)), needed)
-        if to and await self._transfers.bring(to, partitions, view_id, forget) and view_id == self._views.view_id:
-            self._brought[owners] = frozenset() if forget else self._brought.get(owners, frozenset()).union(to)
+        if to:
+            turns = holdings.in_turn(self._config.address, to, partitions, self._views.current.donors)
+            has_arrived = await self._transfers.bring(*turns, view_id, forget)
+            if has_arrived and view_id == self._views.view_id:
+                self._brought[owners] = frozenset() if forget else self._brought.get(owners, frozenset()).union(to)
 
     async def _announce(self, owner: Address, partitions: list[int], view_id: ViewId) -> Answer | None:
         """Let `owner` know that there is something to come; None if it cannot be reached."""

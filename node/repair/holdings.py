@@ -6,12 +6,13 @@ interrupted, or done twice, the next answer names just what is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gossip.view import Address
 from node.net.messages import Answer, Owed, Taken
 from node.values.donors import NOTHING, Donors, DonorsChange, Share
+from ring.hashing import unpack
 from ring.placement import Shard
 from ring.ring import Ring
 
@@ -35,6 +36,18 @@ def copies_needed(owners: Shard, repl_factor: int | None) -> int:
     """How many owners must have the keys on disk before who brought them may forget them. All that can be reached is
     enough for an answer, not for a deletion: the one disk that has them then may be the next that is lost."""
     return min(len(owners), repl_factor or 1)
+
+
+def in_turn(
+    me: Address, owners: Sequence[Address], partitions: Sequence[int], donors: Iterable[tuple[Address, bool, bytes]]
+) -> tuple[tuple[Address, ...], list[int]]:
+    """In which order this node brings its misplaced `partitions`, and to which of their `owners` first. Others may hold
+    copies of them, the `donors` that the view names, and each begins elsewhere and goes round from there. Whoever then
+    comes to what another one has brought finds nothing to bring."""
+    sharing = sorted({me} | {donor for donor, _, held in donors if partitions[0] in unpack(held)})
+    place = sharing.index(me)
+    owner, partition = place % len(owners), place * len(partitions) // len(sharing)
+    return (*owners[owner:], *owners[:owner]), [*partitions[partition:], *partitions[:partition]]
 
 
 class Handover(NamedTuple):

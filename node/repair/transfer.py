@@ -5,7 +5,11 @@ sent; if it holds something different, keys and versions are offered first, and 
 equal, nothing is. Records travel in batches of bounded size that may span partitions, and are durable on the other side
 before they are confirmed. Merging keeps the newer version, so what arrives twice, or late, changes nothing.
 
-A batch is forgotten here, if that is asked for, only when each peer that it was brought to has confirmed it, only in
+The owners of a shard are brought its partitions chunk by chunk, in turn, each compared just before: the first has
+passed on to its co-owners what it was brought, and another donor of the same may have been there meanwhile. So a record
+crosses the wire once for each copy to be made, not once for each donor and owner.
+
+A chunk is forgotten here, if that is asked for, only when each peer that it was brought to has confirmed it, only in
 the versions that were brought, and only while the view is still the one under which it was brought. Dropped earlier, a
 key would be lost if its owner crashed; dropped under a newer view, it might be one that this node owns by then.
 """
@@ -26,10 +30,20 @@ from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, 
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.values.record import version_of
+from node.values.version import Version
 from node.views.calls import Calls
 from ring.hashing import pack, partition_of, unpack
 
 log = logging.getLogger(__name__)
+
+
+CHUNK_RECORDS = 256
+"""A chunk has about so many, or is one partition: many enough for its comparison to cost little beside them, few enough
+for two donors of the same partitions to bring little twice where they meet."""
+
+
+SHARED_LANES = 2
+"""Lanes to several owners: each takes on to its co-owners what it is brought, one batch after the other."""
 
 
 class _Target(NamedTuple):
@@ -71,19 +85,19 @@ class Transfers:
         self._calls = calls
         self._clients_served = clients_served
         self._may_lack = may_lack
-        self._turn = asyncio.Lock()
+        self._turns = {forget: asyncio.Lock() for forget in (False, True)}
+        """For comparisons of co-owners, and for handing over: writes may have to wait for the former to end."""
 
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
         """Bring `peers` what is here of `partitions`, and with `forget`, drop it here. Returns whether each of them now
         holds all of it, or later versions. Whatever interrupts this, it can be begun again."""
-        count = self._config.transfer_lanes
-        lanes = [partitions[start::count] for start in range(count)]
+        lanes = self._config.transfer_lanes if len(peers) == 1 else SHARED_LANES
         arrived = False
         try:
-            targets = [await self._compare(peer, partitions, view_id) for peer in peers]
+            known = await self._compare(peers[0], partitions, view_id) if len(peers) == 1 else None
             async with asyncio.TaskGroup() as tasks:
-                for lane in filter(None, lanes):
-                    tasks.create_task(self._bring_lane(targets, lane, view_id, forget))
+                for start in range(min(lanes, len(partitions))):
+                    tasks.create_task(self._bring_lane(peers, known, partitions[start::lanes], view_id, forget))
             arrived = True
         except* (Fenced, _Stopped) as reasons:
             log.debug("transfer to %s: %s", peers, reasons.exceptions)
@@ -99,21 +113,46 @@ class Transfers:
         return _Target(peer, frozenset(_numbers(answer.empty)), frozenset(_numbers(answer.different)))
 
     async def _bring_lane(
-        self, targets: Sequence[_Target], partitions: Iterable[int], view_id: ViewId, forget: bool
+        self, peers: Sequence[Address], known: _Target | None, partitions: Sequence[int], view_id: ViewId, forget: bool
     ) -> None:
-        lacked = [number for number in partitions if forget or any(target.lacks(number) for target in targets)]
-        alike = tuple(set(partitions) - set(lacked))
-        for batch in chain([_Batch((), alike)] if alike else [], self._batches(lacked)):
-            async with self._turn if self._clients_served() else _NO_TURN:
+        """`known`: how the only peer compares; of several, that is asked anew for each chunk."""
+        read = [number for number in partitions if forget or known is None or known.lacks(number)]
+        alike = sorted(set(partitions) - set(read))
+        if alike:
+            await self._bring_chunk(peers, known, alike, view_id, forget)
+        for chunk in self._chunks(read):
+            async with self._turns[forget] if self._clients_served() else _NO_TURN:
                 began = self._time.monotonic()
-                for target in targets:
-                    await self._give(target, batch, view_id)
-                if forget:
-                    await self._store.drop(
-                        view_id, [(partition_of(key), key, version_of(record)) for key, record in batch.records]
-                    )
-                if self._clients_served():  # Asked anew: the turn and the batch may have taken long.
+                await self._bring_chunk(peers, known, chunk, view_id, forget)
+                if self._clients_served():  # Asked anew: the turn and the chunk may have taken long.
                     await asyncio.sleep(self._time.monotonic() - began)
+
+    async def _bring_chunk(
+        self, peers: Sequence[Address], known: _Target | None, chunk: Sequence[int], view_id: ViewId, forget: bool
+    ) -> None:
+        brought: list[list[tuple[int, bytes, Version]]] = []
+        for place, peer in enumerate(peers):
+            target = known or await self._compare(peer, chunk, view_id)
+            is_read = forget and place == 0  # All of it, for it is to be forgotten.
+            read = [number for number in chunk if is_read or target.lacks(number)]
+            alike = tuple(sorted(set(chunk) - set(read)))
+            for batch in chain([_Batch((), alike)] if alike else [], self._batches(read)):
+                await self._give(target, batch, view_id)
+                if is_read:
+                    brought.append([(partition_of(key), key, version_of(record)) for key, record in batch.records])
+        await asyncio.gather(*(self._store.drop(view_id, versions) for versions in brought))
+
+    def _chunks(self, partitions: Iterable[int]) -> Iterator[list[int]]:
+        chunk: list[int] = []
+        count = 0
+        for partition in partitions:
+            chunk.append(partition)
+            count += self._store.stats(partition).records
+            if count >= CHUNK_RECORDS:
+                yield chunk
+                chunk, count = [], 0
+        if chunk:
+            yield chunk
 
     def _batches(self, partitions: Iterable[int]) -> Iterator[_Batch]:
         """The records of `partitions` in batches of bounded size, each read from disk when it is its turn."""

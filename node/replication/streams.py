@@ -197,7 +197,8 @@ class Streams:
     # The side that sends
 
     async def _stream(self, state: PeerState, confirmations: Confirmations) -> None:
-        while True:
+        """Ends with the view, if it is not cancelled before: what was for this co-owner may not be for it by then."""
+        while self._co_owners.has(state):
             await confirmations.something_to_send()
             try:
                 is_taken = await self._send(state, confirmations)

@@ -99,7 +99,7 @@ class Parts:
             config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, peers
         )
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack)
-        self.arrivals = Arrivals(config, store, views, streams)
+        self.arrivals = Arrivals(config, time, store, views, streams)
         self.handoff = Handoff(config, store, views, co_owners, streams, calls, peers, self.transfers, self.arrivals)
 
     def _was_paused(self) -> None:

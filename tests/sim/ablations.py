@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -44,17 +44,20 @@ def no_view_check_on_nodes_requests() -> Iterator[None]:
 
 @contextmanager
 def delete_before_the_owner_has_it() -> Iterator[None]:
-    async def drop_then_give(
-        self: Transfers, targets: Sequence[Any], partitions: Iterable[int], view_id: ViewId, forget: bool
+    bring_chunk = Transfers._bring_chunk
+
+    async def drop_then_bring(
+        self: Transfers, peers: Sequence[Any], known: Any, chunk: Sequence[int], view_id: ViewId, forget: bool
     ) -> None:
-        for batch in self._batches(partitions):
-            if forget:
+        batches = list(self._batches(chunk))
+        if forget:
+            for batch in batches:
                 brought = [(partition_of(key), key, version_of(record)) for key, record in batch.records]
                 await self._store.drop(view_id, brought)
-            for target in targets:
-                await self._give(target, batch, view_id)
+        with patch.object(self, "_batches", lambda _: batches):
+            await bring_chunk(self, peers, known, chunk, view_id, forget)
 
-    with patch.object(Transfers, "_bring_lane", drop_then_give):
+    with patch.object(Transfers, "_bring_chunk", drop_then_bring):
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from gossip.view import Address, View
 from node.errors import Unavailable
-from node.net.messages import Compare, Push, ReadResult, Request
+from node.net.messages import Compare, Push, ReadResult, Replicate, Request
+from node.node import Node
+from node.repair import transfer
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import change
 from tests.sim.peace import read
@@ -151,5 +154,42 @@ def test_emptied_only_copy_keeps_nobody_waiting() -> None:
         await asyncio.sleep(STEADY_S)
         assert await story.value(n2, b"never written") is None
         assert n2.node is not None and n2.node.handoff.is_settled()
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("repl_factor", [1, 2])
+def test_records_cross_the_wire_once_for_each_copy_that_is_to_be_made(
+    monkeypatch: pytest.MonkeyPatch, repl_factor: int
+) -> None:
+    """Every copy of a moving partition is a donor, and every new owner passes on what it is brought: yet nobody brings
+    what another one has brought. But what is on its way while the new owners first compare may come twice."""
+    monkeypatch.setattr(transfer, "CHUNK_RECORDS", 8)
+    at_first = 64
+    story = Story(3 * repl_factor, members=2 * repl_factor, repl_factor=repl_factor)
+    keys = [b"key%d" % number for number in range(3000)]
+    newcomers = {machine.address for machine in story.machines[2 * repl_factor :]}
+    brought: Counter[bytes] = Counter()
+
+    def sent(sender: Address, to: Address, request: Request) -> None:
+        if to in newcomers and isinstance(request, Push | Replicate):
+            brought.update(key for key, _ in request.records)
+
+    async def write(node: Node, some: list[bytes]) -> None:
+        await asyncio.gather(*(node.router.write(key, b"1") for key in some))
+
+    async def tell() -> None:
+        await story.start()
+        for start in range(0, len(keys), 100):
+            await story.machines[0].ask(lambda node, start=start: write(node, keys[start : start + 100]))  # type: ignore[misc]
+        story.cluster.network.watchers.append(sent)
+        everybody = [machine.address for machine in story.machines]
+        await story.machines[0].ask(lambda node: change(node, everybody), 10 * STEADY_S)
+        held = [
+            {key for key, _ in machine.disk.records()} for machine in story.machines if machine.address in newcomers
+        ]
+        must = sum(map(len, held))
+        assert must == repl_factor * len(held[0]) > repl_factor * len(keys) / 4
+        assert must <= brought.total() <= 1.02 * must + at_first
 
     story.run(tell())

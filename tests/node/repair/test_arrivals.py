@@ -81,6 +81,48 @@ async def test_push_is_confirmed_once_the_co_owner_has_it_too() -> None:
 
 
 @on_virtual_time
+async def test_push_goes_on_to_co_owners_one_at_a_time() -> None:
+    """What clients write meanwhile waits behind one batch, not behind all that donors bring."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    peer.is_free.clear()
+    async with parts.running():
+        first = asyncio.ensure_future(push(parts, C, (b"k", record(5))))
+        await asyncio.sleep(0.1)
+        second = asyncio.ensure_future(push(parts, D, (b"l", record(5))))
+        await asyncio.sleep(0.1)
+        assert parts.held(b"k") == record(5) and parts.held(b"l") is None
+        peer.is_free.set()
+        assert (await first, await second) == (Taken(), Taken())
+    assert parts.held(b"l") == peer.held[b"l"] == record(5)
+
+
+@on_virtual_time
+async def test_push_that_waits_for_its_turn_too_long_is_refused_and_changes_nothing() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    (key,) = parts.own_keys(1)
+    await announce(parts, D, [key])
+    await parts.arrivals._turn.acquire()
+    began = parts.time.monotonic()
+    assert await push(parts, D, (key, record(5)), finished=places([key])) == Unable()
+    assert parts.time.monotonic() - began < parts.config.transfer_s, "who sent it hears in time"
+    assert parts.held(key) is None and rows(parts) == [Row(partition_of(key), D, ALONE)]
+
+
+@on_virtual_time
+async def test_push_of_a_co_owner_does_not_wait_behind_those_that_wait_for_it() -> None:
+    """Until the comparison has ended that this is part of, nothing that came before it is confirmed."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).is_free.clear()
+    async with parts.running():
+        waiting = asyncio.ensure_future(push(parts, C, (b"k", record(5))))
+        await asyncio.sleep(0.1)
+        assert await push(parts, B, (b"l", record(5))) == Taken()
+        assert not waiting.done() and parts.held(b"l") == record(5)
+        assert await waiting == Unable()
+
+
+@on_virtual_time
 async def test_push_of_the_last_copy_covers_the_others() -> None:
     parts = await node_a(A, B, repl_factor=1)
     (key,) = parts.own_keys(1)

@@ -14,13 +14,14 @@ from node.repair.holdings import (
     copies_needed,
     handing,
     handover,
+    in_turn,
     is_settled,
     misplaced,
     misplaced_of,
     waiting,
 )
 from node.values.donors import NO_CHANGE, Donors, DonorsChange, Share
-from ring.hashing import PARTITIONS
+from ring.hashing import PARTITIONS, pack
 from ring.placement import first_placement
 from ring.ring import Ring
 
@@ -45,6 +46,31 @@ def test_misplaced_of_an_owner_is_its_share() -> None:
     found = misplaced(A, RING, THEIRS[:2])
     assert all(misplaced_of(owner, found) == THEIRS[:2] for owner in OTHERS)
     assert misplaced_of(A, found) == []
+
+
+@pytest.mark.parametrize(
+    ("me", "donors", "expected"),
+    [
+        (A, [], ((B, C), [1, 2, 3, 4])),
+        (A, [(A, False, pack([1])), (D, False, pack([1, 2]))], ((B, C), [1, 2, 3, 4])),
+        (D, [(A, False, pack([1])), (D, False, pack([1, 2]))], ((C, B), [3, 4, 1, 2])),
+        ("e:1", [(A, False, pack([1])), (D, True, pack([1]))], ((B, C), [3, 4, 1, 2])),
+        (D, [(A, False, pack([7, 8])), (D, False, pack([1, 2]))], ((B, C), [1, 2, 3, 4])),
+    ],
+    ids=["alone", "the first of two", "the second of two", "one that the view does not name", "another has others"],
+)
+def test_donors_of_the_same_begin_with_different_parts_and_owners(
+    me: Address, donors: list[tuple[Address, bool, bytes]], expected: tuple[tuple[Address, ...], list[int]]
+) -> None:
+    assert in_turn(me, (B, C), [1, 2, 3, 4], donors) == expected
+
+
+def test_donors_of_the_same_share_the_work_evenly() -> None:
+    donors = [(donor, False, pack(THEIRS)) for donor in (A, B, C)]
+    begin = [in_turn(donor, OTHERS, THEIRS, donors)[1] for donor in (A, B, C)]
+    assert all(sorted(partitions) == THEIRS for partitions in begin)
+    thirds = [set(partitions[: len(THEIRS) // 3]) for partitions in begin]
+    assert not thirds[0] & thirds[1] and not thirds[1] & thirds[2] and not thirds[0] & thirds[2]
 
 
 @pytest.mark.parametrize(

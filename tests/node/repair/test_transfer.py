@@ -9,6 +9,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, ViewIs, Wanted
+from node.repair import transfer
 from node.values.record import Record
 from ring.hashing import partition_of, unpack
 from tests.node.fakes.peers import Taker
@@ -116,6 +117,68 @@ async def test_transfer_batches_are_bounded_and_a_partition_ends_with_its_last()
     assert sorted(peer.pushed) == sorted(keys)
     assert max(sum(len(encoded) for _, encoded in push.records) for push in pushes) <= parts.config.batch_bytes + 20_100
     assert [unpack(push.finished) for push in pushes] == [()] * (len(pushes) - 1) + [(7,)]
+
+
+@on_virtual_time
+async def test_transfer_what_the_first_has_passed_on_is_not_brought_to_the_second() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    first, second = next(shard for shard in parts.views.ring.shards if A not in shard)
+    keys = await some(parts, 5, first, second)
+    one, other = taker(parts, first), taker(parts, second)
+
+    async def pass_on(request: Request) -> Answer:
+        answer = await one(request)
+        if isinstance(request, Push):
+            other.held |= one.held
+            other.digest_of = {key: digest(parts, key) for key in other.held}
+        return answer
+
+    parts.peers.script[first] = pass_on
+    assert await bring(parts, keys, first, second, forget=True)
+    assert sorted(one.pushed) == sorted(keys) and (other.offered, other.pushed) == ([], [])
+    assert sorted(other.finished) == sorted(map(partition_of, keys)), "it hears all the same that this was all"
+    assert not parts.store.occupied
+
+
+@on_virtual_time
+async def test_transfer_what_another_donor_has_brought_meanwhile_is_not_brought_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transfer, "CHUNK_RECORDS", 1)
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    owners = next(shard for shard in parts.views.ring.shards if A not in shard)
+    keys = await some(parts, 6, *owners)
+    takers = [taker(parts, owner) for owner in owners]
+    takers[0].is_free.clear()
+    bringing = asyncio.ensure_future(bring(parts, keys, *owners, forget=True))
+    while takers[0].pushes < transfer.SHARED_LANES:
+        await asyncio.sleep(0.001)
+    for taking in takers:
+        taking.held = {key: record(5) for key in keys}
+        taking.digest_of = {key: digest(parts, key) for key in keys}
+    takers[0].is_free.set()
+    assert await bringing
+    assert len(takers[0].pushed) == transfer.SHARED_LANES and takers[1].pushed == []
+    assert not parts.store.occupied
+
+
+@on_virtual_time
+async def test_transfer_to_a_co_owner_does_not_wait_for_its_turn_behind_what_is_handed_over() -> None:
+    """Writes may wait for the end of the comparison."""
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    co_owner = next(owner for owner in parts.views.ring.co_owners(A))
+    misplaced, own = await some(parts, 5, *others), await some(parts, 5, A, co_owner)
+    slow, quick = taker(parts, others[0]), taker(parts, co_owner)
+    slow.is_free.clear()
+    parts.transfers._clients_served = lambda: True
+    handing = asyncio.ensure_future(bring(parts, misplaced, others[0], forget=True))
+    while not slow.pushes:
+        await asyncio.sleep(0.001)
+    assert await bring(parts, own, co_owner)
+    assert sorted(quick.pushed) == sorted(own) and not handing.done()
+    slow.is_free.set()
+    assert await handing
 
 
 # What is forgotten

@@ -18,6 +18,24 @@ def replicated(key: bytes, clock: int = 5) -> tuple[tuple[bytes, bytes], ...]:
     return ((key, record(clock).encode()),)
 
 
+@on_virtual_time
+async def test_stream_sends_nothing_of_an_earlier_view_once_another_is_in_force() -> None:
+    """Not even in the turn in which that comes, before the streams have begun anew."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        state = parts.co_owners.get(B)
+        assert state is not None
+        confirmations = parts.streams._confirmations[state]
+        await parts.views.adopt(successor(parts.views.current, A, B), B)
+        state.append(KEY, parts.time.monotonic())
+        before = len(peer.sent)
+        async with asyncio.timeout(SOON_S):
+            await parts.streams._stream(state, confirmations)
+        assert len(peer.sent) == before
+
+
 # What a co-owner sends
 
 
