@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker chaos image check format bench bench-compare bench-gossip lock clean
+.PHONY: help up test sim ablations test-docker chaos image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ bench: $(VENV)/.tools ## measure: prints a table, writes JSON and a chart
 
 bench-compare: $(VENV)/.tools ## compare the speed with another checkout or revision, in alternation; BASE=path-or-revision, ROUNDS=5
 	$(BIN)/python -m bench.compare $(BASE) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-reshard: $(VENV)/.tools ## measure changes of nodes with a million keys, at rest and beside clients (some ten minutes)
+	$(BIN)/python -m bench.reshard $(ARGS)
 
 bench-gossip: $(VENV)/.tools ## measure gossip alone at 10 to 10,000 nodes (10 to 20 minutes, 5 GB); ARGS="--nodes 10 100"
 	$(BIN)/python -m bench.gossip $(ARGS)

@@ -70,6 +70,13 @@ def write_once(address: str, keys: list[str], patience_s: float) -> None:
         raise RuntimeError(f"{result.requests} of {len(keys)} writes, {result.failed} failed")
 
 
+def read_once(address: str, keys: list[str], patience_s: float) -> None:
+    """GET each of `keys` once, as fast as 32 clients can. Raises RuntimeError if one is missing."""
+    result = _run_load(Job(address, "GET", keys, None, CONNECTIONS, 0.0, patience_s, repeat=False))
+    if result.failed or result.requests != len(keys):
+        raise RuntimeError(f"{result.requests} of {len(keys)} keys read, {result.failed} not there")
+
+
 def any_keys(number: int) -> list[str]:
     """Of 20 bytes each, always the same."""
     return list(islice(_all_keys(), number))
