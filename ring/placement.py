@@ -10,13 +10,18 @@ the first of what it has, up to its quota, and only the rest changes hands. So
 - sizes differ by at most one, both in partitions and in replicas;
 - a partition moves only out of a shard that dissolves, has lost all its replicas, or had more than its quota;
 - the first replica of a shard stays first, and the others keep their order, for as long as they stay at all.
+
+Where the nodes dealt like that are not spread over their zones, as `zones` has it, they are dealt anew, so that they
+are: with the same shards, the most replicas that can stay, and nothing else different.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from ring.hashing import PARTITIONS, pack, unpack
+from ring.zones import Zone, crowded, deal_zones
 
 Address: TypeAlias = str
 Shard: TypeAlias = tuple[Address, ...]
@@ -39,16 +44,22 @@ def shard_count(nodes: int, factor: int | None) -> int:
     return max(1, nodes // (factor or 1))
 
 
-def first_placement(nodes: Iterable[Address], factor: int | None) -> Placement:
-    """The placement of a new store: the sorted nodes, `factor` to a shard, and partitions in even ranges."""
-    return next_placement(_NOBODY, nodes, factor)
+def first_placement(
+    nodes: Iterable[Address], factor: int | None, zones: Mapping[Address, Zone] | None = None
+) -> Placement:
+    """The placement of a new store: the sorted nodes, `factor` to a shard, and partitions in even ranges. `zones`: as
+    for `next_placement`."""
+    return next_placement(_NOBODY, nodes, factor, zones)
 
 
-def next_placement(old: Placement, nodes: Iterable[Address], factor: int | None) -> Placement:
+def next_placement(
+    old: Placement, nodes: Iterable[Address], factor: int | None, zones: Mapping[Address, Zone] | None = None
+) -> Placement:
     """The placement for `nodes` that moves least from `old`, which is a placement that `Ring` accepts.
 
     Any number of nodes may have come or gone, and the factor may have changed. Surviving shards keep their order, and
-    new ones follow them. Nodes beyond shards x factor become further copies. Raises ValueError if there are no nodes.
+    new ones follow them. Nodes beyond shards x factor become further copies. `zones`: what fails together with each
+    node; one that is not named is a zone of its own. Raises ValueError if there are no nodes.
     """
     members = sorted(set(nodes))
     if not members:
@@ -62,7 +73,11 @@ def next_placement(old: Placement, nodes: Iterable[Address], factor: int | None)
     count = shard_count(len(members), factor)
     kept = _most_worth_keeping(old.shards, staying, homes)[:count]
     kept.sort()
-    shards = _deal_nodes([staying[shard] for shard in kept], count, members)
+    replicas = [staying[shard] for shard in kept]
+    shards = _deal_nodes(replicas, count, members)
+    zone_of = {address: address for address in members} | dict(zones or {})
+    if crowded([zone_of[address] for address in shard] for shard in shards):
+        shards = _deal_nodes_across(zone_of, replicas, count, members)
     table = _deal_partitions(old.shards, staying, homes, kept, shards)
     return Placement(shards, table)
 
@@ -88,6 +103,39 @@ def _deal_nodes(staying: Sequence[Shard], count: int, members: Sequence[Address]
     for hand, quota in zip(hands, quotas, strict=True):
         _top_up(hand, quota, others)
     return tuple(tuple(hand) for hand in hands)
+
+
+def _deal_nodes_across(
+    zone_of: Mapping[Address, Zone], staying: Sequence[Shard], count: int, members: Sequence[Address]
+) -> tuple[Shard, ...]:
+    """As `deal_zones` wants it: each shard keeps its staying replicas, in their order, as far as it has seats for their
+    zones; the other seats are filled with the other nodes, in order.
+
+    The first replica is asked first, so a shard that has none begins with one of the zone that is first in the fewest:
+    otherwise all requests would go to one zone.
+    """
+    zones = [[zone_of[address] for address in replicas] for replicas in staying]
+    seats = deal_zones(zones, count, Counter(zone_of[address] for address in members))
+    hands: list[list[Address]] = [[] for _ in range(count)]
+    for hand, free, replicas in zip(hands, seats, staying, strict=False):
+        for address in replicas:
+            if free[zone_of[address]] > 0:
+                free[zone_of[address]] -= 1
+                hand.append(address)
+    seated = frozenset(chain.from_iterable(hands))
+    others: dict[Zone, list[Address]] = {}
+    for address in reversed(members):
+        if address not in seated:
+            others.setdefault(zone_of[address], []).append(address)
+    firsts = Counter(zone_of[hand[0]] for hand in hands if hand)
+    for hand, free in zip(hands, seats, strict=True):
+        coming = sorted(others[zone].pop() for zone in sorted(free.elements()))
+        if not hand and coming:
+            first = min(coming, key=lambda address: firsts[zone_of[address]])
+            firsts[zone_of[first]] += 1
+            coming.sort(key=lambda address: address != first)
+        hand.extend(coming)
+    return tuple(map(tuple, hands))
 
 
 def _deal_partitions(
