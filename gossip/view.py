@@ -13,14 +13,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
 
-T = TypeVar("T", int, tuple[str, bool])
+T = TypeVar("T", int, str, tuple[str, bool])
 
 ADDRESSES_KEPT = 16_384
 """Parsed addresses that are remembered: more than there ever are nodes, as every message names some of them."""
@@ -29,6 +29,11 @@ VIEWS_KEPT = 8
 
 Address: TypeAlias = str
 """`host:port` in canonical form, as made by `parse_address`."""
+
+Zone: TypeAlias = str
+"""What fails together, as an operator names it: a host, a rack, an availability zone."""
+ZONE_CHARS_MAX = 255
+"""As long as a host may be, which is the zone of a node that was told of none."""
 
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s,]+)):(?P<port>[1-9][0-9]{0,4})")
 _DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -92,6 +97,12 @@ def port_of(address: Address) -> int:
     return int(address.rpartition(":")[2])
 
 
+def is_zone(text: str) -> bool:
+    """Whether a zone may be called that: by something that can be printed, and stand in a list."""
+    printable = text.isprintable() and not any(char.isspace() or char == "," for char in text)
+    return printable and 0 < len(text) <= ZONE_CHARS_MAX
+
+
 class ViewId(NamedTuple):
     """Identifies and orders views. Every request between nodes carries that of its sender's view."""
 
@@ -128,6 +139,8 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     spare_until_ms: int = 0
     """Until this time, in ms since 1970, no deletion is forgotten, as a node was removed that may come home. 0 at epoch
     0."""
+    zones: tuple[tuple[Address, Zone], ...] = ()
+    """The zones of those nodes whose zone is not their host, ascending by address. None at epoch 0."""
 
     @cached_property
     def id(self) -> ViewId:
@@ -143,8 +156,15 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     @cached_property
     def encoded(self) -> bytes:
-        """The canonical encoding, over which the digest is taken."""
-        return msgspec.msgpack.encode(self)
+        """The canonical encoding, over which the digest is taken. Without zones it ends before them: so a view that was
+        made before views had any keeps its id."""
+        fields = msgspec.structs.astuple(self)
+        return msgspec.msgpack.encode(fields if self.zones else fields[:-1])
+
+    @cached_property
+    def zone_of(self) -> Mapping[Address, Zone]:
+        """By node."""
+        return {node: host_of(node) for node in self.nodes} | dict(self.zones)
 
     @property
     def plain(self) -> bool:
@@ -191,11 +211,21 @@ def check_view(view: View) -> None:
         _demand(
             _ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range"
         )
+    _check_zones(view)
     for address in (*addresses, *donors, *filter(None, [view.coordinator])):
         try:
             _demand(parse_address(address) == address, f"address {address!r} is not canonical")
         except BadAddress as error:
             raise BadView(str(error)) from None
+
+
+def _check_zones(view: View) -> None:
+    _demand(view.epoch > 0 or not view.zones, "an epoch-0 view with zones")
+    _demand(_ascends([address for address, _ in view.zones]), "zones out of order")
+    for address, zone in view.zones:
+        _demand(address in view.nodes, "a zone of a node that is not in the view")
+        _demand(is_zone(zone), f"{zone!r} is no name of a zone")
+        _demand(zone != host_of(address), "a zone that goes without saying")
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:

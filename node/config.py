@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from gossip.view import Address, host_of
+from gossip.view import Address, Zone, host_of
 
 PATIENCE_S = 2.0
 """A client that has no answer by then asks another node; the promise of the interface is an answer before that."""
@@ -27,6 +27,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     bind: str | None = None
     """Listening host; None: all interfaces."""
+    zone: Zone = ""
+    """What fails together with this node; empty: the host of its address."""
 
     request_s: float = 1.8
     """A client's request is answered within 2 s, whatever is down; the rest is for the way back."""

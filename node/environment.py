@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 
-from gossip.view import Address, BadAddress, host_of, parse_address, parse_nodes
+from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
 from node.config import Config
 from node.errors import BadEnvironment
 
@@ -38,6 +38,10 @@ def read_environment(env: Mapping[str, str]) -> Config:
         faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
     if bind_text and _ip(bind_text) is None:
         faults.append(f"BIND: {bind_text!r} is not an IP address")
+    zone = env.get("ZONE", "").strip()
+    if zone and not is_zone(zone):
+        rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
+        faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
     if faults:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -47,6 +51,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
         view=view,
         repl_factor=factor,
         data_dir=Path(data_dir),
+        zone=zone,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
     )
 

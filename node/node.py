@@ -141,6 +141,11 @@ class Node:
     async def start(self) -> None:
         """Before `run`. Raises StorageFault."""
         await self.views.start()
+        mine, told = self.status().zone_at(self.config.address), self.views.current.zone_of.get(self.config.address)
+        if told is not None and told != mine:
+            log.warning(
+                "ZONE is %s, but %s in view %s: the next view change goes by it", mine, told, self.views.view_id
+            )
         self._gossip_driver.change_view()
 
     async def run(self) -> None:
@@ -309,6 +314,7 @@ class Node:
             self.handoff.waiting(),
             self.handoff.is_settled(),
             bool(self._store.occupied),
+            self.config.zone,
         )
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:

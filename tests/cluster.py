@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from gossip.settings import Settings
@@ -112,10 +113,11 @@ async def client() -> AsyncIterator[Client]:
         yield Client(session)
 
 
-def fresh_addresses(count: int) -> list[Address]:
-    """Addresses that no other test uses, ascending: a subnet of their own among the 65,000 of loopback."""
+def fresh_addresses(count: int, per_host: int = 1) -> list[Address]:
+    """Addresses that no other test uses, ascending, so many on each host: a subnet of their own among the 65,000 of
+    loopback."""
     subnet = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"
-    return [f"{subnet}.{host}:{PORT}" for host in range(2, 2 + count)]
+    return [f"{subnet}.{2 + number // per_host}:{PORT + number % per_host}" for number in range(count)]
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
@@ -142,8 +144,11 @@ class Cluster:
         self._stacks: dict[Address, AsyncExitStack] = {}
         self.nodes: dict[Address, Node] = {}
 
-    async def start(self, address: Address, view: Iterable[Address], repl_factor: int | None = None) -> Node:
-        config = Config.for_test(address, tuple(view), self._directory / host_of(address), repl_factor)
+    async def start(
+        self, address: Address, view: Iterable[Address], repl_factor: int | None = None, zone: str = ""
+    ) -> Node:
+        config = Config.for_test(address, tuple(view), self._directory / address, repl_factor)
+        config = msgspec.structs.replace(config, zone=zone)
         stack = AsyncExitStack()
         running = await stack.enter_async_context(serving(config, Settings.for_test(), SteadyTime()))
         self.nodes[address] = running.node
@@ -161,7 +166,7 @@ class Cluster:
     def wipe(self, address: Address) -> None:
         """Lose the disk of a node that is down."""
         assert address not in self.nodes
-        shutil.rmtree(self._directory / host_of(address))
+        shutil.rmtree(self._directory / address)
 
     async def close(self) -> None:
         await asyncio.gather(*map(self.stop, list(self.nodes)))
@@ -172,8 +177,8 @@ class NodeProcess:
 
     def __init__(self, address: Address, view: Iterable[Address], directory: Path, **environment: str) -> None:
         self.address = address
-        self.data_dir = directory / host_of(address)
-        self.log = directory / f"{host_of(address)}.log"
+        self.data_dir = directory / address
+        self.log = directory / f"{address}.log"
         self.environment = {"ADDRESS": address, "VIEW": ",".join(view), "DATA_DIR": str(self.data_dir)} | environment
         self._process: asyncio.subprocess.Process | None = None
 
@@ -242,11 +247,13 @@ class Processes:
         await process.start()
         return process
 
-    async def start_all(self, addresses: Iterable[Address], view: Iterable[Address] | None = None) -> None:
+    async def start_all(
+        self, addresses: Iterable[Address], view: Iterable[Address] | None = None, **environment: str
+    ) -> None:
         """Start them, and wait until they reach each other."""
         addresses = list(addresses)
         view = addresses if view is None else list(view)
-        await asyncio.gather(*(self.start(address, view) for address in addresses))
+        await asyncio.gather(*(self.start(address, view, **environment) for address in addresses))
         await self.in_touch(addresses)
 
     async def in_touch(self, addresses: Iterable[Address]) -> None:
@@ -274,5 +281,5 @@ async def run_to_its_end(environment: Mapping[str, str]) -> Done:
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
-    own = {"ADDRESS", "VIEW", "REPL_FACTOR", "DATA_DIR", "BIND"}
+    own = {"ADDRESS", "VIEW", "REPL_FACTOR", "DATA_DIR", "BIND", "ZONE"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

@@ -54,7 +54,7 @@ from node.views.change_conditions import (
     state_of,
 )
 from node.views.holder import Views
-from node.views.plan import Plan, plan_change
+from node.views.plan import Plan, is_dealt_by_zones, plan_change
 from ring.hashing import pack
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class Coordinator:
         await self._learn_newest(old, target, statuses)
         if old.epoch == 0:  # The environment has only named them: those that nobody has met may not be there at all.
             demand_reachable((node for node in target.nodes if not self._calls.has_met(node)), statuses)
-        if target.is_met_by(old):
+        if target.is_met_by(old) and (target.nodes - statuses.keys() or is_dealt_by_zones(old, statuses)):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses)
         demand_reachable(target.nodes, statuses)

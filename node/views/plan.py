@@ -5,6 +5,8 @@ speak before it has heard one of them. So is, alone, whoever still had something
 coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
 old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
 down, and is not named again by the view after that. Should it return later still, it announces itself.
+
+In which zone a node is, it says itself; the nodes of the next view are dealt by that.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gossip.view import Address, View
+from gossip.view import Address, View, Zone, host_of
 from node.net.messages import Status
 from node.views.rules import ring_of
 from ring.hashing import pack
@@ -21,6 +23,7 @@ from ring.placement import Placement, next_placement
 from ring.reshard import Move, moves, regions
 from ring.ring import Ring
 from ring.sets import partitions_in
+from ring.zones import crowded
 
 
 class Plan(NamedTuple):
@@ -30,6 +33,8 @@ class Plan(NamedTuple):
     repl_factor: int | None
     donors: Mapping[tuple[Address, bool], int]
     """The set of partitions of which each may hold keys, and whether some that nobody else has."""
+    zones: Mapping[Address, Zone]
+    """Of the nodes of the next view."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -56,6 +61,7 @@ class Plan(NamedTuple):
             self.placement.table,
             donors,
             spare_until_ms,
+            tuple((node, zone) for node, zone in sorted(self.zones.items()) if zone != host_of(node)),
         )
 
 
@@ -63,7 +69,8 @@ def plan_change(
     old: View, nodes: Iterable[Address], repl_factor: int | None, answered: Mapping[Address, Status]
 ) -> Plan:
     """The next view's content. `answered`: where those who will hear of the new view stand."""
-    placement = next_placement(Placement(old.shards, old.table), nodes, repl_factor)
+    zones = zones_told(old, nodes, answered)
+    placement = next_placement(Placement(old.shards, old.table), zones, repl_factor, zones)
     old_ring, new_ring = ring_of(old), Ring(placement)
     donors: defaultdict[tuple[Address, bool], int] = defaultdict(int)
     for (sources, owners), partitions in regions(old_ring, new_ring).items():
@@ -73,7 +80,20 @@ def plan_change(
                 donors[source, False] |= partitions
         for address in set().union(*(_awaited_by(source, answered) for source in sources)) - set(sources):
             donors[address, True] |= partitions
-    return Plan(placement, old_ring, new_ring, repl_factor, donors)
+    return Plan(placement, old_ring, new_ring, repl_factor, donors, zones)
+
+
+def zones_told(old: View, nodes: Iterable[Address], answered: Mapping[Address, Status]) -> dict[Address, Zone]:
+    """The zone of each of `nodes`: as it says itself, or else as `old` says, or else its host."""
+    known = {node: status.zone_at(node) for node, status in answered.items()}
+    return {node: known.get(node) or old.zone_of.get(node) or host_of(node) for node in nodes}
+
+
+def is_dealt_by_zones(view: View, answered: Mapping[Address, Status]) -> bool:
+    """Whether there is nothing to mend in how the nodes of `view` are dealt: it says of each node the zone that the
+    node says itself, and no copies share a zone that need not."""
+    zones = zones_told(view, view.nodes, answered)
+    return zones == view.zone_of and not crowded([zones[node] for node in shard] for shard in view.shards)
 
 
 def _awaited_by(source: Address, answered: Mapping[Address, Status]) -> set[Address]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from gossip.view import Address, BadView, View
+from gossip.view import Address, BadView, View, host_of
 from node.config import Config
 from ring.placement import Placement, first_placement
 from ring.ring import Ring
@@ -90,8 +90,9 @@ def is_foreign(holder: ViewHolder, lineage: int, old_nodes: Iterable[Address]) -
 
 
 def environment_view(config: Config) -> View:
-    """The epoch-0 view that `config` describes: the same on every node that is told the same, in whatever order."""
-    placement = first_placement(config.view, config.repl_factor)
+    """The epoch-0 view that `config` describes: the same on every node that is told the same, in whatever order. Nobody
+    has heard from anybody yet, so of the zones no more is known than the hosts in the addresses."""
+    placement = first_placement(config.view, config.repl_factor, {node: host_of(node) for node in config.view})
     return View(0, 0, None, "", config.repl_factor, placement.shards, placement.table, ())
 
 

@@ -31,6 +31,8 @@ from ring.hashing import pack
 
 FILE = Path(__file__).with_name("frames.json")
 """The name of each sample -> its bytes in hexadecimal."""
+FORMER = Path(__file__).with_name("former.json")
+"""The same of samples whose messages have got fields since, at the end and with defaults: what is still read."""
 
 VIEW_ID = ViewId(5, 2**64 - 1)
 CLOCKS = Clocks(CLOCK_MAX - 2, 2**40 + 1)
@@ -54,6 +56,19 @@ EPOCH_1 = View(
     pack([0, 0, 1, 1]),
     (("10.10.0.4:13800", False, pack([0, 2])), ("10.10.0.4:13800", True, pack([3])), ("b:1", True, pack([1]))),
     2**40,
+)
+
+EPOCH_2 = View(
+    EPOCH_0.id.digest,
+    2,
+    EPOCH_1.id,
+    "c:1",
+    2,
+    (("b:1", "[fe80::1]:80"), ("c:1", "d:1")),
+    pack([0, 0, 1, 1]),
+    (),
+    2**41,
+    (("[fe80::1]:80", "rack-1"), ("d:1", "стойка:2")),
 )
 
 LIVE = Record(VERSION, VALUE, False)
@@ -113,6 +128,7 @@ ANSWERS: dict[str, wire.Answer] = {
         VIEW_ID, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
     ),
     "Status, holds records": wire.Status(VIEW_ID, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
+    "Status, zone": wire.Status(VIEW_ID, 0, "", 0, (), (), True, False, "rack-1"),
     "KeyCounts": wire.KeyCounts((15, 0, 2**32)),
     "Holding": wire.Holding(pack([16, 17]), True),
     "Holding, defaults": wire.Holding(pack([16, 17])),
@@ -191,6 +207,8 @@ SAMPLES: dict[str, Sample] = {
     "view: epoch 0, digest": _digest(EPOCH_0),
     "view: donors": _view(EPOCH_1),
     "view: donors, digest": _digest(EPOCH_1),
+    "view: zones": _view(EPOCH_2),
+    "view: zones, digest": _digest(EPOCH_2),
     "record: live": _record(LIVE),
     "record: tombstone": _record(TOMBSTONE),
     "record: replaced": _record(Record(VERSION, VALUE, True)),

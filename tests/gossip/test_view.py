@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.view import (
+    ZONE_CHARS_MAX,
     BadAddress,
     BadView,
     View,
     ViewId,
     decode_view,
     host_of,
+    is_zone,
     parse_address,
     parse_nodes,
     port_of,
@@ -47,6 +49,9 @@ SECOND = View(
     table=packed(0, 0, 0, 0),
     donors=(("a:1", False, packed(0, 2)),),
 )
+
+
+THIRD = replace(SECOND, shards=(("b:1", "c:1"), ("d:1",)), zones=(("c:1", "rack-1"), ("d:1", "b")))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +214,20 @@ def test_view_id_reads_as_epoch_and_hex() -> None:
     assert str(ViewId(3, 255)) == "3/00000000000000ff"
 
 
-@pytest.mark.parametrize("view", [FIRST, SECOND])
+@pytest.mark.parametrize("text", ["a", "rack-1", "eu-west-1a", "10.0.0.1", "::1", "стойка", "z" * ZONE_CHARS_MAX])
+def test_zone_may_be_called(text: str) -> None:
+    assert is_zone(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "a b", "a,b", ",", "a\n", "a\tb", "\0", "a\u00a0b", "a\u2028", "a\udc80", "z" * (ZONE_CHARS_MAX + 1)],
+)
+def test_zone_may_not_be_called(text: str) -> None:
+    assert not is_zone(text)
+
+
+@pytest.mark.parametrize("view", [FIRST, SECOND, THIRD])
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
@@ -227,6 +245,8 @@ def test_view_survives_its_encoding(view: View) -> None:
         replace(SECOND, coordinator="b:1"),
         replace(SECOND, lineage=1),
         replace(SECOND, base=ViewId(0, 1)),
+        replace(SECOND, zones=(("b:1", "rack-1"),)),
+        replace(SECOND, spare_until_ms=1),
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
@@ -244,6 +264,17 @@ def test_view_nodes_plain_and_lineage() -> None:
     assert FIRST.plain and not SECOND.plain
     assert FIRST.lineage_of_successor == FIRST.id.digest
     assert SECOND.lineage_of_successor == SECOND.lineage
+
+
+def test_view_without_zones_is_encoded_as_before_there_were_any() -> None:
+    """It keeps its id, then."""
+    fields = msgspec.structs.astuple(SECOND)
+    assert SECOND.encoded == msgspec.msgpack.encode(fields[:-1])
+    assert decode_view(msgspec.msgpack.encode(fields)).id == SECOND.id
+
+
+def test_view_zone_of_a_node_is_its_host_unless_it_says_otherwise() -> None:
+    assert THIRD.zone_of == {"b:1": "b", "c:1": "rack-1", "d:1": "b"}
 
 
 @pytest.mark.parametrize(
@@ -276,6 +307,13 @@ def test_view_nodes_plain_and_lineage() -> None:
         (replace(SECOND, shards=(("a",),)), "malformed"),
         (replace(SECOND, donors=(("a", False, packed(0)),)), "malformed"),
         (replace(SECOND, coordinator="a"), "malformed"),
+        (replace(FIRST, zones=(("a:1", "rack-1"),)), "epoch-0 view with zones"),
+        (replace(THIRD, zones=(("d:1", "b"), ("c:1", "rack-1"))), "zones out of order"),
+        (replace(THIRD, zones=(("c:1", "rack-1"), ("c:1", "rack-2"))), "zones out of order"),
+        (replace(THIRD, zones=(("a:1", "rack-1"),)), "not in the view"),
+        (replace(THIRD, zones=(("c:1", "rack 1"),)), "no name of a zone"),
+        (replace(THIRD, zones=(("c:1", ""),)), "no name of a zone"),
+        (replace(THIRD, zones=(("c:1", "c"),)), "goes without saying"),
     ],
 )
 def test_view_that_contradicts_itself_is_refused(view: View, fault: str) -> None:
@@ -291,7 +329,7 @@ def test_view_garbage_raises_bad_view_only(data: bytes) -> None:
 
 @given(st.data())
 def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
-    encoded = bytearray(SECOND.encoded)
+    encoded = bytearray(data.draw(st.sampled_from([SECOND, THIRD])).encoded)
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -302,6 +340,6 @@ def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
 
 
 def test_view_with_a_field_too_many_is_refused() -> None:
-    fields = [*msgspec.msgpack.decode(SECOND.encoded), 1]
+    fields = [*msgspec.msgpack.decode(THIRD.encoded), 1]
     with pytest.raises(BadView):
         decode_view(msgspec.msgpack.encode(fields))

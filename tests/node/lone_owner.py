@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Fetch
@@ -41,11 +43,13 @@ class Lone(NamedTuple):
 
 
 @asynccontextmanager
-async def lone_owner(*others: Address, disk: Disk | None = None, runs: bool = False) -> AsyncIterator[Lone]:
+async def lone_owner(
+    *others: Address, disk: Disk | None = None, runs: bool = False, zone: str = ""
+) -> AsyncIterator[Lone]:
     """The node A, co-owner of all keys with `others`; `runs`: it sends heartbeats, streams, compares and
     announces. A `disk` that is given outlives it."""
     time, peers, rng = LoopTime(), ScriptedPeers(), random.Random(1)
-    config = Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1)
+    config = replace(Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1), zone=zone)
     with closing(store_on(disk or Disk(rng))) as store:
         await identify(store, rng)
         await note_filled(store)  # It has been here before: what it does not hold, it has not lost.

@@ -23,14 +23,15 @@ def faults_of(**environment: str) -> tuple[str, ...]:
 def test_environment_least_environment_defaults() -> None:
     config = read_environment(GOOD)
     assert (config.address, config.view) == (A, (A, B))
-    assert (config.repl_factor, config.bind) == (None, None)
+    assert (config.repl_factor, config.bind, config.zone) == (None, None, "")
     assert config.data_dir == Path("data") / A
 
 
 def test_environment_every_variable_taken() -> None:
-    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
+    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0", "ZONE": " rack-1 "}
     config = read_environment(GOOD | more)
     assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
+    assert config.zone == "rack-1"
 
 
 def test_environment_view_may_omit_address() -> None:
@@ -88,6 +89,10 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
         ("REPL_FACTOR", "9" * 5000, "999"),
         ("BIND", "everywhere", "'everywhere'"),
         ("BIND", "127.0.0.1:80", "'127.0.0.1:80'"),
+        ("ZONE", "rack 1", "'rack 1'"),
+        ("ZONE", "rack1,rack2", "'rack1,rack2'"),
+        ("ZONE", "a\x00", r"'a\x00'"),
+        ("ZONE", "z" * 5000, "zzz"),
     ],
 )
 def test_environment_fault_names_variable_and_entry(variable: str, text: str, entry: str) -> None:
@@ -97,10 +102,11 @@ def test_environment_fault_names_variable_and_entry(variable: str, text: str, en
 
 
 def test_environment_all_faults_at_once() -> None:
-    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w")
-    assert [fault.partition(":")[0] for fault in faults] == ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND"]
+    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w", ZONE=",")
+    variables = ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND", "ZONE"]
+    assert [fault.partition(":")[0] for fault in faults] == variables
 
 
 def test_environment_line_breaks_stay_in_one_line() -> None:
-    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf"):
+    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf", ZONE="g\nh"):
         assert len(fault.splitlines()) == 1

@@ -228,3 +228,19 @@ async def test_node_check_notices(harm: Callable[[Node], None], said: str) -> No
         harm(lone.node)
         with pytest.raises(AssertionError, match=said):
             lone.node.check()
+
+
+# Zones
+
+
+@pytest.mark.parametrize(("zone", "warned"), [("", False), ("a", False), ("rack-1", True)])
+@on_virtual_time
+async def test_node_start_warns_of_a_zone_that_the_view_in_force_does_not_go_by(
+    caplog: pytest.LogCaptureFixture, zone: str, warned: bool
+) -> None:
+    async with lone_owner(B, zone=zone) as lone:
+        assert lone.node.status().zone == zone
+        assert lone.node.views.current.zone_of == {A: "a", B: "b"}
+        view_id = lone.node.views.view_id
+    line = f"ZONE is rack-1, but a in view {view_id}: the next view change goes by it"
+    assert [record.getMessage() for record in caplog.records if "ZONE" in record.getMessage()] == [line] * warned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from gossip.view import Address, ViewId
+from gossip.view import Address, ViewId, Zone, host_of, is_zone
 from node.net.messages.base import LARGE_BYTES, NodeMessage, Partitions, Unsigned
 
 
@@ -106,6 +106,16 @@ class Status(NodeMessage, frozen=True, tag=21):
     settled: bool
     holds_records: bool
     """Whether it holds records of any partition, be they deletions only."""
+    zone: Zone = ""
+    """Empty: the host of its address."""
+
+    def __post_init__(self) -> None:
+        if self.zone and not is_zone(self.zone):
+            raise ValueError(f"{self.zone!r} is no name of a zone")
+
+    def zone_at(self, address: Address) -> Zone:
+        """The zone of the node, which has this address."""
+        return self.zone or host_of(address)
 
 
 class CountKeys(NodeMessage, frozen=True, tag=22):

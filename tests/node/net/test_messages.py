@@ -40,6 +40,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "counts": st.lists(COUNTS).map(tuple),
     "old_nodes": st.lists(ADDRESSES).map(tuple),
     "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
+    "zone": st.sampled_from(["", "rack-1"]),
     "waiting": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
 }
 """By name; all others by their type."""
@@ -159,6 +160,14 @@ def test_message_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFra
 def test_message_near_miss_bad_frame(data: bytes) -> None:
     with pytest.raises(BadFrame):
         decode_calls(data)
+
+
+def test_message_status_with_a_zone_that_is_none_is_refused() -> None:
+    status = wire.Status(ViewId(0, 0), 0, "", 0, (), (), True, False, "rack-1")
+    encoded = encode(ReplyFrame(CLOCKS, (Reply(1, status),)))
+    assert decode_replies(encoded).replies[0].answer == status
+    with pytest.raises(BadFrame):
+        decode_replies(encoded.replace(b"rack-1", b"rack 1"))
 
 
 def test_message_cast_with_an_address_that_is_none_is_refused() -> None:

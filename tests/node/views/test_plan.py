@@ -6,7 +6,7 @@ from msgspec import structs
 
 from gossip.view import Address, ViewId, check_view
 from node.net.messages import Owed, Status
-from node.views.plan import Plan, plan_change
+from node.views.plan import Plan, is_dealt_by_zones, plan_change, zones_told
 from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, unpack
 from ring.sets import ALL, partitions_in
@@ -78,6 +78,49 @@ def test_plan_waited_for_but_silent_is_no_donor() -> None:
 def test_plan_same_nodes_moves_nothing() -> None:
     plan = plan_change(OLD, [A, B], 1, {A: status(), B: status()})
     assert (plan.moves, dict(plan.donors)) == ((), {})
+
+
+# Zones
+
+
+def in_zone(zone: str) -> Status:
+    return structs.replace(status(), zone=zone)
+
+
+RACKS = {A: in_zone("r1"), B: in_zone("r1"), C: in_zone("r2"), D: in_zone("r2")}
+"""The copies of each of SHARDS are in one rack."""
+
+
+def test_plan_nodes_are_dealt_by_the_zones_that_they_tell() -> None:
+    plan = plan_change(SHARDS, [A, B, C, D], 2, RACKS)
+    assert plan.ring.shards == ((A, D), (C, B))
+    view = plan.view(SHARDS, 1, A, 0)
+    check_view(view)
+    assert view.zones == ((A, "r1"), (B, "r1"), (C, "r2"), (D, "r2"))
+
+
+def test_plan_zone_that_is_the_host_is_not_told() -> None:
+    view = plan_change(SHARDS, [A, B, C, D], 2, everybody(A, B, C) | {D: in_zone("d")}).view(SHARDS, 1, A, 0)
+    assert (view.zones, view.zone_of) == ((), {A: "a", B: "b", C: "c", D: "d"})
+
+
+def test_zones_told_a_silent_node_is_where_it_was() -> None:
+    old = plan_change(SHARDS, [A, B, C], 2, RACKS).view(SHARDS, 1, A, 0)
+    assert zones_told(old, [A, C, D], {A: in_zone("r9")}) == {A: "r9", C: "r2", D: "d"}
+
+
+def test_view_is_dealt_by_zones_until_a_node_tells_of_another_one() -> None:
+    view = plan_change(SHARDS, [A, B, C, D], 2, RACKS).view(SHARDS, 1, A, 0)
+    assert is_dealt_by_zones(view, RACKS) and is_dealt_by_zones(view, {})
+    assert not is_dealt_by_zones(view, RACKS | {A: in_zone("r3")})
+    assert not is_dealt_by_zones(SHARDS, RACKS)
+
+
+def test_view_is_not_dealt_by_zones_if_copies_share_one_that_need_not() -> None:
+    """As in a view that was made when nobody asked for zones."""
+    view = structs.replace(plan_change(SHARDS, [A, B, C, D], 2, RACKS).view(SHARDS, 1, A, 0), shards=SHARDS.shards)
+    assert view.zone_of == {node: told.zone for node, told in RACKS.items()}
+    assert not is_dealt_by_zones(view, RACKS)
 
 
 # Shards of several copies

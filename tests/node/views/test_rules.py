@@ -25,6 +25,12 @@ def test_environment_view_factor_unset_and_one_differ() -> None:
     assert environment(A, B).id != environment(A, B, repl_factor=1).id
 
 
+def test_environment_view_goes_by_hosts() -> None:
+    """Whatever zones its nodes were told of: a node knows only its own."""
+    view = environment("h1:1", "h1:2", "h2:1", "h2:2", repl_factor=2)
+    assert (view.shards, view.zones) == ((("h1:1", "h2:1"), ("h2:2", "h1:2")), ())
+
+
 @pytest.mark.parametrize(
     ("theirs", "source", "expected"),
     [
