@@ -6,7 +6,7 @@ never as markup: taken for markup, an address such as [fe80::1]:80 would vanish 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import Literal, TypeAlias
@@ -64,19 +64,22 @@ def _status(answer: responses.Status) -> Shown:
         )
     view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", _state(answer.state))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
-    return Group(Text.assemble(view, f", {copies}, as {answer.address} sees it\n"), table)
+    head = Text.assemble(view, f", {copies}, as {answer.address} sees it\n", *_crowded(answer.crowded_shards))
+    return Group(head, table)
 
 
 @shown.register
 def _ring(answer: responses.RingMap) -> Shown:
-    table = _table("SHARD", "#PARTITIONS", "#SHARE", "#RANGES", "REPLICAS")
+    table = _table("SHARD", "#PARTITIONS", "#SHARE", "#RANGES", "REPLICAS", "ZONES")
     for shard in answer.shards:
         ranges = sum(shard_id == shard.shard_id for _, _, shard_id in answer.ranges)
         share = f"{shard.partitions / answer.partitions:.1%}"
         replicas = ", ".join(shard.replicas)
-        table.add_row(shard.shard_id, _number(shard.partitions), share, _number(ranges), replicas)
+        zones = ", ".join(shard.zones)
+        table.add_row(shard.shard_id, _number(shard.partitions), share, _number(ranges), replicas, zones)
     shards = _counted(len(answer.shards), "shard")
-    return Group(Text(f"epoch {answer.epoch}, {answer.partitions:,} partitions on {shards}\n"), table)
+    head = f"epoch {answer.epoch}, {answer.partitions:,} partitions on {shards}\n"
+    return Group(Text.assemble(head, *_crowded(answer.faults)), table)
 
 
 @shown.register
@@ -196,6 +199,12 @@ def _number(number: int | None) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _crowded(shards: Iterable[responses.CrowdedShard]) -> Iterator[tuple[str, str]]:
+    for shard in shards:
+        shared = ", ".join(shard.zones)
+        yield f"shard {shard.shard_id}: copies share {shared}, and need not; ask for the same nodes again\n", "yellow"
 
 
 def _clock(node: responses.NodeStatus) -> Text:

@@ -41,6 +41,14 @@ class NodeStatus(_Body, frozen=True):
     """By how much the node's clock is ahead of the asked node's; None: not heard of yet, or this is the asked node."""
 
 
+class CrowdedShard(_Body, frozen=True):
+    """A shard whose copies share zones, though they need not."""
+
+    shard_id: str
+    zones: tuple[str, ...]
+    """Those that are shared."""
+
+
 class Status(_Body, frozen=True):
     address: str
     epoch: int
@@ -48,12 +56,21 @@ class Status(_Body, frozen=True):
     state: str
     repl_factor: int | None
     nodes: tuple[NodeStatus, ...]
+    crowded_shards: tuple[CrowdedShard, ...] = ()
+
+
+class PlannedShard(_Body, frozen=True):
+    shard_id: str
+    replicas: tuple[str, ...]
+    partitions: int
 
 
 class ShardShare(_Body, frozen=True):
     shard_id: str
     replicas: tuple[str, ...]
     partitions: int
+    zones: tuple[str, ...] = ()
+    """Of each replica, in their order."""
 
 
 class RingMap(_Body, frozen=True):
@@ -64,6 +81,9 @@ class RingMap(_Body, frozen=True):
     shards: tuple[ShardShare, ...]
     ranges: tuple[tuple[int, int, str], ...]
     """First and last partition, both included, and the id of their shard."""
+    hash: str = "xxh3_64"
+    """Of a key's UTF-8 bytes; its leading bits are the partition."""
+    faults: tuple[CrowdedShard, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -134,7 +154,7 @@ class Plan(_Body, frozen=True):
     partitions: int
     keys: int
     moves: tuple[Move, ...]
-    shards: tuple[ShardShare, ...]
+    shards: tuple[PlannedShard, ...]
 
 
 class Count(_Body, frozen=True, omit_defaults=True):

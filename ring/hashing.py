@@ -15,6 +15,11 @@ PARTITIONS = 1 << _BITS
 shares at 200 shards, few enough for a whole table to take 8 KiB."""
 
 
+HASH = "xxh3_64"
+"""By this name, clients that route by themselves are told how: a key's partition is the leading bits of this hash of
+its UTF-8 bytes, as many as it takes to tell all partitions apart."""
+
+
 def partition_of(key: bytes) -> int:
     """The partition, 0 to PARTITIONS - 1, of a key in UTF-8: the leading bits of its xxh3_64."""
     return xxhash.xxh3_64_intdigest(key) >> (64 - _BITS)

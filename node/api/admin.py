@@ -20,8 +20,9 @@ from node.errors import NotFound, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
 from node.views.coordinator import Settled
-from ring.hashing import PARTITIONS
+from ring.hashing import HASH, PARTITIONS
 from ring.placement import Shard
+from ring.zones import crowded
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class AdminApi:
         return _reply(
             {"message": "Status retrieved successfully", "address": self._address}
             | _view_fields(view)
-            | {"data-digest": f"{self._node.digest:016x}"}
+            | {"data-digest": f"{self._node.digest:016x}", "crowded-shards": _crowded(view)}
             | {"state": "settled" if self._node.handoff.is_settled() else "moving", "nodes": nodes}
         )
 
@@ -101,13 +102,18 @@ class AdminApi:
             first, *rest = partitions
             ranges.append((first, rest[-1] if rest else first, _id(shard)))
         shards = [
-            {"shard-id": _id(shard), "replicas": replicas, "partitions": ring.table.count(shard)}
+            {
+                "shard-id": _id(shard),
+                "replicas": replicas,
+                "zones": [view.zone_of[node] for node in replicas],
+                "partitions": ring.table.count(shard),
+            }
             for shard, replicas in enumerate(view.shards)
         ]
         return _reply(
             {"message": "Ring retrieved successfully"}
             | _view_fields(view)
-            | {"partitions": PARTITIONS, "shards": shards, "ranges": ranges}
+            | {"hash": HASH, "partitions": PARTITIONS, "shards": shards, "ranges": ranges, "faults": _crowded(view)}
         )
 
     async def view_change_progress(self, _: web.Request) -> web.Response:
@@ -232,6 +238,12 @@ def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
 
 def _view_fields(view: View) -> dict[str, Any]:
     return {"epoch": view.epoch, "digest": f"{view.id.digest:016x}", "repl-factor": view.repl_factor}
+
+
+def _crowded(view: View) -> list[dict[str, Any]]:
+    """The shards whose copies share zones though they need not, with these zones."""
+    crowded_shards = crowded([view.zone_of[node] for node in replicas] for replicas in view.shards)
+    return [{"shard-id": _id(shard), "zones": zones} for shard, zones in crowded_shards.items()]
 
 
 def _left(status: Status | None) -> dict[str, int | None]:

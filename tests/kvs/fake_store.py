@@ -15,6 +15,8 @@ from aiohttp.test_utils import TestServer
 NODES = ("10.0.0.1:80", "10.0.0.2:80")
 RANGES = [[0, 2047, "1"], [2048, 4095, "2"]]
 SHARDS = [{"shard-id": str(n), "replicas": [node], "partitions": 2048} for n, node in enumerate(NODES, 1)]
+ZONED_SHARDS = [shard | {"zones": [f"rack{shard['shard-id']}"]} for shard in SHARDS]
+CROWDED = [{"shard-id": "2", "zones": ["rack2", "rack9"]}]
 COUNTS = {"10.0.0.1:80": 5, "10.0.0.2:80": 4}
 PLAN = {
     "partitions": 1365,
@@ -28,6 +30,7 @@ STATUS = {
     "digest": "00ff00ff00ff00ff",
     "state": "moving",
     "repl-factor": None,
+    "crowded-shards": CROWDED,
     "nodes": [
         {
             "address": "10.0.0.1:80",
@@ -88,8 +91,9 @@ class FakeStore:
             case ["status"]:
                 return answer(200, **STATUS)
             case ["ring"]:
-                more = {"repl-factor": None, "partitions": 4096, "shards": SHARDS, "ranges": RANGES}
-                return answer(200, epoch=3, digest="00ff00ff00ff00ff", **more)
+                more = {"repl-factor": None, "partitions": 4096, "shards": ZONED_SHARDS, "ranges": RANGES}
+                view = {"epoch": 3, "digest": "00ff00ff00ff00ff"}
+                return answer(200, **view, **more, hash="xxh3_64", faults=CROWDED)
             case ["shards"]:
                 return answer(200, shards=["1", "2"])
             case ["shards", id]:

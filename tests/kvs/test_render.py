@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from ring.hashing import partition_of
 from tests.kvs.command import Kvs
 
@@ -17,7 +19,13 @@ def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
 
 
 def test_ring_table_shows_shares(run: Kvs) -> None:
-    assert re.search(r"2 +2,048 +50\.0% +1 +10\.0\.0\.2:80", run("ring").stdout)
+    assert re.search(r"2 +2,048 +50\.0% +1 +10\.0\.0\.2:80 +rack2", run("ring").stdout)
+
+
+@pytest.mark.parametrize("command", ["ring", "status"])
+def test_crowded_shards_are_told_before_the_table(run: Kvs, command: str) -> None:
+    head, _, _ = run(command).stdout.partition("10.0.0.1:80  ")
+    assert "shard 2: copies share rack2, rack9, and need not; ask for the same nodes again\n" in head
 
 
 def test_ring_table_of_a_key_shows_its_place(run: Kvs) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kvs.responses import RingMap
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import RANGES, SHARDS, STATUS, FakeStore, answer
+from tests.kvs.fake_store import CROWDED, RANGES, SHARDS, STATUS, ZONED_SHARDS, FakeStore, answer
 
 
 def a_ring(partitions: int, ranges: Sequence[object]) -> dict[str, object]:
@@ -30,8 +30,8 @@ def test_status_json_is_what_the_store_says(run: Kvs) -> None:
 
 def test_ring_json_is_what_the_store_says(run: Kvs) -> None:
     shown = json.loads(run("ring", "-o", "json").stdout)
-    assert set(shown) == {"epoch", "digest", "repl-factor", "partitions", "shards", "ranges"}
-    assert (shown["shards"], shown["ranges"]) == (SHARDS, RANGES)
+    assert set(shown) == {"epoch", "digest", "repl-factor", "hash", "partitions", "shards", "ranges", "faults"}
+    assert (shown["shards"], shown["ranges"], shown["faults"]) == (ZONED_SHARDS, RANGES, CROWDED)
 
 
 def test_ring_json_of_a_key_is_its_place(run: Kvs) -> None:
@@ -62,6 +62,11 @@ def test_ring_map_finds_the_shard_of_a_partition_and_ignores_fields_it_does_not_
     text = json.dumps({**a_ring(4096, RANGES), "added-later": [1]})
     ring = msgspec.json.decode(text, type=RingMap)
     assert [ring.shard_of(partition).shard_id for partition in (0, 2047, 2048, 4095)] == ["1", "1", "2", "2"]
+
+
+def test_ring_map_of_a_node_that_tells_of_no_zones_is_read() -> None:
+    ring = msgspec.json.decode(json.dumps(a_ring(4096, RANGES)), type=RingMap)
+    assert ([shard.zones for shard in ring.shards], ring.faults) == ([(), ()], ())
 
 
 def test_ring_map_partition_that_nobody_has_is_an_error() -> None:
