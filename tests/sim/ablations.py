@@ -19,6 +19,7 @@ from node.repair.transfer import Transfers
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import LeaseAnswer, PeerState
 from node.values.record import version_of
+from ring import placement
 from ring.hashing import partition_of
 from tests.sim.disk import SimEngine
 from tests.sim.simulation import quieten, simulate
@@ -94,6 +95,13 @@ def no_sync_before_serving() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_zones() -> Iterator[None]:
+    """Nodes are dealt to shards as if each failed by itself."""
+    with patch.object(placement, "crowded", lambda _: {}):
+        yield
+
+
 ABLATIONS = (
     no_fsync_before_the_answer,
     no_view_check_on_nodes_requests,
@@ -101,6 +109,7 @@ ABLATIONS = (
     no_leases,
     no_restamping,
     no_sync_before_serving,
+    no_zones,
 )
 
 

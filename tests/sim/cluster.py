@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from gossip.settings import Settings
-from gossip.view import Address, View, ViewId, decode_view
+from gossip.view import Address, View, ViewId, decode_view, host_of
 from node.config import Config
 from node.errors import StorageFault
 from node.node import Node
@@ -200,9 +201,9 @@ class Machine:
 
 
 class Cluster:
-    """`size` machines, the first `members` of which make up the first view, which all are told. `timing`: in what
-    their configuration differs from that of production. `environments`: the nodes that some of them are told
-    otherwise."""
+    """`size` machines, the first `members` of which make up the first view, which all are told. `per_host`: so many
+    after the other share a host. `timing`: in what their configuration differs from that of production.
+    `environments`: the nodes that some of them are told otherwise."""
 
     def __init__(
         self,
@@ -215,6 +216,7 @@ class Cluster:
         trace: Trace | None = None,
         timing: Mapping[str, float] | None = None,
         environments: Mapping[Address, tuple[Address, ...]] | None = None,
+        per_host: int = 1,
     ) -> None:
         self.rng = random.Random(seed)
         self.loop = VirtualLoop(random.Random(self.rng.getrandbits(64)))
@@ -228,7 +230,7 @@ class Cluster:
         self._parted_at: dict[frozenset[Address], float] = {}
         """When a cut between two last began or ended."""
         self._graveyard: list[object] = []
-        addresses = [f"n{number}:1" for number in range(1, size + 1)]
+        addresses = [f"n{number // per_host + 1}:{number % per_host + 1}" for number in range(size)]
         view = tuple(addresses[:members])
         self.machines = {
             address: Machine(
@@ -250,6 +252,10 @@ class Cluster:
     @property
     def traced(self) -> bool:
         return self._trace is not None
+
+    def hosts(self) -> list[list[Machine]]:
+        """The machines that share a host, host by host."""
+        return [list(machines) for _, machines in groupby(self.machines.values(), lambda one: host_of(one.address))]
 
     def note(self, text: str, mark: str = "  ") -> None:
         if self._trace is not None:

@@ -1,9 +1,12 @@
 """Which disks may be lost without breaking what the store promises: as many at once as there are copies, less one; and
-of the next only once the survivors have caught up."""
+of the next only once the survivors have caught up. All those of one host count as one, if the nodes of the view are so
+many on so many hosts that no two copies need to share one."""
 
 from __future__ import annotations
 
-from gossip.view import View
+from collections import Counter
+
+from gossip.view import View, host_of
 from node.views.rules import ring_of
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
@@ -40,3 +43,12 @@ def has_caught_up(cluster: Cluster, machine: Machine) -> bool:
             if behind and machine.address in ring.owners(partition_of(key)):
                 return False
     return True
+
+
+def outlives_its_hosts(cluster: Cluster) -> bool:
+    """Whether any one host may be lost now: there are two copies or more, no host has more nodes than there are shards,
+    and all nodes of the view hold all that they should."""
+    view = newest_view(cluster)
+    nodes_on = Counter(map(host_of, view.nodes))
+    is_owed = (view.repl_factor or 1) > 1 and max(nodes_on.values()) <= len(view.shards)
+    return is_owed and all(has_caught_up(cluster, cluster.machines[node]) for node in view.nodes)

@@ -21,7 +21,7 @@ from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
-from tests.sim.losses import has_caught_up, is_spared, newest_view
+from tests.sim.losses import has_caught_up, is_spared, newest_view, outlives_its_hosts
 from tests.sim.trace import name_of, names_of, view_name
 
 PAUSE_S = 1.0
@@ -110,6 +110,8 @@ class Nemesis:
             self._strike_coordinator,
             self._strike_move,
         ]
+        if any(len(machines) > 1 for machines in cluster.hosts()):
+            self._faults += [self._lose_host] * 3
 
     async def run(self, until: float) -> None:
         """Do harm until then, and wait until the last of it is over."""
@@ -198,6 +200,20 @@ class Nemesis:
                 machine.lose_disk()
                 self._emptied.append(machine)
                 self._begin(self._restart, machine)
+
+    async def _lose_host(self) -> None:
+        """All machines of one host die with their disks, and come back with empty ones, if the copies have to allow it
+        and everybody has caught up. Whether they do allow it is not asked: it is what the store has to see to."""
+        host = self._rng.choice(self._cluster.hosts())
+        if outlives_its_hosts(self._cluster):
+            self._seen["lost hosts"] += 1
+            self._cluster.note(f"all of {names_of([machine.address for machine in host])} is lost")
+            for machine in host:
+                if machine.host is not None:
+                    machine.crash()
+                    machine.lose_disk()
+                    self._emptied.append(machine)
+                    self._begin(self._restart, machine)
 
     async def _slow_disk(self) -> None:
         machine = self._rng.choice(self._machines)

@@ -1,4 +1,5 @@
-"""One seed: a cluster of five machines, four of them in the first view, under a workload and its faults."""
+"""One seed: a cluster of five machines, or six on three hosts, four of them in the first view, under a workload and its
+faults."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from tests.sim.sessions import Sessions
 from tests.sim.workload import Workload
 
 SIZE, MEMBERS, KEYS = 5, 4, 30
+HOSTS_EVERY, HOSTS_AT, HOSTS_SIZE, PER_HOST = 12, 4, 6, 2
+"""In one seed of so many, those with this remainder, machines share hosts. These seeds have two copies."""
 FACTORS = (None, 2, 3)
 """One after the other, seed by seed."""
 DURATION_S = 20.0
@@ -46,7 +49,10 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
     is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
     timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
-    cluster = Cluster(seed, SIZE, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing)
+    size, per_host = (HOSTS_SIZE, PER_HOST) if seed % HOSTS_EVERY == HOSTS_AT else (SIZE, 1)
+    cluster = Cluster(
+        seed, size, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing, per_host=per_host
+    )
     workload: Sessions | Workload = (
         Sessions(cluster, SESSIONS_S)
         if in_sessions

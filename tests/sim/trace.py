@@ -6,8 +6,9 @@
     time         c4 puts k3 = 12 through n1                what a client asks, and later what it was told
     time      !! n3 is killed                              a fault
 
-A node goes by the host of its address, a view by its epoch and the first digits of its digest, a version by its clock
-(ms since the start, counter) and the first digits of the store that stamped it. What is long is counted, not shown.
+A node goes by its address, without the port if that is 1, a view by its epoch and the first digits of its digest, a
+version by its clock (ms since the start, counter) and the first digits of the store that stamped it. What is long is
+counted, not shown.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from gossip.view import Address, ViewId, decode_view, host_of
+from gossip.view import Address, ViewId, decode_view
 from node.net.messages import CountKeys, Holding, Push, Status
 from node.values.record import decode_record
 
@@ -31,7 +32,7 @@ SHOWN_MAX = 12
 
 
 def name_of(address: Address) -> str:
-    return host_of(address)
+    return address.removesuffix(":1")
 
 
 def names_of(addresses: Any) -> str:
