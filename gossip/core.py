@@ -67,11 +67,10 @@ class Gossip:
         for address in added:
             self._dissemination.note(address, None, self._now)  # Not known until now, so no rumour stands against it.
 
-    def update(
-        self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
-    ) -> None:
-        """Sets what this node says about itself; a no-op if nothing of it has changed."""
-        self._members.update(settled_epoch, key_count, settled_digest, stable, forgettable)
+    def update(self, settled_epoch: int, key_count: int, *more: int) -> None:
+        """Sets what this node says about itself, the fields of its record from these two on, in their order; a no-op if
+        nothing of it has changed."""
+        self._members.update(settled_epoch, key_count, *more)
 
     def hear(self, address: Address) -> None:
         """A node was heard, in a message of gossip or otherwise, say by a reply on its link: it is alive. Unknown

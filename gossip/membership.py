@@ -121,7 +121,14 @@ class Membership(Mapping[Address, Member]):
     # What this node says about itself
 
     def update(
-        self, settled_epoch: int, key_count: int, settled_digest: int = 0, stable: int = 0, forgettable: int = 0
+        self,
+        settled_epoch: int,
+        key_count: int,
+        settled_digest: int = 0,
+        stable: int = 0,
+        forgettable: int = 0,
+        to_hand_over: int = 0,
+        kept: int = 0,
     ) -> None:
         """Writes this node's own record anew, under the next version, if this changes it."""
         own = self.own
@@ -132,6 +139,8 @@ class Membership(Mapping[Address, Member]):
             settled_digest=settled_digest,
             stable=stable,
             forgettable=forgettable,
+            to_hand_over=to_hand_over,
+            kept=kept,
         )
         if updated != own:
             self._write(replace(updated, version=own.version + 1))

@@ -62,6 +62,11 @@ class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unkn
     """All that the node took as an owner up to this clock reading is on all owners; 0 if it cannot say."""
     forgettable: Count = 0
     """Deletions up to this clock reading may be forgotten, as far as this node is concerned; 0 if none may."""
+    to_hand_over: Count = 0
+    """The live keys that the node has and does not own."""
+    kept: Count = 0
+    """Those of them that wait for copies: they were brought to some of their owners, and are kept until as many have
+    them as the replication factor asks for."""
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -20,10 +20,14 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import msgspec
 import xxhash
 
-T = TypeVar("T", int, str, tuple[str, bool])
+T = TypeVar("T", int, str, tuple[str, bool], "ViewId")
 
 ADDRESSES_KEPT = 16_384
 """Parsed addresses that are remembered: more than there ever are nodes, as every message names some of them."""
+FIELDS_ALWAYS = 9
+"""The fields of a view that are always encoded: up to `spare_until_ms`."""
+FORMER_MAX = 4
+"""To how many views before it a view may be taken back, one after the other, while none of them had settled."""
 VIEWS_KEPT = 8
 """Decoded views that are remembered: at a change the same view comes from many peers, once for each refused call."""
 
@@ -118,6 +122,18 @@ class ViewId(NamedTuple):
         return f"{self.epoch}/{self.digest:016x}"
 
 
+class Former(NamedTuple):
+    """A view before another one, as far as it is needed to come back."""
+
+    id: ViewId
+    repl_factor: int | None
+    shards: tuple[tuple[Address, ...], ...]
+
+    @property
+    def nodes(self) -> frozenset[Address]:
+        return frozenset(address for replicas in self.shards for address in replicas)
+
+
 class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, dict=True):
     """Who owns what, under which epoch. Equal views have equal encodings, and so equal ids."""
 
@@ -141,6 +157,9 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     0."""
     zones: tuple[tuple[Address, Zone], ...] = ()
     """The zones of those nodes whose zone is not their host, ascending by address. None at epoch 0."""
+    former: tuple[Former, ...] = ()
+    """The views to which it may be taken back while it has not settled, the one before it first; at most FORMER_MAX.
+    Each was left before it had settled, but for the last."""
 
     @cached_property
     def id(self) -> ViewId:
@@ -156,10 +175,12 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     @cached_property
     def encoded(self) -> bytes:
-        """The canonical encoding, over which the digest is taken. Without zones it ends before them: so a view that was
-        made before views had any keeps its id."""
-        fields = msgspec.structs.astuple(self)
-        return msgspec.msgpack.encode(fields if self.zones else fields[:-1])
+        """The canonical encoding, over which the digest is taken. A field that came after the first release of this
+        form is left out where it says nothing, with all after it: views from before it keep their ids."""
+        fields: list[object] = [getattr(self, name) for name in self.__struct_fields__]
+        while len(fields) > FIELDS_ALWAYS and not fields[-1]:
+            fields.pop()
+        return msgspec.msgpack.encode(fields)
 
     @cached_property
     def zone_of(self) -> Mapping[Address, Zone]:
@@ -212,11 +233,30 @@ def check_view(view: View) -> None:
             _ascends(_numbers(held)) and _numbers(held)[-1] < partitions, "donated partitions out of order or range"
         )
     _check_zones(view)
+    _check_former(view)
     for address in (*addresses, *donors, *filter(None, [view.coordinator])):
-        try:
-            _demand(parse_address(address) == address, f"address {address!r} is not canonical")
-        except BadAddress as error:
-            raise BadView(str(error)) from None
+        _demand_canonical(address)
+
+
+def _check_former(view: View) -> None:
+    """Raises BadView."""
+    _demand(len(view.former) <= FORMER_MAX, "more former views than are kept")
+    ids = [former.id for former in reversed(view.former)]
+    _demand(_ascends(ids) and all(id_.epoch < view.epoch for id_ in ids), "former views out of order")
+    for former in view.former:
+        addresses = [address for replicas in former.shards for address in replicas]
+        _demand(former.repl_factor is None or former.repl_factor >= 1, "a former replication factor below 1")
+        _demand(bool(addresses) and all(former.shards), "a former shard without replicas")
+        _demand(len(set(addresses)) == len(addresses), "an address stood in two places")
+        for address in addresses:
+            _demand_canonical(address)
+
+
+def _demand_canonical(address: str) -> None:
+    try:
+        _demand(parse_address(address) == address, f"address {address!r} is not canonical")
+    except BadAddress as error:
+        raise BadView(str(error)) from None
 
 
 def _check_zones(view: View) -> None:

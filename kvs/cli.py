@@ -14,50 +14,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
 
+from kvs.ending import NoAnswer, NotFound, Refusal, output_option, print_json, run, show
 from kvs.params import Addresses, AddressList, KeyParam, ValueParam
+from kvs.view_change import view_change
 
 if TYPE_CHECKING:
     from kvs.client import Client
     from kvs.load import Tally
 
-T = TypeVar("T")
 INTERNAL, INTERRUPTED = 70, 130
 DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:13800" for host in range(2, 6))
 """The nodes that `make up` starts."""
-
-
-class NotFound(click.ClickException):
-    exit_code = 1
-
-
-class Refusal(click.ClickException):
-    exit_code = 2
-
-
-class NoAnswer(click.ClickException):
-    exit_code = 3
-
-
-def _output(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option(
-        "-o",
-        "--output",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="For people, or for programs.",
-    )
-    return option(command)
-
-
-_nodes_option = partial(click.option, type=AddressList(), multiple=True, metavar="HOST:PORT")
 
 
 @click.group(
@@ -90,13 +62,13 @@ def kvs(ctx: click.Context, endpoints: Addresses) -> None:
 
 @kvs.command()
 @click.argument("key", type=KeyParam())
-@_output
+@output_option
 @click.pass_obj
 def get(endpoints: Addresses, key: str, output: str) -> None:
     """Print the value of KEY, the JSON that was stored."""
-    value = _run(endpoints, lambda client: client.get(key))
+    value = run(endpoints, lambda client: client.get(key))
     if output == "json":
-        _print_json({"key": key, "value": msgspec.Raw(value)})
+        print_json({"key": key, "value": msgspec.Raw(value)})
     else:
         click.echo(value)
 
@@ -104,7 +76,7 @@ def get(endpoints: Addresses, key: str, output: str) -> None:
 @kvs.command(context_settings={"ignore_unknown_options": True})
 @click.argument("key", type=KeyParam())
 @click.argument("value", type=ValueParam())
-@_output
+@output_option
 @click.pass_obj
 def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
     """Store VALUE under KEY.
@@ -119,123 +91,68 @@ def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
       kvs put user/7 '{"name": "Ada", "tags": []}'
       date | kvs put started -
     """
-    replaced = _run(endpoints, lambda client: client.put(key, value))
+    replaced = run(endpoints, lambda client: client.put(key, value))
     if output == "json":
-        _print_json({"key": key, "replaced": replaced})
+        print_json({"key": key, "replaced": replaced})
     else:
         click.echo("Updated" if replaced else "Added", err=True)
 
 
 @kvs.command()
 @click.argument("key", type=KeyParam())
-@_output
+@output_option
 @click.pass_obj
 def delete(endpoints: Addresses, key: str, output: str) -> None:
     """Delete KEY."""
-    _run(endpoints, lambda client: client.delete(key))
+    run(endpoints, lambda client: client.delete(key))
     if output == "json":
-        _print_json({"key": key, "deleted": True})
+        print_json({"key": key, "deleted": True})
     else:
         click.echo("Deleted", err=True)
 
 
 @kvs.command()
-@_output
+@output_option
 @click.pass_obj
 def status(endpoints: Addresses, output: str) -> None:
     """Show the nodes: who is alive, and who holds what."""
-    _show(_run(endpoints, lambda client: client.status()), output)
+    show(run(endpoints, lambda client: client.status()), output)
 
 
 @kvs.command()
 @click.argument("key", type=KeyParam(), required=False)
-@_output
+@output_option
 @click.pass_obj
 def ring(endpoints: Addresses, key: str | None, output: str) -> None:
     """Show who has which share; with KEY, where that lives."""
     from kvs.responses import Place
     from ring.hashing import PARTITIONS, partition_of
 
-    answer = _run(endpoints, lambda client: client.ring())
+    answer = run(endpoints, lambda client: client.ring())
     if key is None:
-        _show(answer, output)
+        show(answer, output)
     elif answer.partitions == PARTITIONS:
         partition = partition_of(key.encode())
         shard = answer.shard_of(partition)
-        _show(Place(key, partition, shard.shard_id, shard.replicas), output)
+        show(Place(key, partition, shard.shard_id, shard.replicas), output)
     else:
         raise Refusal(f"The store has {answer.partitions} partitions; this command knows of {PARTITIONS}")
 
 
 @kvs.command()
-@_output
+@output_option
 @click.pass_obj
 def shards(endpoints: Addresses, output: str) -> None:
     """Show the shards: their keys and their replicas."""
-    _show(_run(endpoints, lambda client: client.shards()), output)
+    show(run(endpoints, lambda client: client.shards()), output)
 
 
-@kvs.command("view-change")
-@_nodes_option("--add", help="Take this node in. May be repeated.")
-@_nodes_option("--remove", help="Let this node go. May be repeated.")
-@click.option("--to", type=AddressList(), metavar="HOST:PORT,...", help="Make these the nodes, whatever they were.")
-@click.option("--repl-factor", type=click.IntRange(min=1), metavar="N", help="Copies of each key from now on.")
-@click.option("--dry-run", is_flag=True, help="Only show what would move.")
-@click.option("--no-wait", is_flag=True, help="Return as soon as the change is accepted.")
-@_output
-@click.pass_obj
-def view_change(
-    endpoints: Addresses,
-    add: tuple[Addresses, ...],
-    remove: tuple[Addresses, ...],
-    to: Addresses | None,
-    repl_factor: int | None,
-    dry_run: bool,
-    no_wait: bool,
-    output: str,
-) -> None:
-    """Change which nodes make up the store.
-
-    Waits until every key is where the new view wants it. Without options: shows how far the present change
-    is. Asking again for a change joins it, and so does no harm; if this command is interrupted, the change
-    goes on.
-
-    \b
-    Examples:
-      kvs view-change --add 127.0.0.6:13800 --dry-run
-      kvs view-change --remove 127.0.0.3:13800 --add 127.0.0.6:13800
-      kvs view-change --to 127.0.0.2:13800,127.0.0.3:13800 --repl-factor 2
-    """
-    added, removed = tuple(sum(add, ())), tuple(sum(remove, ()))
-    if to and (added or removed):
-        raise click.UsageError("--to names all nodes: it goes with neither --add nor --remove.")
-    if dry_run and no_wait:
-        raise click.UsageError("--dry-run changes nothing: there is nothing to --no-wait for.")
-    if not (to or added or removed or repl_factor):
-        if dry_run or no_wait:
-            raise click.UsageError("Nothing to change: give --add, --remove, --to or --repl-factor.")
-        _show(_run(endpoints, lambda client: client.progress()), output)
-        return
-    nodes = to or _changed_nodes(endpoints, added, removed)
-    if dry_run:
-        _show(_run(endpoints, lambda client: client.plan(nodes, repl_factor)), output)
-    elif no_wait:
-        accepted = _run(endpoints, lambda client: client.start_view_change(nodes, repl_factor))
-        if output == "json":
-            _print_json(accepted)
-        else:
-            click.echo(f"Accepted as epoch {accepted.epoch}; see `kvs view-change` for its progress", err=True)
-    else:
-        from kvs.render import change_bar
-
-        with change_bar() as report:
-            changed = _run(endpoints, lambda client: client.change_view(nodes, repl_factor, report))
-        _show(changed, output)
+kvs.add_command(view_change)
 
 
 @kvs.command()
 @click.argument("file", type=click.File("rb"))
-@_output
+@output_option
 @click.pass_context
 def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
     """Store every entry of FILE (- for standard input).
@@ -260,61 +177,17 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
     began = time.monotonic()
     try:
         with load_bar(source) as report:
-            tally = _run(ctx.obj, work)
+            tally = run(ctx.obj, work)
     except BadInput as error:
         raise Refusal(f"{name}: {error}") from None
     seconds = time.monotonic() - began
     if output == "json":
         counts = {"stored": tally.stored, "failed": tally.failed, "gave-up": tally.gave_up}
         times = {"seconds": round(seconds, 3), "keys-per-second": round(tally.stored / seconds)}
-        _print_json({**counts, **times, "failures": tally.failures})
+        print_json({**counts, **times, "failures": tally.failures})
     else:
         click.echo(summary(tally, seconds), err=True)
     ctx.exit(NoAnswer.exit_code if tally.undelivered else NotFound.exit_code if tally.refused else 0)
-
-
-def _changed_nodes(endpoints: Addresses, added: Addresses, removed: Addresses) -> Addresses:
-    """The nodes of the present view, with these added and removed. So that a command may be repeated, adding a node
-    that is in the view, or removing one that is not, is no fault and only noted."""
-    if both := set(added) & set(removed):
-        raise click.UsageError(f"To be added and removed: {', '.join(sorted(both))}.")
-    present = _run(endpoints, lambda client: client.ring()).nodes
-    for address in (*(set(added) & set(present)), *(set(removed) - set(present))):
-        click.echo(f"Note: {address} is {'already' if address in present else 'not'} in the view", err=True)
-    nodes = tuple(node for node in dict.fromkeys((*present, *added)) if node not in removed)
-    if not nodes:
-        raise click.UsageError("No node would remain.")
-    return nodes
-
-
-def _run(endpoints: Addresses, work: Callable[[Client], Awaitable[T]]) -> T:
-    import asyncio
-
-    from kvs.client import Client, Refused, Unreachable
-
-    async def run() -> T:
-        async with Client(endpoints) as client:
-            return await work(client)
-
-    try:
-        return asyncio.run(run())
-    except Unreachable as fault:
-        raise NoAnswer(str(fault)) from None
-    except Refused as fault:
-        raise {404: NotFound, 503: NoAnswer}.get(fault.status, Refusal)(str(fault)) from None
-
-
-def _show(answer: msgspec.Struct, output: str) -> None:
-    if output == "json":
-        _print_json(answer)
-    else:
-        from kvs.render import console, shown
-
-        console().print(shown(answer))
-
-
-def _print_json(answer: object) -> None:
-    click.echo(msgspec.json.encode(answer))
 
 
 def main() -> None:

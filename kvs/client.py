@@ -57,6 +57,8 @@ class Unreachable(ClientFault):
     """No endpoint answered, or none that did could reach what it needed."""
 
     def __init__(self, reasons: dict[str, str], *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
+        """Whether the request may have been executed all the same."""
         told = ", ".join(f"{endpoint} ({reason})" for endpoint, reason in reasons.items())
         super().__init__(f"no node could answer: {told}" + ("; it may have happened all the same" if in_doubt else ""))
 
@@ -64,9 +66,40 @@ class Unreachable(ClientFault):
 class Refused(ClientFault):
     """The store answered, and said no."""
 
-    def __init__(self, status: int, error: str, unreachable: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{error}: {', '.join(unreachable)}" if unreachable else error)
+    def __init__(self, status: int, body: ErrorBody) -> None:
+        super().__init__(f"{body.error}: {', '.join(body.unreachable)}" if body.unreachable else body.error)
         self.status = status
+        self.error = body.error
+        self.unreachable = body.unreachable
+        self.epoch = body.epoch
+        self.keys_at_risk = body.keys_at_risk
+        self.view = body.view
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A view change as it is asked for."""
+
+    nodes: tuple[str, ...] | None
+    """None: take back the one under way."""
+    repl_factor: int | None = None
+    """None: leave it as it is."""
+    if_epoch: int | None = None
+    """Only if the view in force is of this epoch."""
+    if_safe: bool = False
+    """Not if keys would be lost."""
+
+    def at(self, epoch: int) -> Self:
+        """The same, made conditional on another epoch."""
+        return msgspec.structs.replace(self, if_epoch=epoch)
+
+    @property
+    def method(self) -> str:
+        return "DELETE" if self.nodes is None else "PUT"
+
+    def body(self) -> bytes:
+        fields: dict[str, object] = {} if self.nodes is None else {"view": ",".join(self.nodes)}
+        given = {"repl-factor": self.repl_factor, "if-epoch": self.if_epoch, "if-safe": self.if_safe or None}
+        return msgspec.json.encode(fields | {name: value for name, value in given.items() if value is not None})
 
 
 class _Failed(Exception):
@@ -130,26 +163,51 @@ class Client:
     async def progress(self) -> Progress:
         return await self._ask(Progress, "GET", "/kvs/view-change")
 
-    async def plan(self, nodes: Iterable[str], repl_factor: int | None) -> Plan:
-        """What `change_view` would move. Refused where `change_view` would be."""
-        path, body = "/kvs/view-change?dry-run=true", _view_body(nodes, repl_factor)
-        return await self._ask(Plan, "PUT", path, body)
+    async def plan(self, change: Change) -> Plan:
+        """What it would move, and lose. Refused where the change itself would be, but for keys at risk."""
+        return await self._ask(Plan, change.method, "/kvs/view-change?dry-run=true", change.body())
 
-    async def start_view_change(self, nodes: Iterable[str], repl_factor: int | None) -> Accepted:
-        path, body = "/kvs/view-change?wait=false", _view_body(nodes, repl_factor)
-        return await self._ask(Accepted, "PUT", path, body)
+    async def start_view_change(self, change: Change) -> Accepted:
+        return await self._make(Accepted, change, "?wait=false", ADMIN_TIMEOUT_S)
 
-    async def change_view(
-        self, nodes: Iterable[str], repl_factor: int | None, on_progress: Callable[[Progress], None]
-    ) -> Changed:
+    async def change_view(self, change: Change, on_progress: Callable[[Progress], None]) -> Changed:
         """Returns when every key is where the new view wants it, however long that takes."""
         watcher = asyncio.create_task(self._watch(on_progress))
         try:
-            body = _view_body(nodes, repl_factor)
-            return await self._ask(Changed, "PUT", "/kvs/view-change", body, timeout_s=None)
+            return await self._make(Changed, change, "", None)
         finally:
             watcher.cancel()
             await asyncio.wait([watcher])
+
+    async def _make(self, answer: type[T], change: Change, query: str, timeout_s: float | None) -> T:
+        """Where it is not known whether a conditional change was made, asking again elsewhere would be refused for the
+        very view that it has made: then whether it was is looked up first."""
+        for _ in self._endpoints:
+            unconditional = change.nodes is not None and change.if_epoch is None
+            try:
+                return await self._ask(
+                    answer,
+                    change.method,
+                    f"/kvs/view-change{query}",
+                    change.body(),
+                    timeout_s=timeout_s,
+                    repeatable=unconditional,
+                )
+            except Unreachable as fault:
+                again = await self._look_up(change) if fault.in_doubt else None
+                if again is None:
+                    raise
+                change = again
+        raise Unreachable(dict.fromkeys(self._endpoints, "the connection broke"), in_doubt=True)
+
+    async def _look_up(self, change: Change) -> Change | None:
+        """What to ask for now that it is in doubt whether the change was made: the same if it was not, and to join it
+        if it was; None if that cannot be told."""
+        ring = await self.ring()
+        if change.nodes is None:
+            return None
+        is_made = set(ring.nodes) == set(change.nodes) and change.repl_factor in (None, ring.repl_factor)
+        return change if ring.epoch == change.if_epoch else change.at(ring.epoch) if is_made else None
 
     async def _watch(self, on_progress: Callable[[Progress], None]) -> None:
         while True:
@@ -223,13 +281,8 @@ class Client:
             raise _Failed(f"its answer, of status {status}, is not that of a store", sent=True) from None
         if status >= 500 and not refusal.unreachable:  # This node cannot answer; another one may.
             raise _Failed(refusal.error, sent=True)
-        raise Refused(status, refusal.error, refusal.unreachable)
+        raise Refused(status, refusal)
 
 
 def _path_of(key: str) -> str:
     return f"/kvs/keys/{quote(key, safe='')}"
-
-
-def _view_body(nodes: Iterable[str], repl_factor: int | None) -> bytes:
-    factor = {} if repl_factor is None else {"repl-factor": repl_factor}
-    return msgspec.json.encode({"view": ",".join(nodes), **factor})

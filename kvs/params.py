@@ -12,7 +12,7 @@ from typing import TypeAlias
 import click
 import msgspec
 
-from gossip.view import BadAddress, parse_nodes
+from gossip.view import BadAddress, parse_address, parse_nodes
 
 Addresses: TypeAlias = tuple[str, ...]
 
@@ -23,6 +23,16 @@ class AddressList(click.ParamType[Addresses]):
     def convert(self, value: str | Addresses, param: click.Parameter | None, ctx: click.Context | None) -> Addresses:
         try:
             return value if isinstance(value, tuple) else parse_nodes(value)
+        except BadAddress as error:
+            self.fail(str(error), param, ctx)
+
+
+class AddressParam(click.ParamType[str]):
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return parse_address(value)
         except BadAddress as error:
             self.fail(str(error), param, ctx)
 

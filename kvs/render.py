@@ -20,6 +20,7 @@ from rich.text import Text
 
 from kvs import responses
 from kvs.load import Source, Tally
+from kvs.wanted import lost_keys
 
 Shown: TypeAlias = Group | Table | Text
 
@@ -65,7 +66,14 @@ def _status(answer: responses.Status) -> Shown:
     view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", _state(answer.state))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
     head = Text.assemble(view, f", {copies}, as {answer.address} sees it\n", *_crowded(answer.crowded_shards))
-    return Group(head, table)
+    waiting = [node for node in answer.nodes if node.keys_waiting_for_copies]
+    return Group(head, Text(f"{_waiting(answer, waiting)}\n", "yellow"), table) if waiting else Group(head, table)
+
+
+def _waiting(answer: responses.Status, waiting: Iterable[responses.NodeStatus]) -> str:
+    kept = ", ".join(f"{node.address} {node.keys_waiting_for_copies:,}" for node in waiting)
+    total = _counted(answer.keys_waiting_for_copies, "key")
+    return f"{total} kept by earlier owners until enough of the present ones have a copy: {kept}"
 
 
 @shown.register
@@ -115,10 +123,17 @@ def _plan(answer: responses.Plan) -> Shown:
     after = _table("SHARD", "#PARTITIONS", "REPLICAS")
     for shard in answer.shards:
         after.add_row(shard.shard_id, _number(shard.partitions), ", ".join(shard.replicas))
+    lost = [] if answer.keys_at_risk is msgspec.UNSET else [Text(f"{_at_risk(answer)}\n", "red")]
     if not answer.moves:
-        return Group(Text("Nothing would move. The shards:\n"), after)
+        return Group(*lost, Text("Nothing would move. The shards:\n"), after)
     head = f"{_counted(answer.partitions, 'partition')} with {_counted(answer.keys, 'key')} would move:\n"
-    return Group(Text(head), moves, Text("\nThe shards after that:\n"), after)
+    return Group(*lost, Text(head), moves, Text("\nThe shards after that:\n"), after)
+
+
+def _at_risk(answer: responses.Plan) -> str:
+    nodes = "" if answer.unreachable is msgspec.UNSET else ", ".join(answer.unreachable)
+    lost = lost_keys(None if answer.keys_at_risk is msgspec.UNSET else answer.keys_at_risk)
+    return f"{lost.capitalize()} would be lost: only {nodes} can have them, and cannot be reached"
 
 
 @shown.register

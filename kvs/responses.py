@@ -6,7 +6,12 @@ again, they are what `kvs -o json` prints: renaming a field here breaks somebody
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
+
+KeysAtRisk: TypeAlias = int | msgspec.UnsetType | None
+"""How many keys would be, or were, lost, at most: None: nobody knows; UNSET: none."""
 
 
 class _Body(msgspec.Struct, frozen=True, rename="kebab"):
@@ -16,6 +21,11 @@ class _Body(msgspec.Struct, frozen=True, rename="kebab"):
 class ErrorBody(_Body, frozen=True):
     error: str
     unreachable: tuple[str, ...] = ()
+    epoch: int | None = None
+    """That of the view in force, where another one was expected."""
+    keys_at_risk: KeysAtRisk = msgspec.UNSET
+    view: str | None = None
+    """That before the change which has settled and so cannot be taken back."""
 
 
 class Got(_Body, frozen=True):
@@ -39,6 +49,10 @@ class NodeStatus(_Body, frozen=True):
     settled_epoch: int | None
     clock_offset_ms: int | None = None
     """By how much the node's clock is ahead of the asked node's; None: not heard of yet, or this is the asked node."""
+    keys_to_hand_over: int | None = None
+    """Keys that it has and does not own."""
+    keys_waiting_for_copies: int | None = None
+    """Those of them that it keeps until more of their owners have them."""
 
 
 class CrowdedShard(_Body, frozen=True):
@@ -57,6 +71,7 @@ class Status(_Body, frozen=True):
     repl_factor: int | None
     nodes: tuple[NodeStatus, ...]
     crowded_shards: tuple[CrowdedShard, ...] = ()
+    keys_waiting_for_copies: int = 0
 
 
 class PlannedShard(_Body, frozen=True):
@@ -155,6 +170,9 @@ class Plan(_Body, frozen=True):
     keys: int
     moves: tuple[Move, ...]
     shards: tuple[PlannedShard, ...]
+    keys_at_risk: KeysAtRisk = msgspec.UNSET
+    unreachable: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The nodes that alone have the keys at risk."""
 
 
 class Count(_Body, frozen=True, omit_defaults=True):
@@ -168,7 +186,9 @@ class Count(_Body, frozen=True, omit_defaults=True):
 
 class Changed(_Body, frozen=True):
     shards: tuple[Count, ...]
+    keys_at_risk: KeysAtRisk = msgspec.UNSET
 
 
 class Accepted(_Body, frozen=True):
     epoch: int
+    keys_at_risk: KeysAtRisk = msgspec.UNSET

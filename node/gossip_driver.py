@@ -38,6 +38,8 @@ class Announcement(NamedTuple):
     settled_digest: int = 0
     stable: int = 0
     forgettable: int = 0
+    to_hand_over: int = 0
+    kept: int = 0
 
 
 class GossipDriver:

@@ -66,10 +66,14 @@ from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Memory, Time
 from node.values.donors import NOTHING
+from node.views.asking import Asking
 from node.views.calls import Calls
 from node.views.coordinator import Coordinator
+from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
+from node.views.risk import LastHeard
+from node.views.state_log import StateLog
 from ring.hashing import pack, unpack
 from ring.ring import Ring
 
@@ -112,7 +116,10 @@ class Node:
             config, store, views, co_owners, self.streams, calls, transport, transfers, self.arrivals
         )
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
-        self.coordinator = Coordinator(config, time, views, calls, self._answer_here, clock.now_ms)
+        states = StateLog()
+        asking = Asking(config, time, views, calls, self._answer_here, states)
+        self.coordinator = Coordinator(config, time, views, calls, asking, states, clock.now_ms, self._last_heard)
+        self.forecaster = Forecaster(config, views, calls, asking, self._last_heard)
         settings = gossip_settings or Settings()
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
@@ -190,11 +197,11 @@ class Node:
         say what is stable and what may be forgotten."""
         view, is_settled = self.views.current, self.handoff.is_settled()
         self.stability.advance(is_settled)
+        left = self.handoff.to_hand_over(), self.handoff.kept()
         if not is_settled:
-            return Announcement(max(0, view.epoch - 1), self.key_count)
-        return Announcement(
-            view.epoch, self.key_count, view.id.digest, self.stability.announced, self.tombstones.forgettable()
-        )
+            return Announcement(max(0, view.epoch - 1), self.key_count, 0, 0, 0, *left)
+        stable, forgettable = self.stability.announced, self.tombstones.forgettable()
+        return Announcement(view.epoch, self.key_count, view.id.digest, stable, forgettable, *left)
 
     def check(self, partitions: Collection[int] | None = None) -> None:
         """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and
@@ -315,10 +322,19 @@ class Node:
             self.handoff.is_settled(),
             bool(self._store.occupied),
             self.config.zone,
+            self.co_owners.may_lack(),
         )
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
         self._gossip_driver.hear(sender, message)
+
+    def _last_heard(self, node: Address) -> LastHeard | None:
+        member = self.gossip.members.get(node)
+        record = member.record if member else None
+        if record is None:
+            return None
+        settled = ViewId(record.settled_epoch, record.settled_digest)
+        return LastHeard(record.key_count, record.to_hand_over, settled)
 
     # What is remembered
 

@@ -66,6 +66,7 @@ TRIES = [
     Try("deciding-is-pure", "node/values/record.py", "import asyncio"),
     Try("deciding-is-pure", "node/values/expiry.py", "import time"),
     Try("deciding-is-pure", "node/views/change_conditions.py", "import asyncio"),
+    Try("deciding-is-pure", "node/views/risk.py", "import asyncio"),
     Try("deciding-is-pure", "node/views/plan.py", "import random"),
     Try("deciding-is-pure", "node/views/rules.py", "import asyncio"),
     Try("deciding-is-pure", "node/timing/pause_detector.py", "import time"),

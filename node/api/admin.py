@@ -19,7 +19,9 @@ from node.api.data import JSON_HEADERS, decode_body, read_data
 from node.errors import NotFound, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
+from node.views.change_conditions import TakeBack, Wish
 from node.views.coordinator import Settled
+from node.views.risk import Risk
 from ring.hashing import HASH, PARTITIONS
 from ring.placement import Shard
 from ring.zones import crowded
@@ -32,6 +34,8 @@ _encode = msgspec.json.Encoder().encode
 class ViewChangeBody(msgspec.Struct, frozen=True, rename="kebab"):
     view: Any = msgspec.UNSET
     repl_factor: Any = msgspec.UNSET
+    if_epoch: Any = msgspec.UNSET
+    if_safe: Any = msgspec.UNSET
 
 
 _view_change_bodies = msgspec.json.Decoder(ViewChangeBody)
@@ -72,7 +76,7 @@ class AdminApi:
 
     async def status(self, _: web.Request) -> web.Response:
         view, ring = self._node.views.current, self._node.views.ring
-        nodes = []
+        nodes: list[dict[str, Any]] = []
         for address in sorted(view.nodes | self._node.gossip.members.keys()):
             member = self._node.gossip.members.get(address)
             record = member.record if member else None
@@ -86,13 +90,17 @@ class AdminApi:
                     "key-count": record.key_count if record else None,
                     "settled-epoch": record.settled_epoch if record else None,
                     "clock-offset-ms": self._node.clock.offsets_ms.get(address),
+                    "keys-to-hand-over": record.to_hand_over if record else None,
+                    "keys-waiting-for-copies": record.kept if record else None,
                 }
             )
         return _reply(
             {"message": "Status retrieved successfully", "address": self._address}
             | _view_fields(view)
             | {"data-digest": f"{self._node.digest:016x}", "crowded-shards": _crowded(view)}
-            | {"state": "settled" if self._node.handoff.is_settled() else "moving", "nodes": nodes}
+            | {"state": "settled" if self._node.handoff.is_settled() else "moving"}
+            | {"keys-waiting-for-copies": sum(node["keys-waiting-for-copies"] or 0 for node in nodes)}
+            | {"nodes": nodes}
         )
 
     async def ring(self, _: web.Request) -> web.Response:
@@ -130,20 +138,37 @@ class AdminApi:
         )
 
     async def view_change(self, request: web.Request) -> web.Response:
-        data = await read_data(request, self._node.config.body_s)
-        body = decode_body(data, _view_change_bodies, ViewChangeBody())
+        body = await self._body_of(request)
         nodes, repl_factor = _target(body)
-        if request.query.get("dry-run") == "true":
-            return await self._dry_run(nodes, repl_factor)
-        change = await self._node.coordinator.change(nodes, repl_factor)
-        if request.query.get("wait") == "false":
-            return _reply({"message": "View change accepted", "epoch": change.view.epoch}, 202)
-        settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
-        shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
-        return _reply({"message": "View change successful", "shards": shards})
+        wish = Wish(frozenset(nodes), repl_factor, _if_epoch(body), _if_safe(body))
+        return await self._make(request, wish, nodes)
 
-    async def _dry_run(self, nodes: tuple[Address, ...], repl_factor: int | None) -> web.Response:
-        plan, counts = await self._node.coordinator.plan(nodes, repl_factor)
+    async def take_back(self, request: web.Request) -> web.Response:
+        body = await self._body_of(request)
+        return await self._make(request, TakeBack(_if_epoch(body), _if_safe(body)))
+
+    async def _body_of(self, request: web.Request) -> ViewChangeBody:
+        data = await read_data(request, self._node.config.body_s)
+        body: ViewChangeBody = decode_body(data, _view_change_bodies, ViewChangeBody())
+        return body
+
+    async def _make(
+        self, request: web.Request, wish: Wish | TakeBack, nodes: tuple[Address, ...] | None = None
+    ) -> web.Response:
+        """`nodes`: in the order in which the answer names them; None: in that of the shards."""
+        if request.query.get("dry-run") == "true":
+            return await self._dry_run(wish)
+        change = await self._node.coordinator.change(wish)
+        at_risk = _at_risk(change.risk)
+        if request.query.get("wait") == "false":
+            return _reply({"message": "View change accepted", "epoch": change.view.epoch} | at_risk, 202)
+        settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
+        nodes = nodes or tuple(node for replicas in settled.view.shards for node in replicas)
+        shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
+        return _reply({"message": "View change successful", "shards": shards} | at_risk)
+
+    async def _dry_run(self, wish: Wish | TakeBack) -> web.Response:
+        plan, counts, risk = await self._node.forecaster.forecast(wish)
         moves: dict[tuple[Address, Address], list[int]] = {}
         for move in plan.moves:
             for target in move.targets:
@@ -168,6 +193,8 @@ class AdminApi:
                     for shard, replicas in enumerate(plan.ring.shards)
                 ],
             }
+            | _at_risk(risk)
+            | ({} if risk.is_none else {"unreachable": risk.nodes})
         )
 
     def _plain(self, nodes: tuple[Address, ...], settled: Settled) -> list[dict[str, Any]]:
@@ -234,6 +261,30 @@ def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
     if not isinstance(factor, int) or isinstance(factor, bool) or not 1 <= factor <= len(nodes):
         raise RequestFault(f"Malformed repl-factor: not a whole number from 1 to {len(nodes)}, the number of nodes")
     return nodes, factor
+
+
+def _if_epoch(body: ViewChangeBody) -> int | None:
+    """Raises RequestFault."""
+    epoch = body.if_epoch
+    if epoch is msgspec.UNSET:
+        return None
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+        raise RequestFault("Malformed if-epoch: not a whole number from 0 on, the epoch of the view in force")
+    return epoch
+
+
+def _if_safe(body: ViewChangeBody) -> bool:
+    """Raises RequestFault."""
+    if body.if_safe is msgspec.UNSET:
+        return False
+    if not isinstance(body.if_safe, bool):
+        raise RequestFault("Malformed if-safe: neither true nor false")
+    return body.if_safe
+
+
+def _at_risk(risk: Risk) -> dict[str, int | None]:
+    """What an answer says of the keys that are given up: nothing, if there are none."""
+    return {} if risk.is_none else {"keys-at-risk": risk.keys}
 
 
 def _view_fields(view: View) -> dict[str, Any]:

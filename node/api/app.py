@@ -52,6 +52,7 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get("/kvs/ring", admin.ring, allow_head=False)
     app.router.add_get("/kvs/view-change", admin.view_change_progress, allow_head=False)
     app.router.add_put("/kvs/view-change", admin.view_change)
+    app.router.add_delete("/kvs/view-change", admin.take_back)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from gossip.view import Address, ViewId
@@ -91,6 +91,17 @@ class Handoff:
     def handing(self) -> tuple[Owed, ...]:
         """What this node has to hand over, by the first of its owners that has not got it."""
         return holdings.handing(self.misplaced(), self._brought, lambda partition: self._store.stats(partition).records)
+
+    def to_hand_over(self) -> int:
+        """The live keys here that this node does not own."""
+        return self._live(partition for partitions in self.misplaced().values() for partition in partitions)
+
+    def kept(self) -> int:
+        """Those of them that are kept until more of their owners have a copy."""
+        return self._live(holdings.kept(self.misplaced(), self._brought))
+
+    def _live(self, partitions: Iterable[int]) -> int:
+        return sum(self._store.stats(partition).live for partition in partitions)
 
     def waiting(self) -> tuple[Owed, ...]:
         """What this node has yet to hear of, by donor."""

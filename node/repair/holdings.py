@@ -89,6 +89,12 @@ def handing(
     )
 
 
+def kept(found: Mapping[Shard, list[int]], brought: Mapping[Shard, Collection[Address]]) -> list[int]:
+    """The partitions of which records wait for copies here: some of their owners have them, but too few for them to be
+    forgotten."""
+    return [partition for owners, partitions in found.items() if brought.get(owners) for partition in partitions]
+
+
 def waiting(shares: Mapping[Address, Share]) -> tuple[Owed, ...]:
     """What a node has yet to hear of, by donor. How many records it will be, only the donor knows."""
     return tuple(Owed(donor, share.partitions.bit_count(), 0) for donor, share in shares.items())

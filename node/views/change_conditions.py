@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 import xxhash
 
-from gossip.view import Address, View, ViewId
+from gossip.view import FORMER_MAX, Address, Former, View, ViewId
 from node.errors import Conflict, Unavailable
 from node.net.messages import Answer, Busy, Promised, Status, ViewIs
 
@@ -43,12 +43,29 @@ class Wish(NamedTuple):
     view that happens to be held by the node that was asked."""
 
     nodes: frozenset[Address]
-    repl_factor: int | None
+    repl_factor: int | None = None
     """None: the present one."""
+    if_epoch: int | None = None
+    """Only if the view in force is of this epoch."""
+    if_safe: bool = False
+    """Not if keys would be lost by it."""
 
     def under(self, view: View) -> Target:
         """What that comes to if `view` is the present one."""
         return Target(self.nodes, view.repl_factor if self.repl_factor is None else self.repl_factor)
+
+
+class TakeBack(NamedTuple):
+    """What an operator wants who regrets the change that is being made: the view before it. The other fields: see
+    `Wish`."""
+
+    if_epoch: int | None = None
+    if_safe: bool = False
+
+    def under(self, view: View) -> Target:
+        """What that comes to if `view` is the present one: where there is nothing to take back, that itself."""
+        former = view.former[0] if view.former else view
+        return Target(former.nodes, former.repl_factor)
 
 
 class Again(Exception):
@@ -76,6 +93,53 @@ def state_of(view_id: ViewId, statuses: Collection[Status | None]) -> State:
 def is_settled(view_id: ViewId, statuses: Iterable[Status]) -> bool:
     """Whether all of them hold that view, and have nothing to hand over nor anything to wait for."""
     return all(status.view == view_id and status.settled for status in statuses)
+
+
+def has_settled(view: View, statuses: Mapping[Address, Status]) -> bool:
+    """Whether the change to `view` is over: all nodes that it concerns can be reached, and have settled it."""
+    concerned = view.nodes | view.donor_nodes
+    return concerned <= statuses.keys() and is_settled(view.id, (statuses[node] for node in concerned))
+
+
+def former_of_next(old: View, statuses: Mapping[Address, Status], takes_back: bool) -> tuple[Former, ...]:
+    """To which views the one after `old` may be taken back: to `old`, and if that has not settled, to those to which
+    that may be. One that takes `old` back leaves it behind for good: who asks twice goes on to the one before, and
+    not to and fro."""
+    if takes_back:
+        return old.former[1:]
+    earlier = () if has_settled(old, statuses) else old.former
+    return (Former(old.id, old.repl_factor, old.shards), *earlier)[:FORMER_MAX]
+
+
+def demand_epoch(view: View, if_epoch: int | None) -> None:
+    """Raises Conflict if the change was meant for another view than `view`, which is in force."""
+    if if_epoch is not None and view.epoch != if_epoch:
+        raise Conflict(f"The view in force is of epoch {view.epoch}, not {if_epoch}", epoch=view.epoch)
+
+
+def demand_to_be_taken_back(view: View, statuses: Mapping[Address, Status]) -> None:
+    """Raises Conflict unless `view` is that of a change which may be taken back."""
+    if view.epoch == 0:
+        raise Conflict("There is no view change to take back: the view is that of the first start")
+    if has_settled(view, statuses):
+        before = {"view": ",".join(sorted(view.former[0].nodes))} if view.former else {}
+        raise Conflict(f"The view change to epoch {view.epoch} has settled: change the view again instead", **before)
+    if not view.former:
+        raise Conflict(f"Nothing to go back to: the view of epoch {view.epoch} takes one back itself")
+
+
+def demand_all_hold(old: View, statuses: Mapping[Address, Status]) -> None:
+    """Raises Again unless all owners that can be reached hold `old`: what one of them is waiting for is not known
+    before."""
+    if any(status.view != old.id for node, status in statuses.items() if node in old.nodes):
+        raise Again
+
+
+def is_believed(node: Address, status: Status, old: View, now_ms: int) -> bool:
+    """Whether a node outside the view `old` may be taken in again with what it has yet to hand over: while the change
+    that removed it is taken back, within the grace. Whatever was deleted since is remembered then, and its successors
+    are asked for it; so it comes home to itself."""
+    return status.view == old.id and node in old.donor_nodes and now_ms < old.spare_until_ms
 
 
 def returning(old: View, target: Target, statuses: Mapping[Address, Status]) -> dict[Address, Status]:

@@ -17,45 +17,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.config import Config
 from node.errors import Conflict
 from node.net.messages import (
-    Adopt,
-    Answer,
-    AskStatus,
-    CountKeys,
     Foreign,
-    KeyCounts,
     Promise,
     Promised,
     Release,
-    Request,
     Status,
-    ViewIs,
 )
 from node.timing.clock import Time
+from node.views.asking import Asking
 from node.views.calls import Calls
 from node.views.change_conditions import (
     UNDER_WAY,
     Again,
     State,
+    TakeBack,
     Target,
     Wish,
+    demand_all_hold,
+    demand_epoch,
     demand_native,
     demand_nothing_moves,
     demand_promises,
     demand_reachable,
+    demand_to_be_taken_back,
+    former_of_next,
+    is_believed,
     is_settled,
     returning,
     state_of,
 )
 from node.views.holder import Views
-from node.views.plan import Plan, is_dealt_by_zones, plan_change
-from ring.hashing import pack
+from node.views.plan import is_dealt_by_zones, plan_for
+from node.views.risk import NO_RISK, Census, Risk, demand_safe, risk_of
+from node.views.rules import next_epoch
+from node.views.state_log import StateLog
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class ViewChange(NamedTuple):
 
     view: View
     nodes: frozenset[Address]
+    risk: Risk = NO_RISK
+    """What it has given up."""
 
 
 class Settled(NamedTuple):
@@ -84,9 +88,27 @@ class Progress(NamedTuple):
     """Where each node of the view and each donor stands, by address, ascending; None where it cannot be reached."""
 
 
+class _Made(NamedTuple):
+    """A view that is in force, as it was made."""
+
+    view: View
+    promised: frozenset[Address]
+    """Who waits for it."""
+    foreign: frozenset[Address]
+    """Who was found to be of another cluster."""
+    risk: Risk
+
+
+class _Replies(NamedTuple):
+    """What the nodes have answered to one coordinator's asking for promises, so far."""
+
+    promised: set[Address]
+    foreign: set[Address]
+    silent: set[Address]
+
+
 class Coordinator:
-    """`answer_here` is this node's own handler: it takes part in its own changes like any other node. `now_ms`: the
-    time by the fastest clock it knows."""
+    """`now_ms`: the time by the fastest clock it knows. `census`: what gossip last heard of the keys of a node."""
 
     def __init__(
         self,
@@ -94,16 +116,20 @@ class Coordinator:
         time: Time,
         views: Views,
         calls: Calls,
-        answer_here: Callable[[Request], Awaitable[Answer]],
+        asking: Asking,
+        states: StateLog,
         now_ms: Callable[[], int],
+        census: Census,
     ) -> None:
         self._config = config
         self._time = time
         self._views = views
         self._calls = calls
-        self._answer_here = answer_here
+        self._asking = asking
         self._now_ms = now_ms
-        self._preparing: dict[Wish, asyncio.Task[ViewChange]] = {}
+        self._census = census
+        self._states = states
+        self._preparing: dict[Wish | TakeBack, asyncio.Task[ViewChange]] = {}
 
     async def close(self) -> None:
         for task in self._preparing.values():
@@ -113,11 +139,9 @@ class Coordinator:
 
     # What the API calls
 
-    async def change(self, nodes: Iterable[Address], repl_factor: int | None) -> ViewChange:
-        """Bring a view of `nodes` in force; returns as soon as nothing can stop it. `repl_factor` None keeps the
-        present one. One at a time: nodes let a coordinator replace its own promise, for its earlier attempt must be
-        over then. Raises Conflict or Unavailable."""
-        wish = Wish(frozenset(nodes), repl_factor)
+    async def change(self, wish: Wish | TakeBack) -> ViewChange:
+        """Bring a view in force; returns as soon as nothing can stop it. One at a time: nodes let a coordinator replace
+        its own promise, for its earlier attempt must be over then. Raises Conflict or Unavailable."""
         task = self._preparing.get(wish)
         if task is None:
             if self._preparing:
@@ -131,45 +155,49 @@ class Coordinator:
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
         began = self._time.monotonic()
         while True:
-            statuses = await self._statuses(nodes)
+            statuses = await self._asking.statuses(nodes)
             if len(statuses) < len(nodes) and is_settled(self._views.view_id, statuses.values()):
-                statuses |= await self._statuses(nodes - statuses.keys(), self._config.unreachable_s)
+                statuses |= await self._asking.statuses(nodes - statuses.keys(), self._config.unreachable_s)
             if self._is_superseded(target):
                 raise Conflict("Superseded by another view change")
-            if is_settled(self._views.view_id, statuses.values()):
+            settled = is_settled(self._views.view_id, statuses.values())
+            self._note_waits(nodes, statuses, settled)
+            if settled:
                 return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
-            nodes -= await self._bring_view_to(self._who_hold_another(statuses))
+            nodes -= await self._asking.bring_view_to(self._asking.who_hold_another(statuses))
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
-    async def plan(self, nodes: Iterable[Address], repl_factor: int | None) -> tuple[Plan, dict[int, int]]:
-        """What a change would do, and how many live keys each partition holds that would move."""
-        wish = Wish(frozenset(nodes), repl_factor)
-        statuses = await self._statuses(self._views.current.nodes | wish.nodes, self._config.unreachable_s)
-        demand_reachable(wish.nodes, statuses)
-        newest = max(statuses, key=lambda node: statuses[node].view)
-        if statuses[newest].view.epoch and statuses[newest].view > self._views.view_id:
-            await self._calls.greet(newest)
-        target = wish.under(self._views.current)
-        plan = plan_change(self._views.current, target.nodes, target.repl_factor, statuses)
-        counts: dict[int, int] = {}
-        for source, partitions in plan.partitions_by_source().items():
-            answer = await self._call(source, CountKeys(pack(partitions)))
-            if isinstance(answer, KeyCounts):
-                counts.update(zip(partitions, answer.counts, strict=True))
-        return plan, counts
+    def _note_waits(self, nodes: Iterable[Address], statuses: Mapping[Address, Status], settled: bool) -> None:
+        """Say once that keys move, and once that all are where they should be; once that the change waits for a node,
+        and once that it does not any more."""
+        view_id = self._views.view_id
+        if settled:
+            self._states.end("moves", f"view {view_id} has settled")
+        else:
+            self._states.begin("moves", f"view {view_id} has yet to settle")
+        awaited = {owed.address for status in statuses.values() for owed in (*status.waiting, *status.handing)}
+        for node in nodes:
+            if node in statuses and statuses[node].view == view_id:
+                self._asking.note_taken(node)
+            if node in statuses:
+                self._states.end(("awaited", node), f"{node} can be reached again")
+            elif node in awaited and not settled:
+                self._states.begin(("awaited", node), f"view {view_id} waits for {node}, which cannot be reached")
+            if settled:
+                self._states.end(("awaited", node), f"view {view_id} waits for {node} no more")
 
     async def progress(self) -> Progress:
         """How far the view in force is from being settled."""
         view = self._views.current
         nodes = view.nodes | view.donor_nodes
-        reached = await self._statuses(nodes)
+        reached = await self._asking.statuses(nodes)
         statuses = {node: reached.get(node) for node in sorted(nodes)}
         return Progress(view, state_of(view.id, statuses.values()), statuses)
 
     # Preparing: from what was asked for to a view in force
 
-    async def _prepare(self, wish: Wish) -> ViewChange:
+    async def _prepare(self, wish: Wish | TakeBack) -> ViewChange:
         deadline, why = self._time.monotonic() + self._config.prepare_s, ""
         while self._time.monotonic() < deadline:
             try:
@@ -179,30 +207,37 @@ class Coordinator:
                 await asyncio.sleep(self._config.settle_poll_s)
         raise Conflict(why or UNDER_WAY)
 
-    async def _attempt(self, wish: Wish) -> ViewChange:
+    async def _attempt(self, wish: Wish | TakeBack) -> ViewChange:
         """One try at bringing about what is wished. Raises Again if what it was built on no longer holds."""
-        old = self._views.current
+        old, takes_back = self._views.current, isinstance(wish, TakeBack)
         target = wish.under(old)
         nodes = old.nodes | old.donor_nodes | target.nodes
-        statuses = await self._statuses(nodes | {self._config.address}, self._config.unreachable_s)
+        statuses = await self._asking.statuses(nodes | {self._config.address}, self._config.unreachable_s)
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join({node: statuses[node] for node in target.nodes & statuses.keys()})
-        behind = old.nodes & self._who_hold_another(statuses)
-        foreign = await self._bring_view_to(behind)
-        statuses |= await self._statuses(behind - foreign)  # Some were only late to hear of the view in force.
+        behind = old.nodes & self._asking.who_hold_another(statuses)
+        foreign = await self._asking.bring_view_to(behind)
+        statuses |= await self._asking.statuses(behind - foreign)  # Some were only late to hear of the view in force.
         demand_native(target, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
-        await self._learn_newest(old, target, statuses)
+        await self._learn_newest(old, target, statuses, takes_back)
+        demand_epoch(old, wish.if_epoch)
+        if takes_back:
+            demand_to_be_taken_back(old, statuses)
         if old.epoch == 0:  # The environment has only named them: those that nobody has met may not be there at all.
             demand_reachable((node for node in target.nodes if not self._calls.has_met(node)), statuses)
         if target.is_met_by(old) and (target.nodes - statuses.keys() or is_dealt_by_zones(old, statuses)):
             return ViewChange(old, nodes - foreign)
-        await self._let_come_home(old, target, statuses)
+        await self._let_come_home(old, target, statuses, takes_back)
         demand_reachable(target.nodes, statuses)
-        demand_nothing_moves(old, statuses)
-        view, promised, refused = await self._bring_in_force(old, target, statuses)
-        await self._bring_view_to(promised)
-        return ViewChange(view, nodes - foreign - refused)
+        if takes_back:
+            demand_all_hold(old, statuses)
+        else:
+            demand_nothing_moves(old, statuses)
+        self._give_up(old, wish, statuses)
+        made = await self._bring_in_force(old, wish, statuses)
+        await self._asking.bring_view_to(made.promised)
+        return ViewChange(made.view, nodes - foreign - made.foreign, made.risk)
 
     async def _join(self, statuses: Mapping[Address, Status]) -> None:
         """A node that has nothing, and knows nobody, was asked to make a view with these: the view that they are in is
@@ -216,14 +251,16 @@ class Coordinator:
         if self._views.current is not alone:
             raise Again
 
-    async def _learn_newest(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
+    async def _learn_newest(
+        self, old: View, target: Target, statuses: Mapping[Address, Status], takes_back: bool
+    ) -> None:
         """Raises Again if another view than `old` is, or may be, in force: a later one, or another environment's;
-        Conflict if that is of another change, which is not over."""
+        Conflict if that is of another change, which is not over, unless just that is to be taken back."""
         newest = max(statuses, key=lambda node: statuses[node].view)
         others = [node for node in old.nodes if node in statuses and statuses[node].view != old.id]
         if statuses[newest].view.supersedes(old.id):
             await self._calls.greet(newest)
-            if not statuses[newest].settled and self._is_superseded(target):
+            if not takes_back and not statuses[newest].settled and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)
         elif old.epoch == 0 and others:
             await asyncio.gather(*map(self._calls.greet, others))
@@ -231,57 +268,69 @@ class Coordinator:
         if self._views.current is not old:
             raise Again
 
-    async def _let_come_home(self, old: View, target: Target, statuses: Mapping[Address, Status]) -> None:
+    async def _let_come_home(
+        self, old: View, target: Target, statuses: Mapping[Address, Status], takes_back: bool
+    ) -> None:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
         take it: nodes of one view believe each other. Raises Again if one has yet to."""
-        coming = returning(old, target, statuses)
-        if coming and not await self._bring_view_to(self._who_hold_another(coming)):
+        now_ms = self._now_ms()
+        coming = {
+            node: status
+            for node, status in returning(old, target, statuses).items()
+            if not (takes_back and is_believed(node, status, old, now_ms))
+        }
+        if coming and not await self._asking.bring_view_to(self._asking.who_hold_another(coming)):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")
 
-    async def _bring_in_force(
-        self, old: View, target: Target, statuses: Mapping[Address, Status]
-    ) -> tuple[View, frozenset[Address], frozenset[Address]]:
-        """The new view, stored here; who has promised to wait for it; and who was found to be of another cluster. Until
-        it is stored, the promises are given back whatever happens."""
-        epoch = 1 + max(max(status.view.epoch, status.promised) for status in statuses.values())
+    async def _bring_in_force(self, old: View, wish: Wish | TakeBack, statuses: Mapping[Address, Status]) -> _Made:
+        """Make the new view, and store it here. Until it is stored, the promises are given back whatever happens."""
+        heard = (epoch for status in statuses.values() for epoch in (status.view.epoch, status.promised))
+        epoch, target = next_epoch(old.epoch, heard), wish.under(old)
         began = self._time.monotonic()
-        promised: set[Address] = set()
-        foreign: set[Address] = set()
+        replies = _Replies(set(), set(), set())
         try:
-            await self._gather_promises(epoch, old, target, statuses, promised, foreign)
-            plan = plan_change(old, target.nodes, target.repl_factor, {node: statuses[node] for node in promised})
-            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target))
+            await self._gather_promises(epoch, old, target, statuses, replies)
+            answered = {node: status for node, status in statuses.items() if node not in replies.silent}
+            risk = self._give_up(old, wish, answered)
+            plan = plan_for(old, wish, {node: statuses[node] for node in replies.promised})
+            former = former_of_next(old, statuses, isinstance(wish, TakeBack))
+            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target), former)
             if self._time.monotonic() - began > self._config.promise_s / 2:
                 raise Again  # Promises as old as that may be void before the view is stored, and count for nothing.
             if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
                 raise Again
         except BaseException:
-            await asyncio.gather(*(self._call(node, Release(epoch, self._config.address)) for node in promised))
+            release = Release(epoch, self._config.address)
+            await asyncio.gather(*(self._asking.call(node, release) for node in replies.promised))
             raise
-        return view, frozenset(promised), frozenset(foreign)
+        return _Made(view, frozenset(replies.promised), frozenset(replies.foreign), risk)
+
+    def _give_up(self, old: View, wish: Wish | TakeBack, answered: Mapping[Address, Status]) -> Risk:
+        """What the change gives up if just these nodes can be reached. Raises Conflict if it may not. Judged before
+        anybody is asked for a promise, and again once all have been: who was there then may be gone."""
+        risk = risk_of(old, wish.under(old).nodes, answered, self._census)
+        if wish.if_safe:
+            demand_safe(risk)
+        return risk
 
     async def _gather_promises(
-        self,
-        epoch: int,
-        old: View,
-        target: Target,
-        statuses: Mapping[Address, Status],
-        promised: set[Address],
-        foreign: set[Address],
+        self, epoch: int, old: View, target: Target, statuses: Mapping[Address, Status], so_far: _Replies
     ) -> None:
-        """Add to `promised` and `foreign` as answers come in: what has been promised has to be given back even if this
-        ends early. Raises Conflict, Unavailable or Again."""
-        request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), old.lineage_of_successor)
+        """Add to `so_far` as answers come in: what has been promised has to be given back even if this ends early.
+        Raises Conflict, Unavailable or Again."""
+        lineage, base = old.lineage_of_successor, old.id
+        request = Promise(epoch, self._config.address, target.name, tuple(sorted(old.nodes)), lineage, base)
         alone = [[node] for node in sorted(old.nodes) if node in statuses]
         for round_ in (*alone, sorted(statuses)):
-            if promised and round_ in alone:
+            if so_far.promised and round_ in alone:
                 continue  # There is an arbiter.
-            asked = [node for node in round_ if node not in promised]
-            answers = await asyncio.gather(*(self._call(node, request) for node in asked))
+            asked = [node for node in round_ if node not in so_far.promised]
+            answers = await asyncio.gather(*(self._asking.call(node, request) for node in asked))
             replies = dict(zip(asked, answers, strict=True))
-            promised |= {node for node, answer in replies.items() if isinstance(answer, Promised)}
-            foreign |= {node for node, answer in replies.items() if isinstance(answer, Foreign)}
-            demand_native(target, foreign)
+            so_far.promised.update(node for node, answer in replies.items() if isinstance(answer, Promised))
+            so_far.foreign.update(node for node, answer in replies.items() if isinstance(answer, Foreign))
+            so_far.silent.update(node for node, answer in replies.items() if answer is None)
+            demand_native(target, so_far.foreign)
             if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
             demand_promises(target, replies)
@@ -294,39 +343,3 @@ class Coordinator:
     def _spare_until_ms(self, old: View, target: Target) -> int:
         """Whoever is removed has the whole grace to come home, whatever it may have missed before."""
         return old.spare_until_ms if old.nodes <= target.nodes else self._now_ms() + self._config.tombstone_grace_ms
-
-    # Asking
-
-    def _who_hold_another(self, statuses: Mapping[Address, Status]) -> frozenset[Address]:
-        """Those that hold another view than this node."""
-        return frozenset(node for node, status in statuses.items() if status.view != self._views.view_id)
-
-    async def _bring_view_to(self, nodes: Iterable[Address]) -> frozenset[Address]:
-        """Push this node's view to all others of `nodes`. Returns those that refuse it for good: a node of another
-        cluster has their address now."""
-        others = sorted(set(nodes) - {self._config.address})
-        answers = await asyncio.gather(*map(self._push, others))
-        return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
-
-    async def _push(self, node: Address) -> Answer | None:
-        answer = await self._call(node, Adopt(self._views.current.encoded))
-        if not isinstance(answer, ViewIs):
-            log.info("%s has not taken view %s yet: %s", node, self._views.view_id, answer)
-        return answer
-
-    async def _statuses(self, nodes: Iterable[Address], patience_s: float = 0.0) -> dict[Address, Status]:
-        """Where those of `nodes` stand that can be reached."""
-        asked = sorted(nodes)
-        answers = await asyncio.gather(*(self._call(node, AskStatus(), patience_s) for node in asked))
-        return {node: answer for node, answer in zip(asked, answers, strict=True) if isinstance(answer, Status)}
-
-    async def _call(self, node: Address, request: Request, patience_s: float = 0.0) -> Answer | None:
-        """None if the node cannot be reached: it refused, or was silent. It is tried again for `patience_s`."""
-        if node == self._config.address:
-            return await self._answer_here(request)
-        deadline = self._time.monotonic() + patience_s
-        while True:
-            answer = await self._calls.try_ask(node, request, self._config.unreachable_s)
-            if answer is not None or self._time.monotonic() >= deadline:
-                return answer
-            await asyncio.sleep(self._config.settle_poll_s)

@@ -37,16 +37,13 @@ from node.views.rules import (
     environment_view,
     environments_contradict,
     is_foreign,
+    may_be_promised,
     ring_of,
 )
 from ring.ring import Ring
 from ring.sets import ALL
 
 log = logging.getLogger(__name__)
-
-
-EPOCH_LEAP_MAX = 1 << 32
-"""An epoch so far above all that this node has heard of is nobody's honest next one, and would leave no room above."""
 
 
 class Promisee(NamedTuple):
@@ -239,15 +236,22 @@ class Views:
         wanted = Promisee(request.epoch, request.coordinator, request.target)
         if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
             return Foreign()
+        if request.base is not None and mine.id.supersedes(request.base):
+            return ViewIs(mine.encoded)  # What it builds on is out of force: what was done since would be undone.
         if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
             return Busy(*held)
-        if request.epoch <= max(mine.epoch, held.epoch) and held != wanted:
+        if request.epoch <= max(mine.epoch, self._believable(held.epoch)) and held != wanted:
             return ViewIs(mine.encoded)
-        if request.epoch > max(mine.epoch, held.epoch) + EPOCH_LEAP_MAX:
-            log.error("refused to promise the epoch %d: the highest so far is %d", request.epoch, mine.epoch)
+        if not may_be_promised(request.epoch, mine.epoch + 1):
+            log.error("refused to promise the epoch %d: that in force is %d", request.epoch, mine.epoch)
             return Unable()
         await self._hold(wanted)
         return Promised()
+
+    def _believable(self, promised: int) -> int:
+        """An epoch that no change comes to was promised to nobody who could make a view of it: it is as good as none,
+        and the next one starts from the view in force, or this node could take part in no change ever again."""
+        return promised if may_be_promised(promised, self.current.epoch) else 0
 
     async def release(self, epoch: int, coordinator: Address) -> None:
         """Forget the promise of `epoch` to `coordinator`; a no-op if another one is held."""

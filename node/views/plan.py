@@ -15,10 +15,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gossip.view import Address, View, Zone, host_of
+from gossip.view import Address, Former, View, Zone, host_of
 from node.net.messages import Status
+from node.views.change_conditions import TakeBack, Wish
 from node.views.rules import ring_of
-from ring.hashing import pack
+from ring.hashing import pack, unpack
 from ring.placement import Placement, next_placement
 from ring.reshard import Move, moves, regions
 from ring.ring import Ring
@@ -47,7 +48,9 @@ class Plan(NamedTuple):
             partitions.setdefault(move.sources[0], []).append(move.partition)
         return partitions
 
-    def view(self, old: View, epoch: int, coordinator: Address, spare_until_ms: int) -> View:
+    def view(
+        self, old: View, epoch: int, coordinator: Address, spare_until_ms: int, former: tuple[Former, ...] = ()
+    ) -> View:
         donors = tuple(
             (address, alone, pack(partitions_in(bits))) for (address, alone), bits in sorted(self.donors.items())
         )
@@ -62,15 +65,21 @@ class Plan(NamedTuple):
             donors,
             spare_until_ms,
             tuple((node, zone) for node, zone in sorted(self.zones.items()) if zone != host_of(node)),
+            former,
         )
 
 
 def plan_change(
-    old: View, nodes: Iterable[Address], repl_factor: int | None, answered: Mapping[Address, Status]
+    old: View,
+    nodes: Iterable[Address],
+    repl_factor: int | None,
+    answered: Mapping[Address, Status],
+    placement: Placement | None = None,
 ) -> Plan:
-    """The next view's content. `answered`: where those who will hear of the new view stand."""
+    """The next view's content. `answered`: where those who will hear of the new view stand. `placement`: where these
+    nodes are to have everything; None: wherever that moves least."""
     zones = zones_told(old, nodes, answered)
-    placement = next_placement(Placement(old.shards, old.table), zones, repl_factor, zones)
+    placement = placement or next_placement(Placement(old.shards, old.table), zones, repl_factor, zones)
     old_ring, new_ring = ring_of(old), Ring(placement)
     donors: defaultdict[tuple[Address, bool], int] = defaultdict(int)
     for (sources, owners), partitions in regions(old_ring, new_ring).items():
@@ -94,6 +103,32 @@ def is_dealt_by_zones(view: View, answered: Mapping[Address, Status]) -> bool:
     node says itself, and no copies share a zone that need not."""
     zones = zones_told(view, view.nodes, answered)
     return zones == view.zone_of and not crowded([zones[node] for node in shard] for shard in view.shards)
+
+
+def plan_for(old: View, wish: Wish | TakeBack, answered: Mapping[Address, Status]) -> Plan:
+    """What the view after `old` will be if this is wished; see `plan_change`."""
+    target = wish.under(old)
+    placement = placement_before(old) if isinstance(wish, TakeBack) else None
+    return plan_change(old, target.nodes, target.repl_factor, answered, placement)
+
+
+def placement_before(view: View) -> Placement | None:
+    """Where everything was in the view that `view` was built on, and may be taken back to; None if it does not tell.
+
+    What has not moved yet is then at home again, and only what has moves back. The table need not be kept: what got new
+    owners names its earlier ones among the donors, and those of the rest are still owners."""
+    former = next(iter(view.former), None)
+    if former is None or former.id != view.base:
+        return None
+    home = {address: shard for shard, replicas in enumerate(former.shards) for address in replicas}
+    stayed = [next((home[owner] for owner in owners if owner in home), None) for owners in view.shards]
+    table = [stayed[shard] for shard in unpack(view.table)]
+    for donor, alone, partitions in view.donors:
+        if not alone and donor in home:
+            for partition in unpack(partitions):
+                table[partition] = home[donor]
+    homes = [shard for shard in table if shard is not None]
+    return Placement(former.shards, pack(homes)) if len(homes) == len(table) else None
 
 
 def _awaited_by(source: Address, answered: Mapping[Address, Status]) -> set[Address]:

@@ -19,6 +19,20 @@ from node.config import Config
 from ring.placement import Placement, first_placement
 from ring.ring import Ring
 
+EPOCH_LEAP_MAX = 1 << 32
+"""An epoch so far above that of the view in force is nobody's honest next one: each attempt at a change takes one."""
+
+
+def may_be_promised(epoch: int, in_force: int) -> bool:
+    """Whether an honest coordinator may have asked for a promise of `epoch` while the view of epoch `in_force` held.
+    Were others believed, one node that claims to have promised the highest epoch there is would leave none above it."""
+    return epoch < in_force + EPOCH_LEAP_MAX
+
+
+def next_epoch(in_force: int, heard: Iterable[int]) -> int:
+    """Above all that were `heard` to be in force or promised somewhere, as far as they can be believed."""
+    return 1 + max([in_force, *(epoch for epoch in heard if may_be_promised(epoch, in_force))])
+
 
 class Succession(Enum):
     """What a node does about a view that it hears of."""

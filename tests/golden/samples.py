@@ -18,7 +18,7 @@ import msgspec
 
 import gossip.messages
 from gossip.messages import Delta, Digest, Held, PingAck, PingReq, Rumour
-from gossip.view import View, ViewId, decode_view
+from gossip.view import Former, View, ViewId, decode_view
 from node.net import messages as wire
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.timing.clock import Clocks
@@ -31,8 +31,9 @@ from ring.hashing import pack
 
 FILE = Path(__file__).with_name("frames.json")
 """The name of each sample -> its bytes in hexadecimal."""
-FORMER = Path(__file__).with_name("former.json")
-"""The same of samples whose messages have got fields since, at the end and with defaults: what is still read."""
+FORMER_FILE = Path(__file__).with_name("former.json")
+"""The name of a sample -> the bytes that it had before its message got further fields. Never to be written anew, only
+added to: what says the same in fewer fields is still read."""
 
 VIEW_ID = ViewId(5, 2**64 - 1)
 CLOCKS = Clocks(CLOCK_MAX - 2, 2**40 + 1)
@@ -70,6 +71,19 @@ EPOCH_2 = View(
     2**41,
     (("[fe80::1]:80", "rack-1"), ("d:1", "стойка:2")),
 )
+EPOCH_3 = View(
+    EPOCH_0.id.digest,
+    3,
+    EPOCH_1.id,
+    "d:1",
+    2,
+    EPOCH_1.shards,
+    EPOCH_1.table,
+    (),
+    2**40 + 1,
+    (),
+    (Former(EPOCH_1.id, 2, EPOCH_1.shards), Former(EPOCH_0.id, None, EPOCH_0.shards)),
+)
 
 LIVE = Record(VERSION, VALUE, False)
 TOMBSTONE = Record(OTHER_VERSION, None, True)
@@ -85,7 +99,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Fetch": wire.Fetch(KEY),
     "Hello": wire.Hello(EPOCH_1.encoded),
     "FetchView": wire.FetchView(),
-    "Promise": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7),
+    "Promise": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7, ViewId(5, 2**64 - 9)),
+    "Promise, defaults": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7),
     "Release": wire.Release(6, "c:1"),
     "Adopt": wire.Adopt(EPOCH_1.encoded),
     "AskStatus": wire.AskStatus(),
@@ -129,6 +144,7 @@ ANSWERS: dict[str, wire.Answer] = {
     ),
     "Status, holds records": wire.Status(VIEW_ID, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
     "Status, zone": wire.Status(VIEW_ID, 0, "", 0, (), (), True, False, "rack-1"),
+    "Status, may lack records": wire.Status(VIEW_ID, 0, "", 0, (), (), False, False, "rack-2", True),
     "KeyCounts": wire.KeyCounts((15, 0, 2**32)),
     "Holding": wire.Holding(pack([16, 17]), True),
     "Holding, defaults": wire.Holding(pack([16, 17])),
@@ -145,11 +161,13 @@ ANSWERS: dict[str, wire.Answer] = {
 
 OWN = gossip.messages.MemberRecord("10.10.0.4:13800", 2**62, 1, 2**64 - 2, 3, 4, 2**64 - 5, 2**62 + 6, 2**62 + 7)
 OTHER = gossip.messages.MemberRecord("[::1]:80", 8, 9, 10, 11, 12)
+KEEPING = gossip.messages.MemberRecord("b:1", 1, 2, 3, 4, 5, 6, 7, 8, 2**62 + 9, 2**62 + 8)
 RUMOURS = (Rumour("b:1", 13, True), Rumour("c:1", 14, False))
 
 CASTS: dict[str, gossip.messages.Message] = {
     "Digest": Digest(VIEW_ID, OWN, RUMOURS, (Held("b:1", 15, 16), Held("c:1", 0, 0))),
     "Digest, empty": Digest(VIEW_ID, OTHER, (), ()),
+    "Digest, of one that keeps records": Digest(VIEW_ID, KEEPING, (), ()),
     "Delta": Delta(VIEW_ID, OWN, RUMOURS, (OTHER, OWN), ("c:1", "d:1")),
     "PingReq": PingReq(VIEW_ID, OWN, RUMOURS, "b:1"),
     "PingAck": PingAck(VIEW_ID, OWN, RUMOURS, "b:1"),
@@ -209,6 +227,8 @@ SAMPLES: dict[str, Sample] = {
     "view: donors, digest": _digest(EPOCH_1),
     "view: zones": _view(EPOCH_2),
     "view: zones, digest": _digest(EPOCH_2),
+    "view: former": _view(EPOCH_3),
+    "view: former, digest": _digest(EPOCH_3),
     "record: live": _record(LIVE),
     "record: tombstone": _record(TOMBSTONE),
     "record: replaced": _record(Record(VERSION, VALUE, True)),

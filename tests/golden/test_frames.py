@@ -12,10 +12,10 @@ import pytest
 import gossip.messages
 from node.net import messages as wire
 from node.net.frames import Ping
-from tests.golden.samples import ANSWERS, CASTS, FILE, FORMER, REQUESTS, SAMPLES, members
+from tests.golden.samples import ANSWERS, CASTS, FILE, FORMER_FILE, REQUESTS, SAMPLES, members
 
 GOLDEN: dict[str, str] = json.loads(FILE.read_text())
-FORMER_BYTES: dict[str, str] = json.loads(FORMER.read_text())
+FORMER: dict[str, str] = json.loads(FORMER_FILE.read_text())
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -32,10 +32,10 @@ def test_golden_bytes_are_the_same_sample(name: str) -> None:
     assert type(again) is type(sample.what)
 
 
-@pytest.mark.parametrize("name", FORMER_BYTES)
-def test_golden_bytes_of_before_a_field_was_added_are_the_same_sample(name: str) -> None:
-    assert FORMER_BYTES[name] != GOLDEN[name]
-    assert SAMPLES[name].decode(bytes.fromhex(FORMER_BYTES[name])) == SAMPLES[name].what
+@pytest.mark.parametrize("name", FORMER)
+def test_golden_former_bytes_are_the_same_sample(name: str) -> None:
+    assert FORMER[name] != GOLDEN[name]
+    assert SAMPLES[name].decode(bytes.fromhex(FORMER[name])) == SAMPLES[name].what
 
 
 def test_golden_file_holds_nothing_else() -> None:

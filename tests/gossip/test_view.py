@@ -14,6 +14,7 @@ from gossip.view import (
     ZONE_CHARS_MAX,
     BadAddress,
     BadView,
+    Former,
     View,
     ViewId,
     decode_view,
@@ -49,9 +50,11 @@ SECOND = View(
     table=packed(0, 0, 0, 0),
     donors=(("a:1", False, packed(0, 2)),),
 )
+FORMER = Former(FIRST.id, None, FIRST.shards)
+THIRD = replace(SECOND, epoch=2, base=SECOND.id, former=(Former(SECOND.id, 2, SECOND.shards), FORMER))
 
 
-THIRD = replace(SECOND, shards=(("b:1", "c:1"), ("d:1",)), zones=(("c:1", "rack-1"), ("d:1", "b")))
+ZONED = replace(SECOND, shards=(("b:1", "c:1"), ("d:1",)), zones=(("c:1", "rack-1"), ("d:1", "b")))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,15 @@ def test_zone_may_not_be_called(text: str) -> None:
     assert not is_zone(text)
 
 
-@pytest.mark.parametrize("view", [FIRST, SECOND, THIRD])
+def test_view_that_says_nothing_of_former_ones_is_encoded_as_before_there_were_any() -> None:
+    """What is on disk, and what other nodes hold, keeps its id."""
+    for view in (FIRST, SECOND):
+        assert len(msgspec.msgpack.decode(view.encoded)) == 9
+        assert decode_view(msgspec.msgpack.encode([*msgspec.msgpack.decode(view.encoded), (), ()])) == view
+    assert len(msgspec.msgpack.decode(THIRD.encoded)) == 11
+
+
+@pytest.mark.parametrize("view", [FIRST, SECOND, ZONED, THIRD, replace(ZONED, former=(FORMER,))])
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
@@ -247,6 +258,7 @@ def test_view_survives_its_encoding(view: View) -> None:
         replace(SECOND, base=ViewId(0, 1)),
         replace(SECOND, zones=(("b:1", "rack-1"),)),
         replace(SECOND, spare_until_ms=1),
+        replace(SECOND, former=(FORMER,)),
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
@@ -269,12 +281,12 @@ def test_view_nodes_plain_and_lineage() -> None:
 def test_view_without_zones_is_encoded_as_before_there_were_any() -> None:
     """It keeps its id, then."""
     fields = msgspec.structs.astuple(SECOND)
-    assert SECOND.encoded == msgspec.msgpack.encode(fields[:-1])
+    assert SECOND.encoded == msgspec.msgpack.encode(fields[:-2])
     assert decode_view(msgspec.msgpack.encode(fields)).id == SECOND.id
 
 
 def test_view_zone_of_a_node_is_its_host_unless_it_says_otherwise() -> None:
-    assert THIRD.zone_of == {"b:1": "b", "c:1": "rack-1", "d:1": "b"}
+    assert ZONED.zone_of == {"b:1": "b", "c:1": "rack-1", "d:1": "b"}
 
 
 @pytest.mark.parametrize(
@@ -308,12 +320,22 @@ def test_view_zone_of_a_node_is_its_host_unless_it_says_otherwise() -> None:
         (replace(SECOND, donors=(("a", False, packed(0)),)), "malformed"),
         (replace(SECOND, coordinator="a"), "malformed"),
         (replace(FIRST, zones=(("a:1", "rack-1"),)), "epoch-0 view with zones"),
-        (replace(THIRD, zones=(("d:1", "b"), ("c:1", "rack-1"))), "zones out of order"),
-        (replace(THIRD, zones=(("c:1", "rack-1"), ("c:1", "rack-2"))), "zones out of order"),
-        (replace(THIRD, zones=(("a:1", "rack-1"),)), "not in the view"),
-        (replace(THIRD, zones=(("c:1", "rack 1"),)), "no name of a zone"),
-        (replace(THIRD, zones=(("c:1", ""),)), "no name of a zone"),
-        (replace(THIRD, zones=(("c:1", "c"),)), "goes without saying"),
+        (replace(ZONED, zones=(("d:1", "b"), ("c:1", "rack-1"))), "zones out of order"),
+        (replace(ZONED, zones=(("c:1", "rack-1"), ("c:1", "rack-2"))), "zones out of order"),
+        (replace(ZONED, zones=(("a:1", "rack-1"),)), "not in the view"),
+        (replace(ZONED, zones=(("c:1", "rack 1"),)), "no name of a zone"),
+        (replace(ZONED, zones=(("c:1", ""),)), "no name of a zone"),
+        (replace(ZONED, zones=(("c:1", "c"),)), "goes without saying"),
+        (replace(FIRST, former=(FORMER,)), "former views out of order"),
+        (replace(SECOND, former=(FORMER._replace(id=ViewId(1, 0)),)), "former views out of order"),
+        (replace(THIRD, former=(FORMER, FORMER)), "former views out of order"),
+        (replace(THIRD, former=(FORMER, FORMER._replace(id=ViewId(1, 1)))), "former views out of order"),
+        (replace(THIRD, former=tuple(FORMER._replace(id=ViewId(1, n)) for n in range(5, 0, -1))), "more former views"),
+        (replace(SECOND, former=(FORMER._replace(repl_factor=0),)), "former replication factor"),
+        (replace(SECOND, former=(FORMER._replace(shards=()),)), "former shard without replicas"),
+        (replace(SECOND, former=(FORMER._replace(shards=((),)),)), "former shard without replicas"),
+        (replace(SECOND, former=(FORMER._replace(shards=(("a:1",), ("a:1",))),)), "stood in two places"),
+        (replace(SECOND, former=(FORMER._replace(shards=(("A:1",),)),)), "not canonical"),
     ],
 )
 def test_view_that_contradicts_itself_is_refused(view: View, fault: str) -> None:
@@ -329,7 +351,7 @@ def test_view_garbage_raises_bad_view_only(data: bytes) -> None:
 
 @given(st.data())
 def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
-    encoded = bytearray(data.draw(st.sampled_from([SECOND, THIRD])).encoded)
+    encoded = bytearray(data.draw(st.sampled_from([SECOND, ZONED, THIRD])).encoded)
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     try:

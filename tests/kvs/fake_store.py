@@ -40,6 +40,8 @@ STATUS = {
             "key-count": 12345,
             "settled-epoch": 3,
             "clock-offset-ms": None,
+            "keys-to-hand-over": 0,
+            "keys-waiting-for-copies": 0,
         },
         {
             "address": "[fe80::1]:80",
@@ -49,8 +51,11 @@ STATUS = {
             "key-count": None,
             "settled-epoch": None,
             "clock-offset-ms": -3_600_000,
+            "keys-to-hand-over": None,
+            "keys-waiting-for-copies": None,
         },
     ],
+    "keys-waiting-for-copies": 0,
 }
 
 Fault = Callable[[str, str], web.Response | None]
@@ -83,7 +88,7 @@ class FakeStore:
             return response
         if path.startswith("/kvs/keys/"):
             return self._data(method, unquote_to_bytes(path.removeprefix("/kvs/keys/")), body)
-        if (method, path) == ("PUT", "/kvs/view-change"):
+        if path == "/kvs/view-change" and method in ("PUT", "DELETE"):
             if self.progress:
                 await self.told.wait()
             return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])

@@ -1,4 +1,4 @@
-"""How the command ends, whatever it was asked: exit statuses, one line on stderr, no traceback."""
+"""How the command is used, and misused."""
 
 from __future__ import annotations
 
@@ -8,28 +8,8 @@ import sys
 import pytest
 
 import kvs.cli
-from tests.kvs.command import NOWHERE, Kvs
+from tests.kvs.command import Kvs
 from tests.kvs.fake_store import FakeStore
-
-
-def test_refused_request_exits_2(run: Kvs) -> None:
-    result = run("put", "k" * 51, "1")
-    assert (result.exit_code, result.stderr) == (2, "Error: Key is too long\n")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["get", "k"], ["put", "k", "1"], ["delete", "k"], ["status"], ["ring"], ["shards"], ["view-change"]],
-)
-def test_nobody_there_exits_3(run: Kvs, arguments: list[str]) -> None:
-    result = run(*arguments, endpoints=NOWHERE)
-    reason = "Error: no node could answer: 127.0.0.1:1 (connection refused)\n"
-    assert (result.exit_code, result.stdout, result.stderr) == (3, "", reason)
-
-
-def test_endpoints_are_tried_in_turn(run: Kvs, store: FakeStore, endpoint: str) -> None:
-    store.values[b"k"] = b"7"
-    assert run("get", "k", endpoints=f"{NOWHERE},{endpoint}").stdout == "7\n"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +30,13 @@ def test_endpoints_are_tried_in_turn(run: Kvs, store: FakeStore, endpoint: str) 
         ["view-change", "--add", "a"],
         ["view-change", "--to", "a:1,,b:1"],
         ["view-change", "--repl-factor", "0"],
+        ["view-change", "--force"],
+        ["view-change", "--undo", "--add", "a:1"],
+        ["view-change", "--undo", "--to", "a:1"],
+        ["view-change", "--undo", "--repl-factor", "2"],
+        ["view-change", "--to", "a:1", "--replace", "10.0.0.1:80", "b:1"],
+        ["view-change", "--replace", "10.0.0.1:80"],
+        ["view-change", "--replace", "10.0.0.1:80", "b"],
         ["view-change", "--remove", "10.0.0.1:80,10.0.0.2:80"],
     ],
 )
@@ -57,7 +44,7 @@ def test_bad_usage_exits_2(run: Kvs, store: FakeStore, arguments: list[str]) -> 
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Error: " in result.stderr
-    assert not any(method == "PUT" for method, _ in store.asked)
+    assert not any(method in ("PUT", "DELETE") for method, _ in store.asked)
 
 
 def test_help_imports_neither_http_nor_tables() -> None:
@@ -79,7 +66,7 @@ def _exit_of_main(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> obje
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(kvs.cli, "_run", fail)
+    monkeypatch.setattr(kvs.cli, "run", fail)
     monkeypatch.setattr(sys, "argv", ["kvs", "status"])
     with pytest.raises(SystemExit) as exit:
         kvs.cli.main()

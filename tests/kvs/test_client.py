@@ -1,5 +1,6 @@
 """The client: keys and values pass unharmed, and an endpoint that cannot answer is passed over where that is safe."""
 
+import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -8,10 +9,10 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
 import kvs.client
-from kvs.client import Client, Refused, Unreachable
+from kvs.client import Change, Client, Refused, Unreachable
 from kvs.responses import Progress
 from tests.kvs.command import NOWHERE
-from tests.kvs.fake_store import FakeStore, Fault, answer, endpoint_of, progress
+from tests.kvs.fake_store import NODES, FakeStore, Fault, answer, endpoint_of, progress
 
 KEYS = ["a", "a/b%20 ü..", "..", ".", "?q#f", "a//b/", "%2F", "+ ", "\x00\n", "日本", "😀"]
 
@@ -111,7 +112,7 @@ async def test_client_view_change_with_unreachable_nodes_is_refused_by_name(
 ) -> None:
     stores[0].fault = lambda _m, _p: answer(503, error="Nodes cannot be reached", unreachable=["10.0.0.9:80"])
     with pytest.raises(Refused, match=r"Nodes cannot be reached: 10\.0\.0\.9:80"):
-        await client.plan(["10.0.0.9:80"], None)
+        await client.plan(Change(("10.0.0.9:80",)))
     assert stores[1].asked == []
 
 
@@ -121,7 +122,7 @@ async def test_client_view_change_tells_progress_until_it_is_done(
     monkeypatch.setattr(kvs.client, "POLL_INTERVAL_S", 0.01)
     stores[0].progress = [progress(9, 90), progress(None, None), progress(2, 10)]
     told: list[Progress] = []
-    changed = await client.change_view(["10.0.0.1:80", "10.0.0.2:80"], 2, told.append)
+    changed = await client.change_view(Change(("10.0.0.1:80", "10.0.0.2:80"), 2), told.append)
     assert [(each.partitions, each.keys) for each in told[:2]] == [(9, 90), (0, 0)]
     assert [count.key_count for count in changed.shards] == [5, 4]
     assert b'{"view":"10.0.0.1:80,10.0.0.2:80","repl-factor":2}' in stores[0].bodies
@@ -131,5 +132,63 @@ async def test_client_view_change_that_lost_its_coordinator_joins_elsewhere(
     client: Client, stores: list[FakeStore]
 ) -> None:
     stores[0].fault = FAULTS["500"]
-    assert (await client.change_view(["10.0.0.1:80"], None, lambda _told: None)).shards
+    assert (await client.change_view(Change(("10.0.0.1:80",)), lambda _told: None)).shards
     assert ("PUT", "/kvs/view-change") in stores[1].asked
+
+
+PRESENT = tuple(NODES)
+"""The nodes of the view that a fake store has, of epoch 3."""
+
+
+def asked_on(store: FakeStore, condition: str = "if-epoch") -> list[object]:
+    """That condition of each change that the store was asked for."""
+    asked = zip(store.asked, store.bodies, strict=True)
+    return [json.loads(body).get(condition) for (method, _), body in asked if method in ("PUT", "DELETE")]
+
+
+def breaks(method: str, _path: str) -> web.Response | None:
+    return FAULTS["500"](method, _path) if method in ("PUT", "DELETE") else None
+
+
+async def test_client_conditional_change_that_was_made_is_joined_on_the_view_that_it_has_made(
+    client: Client, stores: list[FakeStore]
+) -> None:
+    """Asked again as it was, it would be refused for the very view that it has made."""
+    stores[0].fault = breaks
+    assert (await client.change_view(Change(PRESENT, if_epoch=2, if_safe=True), lambda _told: None)).shards
+    assert asked_on(stores[0]) == [2] and asked_on(stores[1]) == [3]
+    assert asked_on(stores[1], "if-safe") == [True]
+
+
+async def test_client_conditional_change_that_was_not_made_is_asked_for_again(
+    client: Client, stores: list[FakeStore]
+) -> None:
+    stores[0].fault = breaks
+    assert (await client.change_view(Change(("10.0.0.9:80",), if_epoch=3), lambda _told: None)).shards
+    assert asked_on(stores[1]) == [3]
+
+
+async def test_client_conditional_change_that_others_may_have_made_is_in_doubt(
+    client: Client, stores: list[FakeStore]
+) -> None:
+    stores[0].fault = breaks
+    with pytest.raises(Unreachable, match="it may have happened all the same"):
+        await client.change_view(Change(("10.0.0.9:80",), if_epoch=2), lambda _told: None)
+    assert asked_on(stores[1]) == []
+
+
+async def test_client_taking_back_is_not_repeated(client: Client, stores: list[FakeStore]) -> None:
+    """Done twice, it would go back to the view before that one."""
+    stores[0].fault = breaks
+    with pytest.raises(Unreachable, match="it may have happened all the same"):
+        await client.change_view(Change(None), lambda _told: None)
+    assert asked_on(stores[1]) == []
+
+
+async def test_client_refusal_tells_what_is_at_risk(client: Client, stores: list[FakeStore]) -> None:
+    more = {"keys-at-risk": None, "unreachable": ["a:1"], "epoch": 5}
+    stores[0].fault = lambda _m, _p: answer(409, error="no", **more)
+    with pytest.raises(Refused) as refusal:
+        await client.start_view_change(Change(PRESENT, if_epoch=3))
+    refused = refusal.value
+    assert (refused.keys_at_risk, refused.unreachable, refused.epoch) == (None, ("a:1",), 5)

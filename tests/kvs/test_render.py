@@ -8,6 +8,7 @@ import pytest
 
 from ring.hashing import partition_of
 from tests.kvs.command import Kvs
+from tests.kvs.fake_store import STATUS, FakeStore, answer
 
 
 def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
@@ -36,3 +37,11 @@ def test_ring_table_of_a_key_shows_its_place(run: Kvs) -> None:
 
 def test_shards_table_shows_counts(run: Kvs) -> None:
     assert re.search(r"1 +5 +10\.0\.0\.1:80", run("shards").stdout)
+
+
+def test_status_tells_which_keys_wait_for_copies(run: Kvs, store: FakeStore) -> None:
+    assert "kept by earlier owners" not in run("status").stdout
+    nodes = [{**STATUS["nodes"][0], "keys-waiting-for-copies": 1200}]  # type: ignore[index]
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "nodes": nodes, "keys-waiting-for-copies": 1200})
+    line = "1,200 keys kept by earlier owners until enough of the present ones have a copy: 10.0.0.1:80 1,200"
+    assert line in run("status").stdout

@@ -17,6 +17,7 @@ from gossip.view import Address, View
 from node.errors import Conflict, RequestFault, StorageFault
 from node.net.messages import Adopt, AskStatus, Promise, Push, Request
 from node.node import Node
+from node.views.change_conditions import Wish
 from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
@@ -295,4 +296,4 @@ class Nemesis:
 
 async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
-    return await node.coordinator.await_settled(await node.coordinator.change(nodes, factor))
+    return await node.coordinator.await_settled(await node.coordinator.change(Wish(frozenset(nodes), factor)))

@@ -14,6 +14,7 @@ from gossip.view import Address
 from node.errors import Unavailable
 from node.net.messages import Read, ReadResult, Unable
 from node.storage.store import Store
+from node.views.change_conditions import Wish
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.nemesis import change
@@ -339,7 +340,7 @@ def test_newcomer_does_not_take_the_word_of_an_owner_with_an_emptied_disk() -> N
         story.cluster.cut(a.address, b.address)
         a.start()
         await asyncio.sleep(5.0)
-        await c.ask(lambda node: node.coordinator.change((a.address, b.address, c.address), 3), 10.0)
+        await c.ask(lambda node: node.coordinator.change(Wish(frozenset((a.address, b.address, c.address)), 3)), 10.0)
         b.freeze()
         await asyncio.sleep(0.6)
         assert await c.ask(lambda node: node.owner.carry_out(Read(KEY), c.time.monotonic() + 1.0)) == Unable()

@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
 
 import pytest
 
-from gossip.view import Address
 from node.errors import Conflict, Unavailable
 from node.views.coordinator import Settled
-from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.cluster import NoAnswer
 from tests.sim.nemesis import Snare, Step, change
+from tests.sim.story import STEADY_S, Story
 
-STEADY_S = 5.0
 HOUR_S = 3600.0
-PATIENCE_S = 40.0
-
-
-class Story:
-    """A cluster of `size` machines, the first `members` of which start with a view of themselves."""
-
-    def __init__(
-        self,
-        size: int,
-        members: int,
-        repl_factor: int | None = None,
-        environments: Mapping[Address, tuple[Address, ...]] | None = None,
-        seed: int = 1,
-    ) -> None:
-        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor, environments=environments)
-        self.machines = self.cluster.machines
-
-    def run(self, story: Coroutine[Any, Any, None]) -> None:
-        self.cluster.loop.run(story)
-
-    def __getitem__(self, number: int) -> Machine:
-        return self.machines[f"n{number}:1"]
-
-    async def start(self) -> None:
-        for machine in self.machines.values():
-            machine.start()
-        await asyncio.sleep(STEADY_S)
-
-    async def change(self, asked: Machine, numbers: Sequence[int], factor: int | None = None) -> Settled:
-        nodes = [f"n{number}:1" for number in numbers]
-        return await asked.ask(lambda node: change(node, nodes, factor), PATIENCE_S)
-
-    async def put(self, asked: Machine, key: bytes) -> None:
-        await asked.ask(lambda node: node.router.write(key, b"1"))
-
-    def nodes_of(self, machine: Machine) -> frozenset[Address]:
-        assert machine.node is not None
-        return machine.node.views.current.nodes
 
 
 @pytest.mark.parametrize(("lost", "taken_in"), [(3, 4), (4, 3)], ids=["lower digest", "higher digest"])

@@ -25,8 +25,9 @@ class FetchView(NodeMessage, frozen=True, tag=11):
 
 
 class ViewIs(NodeMessage, frozen=True, tag=12):
-    """The view that the answering node holds. To a Promise: it is of an epoch at least as high as the one asked for. To
-    a call that is not of `any_view`: nothing was done, for its sender holds another view."""
+    """The view that the answering node holds. To a Promise: nothing was promised, for a view of an epoch at least as
+    high as the one asked for is in force or was promised, or one later than its `base` is in force. To a call that is
+    not of `any_view`: nothing was done, for its sender holds another view."""
 
     view: bytes
 
@@ -35,7 +36,8 @@ class ViewIs(NodeMessage, frozen=True, tag=12):
 
 
 class Promise(NodeMessage, frozen=True, tag=14):
-    """A coordinator asks for the right to make the view of an epoch. `old_nodes`: those of the view it builds on."""
+    """A coordinator asks for the right to make the view of an epoch. `old_nodes`: those of the view it builds on, and
+    `base` the id of that."""
 
     any_view = True
     epoch: Unsigned
@@ -43,6 +45,7 @@ class Promise(NodeMessage, frozen=True, tag=14):
     target: str
     old_nodes: tuple[Address, ...]
     lineage: Unsigned
+    base: ViewId | None = None
 
 
 class Promised(NodeMessage, frozen=True, tag=15):
@@ -116,6 +119,9 @@ class Status(NodeMessage, frozen=True, tag=21):
     def zone_at(self, address: Address) -> Zone:
         """The zone of the node, which has this address."""
         return self.zone or host_of(address)
+
+    may_lack: bool = False
+    """Whether its disk may lack what it, or one before it, held: it is no full copy of anything."""
 
 
 class CountKeys(NodeMessage, frozen=True, tag=22):

@@ -86,6 +86,14 @@ BAD_VIEW_CHANGES: list[Any] = [
     (b'{"view":"@a","repl-factor":"1"}', "Malformed repl-factor"),
     (b'{"view":"@a","repl-factor":[]}', "Malformed repl-factor"),
     (b'{"view":"@a","repl-factor":99999999999999999999999}', "Malformed repl-factor"),
+    (b'{"view":"@a","if-epoch":-1}', "Malformed if-epoch"),
+    (b'{"view":"@a","if-epoch":0.0}', "Malformed if-epoch"),
+    (b'{"view":"@a","if-epoch":"0"}', "Malformed if-epoch"),
+    (b'{"view":"@a","if-epoch":null}', "Malformed if-epoch"),
+    (b'{"view":"@a","if-epoch":true}', "Malformed if-epoch"),
+    (b'{"view":"@a","if-safe":null}', "Malformed if-safe"),
+    (b'{"view":"@a","if-safe":1}', "Malformed if-safe"),
+    (b'{"view":"@a","if-safe":"true"}', "Malformed if-safe"),
 ]
 
 

@@ -62,7 +62,7 @@ ALLOWED = {
     "/kvs/key-count": "GET",
     "/kvs/shards": "GET",
     "/kvs/shards/1": "GET",
-    "/kvs/view-change": "GET, PUT",
+    "/kvs/view-change": "DELETE, GET, PUT",
     "/kvs/status": "GET",
     "/kvs/ring": "GET",
 }

@@ -49,7 +49,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 def any_of(message_type: Any) -> st.SearchStrategy[Any]:
     """Messages of one type, its fields filled by their names or types."""
     by_type = {"int": COUNTS, "bytes": BYTES, "str": ADDRESSES, "Address": ADDRESSES, "bool": st.booleans()}
-    by_type |= {"Unsigned": COUNTS, "Partitions": BYTES, "ViewId": VIEW_IDS}
+    by_type |= {"Unsigned": COUNTS, "Partitions": BYTES, "ViewId": VIEW_IDS, "ViewId | None": st.none() | VIEW_IDS}
     fields = message_type.__struct_fields__
     hints = {
         name: hint

@@ -86,11 +86,22 @@ async def test_hand_over_keeps_its_copy_until_as_many_have_it_as_the_factor_asks
         await asyncio.sleep(1.0)
         assert first.asked == [Holding, Compare, Push], "it is brought once"
         assert parts.held(key) == record(5) and parts.handoff.handing()[0].address == down
+        assert (parts.handoff.to_hand_over(), parts.handoff.kept()) == (1, 1)
         second = parts.peers.script[down] = Taker(key)
         while parts.held(key) is not None:
             await asyncio.sleep(0.01)
         assert second.asked == [Holding, Compare, Push, Compare, Push], "brought, and confirmed before it is forgotten"
     assert parts.handoff.misplaced() == {} and parts.handoff.is_settled()
+    assert (parts.handoff.to_hand_over(), parts.handoff.kept()) == (0, 0)
+
+
+@on_virtual_time
+async def test_hand_over_counts_live_keys_not_deletions() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    others = next(shard for shard in parts.views.ring.shards if A not in shard)
+    first, second = (key for key, _ in zip(parts.keys_of(*others), range(2), strict=False))
+    await parts.keep((first, record(5)), (second, record(6, None)))
+    assert (parts.handoff.to_hand_over(), parts.handoff.kept()) == (1, 0)
 
 
 @on_virtual_time

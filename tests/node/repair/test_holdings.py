@@ -16,6 +16,7 @@ from node.repair.holdings import (
     handover,
     in_turn,
     is_settled,
+    kept,
     misplaced,
     misplaced_of,
     waiting,
@@ -204,3 +205,10 @@ def test_change_by_holding_table(held: int, is_co_owner: bool, expected: DonorsC
 def test_what_is_held_by_who_may_lack_something_covers_no_other_copy(is_co_owner: bool, expected: DonorsChange) -> None:
     donors = Donors({C: Share(copy=0b011, covered=0b100), D: Share(copy=0b011)})
     assert change_by_holding(donors, C, 0b101, is_co_owner, may_lack=True) == expected
+
+
+def test_kept_is_what_some_owners_have_but_too_few() -> None:
+    found = misplaced(A, RING, THEIRS[:3])
+    assert kept(found, {}) == []
+    assert kept(found, {OTHERS: ()}) == []
+    assert kept(found, {OTHERS: (OTHERS[0],)}) == THEIRS[:3]

@@ -17,7 +17,10 @@ from node.net.messages import (
     Status,
     ViewIs,
 )
+from node.views.asking import Asking
+from node.views.change_conditions import Wish
 from node.views.coordinator import Coordinator
+from node.views.state_log import StateLog
 from tests.node.fakes.peers import Newcomer
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 from tests.node.samples import successor
@@ -38,7 +41,11 @@ async def coordinator(parts: Parts) -> Coordinator:
                 await parts.views.release(epoch, who)
         return ViewIs(parts.views.current.encoded)
 
-    return Coordinator(parts.config, parts.time, parts.views, parts.calls, answer_here, parts.time.wall_ms)
+    states = StateLog()
+    asking = Asking(parts.config, parts.time, parts.views, parts.calls, answer_here, states)
+    return Coordinator(
+        parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, lambda _: None
+    )
 
 
 def holds_keys(parts: Parts) -> Newcomer:
@@ -69,7 +76,7 @@ async def test_newcomer_comes_home_before_it_is_taken_in(
     parts = await node_a(A)
     change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
     b = parts.peers.script[B] = newcomer(parts)
-    await change([A, B], None)
+    await change(Wish(frozenset({A, B})))
     assert b.told == told
     assert parts.views.current.nodes == {A, B}
 
@@ -80,7 +87,7 @@ async def test_newcomer_that_finds_nobody_to_take_what_it_holds_is_taken_in_with
     parts = await node_a(A)
     change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
     b = parts.peers.script[B] = Newcomer(parts.views, parts.views.view_id, 0, (Owed(C, 1, 7),))
-    await change([A, B], None)
+    await change(Wish(frozenset({A, B})))
     assert b.told[-1] == "the view in force"
     assert parts.views.current.nodes == {A, B}
 
@@ -91,6 +98,6 @@ async def test_view_that_loses_a_node_spares_deletions_for_the_grace(nodes: list
     parts = await node_a(A)
     change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
     parts.peers.script[B] = is_empty(parts)
-    await change(nodes, None)
+    await change(Wish(frozenset(nodes)))
     until_ms = parts.time.wall_ms() + 1000 * parts.config.tombstone_grace_s
     assert parts.views.current.spare_until_ms == (pytest.approx(until_ms, abs=5000) if spared else 0)

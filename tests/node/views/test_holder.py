@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from gossip.view import Address
@@ -15,6 +16,7 @@ from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.values.donors import DonorsChange, Kind, Share
 from node.values.version import make_version
+from node.views.rules import EPOCH_LEAP_MAX
 from ring.hashing import PARTITIONS
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
@@ -189,6 +191,27 @@ async def test_promise_asked_for_twice_is_given_twice(bench: Bench) -> None:
 async def test_promise_of_an_epoch_without_room_above_is_refused(bench: Bench, epoch: int) -> None:
     assert await bench.views.promise(wish(bench, epoch, C)) == Unable()
     assert await bench.views.promise(wish(bench, 1, C)) == Promised()
+
+
+async def test_promise_of_an_epoch_that_no_change_comes_to_keeps_nobody_from_the_next_one(bench: Bench) -> None:
+    """Or this node, and with it the store that it is a member of, would never change its view again."""
+    await bench.views.promise(wish(bench, EPOCH_LEAP_MAX, D, "absurd"))
+    assert isinstance(await bench.views.promise(wish(bench, 1, C)), Busy)
+    bench.time.now += bench.config.promise_s + 0.1
+    assert await bench.views.promise(wish(bench, 1, C)) == Promised()
+    await bench.views.release(1, C)
+    assert await bench.views.promise(wish(bench, 1, C)) == ViewIs(bench.views.current.encoded)
+
+
+async def test_promise_to_build_on_a_view_that_is_out_of_force_is_refused(bench: Bench) -> None:
+    """Who asks has heard that an epoch was promised, but not that its view has come in force meanwhile: with an epoch
+    above that one it would undo what was answered 200."""
+    before = bench.views.current
+    later = successor(before, A, B, C)
+    await bench.views.adopt(later, B)
+    request = Promise(2, D, "t", (A, B), before.lineage_of_successor, before.id)
+    assert await bench.views.promise(request) == ViewIs(later.encoded)
+    assert await bench.views.promise(msgspec.structs.replace(request, base=later.id)) == Promised()
 
 
 async def test_promise_release_of_another_one_is_a_no_op(bench: Bench) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
-from gossip.view import Address, ViewId, check_view
+from gossip.view import Address, Former, View, ViewId, check_view
 from node.net.messages import Owed, Status
-from node.views.plan import Plan, is_dealt_by_zones, plan_change, zones_told
+from node.views.change_conditions import TakeBack, Wish
+from node.views.plan import Plan, is_dealt_by_zones, placement_before, plan_change, plan_for, zones_told
 from node.views.rules import ring_of
 from ring.hashing import PARTITIONS, unpack
 from ring.sets import ALL, partitions_in
@@ -162,3 +165,46 @@ def test_plan_waited_for_by_a_copy_is_named_alone_unless_it_was_a_copy_itself() 
     mine = set(ring_of(SHARDS).partitions_of(A))
     assert donated(plan, C, alone=True) == mine
     assert donated(plan, B, alone=True) == set()
+
+
+def changed(old: View, nodes: list[Address], repl_factor: int | None) -> View:
+    """By a change that all nodes hear of, and that may be taken back."""
+    answered = {node: status() for node in (*old.nodes, *nodes)}
+    former = (Former(old.id, old.repl_factor, old.shards),)
+    return plan_change(old, nodes, repl_factor, answered).view(old, old.epoch + 1, A, 0, former)
+
+
+MEMBERS = st.lists(st.sampled_from([f"{name}:1" for name in "abcdefgh"]), min_size=1, unique=True)
+
+
+@given(st.lists(st.tuples(MEMBERS, st.sampled_from([None, 1, 2, 3])), min_size=2, max_size=4))
+def test_placement_before_is_just_what_it_was(steps: list[tuple[list[Address], int | None]]) -> None:
+    """Whatever the change was: what has not moved yet is at home again."""
+    (nodes, factor), *rest = steps
+    view = environment(*nodes, repl_factor=factor)
+    for nodes, factor in rest:
+        before, view = view, changed(view, nodes, factor)
+        check_view(view)
+        assert placement_before(view) == (before.shards, before.table)
+
+
+def test_placement_before_is_told_by_the_next_view_only() -> None:
+    """A view that has taken another one back does not know how the one before that was laid out."""
+    grown = changed(OLD, [A, B, C], None)
+    assert placement_before(OLD) is None
+    assert placement_before(structs.replace(grown, former=())) is None
+    assert placement_before(structs.replace(grown, base=ViewId(0, 1))) is None
+
+
+def test_plan_for_taking_back_moves_what_has_moved_and_nothing_else() -> None:
+    grown = changed(OLD, [A, B, C], None)
+    answered = {A: status(), B: status(), C: status(A, B)}
+    plan = plan_for(grown, TakeBack(), answered)
+    assert plan.placement == (OLD.shards, OLD.table)
+    gained = set(ring_of(grown).partitions_of(C))
+    assert {move.partition for move in plan.moves} == gained
+    assert donated(plan, C) == gained, "it may have them"
+    assert donated(plan, A, alone=True) | donated(plan, B, alone=True) == gained, (
+        "or those from whom it was to get them"
+    )
+    assert plan_for(grown, Wish(frozenset({A, B})), answered).placement.shards == OLD.shards

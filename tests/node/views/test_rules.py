@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gossip.view import Address, View
-from node.views.rules import Succession, ViewHolder, decide_succession, environments_contradict, is_foreign
+from node.views.rules import (
+    EPOCH_LEAP_MAX,
+    Succession,
+    ViewHolder,
+    decide_succession,
+    environments_contradict,
+    is_foreign,
+    may_be_promised,
+    next_epoch,
+)
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
@@ -113,3 +122,20 @@ def test_environments_contradict(theirs: View, source: Address, contradict: bool
 )
 def test_is_foreign(mine: View, holds_keys: bool, lineage: int, old_nodes: tuple[Address, ...], foreign: bool) -> None:
     assert is_foreign(holder(mine, holds_keys), lineage, old_nodes) is foreign
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected"),
+    [
+        ([], 4),
+        ([0, 2, 3], 4),
+        ([3, 7], 8),
+        ([3, 7, 3 + EPOCH_LEAP_MAX], 8),
+        ([3, 2**63 - 1], 4),
+        ([3 + EPOCH_LEAP_MAX - 1], 3 + EPOCH_LEAP_MAX),
+    ],
+    ids=["nobody", "all behind", "promised", "one out of reach", "the highest there is", "the highest believed"],
+)
+def test_next_epoch_is_above_all_that_can_be_believed(heard: list[int], expected: int) -> None:
+    assert next_epoch(3, heard) == expected
+    assert may_be_promised(expected, 3 + 1), "whoever holds the same view promises it"

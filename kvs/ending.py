@@ -1,0 +1,84 @@
+"""How the command asks the store, and how it ends: what it exits with, and which stream is written to.
+
+aiohttp and rich, and whatever imports them, take longer to import than everything else here takes to run. So they are
+imported inside the functions that need them, and help and completion stay instant.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import msgspec
+
+from kvs.params import Addresses
+
+if TYPE_CHECKING:
+    from kvs.client import Client, Refused
+
+T = TypeVar("T")
+
+
+class NotFound(click.ClickException):
+    exit_code = 1
+
+
+class Refusal(click.ClickException):
+    exit_code = 2
+
+
+class NoAnswer(click.ClickException):
+    exit_code = 3
+
+
+def run(
+    endpoints: Addresses,
+    work: Callable[[Client], Awaitable[T]],
+    explain: Callable[[Refused], click.ClickException | None] = lambda _: None,
+) -> T:
+    """What `work` gives. Raises the exception with which the command ends if it is not given: that of `explain` for a
+    refusal that it knows more about."""
+    import asyncio
+
+    from kvs.client import Client, Refused, Unreachable
+
+    async def ask() -> T:
+        async with Client(endpoints) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(ask())
+    except Unreachable as fault:
+        raise NoAnswer(str(fault)) from None
+    except Refused as fault:
+        ending = explain(fault) or {404: NotFound, 503: NoAnswer}.get(fault.status, Refusal)(str(fault))
+        raise ending from None
+
+
+def show(answer: msgspec.Struct, output: str) -> None:
+    """On stdout: a table for people, or JSON for programs."""
+    if output == "json":
+        print_json(answer)
+    else:
+        from kvs.render import console, shown
+
+        console().print(shown(answer))
+
+
+def print_json(answer: object) -> None:
+    click.echo(msgspec.json.encode(answer))
+
+
+def output_option(command: Callable[..., None]) -> Callable[..., None]:
+    option = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="For people, or for programs.",
+    )
+    return option(command)

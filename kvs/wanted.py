@@ -1,0 +1,63 @@
+"""Which nodes an operator wants, from those that there are: pure, and every mistake is told with what to do
+instead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kvs.params import Addresses
+
+
+class Mistake(Exception):
+    """What was asked for makes no sense with the nodes that there are; the text says so, and what would."""
+
+
+class Wanted(NamedTuple):
+    nodes: Addresses
+    notes: tuple[str, ...] = ()
+    """What was asked for and is so already: said, and no fault, so that a command may be repeated."""
+
+
+def wanted(
+    present: Addresses, replaced: Iterable[tuple[str, str]], added: Iterable[str], removed: Iterable[str]
+) -> Wanted:
+    """The nodes of the next view, in the order of the present one: whoever replaces a node takes its place. `replaced`:
+    pairs of a node that goes and one that comes. Raises Mistake."""
+    pairs, added, removed = tuple(replaced), tuple(added), tuple(removed)
+    for old, new in pairs:
+        _check_pair(present, old, new)
+    coming, going = [*added, *(new for _, new in pairs)], [*removed, *(old for old, _ in pairs)]
+    for address, times in Counter(coming + going).items():
+        if times > 1:
+            raise Mistake(f"{address} is named {times} times: say once what is to become of it")
+    successors = dict(pairs)
+    stay = (successors.get(node, node) for node in present if node not in removed)
+    nodes = tuple(dict.fromkeys((*stay, *added)))
+    if not nodes:
+        raise Mistake("No node would remain, and a store has one at least; to move it to other nodes: --to")
+    notes = [f"{node} is already in the view" for node in added if node in present]
+    notes += [f"{node} is not in the view" for node in removed if node not in present]
+    return Wanted(nodes, tuple(notes))
+
+
+def lost_keys(keys: int | None) -> str:
+    """How many keys are at risk, as people say it. None: nobody knows."""
+    if keys is None:
+        return "an unknown number of keys"
+    return "1 key" if keys == 1 else f"up to {keys:,} keys"
+
+
+def _check_pair(present: Addresses, old: str, new: str) -> None:
+    if old == new:
+        raise Mistake(
+            f"{old} cannot replace itself: a node that has lost its disk is started again under its address, with an "
+            "empty one, and no view change"
+        )
+    if new in present and old not in present:
+        raise Mistake(f"{new} is in the view and {old} is not: that is done already; `kvs view-change` shows how far")
+    if old not in present:
+        raise Mistake(f"{old} is not in the view of {', '.join(present)}: to take {new} in besides these: --add {new}")
+    if new in present:
+        raise Mistake(f"{new} is in the view already: to let {old} go without a new node: --remove {old}")

@@ -1,0 +1,143 @@
+"""Which keys a change of the view would lose: those of which all holders go, and cannot be reached. Pure functions.
+
+A node that is removed while it is down gives up what only it has. That is right if its disk is gone, and a mistake if
+it is merely down, so it is told beforehand. Which partitions are at risk follows from the view, from what the nodes
+that can be reached still wait for, and from whether their disks may lack something. How many keys that are, only the
+node knows that cannot be asked: of that there is what gossip last heard, its total. So the number is an upper bound:
+exact where all that a node had is at risk, as with one copy, and too high where a part of it has copies elsewhere.
+
+A count of none is believed only of a node that was heard to have settled the view in force: while keys move, hundreds
+may have come to it since it last spoke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import NamedTuple, TypeAlias
+
+from gossip.view import Address, View, ViewId
+from node.errors import Conflict
+from node.net.messages import Status
+from node.views.rules import ring_of
+from ring.hashing import unpack
+from ring.placement import Shard
+from ring.ring import Ring
+from ring.sets import ALL, bits_of
+
+
+class LastHeard(NamedTuple):
+    """What gossip last heard of the live keys on a node's disk."""
+
+    owned: int
+    to_hand_over: int
+    """Of partitions that it does not own."""
+    settled: ViewId
+    """The view that it had settled; of digest 0 if it had none."""
+
+    def under(self, view_id: ViewId) -> _Estimate:
+        """What that comes to while the view of `view_id` is in force."""
+        nothing = 0 if self.settled == view_id else None
+        return _Estimate(self.owned or nothing, self.to_hand_over or nothing)
+
+
+class _Estimate(NamedTuple):
+    """How many live keys a node may have; None: nobody knows, so any number."""
+
+    owned: int | None = None
+    to_hand_over: int | None = None
+
+
+Census: TypeAlias = Callable[[Address], LastHeard | None]
+"""What was last heard of a node; None: nothing, since this node's start."""
+
+
+class Risk(NamedTuple):
+    keys: int | None
+    """How many keys would be lost, at most; None: some node was never heard, so nobody can tell."""
+    nodes: tuple[Address, ...]
+    """The nodes that alone have them, ascending."""
+
+    @property
+    def is_none(self) -> bool:
+        return not self.nodes
+
+
+NO_RISK = Risk(0, ())
+
+
+def risk_of(old: View, nodes: Collection[Address], statuses: Mapping[Address, Status], census: Census) -> Risk:
+    """What is lost if `nodes` follow those of `old`. `statuses`: where those stand that can be reached."""
+    gone = old.nodes - frozenset(nodes) - statuses.keys()
+    if not gone:
+        return NO_RISK
+    ring = ring_of(old)
+    sound = {node: status for node, status in statuses.items() if status.view == old.id and not status.may_lack}
+    awaited = {node: gone.intersection(owed.address for owed in status.waiting) for node, status in sound.items()}
+    donated = dict.fromkeys(frozenset().union(*awaited.values()), _Donated(ALL, 0)) | _donated(old)
+    unsafe = {replicas: _unsafe(replicas, ring, donated, awaited) for replicas in old.shards}
+    anywhere = reduce(or_, unsafe.values())
+    owners = {node for replicas, partitions in unsafe.items() if partitions for node in gone.intersection(replicas)}
+    donors = {node for node in gone if donated.get(node, _NOTHING).any & ~ring.bits_of(node) & anywhere}
+    keys = {node: last.under(old.id) if (last := census(node)) else _Estimate() for node in gone}
+    at_risk = {node for node in owners if keys[node].owned != 0}
+    at_risk |= {node for node in donors if keys[node].to_hand_over != 0}
+    if not at_risk:
+        return NO_RISK
+    counts = [
+        *(_most([keys[node].owned for node in replicas if node in owners]) for replicas in old.shards),
+        *(keys[node].to_hand_over for node in donors),
+    ]
+    known = [count for count in counts if count is not None]
+    return Risk(sum(known) if len(known) == len(counts) else None, tuple(sorted(at_risk)))
+
+
+def demand_safe(risk: Risk) -> None:
+    """Raises Conflict if keys would be lost."""
+    if not risk.is_none:
+        details = {"keys-at-risk": risk.keys, "unreachable": list(risk.nodes)}
+        raise Conflict("Keys would be lost: nodes that alone have them cannot be reached, and would go", **details)
+
+
+class _Donated(NamedTuple):
+    """The partitions of which a donor may hold keys, as sets."""
+
+    alone: int
+    copy: int
+
+    @property
+    def any(self) -> int:
+        return self.alone | self.copy
+
+
+_NOTHING = _Donated(0, 0)
+
+
+def _donated(view: View) -> dict[Address, _Donated]:
+    donated: dict[Address, _Donated] = {}
+    for donor, alone, packed in view.donors:
+        partitions = bits_of(unpack(packed))
+        before = donated.get(donor, _NOTHING)
+        donated[donor] = before._replace(alone=partitions) if alone else before._replace(copy=partitions)
+    return donated
+
+
+def _unsafe(
+    replicas: Shard, ring: Ring, donated: Mapping[Address, _Donated], awaited: Mapping[Address, Collection[Address]]
+) -> int:
+    """The partitions of a shard that no replica which can be reached has whole, nor will be brought. `awaited`: for
+    each node whose disk can be relied on, those that go which it has yet to hear."""
+    copies = reduce(or_, (share.copy for donor, share in donated.items() if donor in awaited), 0)
+
+    def lacking(replica: Address) -> int:
+        shares = (donated[donor] for donor in awaited[replica])
+        return reduce(or_, (share.alone | share.copy & ~copies for share in shares), 0)
+
+    return reduce(and_, (lacking(replica) for replica in replicas if replica in awaited), ring.bits_of(replicas[0]))
+
+
+def _most(copies: Sequence[int | None]) -> int | None:
+    """The keys of copies of each other, of which one that was heard to have some speaks for those that were not."""
+    most = max((count for count in copies if count is not None), default=0)
+    return None if most == 0 and None in copies else most

@@ -1,0 +1,224 @@
+"""`kvs view-change`: the view that it asks for, what it tells meanwhile, and refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from aiohttp import web
+
+from kvs.view_change import UNDER_WAY
+from tests.kvs.command import Kvs
+from tests.kvs.fake_store import PLAN, FakeStore, answer, progress
+
+
+def _views_asked_for(store: FakeStore) -> list[str]:
+    asked = zip(store.asked, store.bodies, strict=True)
+    return [json.loads(body)["view"] for (method, _), body in asked if method == "PUT"]
+
+
+@pytest.mark.parametrize(
+    ("options", "view"),
+    [
+        (["--add", "10.0.0.3:80"], "10.0.0.1:80,10.0.0.2:80,10.0.0.3:80"),
+        (["--add", "10.0.0.3:80", "--add", "[::1]:80"], "10.0.0.1:80,10.0.0.2:80,10.0.0.3:80,[::1]:80"),
+        (["--remove", "10.0.0.1:80"], "10.0.0.2:80"),
+        (["--remove", "10.0.0.1:80", "--add", "c:1"], "10.0.0.2:80,c:1"),
+        (["--to", "C:1,d:2"], "c:1,d:2"),
+        (["--repl-factor", "2"], "10.0.0.1:80,10.0.0.2:80"),
+        (["--add", "10.0.0.2:80"], "10.0.0.1:80,10.0.0.2:80"),
+        (["--replace", "10.0.0.1:80", "C:1"], "c:1,10.0.0.2:80"),
+        (["--replace", "10.0.0.1:80", "c:1", "--replace", "10.0.0.2:80", "d:1", "--add", "e:1"], "c:1,d:1,e:1"),
+    ],
+)
+def test_view_change_asks_for_the_view(run: Kvs, store: FakeStore, options: list[str], view: str) -> None:
+    result = run("view-change", *options)
+    assert result.exit_code == 0
+    assert re.search(r"10\.0\.0\.1:80 +5", result.stdout)
+    assert _views_asked_for(store) == [view]
+
+
+def test_view_change_json_plain_and_replicated(run: Kvs, store: FakeStore) -> None:
+    plain = json.loads(run("view-change", "--to", "a:1", "-o", "json").stdout)
+    assert plain["shards"][0] == {"address": "10.0.0.1:80", "key-count": 5}
+    shards = [{"shard-id": "1", "key-count": 9, "replicas": ["a:1", "b:1"]}]
+    store.fault = lambda method, _p: answer(200, shards=shards) if method == "PUT" else None
+    assert json.loads(run("view-change", "--to", "a:1", "-o", "json").stdout) == {"shards": shards}
+    assert re.search(r"1 +9 +a:1, b:1", run("view-change", "--to", "a:1").stdout)
+
+
+def test_view_change_dry_run_shows_what_would_move(run: Kvs, store: FakeStore) -> None:
+    shown = run("view-change", "--add", "10.0.0.3:80", "--dry-run").stdout
+    assert "1,365 partitions with 3 keys would move" in shown
+    assert re.search(r"10\.0\.0\.1:80 +10\.0\.0\.3:80 +1,365 +3", shown)
+    assert json.loads(run("view-change", "--to", "c:1", "--dry-run", "-o", "json").stdout) == PLAN
+    assert {path for method, path in store.asked if method == "PUT"} == {"/kvs/view-change?dry-run=true"}
+
+
+def test_view_change_no_wait_returns_the_epoch(run: Kvs) -> None:
+    assert "Accepted as epoch 4" in run("view-change", "--to", "c:1", "--no-wait").stderr
+    assert run("view-change", "--to", "c:1", "--no-wait", "-o", "json").stdout == '{"epoch":4}\n'
+
+
+def test_view_change_without_options_shows_progress(run: Kvs, store: FakeStore) -> None:
+    store.progress = [progress(12, 345), progress(12, 345)]
+    assert re.search(r"10\.0\.0\.1:80 +12 +345", run("view-change").stdout)
+    assert json.loads(run("view-change", "-o", "json").stdout) == progress(12, 345)
+    assert run("view-change").stdout == "epoch 4: settled, coordinated by 10.0.0.1:80\n"
+
+
+CANNOT = "cannot be reached: start what is to be in the view, or leave it out"
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "code", "line"),
+    [
+        (409, {}, 2, "no"),
+        (400, {}, 2, "no"),
+        (503, {"unreachable": ["c:1", "d:1"]}, 3, f"no: c:1, d:1 {CANNOT}"),
+        (409, {"view": "a:1,b:1"}, 2, "no; the nodes before were --to a:1,b:1"),
+        (409, {"epoch": 5}, 2, "no: somebody changed it meanwhile; see `kvs ring`, and ask again"),
+        (
+            409,
+            {"error": UNDER_WAY},
+            2,
+            f"{UNDER_WAY}: wait for its end, see `kvs view-change`, or take it back with --undo",
+        ),
+    ],
+)
+def test_view_change_refusals_say_what_to_do(
+    run: Kvs, store: FakeStore, status: int, more: dict[str, object], code: int, line: str
+) -> None:
+    store.fault = lambda method, _p: answer(status, **{"error": "no", **more}) if method == "PUT" else None
+    for options in ([], ["--no-wait"], ["--dry-run"]):
+        result = run("view-change", "--to", "c:1", *options)
+        assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"Error: {line}\n")
+
+
+def _conditions_sent(store: FakeStore) -> list[tuple[str, object, object]]:
+    asked = zip(store.asked, store.bodies, strict=True)
+    sent = [(method, json.loads(body)) for (method, _), body in asked if method in ("PUT", "DELETE")]
+    return [(method, body.get("if-epoch"), body.get("if-safe")) for method, body in sent]
+
+
+@pytest.mark.parametrize("way", [[], ["--no-wait"], ["--dry-run"]])
+def test_view_change_is_always_conditional_unless_forced(run: Kvs, store: FakeStore, way: list[str]) -> None:
+    """On the view that it has read, and that nothing is lost."""
+    for options in (["--add", "c:1"], ["--to", "c:1"], ["--repl-factor", "2"]):
+        assert run("view-change", *options, *way).exit_code == 0
+        assert run("view-change", *options, *way, "--force").exit_code == 0
+    assert _conditions_sent(store) == [("PUT", 3, True), ("PUT", None, None)] * 3
+
+
+@pytest.mark.parametrize("way", [[], ["--no-wait"], ["--dry-run"]])
+def test_view_change_undo_takes_back_what_it_has_seen(run: Kvs, store: FakeStore, way: list[str]) -> None:
+    assert run("view-change", "--undo", *way).exit_code == 0
+    assert run("view-change", "--undo", "--force", *way).exit_code == 0
+    assert _conditions_sent(store) == [("DELETE", 4, True), ("DELETE", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--replace", "10.0.0.9:80", "c:1"], "--add c:1"),
+        (["--replace", "10.0.0.1:80", "10.0.0.2:80"], "--remove 10.0.0.1:80"),
+        (["--remove", "10.0.0.1:80,10.0.0.2:80"], "--to"),
+    ],
+)
+def test_view_change_mistake_is_one_line_with_what_to_do_instead(
+    run: Kvs, store: FakeStore, options: list[str], told: str
+) -> None:
+    result = run("view-change", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1 and told in result.stderr
+    assert _conditions_sent(store) == []
+
+
+@pytest.mark.parametrize(("keys", "lost"), [(718, "up to 718 keys"), (1, "1 key"), (None, "an unknown number of keys")])
+def test_view_change_keys_at_risk_refused_where_there_is_no_terminal(
+    run: Kvs, store: FakeStore, keys: int | None, lost: str
+) -> None:
+    more = {"keys-at-risk": keys, "unreachable": ["10.0.0.2:80"]}
+    store.fault = lambda method, _p: answer(409, error="no", **more) if method == "PUT" else None
+    line = (
+        f"Error: {lost} would be lost: only 10.0.0.2:80 can have them, and cannot be reached. Start what is down there "
+        "again, or give the keys up with --force\n"
+    )
+    for options in ([], ["--no-wait"], ["-o", "json"]):
+        result = run("view-change", "--remove", "10.0.0.2:80", *options, stdin="y\n")
+        assert (result.exit_code, result.stdout, result.stderr) == (2, "", line)
+
+
+def test_view_change_forced_tells_what_was_given_up(run: Kvs, store: FakeStore) -> None:
+    shards = [{"address": "10.0.0.1:80", "key-count": 5}]
+    lost = {"keys-at-risk": 1718}
+    store.fault = lambda method, _p: answer(200, shards=shards, epoch=4, **lost) if method == "PUT" else None
+    for options in ([], ["--no-wait"]):
+        result = run("view-change", "--remove", "10.0.0.2:80", "--force", *options)
+        assert result.exit_code == 0 and "Given up: up to 1,718 keys\n" in result.stderr
+    shown = run("view-change", "--remove", "10.0.0.2:80", "--force", "-o", "json")
+    assert json.loads(shown.stdout) == {"shards": shards, **lost}
+
+
+def test_view_change_dry_run_shows_what_would_be_lost(run: Kvs, store: FakeStore) -> None:
+    plan = {**PLAN, "keys-at-risk": 718, "unreachable": ["10.0.0.2:80"]}
+    store.fault = lambda method, _p: answer(200, **plan) if method == "PUT" else None
+    shown = run("view-change", "--remove", "10.0.0.2:80", "--dry-run").stdout
+    assert "Up to 718 keys would be lost: only 10.0.0.2:80 can have them, and cannot be reached" in shown
+    assert json.loads(run("view-change", "--to", "c:1", "--dry-run", "-o", "json").stdout) == plan
+
+
+def _on_a_terminal(endpoint: str, *arguments: str, typed: bytes = b"", status: int = 0) -> str:
+    """What the command writes to a terminal, escape sequences and all. `typed`: what somebody answers there."""
+    ours, theirs = pty.openpty()
+    written = bytearray()
+
+    def read() -> None:
+        try:
+            while data := os.read(ours, 4096):
+                written.extend(data)
+        except OSError:
+            return  # Linux says so once nobody has the other end.
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    environment = {**os.environ, "KVS_ENDPOINTS": endpoint, "TERM": "xterm", "COLUMNS": "120"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, "-m", "kvs.cli", *arguments]
+    os.write(ours, typed)
+    done = subprocess.run(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, check=False, timeout=30)
+    assert done.returncode == status, written.decode()
+    os.close(theirs)
+    reader.join(5)
+    os.close(ours)
+    return written.decode()
+
+
+def test_view_change_on_a_terminal_draws_a_bar_and_colours(store: FakeStore, endpoint: str) -> None:
+    store.progress = [progress(40, 1000), progress(10, 250), progress(None, None), progress(0, 0)]
+    shown = _on_a_terminal(endpoint, "view-change", "--to", "c:1")
+    assert "of 1,000 keys" in shown
+    assert "\x1b[" in shown
+
+
+@pytest.mark.parametrize(("typed", "status"), [(b"y\n", 0), (b"n\n", 2)])
+def test_view_change_on_a_terminal_asks_before_it_loses_anything(
+    store: FakeStore, endpoint: str, typed: bytes, status: int
+) -> None:
+    more = {"keys-at-risk": 718, "unreachable": ["10.0.0.2:80"]}
+
+    def refuses_what_is_safe(method: str, _path: str) -> web.Response | None:
+        safe = method == "PUT" and json.loads(store.bodies[-1]).get("if-safe")
+        return answer(409, error="no", **more) if safe else None
+
+    store.fault = refuses_what_is_safe
+    shown = _on_a_terminal(endpoint, "view-change", "--remove", "10.0.0.2:80", typed=typed, status=status)
+    assert "up to 718 keys would be lost" in shown and "Give them up? [y/N]" in shown
+    sent = [("PUT", 3, True), ("PUT", 3, None)]
+    assert _conditions_sent(store) == sent[: 1 + (typed == b"y\n")]

@@ -1,0 +1,55 @@
+"""The nodes of the next view, from those that there are: tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvs.wanted import Mistake, Wanted, lost_keys, wanted
+
+A, B, C, D, E = "a:1", "b:1", "c:1", "d:1", "e:1"
+PRESENT = (A, B, C)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "added", "removed", "expected"),
+    [
+        ([], [], [], Wanted(PRESENT)),
+        ([(B, D)], [], [], Wanted((A, D, C))),
+        ([(B, D), (A, E)], [], [C], Wanted((E, D))),
+        ([(B, D)], [E], [A], Wanted((D, C, E))),
+        ([], [D], [A, B, C], Wanted((D,))),
+        ([], [A], [D], Wanted(PRESENT, (f"{A} is already in the view", f"{D} is not in the view"))),
+    ],
+)
+def test_wanted(replaced: list[tuple[str, str]], added: list[str], removed: list[str], expected: Wanted) -> None:
+    assert wanted(PRESENT, replaced, added, removed) == expected
+
+
+@pytest.mark.parametrize(
+    ("replaced", "added", "removed", "told"),
+    [
+        ([(B, B)], [], [], "b:1 cannot replace itself: a node that has lost its disk is started again"),
+        ([(D, E)], [], [], "d:1 is not in the view of a:1, b:1, c:1: to take e:1 in besides these: --add e:1"),
+        ([(D, A)], [], [], "a:1 is in the view and d:1 is not: that is done already"),
+        ([(A, B)], [], [], "b:1 is in the view already: to let a:1 go without a new node: --remove a:1"),
+        ([(A, D), (A, E)], [], [], "a:1 is named 2 times"),
+        ([(A, D), (B, D)], [], [], "d:1 is named 2 times"),
+        ([(A, D)], [], [A], "a:1 is named 2 times"),
+        ([(A, D)], [D], [], "d:1 is named 2 times"),
+        ([], [D], [D], "d:1 is named 2 times"),
+        ([], [], [A, B, C], "No node would remain"),
+    ],
+)
+def test_wanted_mistakes_say_what_to_do_instead(
+    replaced: list[tuple[str, str]], added: list[str], removed: list[str], told: str
+) -> None:
+    with pytest.raises(Mistake) as mistake:
+        wanted(PRESENT, replaced, added, removed)
+    assert str(mistake.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"), [(1, "1 key"), (2000, "up to 2,000 keys"), (None, "an unknown number of keys")]
+)
+def test_lost_keys_as_people_say_it(keys: int | None, told: str) -> None:
+    assert lost_keys(keys) == told

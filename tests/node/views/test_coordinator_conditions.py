@@ -1,0 +1,92 @@
+"""What an operator makes a change conditional on, and nodes on which no change may depend."""
+
+from __future__ import annotations
+
+import pytest
+
+from gossip.view import ViewId
+from node.errors import Conflict, PeerRefused
+from node.net.messages import Answer, Owed, Promise, Release, Request
+from node.views.change_conditions import Wish
+from node.views.risk import LastHeard
+from node.views.rules import EPOCH_LEAP_MAX
+from tests.node.parts import A, B, C, on_virtual_time
+from tests.node.views.coordinating import Coordinating, of_three, peers_of
+
+NO_VIEW = ViewId(0, 0)
+
+
+@on_virtual_time
+async def test_if_safe_counts_who_falls_silent_before_it_promises() -> None:
+    """It had answered a moment before; what others have promised is given back."""
+    parts = await of_three()
+    bench = Coordinating(parts)
+    b, c = peers_of(parts, B, C)
+    bench.heard[C] = LastHeard(7, 0, NO_VIEW)
+
+    def dies(request: Request) -> Answer:
+        if isinstance(request, Promise):
+            raise PeerRefused(C)
+        return c(request)
+
+    parts.peers.script[C] = dies
+    with pytest.raises(Conflict, match="Keys would be lost") as refusal:
+        await bench.coordinator.change(Wish(frozenset({A, B}), if_safe=True))
+    assert refusal.value.details == {"keys-at-risk": 7, "unreachable": [C]}
+    assert parts.views.view_id.epoch == 3
+    assert isinstance(b.asked[-1], Release)
+    change = await bench.coordinator.change(Wish(frozenset({A, B})))
+    assert change.view.nodes == {A, B} and change.risk == (7, (C,))
+
+
+@on_virtual_time
+async def test_if_safe_is_met_by_a_node_that_cannot_promise_but_can_be_asked() -> None:
+    """Its disk is full, and it brings its keys home all the same."""
+    parts = await of_three()
+    bench = Coordinating(parts)
+    _, c = peers_of(parts, B, C)
+    bench.heard[C] = LastHeard(7, 0, NO_VIEW)
+    c.promises = False
+    change = await bench.coordinator.change(Wish(frozenset({A, B}), if_safe=True))
+    assert change.view.nodes == {A, B} and change.risk.is_none
+
+
+@pytest.mark.parametrize("absurd", [3 + EPOCH_LEAP_MAX, 2**63 - 1])
+@on_virtual_time
+async def test_absurd_promise_of_one_node_locks_nobody_out(absurd: int) -> None:
+    """A stranger has asked it for one, or its disk is damaged. Built upon, no other node would promise the next."""
+    parts = await of_three()
+    bench = Coordinating(parts)
+    b, _ = peers_of(parts, B, C)
+    b.promised = absurd
+    change = await bench.coordinator.change(Wish(frozenset({A, B})))
+    assert change.view.epoch == 4
+
+
+@on_virtual_time
+async def test_change_that_moves_and_waits_for_a_node_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    parts = await of_three()
+    bench = Coordinating(parts)
+    peers_of(parts, B)
+    polls = 0
+
+    def waits(request: Request) -> Answer:
+        nonlocal polls
+        polls += 1
+        if polls == 20:
+            bench.waiting = ()
+        return b(request)
+
+    (b,) = peers_of(parts, B)
+    parts.peers.script[B] = waits
+    bench.waiting = (Owed(C, 5, 0),)
+    with caplog.at_level("INFO", "node.views.state_log"):
+        change = await bench.coordinator.change(Wish(frozenset({A, B, C})))
+        await bench.coordinator.await_settled(change)
+    view_id = parts.views.view_id
+    assert caplog.messages == [
+        f"view {view_id} has yet to settle",
+        f"view {view_id} waits for {C}, which cannot be reached",
+        f"view {view_id} has settled",
+        f"view {view_id} waits for {C} no more",
+    ]

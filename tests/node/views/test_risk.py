@@ -1,0 +1,151 @@
+"""Which keys a change would lose, and how many these are at most: tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from gossip.view import Address, View
+from node.errors import Conflict
+from node.net.messages import Owed, Status
+from node.views.risk import NO_RISK, LastHeard, Risk, demand_safe, risk_of
+from node.views.rules import ring_of
+from ring.hashing import pack
+from tests.node.samples import successor
+from tests.node.views.bench import A, B, C, D, environment
+
+ALONE = environment(A, B, C)
+"""One copy."""
+PAIRS = environment(A, B, C, D, repl_factor=2)
+"""A and B in one shard, C and D in the other."""
+KEYS = {A: (10, 0), B: (20, 1), C: (30, 0), D: (40, 3)}
+"""What was last heard of each: the keys that it owns, and those to hand over."""
+
+
+def status(view: View, *waiting: Address, may_lack: bool = False) -> Status:
+    awaited = tuple(Owed(donor, 1, 0) for donor in waiting)
+    return Status(view.id, 0, "", 0, (), awaited, not waiting, True, may_lack=may_lack)
+
+
+def at_risk(
+    view: View,
+    nodes: str,
+    statuses: Mapping[Address, Status],
+    heard: Mapping[Address, tuple[int, int]] = KEYS,
+    settled: View | None = None,
+) -> Risk:
+    """`settled`: the view that those who were heard had settled by then; None: `view`."""
+    last = {node: LastHeard(*keys, (settled or view).id) for node, keys in heard.items()}
+    return risk_of(view, {f"{name}:1" for name in nodes}, statuses, last.get)
+
+
+def all_up(view: View, but: str = "") -> dict[Address, Status]:
+    return {node: status(view) for node in view.nodes if node[0] not in but}
+
+
+@pytest.mark.parametrize(
+    ("view", "nodes", "down", "risk"),
+    [
+        (ALONE, "ab", "", NO_RISK),
+        (ALONE, "ab", "c", Risk(30, (C,))),
+        (ALONE, "a", "bc", Risk(50, (B, C))),
+        (ALONE, "abc", "c", NO_RISK),
+        (ALONE, "a", "c", Risk(30, (C,))),
+        (PAIRS, "abc", "d", NO_RISK),
+        (PAIRS, "ac", "bd", NO_RISK),
+        (PAIRS, "ab", "cd", Risk(40, (C, D))),
+    ],
+    ids=[
+        "a node that can be asked brings its keys home",
+        "the only holder",
+        "two only holders",
+        "one that stays",
+        "one of two that go",
+        "a copy of it is there",
+        "of each a copy is there",
+        "both copies: not counted twice",
+    ],
+)
+def test_risk_of_owners(view: View, nodes: str, down: str, risk: Risk) -> None:
+    assert at_risk(view, nodes, all_up(view, but=down)) == risk
+
+
+def test_risk_of_one_that_had_no_keys_is_none() -> None:
+    assert at_risk(ALONE, "ab", all_up(ALONE, but="c"), {C: (0, 0)}) == NO_RISK
+
+
+def test_risk_of_one_that_had_no_keys_under_an_earlier_view_is_not_known() -> None:
+    """Hundreds may have come to it since it last spoke. If it had some then, that is the number there is."""
+    view = moving((B, False))
+    statuses = all_up(view, but="d")
+    assert at_risk(view, "abc", statuses, {D: (0, 0)}, settled=ALONE) == Risk(None, (D,))
+    assert at_risk(view, "abc", statuses, {D: (9, 0)}, settled=ALONE) == Risk(9, (D,))
+    assert at_risk(view, "abc", statuses, {D: (0, 0)}) == NO_RISK
+
+
+def test_risk_of_one_that_was_never_heard_is_not_known() -> None:
+    """Not none: it may have had any number."""
+    assert at_risk(ALONE, "ab", all_up(ALONE, but="c"), {}) == Risk(None, (C,))
+    assert at_risk(ALONE, "a", all_up(ALONE, but="bc"), {B: (20, 0)}) == Risk(None, (B, C))
+    assert at_risk(PAIRS, "ab", all_up(PAIRS, but="cd"), {C: (5, 0)}) == Risk(5, (C, D)), "copies are alike"
+    assert at_risk(PAIRS, "ab", all_up(PAIRS, but="cd"), {C: (0, 0)}) == Risk(None, (D,)), "or one was emptied"
+
+
+@pytest.mark.parametrize(
+    "left",
+    [status(PAIRS, may_lack=True), status(ALONE)],
+    ids=["whose disk was emptied", "that holds another view"],
+)
+def test_risk_of_the_copy_of_one(left: Status) -> None:
+    """It can be reached, but is no full copy."""
+    assert at_risk(PAIRS, "abc", {**all_up(PAIRS, but="d"), C: left}) == Risk(40, (D,))
+
+
+def moving(*donors: tuple[Address, bool]) -> View:
+    """A view of all four, one copy each, in which D has got ten partitions of these donors."""
+    view = successor(ALONE, A, B, C, D)
+    partitions = pack(sorted(ring_of(view).partitions_of(D))[:10])
+    return msgspec.structs.replace(view, donors=tuple((donor, alone, partitions) for donor, alone in donors))
+
+
+def test_risk_of_a_donor_that_has_yet_to_hand_over() -> None:
+    """B stays an owner of others, which only it has; of those that D waits for too."""
+    view = moving((B, False))
+    statuses = all_up(view, but="b")
+    assert at_risk(view, "acd", statuses) == Risk(20, (B,)), "D has all that B was to bring"
+    assert at_risk(view, "acd", statuses | {D: status(view, B)}) == Risk(21, (B,))
+
+
+@pytest.mark.parametrize(
+    ("donors", "risk"),
+    [
+        (((B, False), (C, False)), Risk(20, (B,))),
+        (((B, True), (C, False)), Risk(21, (B,))),
+        (((B, True),), Risk(21, (B,))),
+    ],
+    ids=["of which another copy is there", "which alone had some", "with no copies"],
+)
+def test_risk_of_a_donor_among_others(donors: tuple[tuple[Address, bool], ...], risk: Risk) -> None:
+    view = moving(*donors)
+    assert at_risk(view, "acd", {**all_up(view, but="b"), D: status(view, B, C)}) == risk
+
+
+def test_risk_of_a_donor_that_the_view_does_not_name() -> None:
+    """It came home and was taken in while another view was in force: what it may have is not known in detail."""
+    view = moving()
+    assert at_risk(view, "acd", {**all_up(view, but="b"), D: status(view, B)}) == Risk(21, (B,))
+
+
+def test_risk_of_a_donor_outside_the_view_was_told_when_it_was_removed() -> None:
+    view = moving(("e:1", False))
+    assert at_risk(view, "abc", {**all_up(view), D: status(view, "e:1")}) == NO_RISK
+
+
+def test_demand_safe_says_how_many_and_where() -> None:
+    demand_safe(NO_RISK)
+    for keys in (7, None):
+        with pytest.raises(Conflict, match="Keys would be lost") as refusal:
+            demand_safe(Risk(keys, (B, C)))
+        assert refusal.value.details == {"keys-at-risk": keys, "unreachable": [B, C]}
