@@ -14,8 +14,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
-up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=4 (up to 20), REPL_FACTOR unset; data in ./data
-	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python tools/up.py
+up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=4 (up to 20), REPL_FACTOR unset, CLUSTER=kvs; data in ./data
+	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" CLUSTER="$(CLUSTER)" $(BIN)/python tools/up.py
 
 test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" goes to pytest
 	$(BIN)/python -m pytest -n auto -m "not docker" $(ARGS)

@@ -13,6 +13,8 @@ import msgspec
 
 from gossip.view import Address, Zone, host_of
 
+CLUSTER_DEFAULT = "kvs"
+"""The name of a store that was given none."""
 PATIENCE_S = 2.0
 """A client that has no answer by then asks another node; the promise of the interface is an answer before that."""
 
@@ -29,6 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Listening host; None: all interfaces."""
     zone: Zone = ""
     """What fails together with this node; empty: the host of its address."""
+    cluster: str = CLUSTER_DEFAULT
+    """The name of the store. Nodes of another name are turned away."""
 
     request_s: float = 1.8
     """A client's request is answered within 2 s, whatever is down; the rest is for the way back."""

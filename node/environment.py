@@ -7,12 +7,16 @@ to start a container five times to learn of five typing errors.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
-from node.config import Config
+from node.config import CLUSTER_DEFAULT, Config
 from node.errors import BadEnvironment
+
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A name that can stand in a URL, in a header and in a line of the log as it is."""
 
 
 def read_environment(env: Mapping[str, str]) -> Config:
@@ -36,6 +40,9 @@ def read_environment(env: Mapping[str, str]) -> Config:
     factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
     if factor_text and not factor:
         faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
+    cluster = env.get("CLUSTER", "").strip() or CLUSTER_DEFAULT
+    if not _CLUSTER.fullmatch(cluster):
+        faults.append(f"CLUSTER: {cluster!r} is not a name: 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-', no sign first")
     if bind_text and _ip(bind_text) is None:
         faults.append(f"BIND: {bind_text!r} is not an IP address")
     zone = env.get("ZONE", "").strip()
@@ -52,6 +59,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
         repl_factor=factor,
         data_dir=Path(data_dir),
         zone=zone,
+        cluster=cluster,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
     )
 

@@ -72,6 +72,8 @@ class GossipDriver:
         self._tasks = tasks
         self._keeping: asyncio.Task[None] | None = None
         """The write of a new lead of the clock that is under way."""
+        self._keeping_founding: asyncio.Task[None] | None = None
+        """That of who holds the view in force."""
 
     def rounds(self) -> AbstractAsyncContextManager[None]:
         """Meanwhile, this node gossips."""
@@ -83,7 +85,16 @@ class GossipDriver:
         self._clock.forget_all_but(self._gossip.members)
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
-        """Take a cast."""
+        """Take a cast, if it comes from a node of this store: its record, and what it tells of others, would be told on
+        to everybody. Of whom nobody knows whether it is, its view is asked first."""
+        views = self._views
+        if message.view_id == views.view_id:
+            views.note_same_view(sender, [sender] if message.record.key_count else [])
+        elif sender in views.kinship.foreign:
+            return
+        elif not views.kinship.is_judged(sender):
+            self._tasks.create_task(self._calls.learn(sender))
+            return
         self._do(self._gossip.receive(sender, message, self._time.monotonic()))
 
     def _start_round(self) -> None:
@@ -92,10 +103,14 @@ class GossipDriver:
         self._clock.notice_wall()
         if self._clock.has_new_lead and self._keeping is None:
             self._keeping = self._tasks.create_task(self._keep_lead())
+        if self._views.has_new_founding and self._keeping_founding is None:
+            self._keeping_founding = self._tasks.create_task(self._keep_founding())
 
     def _do(self, output: Output) -> None:
+        foreign = self._views.kinship.foreign
         for to, message in output.sends:
-            self._transport.cast(to, message)
+            if to not in foreign:
+                self._transport.cast(to, message)
         if output.incarnation is not None:
             self._tasks.create_task(self._store_incarnation(output.incarnation))
         if output.fetch_view_from is not None:
@@ -107,6 +122,13 @@ class GossipDriver:
         except StorageFault as fault:
             log.error("cannot store by how much another clock leads: %s", fault)
         self._keeping = None
+
+    async def _keep_founding(self) -> None:
+        try:
+            await self._views.keep_founding()
+        except StorageFault as fault:
+            log.error("cannot store who holds the view in force: %s", fault)
+        self._keeping_founding = None
 
     async def _store_incarnation(self, incarnation: int) -> None:
         """A full disk is no reason to die: an incarnation that comes again is noticed, and gone above, again."""

@@ -45,7 +45,6 @@ from node.net.messages import (
     Request,
     Status,
     Unable,
-    ViewIs,
     Write,
 )
 from node.net.transport import Answering, Transport
@@ -102,9 +101,9 @@ class Node:
         views = self.views = Views(config, store, time, self._view_changed)
         calls = self.calls = Calls(config, time, views, transport)
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
-        co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, transport)
+        co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls)
         tasks = CoOwnerTasks(co_owners)
-        self.streams = Streams(config, time, store, views, co_owners, tasks, calls, transport)
+        self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
             config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
@@ -112,9 +111,7 @@ class Node:
         self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack)
         self.arrivals = Arrivals(config, time, store, views, self.streams)
-        self.handoff = Handoff(
-            config, store, views, co_owners, self.streams, calls, transport, transfers, self.arrivals
-        )
+        self.handoff = Handoff(config, store, views, co_owners, self.streams, calls, transfers, self.arrivals)
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
         states = StateLog()
         asking = Asking(config, time, views, calls, self._answer_here, states)
@@ -285,13 +282,13 @@ class Node:
             case Hello():
                 return self.calls.hello(sender, request)
             case FetchView():
-                return ViewIs(self.views.current.encoded)
+                return self.views.told()
             case Promise():
                 return self.views.promise(request)
             case Release(epoch, coordinator):
                 return self._release(epoch, coordinator)
-            case Adopt(view):
-                return self._adopt(view, sender)
+            case Adopt():
+                return self._adopt(request, sender)
             case AskStatus():
                 return self.status()
             case CountKeys(partitions):
@@ -305,10 +302,10 @@ class Node:
 
     async def _release(self, epoch: int, coordinator: Address) -> Answer:
         await self.views.release(epoch, coordinator)
-        return ViewIs(self.views.current.encoded)
+        return self.views.told()
 
-    async def _adopt(self, view: bytes, sender: Address) -> Answer:
-        return await self.views.take(view, sender) or ViewIs(self.views.current.encoded)
+    async def _adopt(self, request: Adopt, sender: Address) -> Answer:
+        return await self.views.take(request, sender) or self.views.told()
 
     def status(self) -> Status:
         promisee = self.views.promisee()

@@ -99,15 +99,15 @@ def check_free(address: str) -> None:
             raise Failure(f"{address} cannot be used: {fault.strerror}") from None
 
 
-def variables(address: str, addresses: list[str], repl_factor: str) -> dict[str, str]:
-    """What a node needs in its environment."""
-    own = {"ADDRESS": address, "VIEW": ",".join(addresses)}
-    return own | {"REPL_FACTOR": repl_factor} if repl_factor else own
+def variables(address: str, addresses: list[str], env: Mapping[str, str]) -> dict[str, str]:
+    """What a node needs in its environment, and is told by that of this program."""
+    shared = {name: env[name] for name in ("REPL_FACTOR", "CLUSTER") if env.get(name)}
+    return {"ADDRESS": address, "VIEW": ",".join(addresses)} | shared
 
 
 async def start(address: str, own: dict[str, str], width: int) -> Node:
     """Starts one node; its lines appear on stdout after its address."""
-    inherited = {k: v for k, v in os.environ.items() if k not in {"REPL_FACTOR", "DATA_DIR", "BIND"}}
+    inherited = {k: v for k, v in os.environ.items() if k not in {"REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND"}}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "node"),
         cwd=ROOT,
@@ -139,13 +139,13 @@ def next_steps(addresses: list[str]) -> str:
 """
 
 
-async def run(addresses: list[str], repl_factor: str) -> None:
+async def run(addresses: list[str], env: Mapping[str, str]) -> None:
     """Runs the nodes until a signal comes. Raises Failure if a node does not start, and when none is left."""
     main_task = asyncio.current_task()
     assert main_task is not None
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signum, main_task.cancel)
-    environments = {address: variables(address, addresses, repl_factor) for address in addresses}
+    environments = {address: variables(address, addresses, env) for address in addresses}
     width = max(map(len, addresses))
     nodes: list[Node] = []
     try:
@@ -173,7 +173,7 @@ def main() -> int:
         addresses = node_addresses(os.environ)
         for address in addresses:
             check_free(address)
-        asyncio.run(run(addresses, os.environ.get("REPL_FACTOR", "")))
+        asyncio.run(run(addresses, os.environ))
     except Failure as failure:
         print(f"make up: {failure}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
-from node.net.connection import PATH
+from node.net.handshake import PATH
 from node.net.pool import Peers
 from node.node import Node
 

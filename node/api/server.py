@@ -53,9 +53,10 @@ async def serving(
     with closing(_open_store(config)) as store:
         peers = Peers(config)
         try:
-            node = Node(config, time, rng, store, await identify(store, rng), peers, gossip_settings)
+            node = Node(config, time, rng, store, await identify(store, rng, config.cluster), peers, gossip_settings)
             await node.start()
         except (BadDataDir, StorageFault) as fault:
+            await peers.close()
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
         runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 
 from node.api.data import KEYS
-from node.net.connection import PATH
+from node.net.handshake import PATH
 from node.timing.turns import Turns
 from node.views.readiness import Readiness
 

@@ -20,6 +20,7 @@ from node.config import Config
 from node.errors import RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
+from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of
 from node.net.messages import Answer, NodeMessage, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -33,8 +34,9 @@ class Acceptor:
     _clock: HybridClock
     _handler: Handler
 
-    def __init__(self, config: Config, note_dialled: Callable[[Address], None]) -> None:
+    def __init__(self, config: Config, doorkeeper: Doorkeeper, note_dialled: Callable[[Address], None]) -> None:
         self._config = config
+        self._doorkeeper = doorkeeper
         self._note_dialled = note_dialled
         self._served: set[_Served] = set()
 
@@ -45,14 +47,15 @@ class Acceptor:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """The HTTP handler of `PATH`: answers another node's calls for as long as its link lasts. Raises
         RequestFault if who dials is no node, and HTTPMisdirectedRequest if it takes this node for another."""
-        meant = request.query.get("to", "")
         try:
             sender = parse_address(request.query.get("from", ""))
         except BadAddress as error:
             raise RequestFault(str(error)) from None
-        if meant != self._config.address:
-            log.error("%s takes this node for %s; its ADDRESS is %s", sender, meant, self._config.address)
+        if not self._doorkeeper.is_meant(sender, request.query.get("to", "")):
             raise web.HTTPMisdirectedRequest()
+        if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
+            return self._of_another_cluster()
+        self._doorkeeper.admit(sender)
         self._note_dialled(sender)
         served = _Served(sender, self._clock, self._handler, self._config)
         self._served.add(served)
@@ -61,6 +64,11 @@ class Acceptor:
             return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
         finally:
             self._served.discard(served)
+
+    def _of_another_cluster(self) -> web.Response:
+        cluster = self._config.cluster
+        fault = {"error": f"This node is of the cluster {cluster!r}", "message": "Error in GET"}
+        return web.json_response(fault, status=403, headers={CLUSTER_HEADER: cluster})
 
     def reset(self) -> None:
         """Break every link: what has arrived but was not executed never will be."""
@@ -90,6 +98,7 @@ class _Served:
             heartbeat=config.acceptor_keepalive_s,
             timeout=config.link_close_s,
         )
+        self._socket.headers[CLUSTER_HEADER] = config.cluster
         self._unanswered = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()

@@ -1,4 +1,4 @@
-"""What both sides of a link know about its connection: where it is dialled, and how it is broken.
+"""How both sides of a link break its connection.
 
 What a node has given up on must not be executed later. If a connection is merely closed, the kernel goes on sending
 what waits in its buffers, and the peer executes it after all. If it is reset, what was not delivered yet is lost.
@@ -12,19 +12,9 @@ import struct
 from socket import SO_LINGER, SOL_SOCKET
 
 import aiohttp
-from yarl import URL
-
-from gossip.view import Address
-
-PATH = "/peer"
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """`struct linger`: on, for 0 s. The kernel then answers a close with a reset."""
-
-
-def url_of(peer: Address, sender: Address) -> URL:
-    """Where `sender` dials `peer`: it says who dials, and whom it means."""
-    return URL.build(scheme="http", authority=peer, path=PATH, query={"from": sender, "to": peer})
 
 
 def reset_connection(transport: asyncio.WriteTransport) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from math import inf
 
 import aiohttp
-from yarl import URL
 
 import gossip.messages
-from gossip.view import ViewId
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.net.connection import reset_dialled
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
+from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
 from node.net.link_state import LinkState, Output
 from node.net.messages import Answer, Request
 from node.timing.clock import HybridClock
@@ -31,11 +32,17 @@ NO_VIEW = ViewId(0, 0)
 class Link:
     """Needs a running event loop. Each connection is a task, from dialling to its end; `close` awaits them."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: URL, clock: HybridClock, config: Config) -> None:
-        self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, url.authority)
+    def __init__(
+        self, session: aiohttp.ClientSession, peer: Address, clock: HybridClock, doorkeeper: Doorkeeper, config: Config
+    ) -> None:
+        self.is_stranger = False
+        """Whether a node of a cluster with another name was found there when it was dialled last."""
+        self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
         self._session = session
-        self._url = url
+        self._peer = peer
+        self._url = url_of(peer, config.address, config.cluster)
         self._clock = clock
+        self._doorkeeper = doorkeeper
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._calls: list[Call] = []
@@ -142,8 +149,16 @@ class Link:
                 heartbeat=self._config.dialer_keepalive_s,
             )
         except (aiohttp.ClientError, OSError) as error:
+            headers = error.headers if isinstance(error, aiohttp.WSServerHandshakeError) else None
+            self.is_stranger = CLUSTER_HEADER in (headers or {}) and self._is_of_another_cluster(headers or {})
             self._do(self._state.dial_failed(self._loop.time(), str(error)))
             return
+        self.is_stranger = self._is_of_another_cluster(socket._response.headers)
+        if self.is_stranger:
+            reset_dialled(socket)
+            self._do(self._state.dial_failed(self._loop.time(), "it is of another cluster"))
+            return
+        self._doorkeeper.admit(self._peer)
         self._state.connected()
         self._socket = socket
         self._queued.set()
@@ -156,6 +171,9 @@ class Link:
             reset_dialled(socket)
             sender.cancel()
             await asyncio.wait([sender])
+
+    def _is_of_another_cluster(self, headers: Mapping[str, str]) -> bool:
+        return not self._doorkeeper.is_kin(self._peer, cluster_of(headers, CLUSTER_HEADER))
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
@@ -178,9 +196,9 @@ class Link:
             try:
                 frame = decode_replies(message.data)
             except BadFrame as error:
-                log.error("garbage from %s: %s", self._url.authority, error)
+                log.error("garbage from %s: %s", self._peer, error)
                 return
-            self._clock.hear(self._url.authority, frame.clocks)
+            self._clock.hear(self._peer, frame.clocks)
             for reply in frame.replies:
                 answer = self._state.answered(reply.id)
                 if answer is not None and not answer.done():

@@ -15,8 +15,8 @@ import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.net.acceptor import Acceptor
-from node.net.connection import url_of
 from node.net.dialer import Link
+from node.net.handshake import Doorkeeper
 from node.net.messages import Answer, Request
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -29,7 +29,8 @@ class Peers:
     _clock: HybridClock
 
     def __init__(self, config: Config) -> None:
-        self.acceptor = Acceptor(config, self._note_dialled)
+        self._doorkeeper = Doorkeeper(config.address, config.cluster)
+        self.acceptor = Acceptor(config, self._doorkeeper, self._note_dialled)
         self._config = config
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
@@ -60,6 +61,10 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_down()
 
+    def is_stranger(self, to: Address) -> bool:
+        link = self._links.get((to, False))
+        return link is not None and link.is_stranger
+
     def reset(self) -> None:
         for link in self._links.values():
             link.reset()
@@ -79,8 +84,7 @@ class Peers:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
-            url = url_of(to, self._config.address)
-            link = self._links[to, bulk] = Link(self._session, url, self._clock, self._config)
+            link = self._links[to, bulk] = Link(self._session, to, self._clock, self._doorkeeper, self._config)
         return link
 
     def _close_unwanted(self) -> None:

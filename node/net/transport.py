@@ -58,6 +58,9 @@ class Transport(Protocol):
         """Whether the last thing known of `to` is that it could not be reached; it is tried again as long as it is
         wanted."""
 
+    def is_stranger(self, to: Address) -> bool:
+        """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
+
     def reset(self) -> None:
         """Drop every link, and what has arrived but was not executed yet. New calls make new links."""
 

@@ -31,7 +31,6 @@ from node.net.messages import (
     Superseded,
     Unable,
     Unsatisfied,
-    ViewIs,
     Write,
     Wrote,
 )
@@ -139,7 +138,7 @@ class Owner:
             return Unable()
         view_id, partition = self._views.view_id, partition_of(operation.key)
         if self._config.address not in self._views.ring.owners(partition):
-            return ViewIs(self._views.current.encoded)
+            return self._views.told()
         demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
         asked = self._not_synced_with(partition)

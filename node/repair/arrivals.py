@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced
-from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, Wanted
 from node.repair.holdings import change_by_holding
 from node.replication.streams import Streams
 from node.storage.store import Store
@@ -57,7 +57,7 @@ class Arrivals:
         try:
             await self._store.change_donors(view_id, change)
         except Fenced:
-            return ViewIs(self._views.current.encoded)
+            return self._views.told()
         self._views.change_donors(view_id, change)
         return Taken()
 
@@ -136,7 +136,7 @@ class Arrivals:
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.await_outboxes(exclude={sender})
         except Fenced:
-            return ViewIs(self._views.current.encoded)
+            return self._views.told()
         except TimeoutError:
             return Unable()
         return Taken()

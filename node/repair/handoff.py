@@ -25,7 +25,6 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, StorageFault
 from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed
-from node.net.transport import Transport
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.transfer import Transfers
@@ -52,7 +51,6 @@ class Handoff:
         co_owners: CoOwners,
         streams: Streams,
         calls: Calls,
-        transport: Transport,
         transfers: Transfers,
         arrivals: Arrivals,
     ) -> None:
@@ -62,7 +60,6 @@ class Handoff:
         self._co_owners = co_owners
         self._streams = streams
         self._calls = calls
-        self._transport = transport
         self._transfers = transfers
         self._arrivals = arrivals
         self._misplaced: Mapping[Shard, list[int]] = {}
@@ -116,7 +113,7 @@ class Handoff:
             self._views.donors.shares,
             self._views.current.nodes,
             self._co_owners.out_of_step(),
-            self._transport.is_down,
+            self._calls.is_down,
         )
 
     def check(self) -> None:
@@ -188,13 +185,14 @@ class Handoff:
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""
         view_id = self._views.view_id
+        answer: Answer | None
         try:
             answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
         except PeerFault as fault:
             log.debug("no announcement from %s: %s", donor, fault)
-            return
-        if isinstance(answer, Foreign):
-            answer = Holding(b"")  # Another cluster's node has its address now.
+            answer = Foreign() if self._calls.is_foreign(donor) else None
+        if isinstance(answer, Foreign) and donor not in self._views.current.nodes:
+            answer = Holding(b"")  # It was removed, and another store's node has its address now.
         if isinstance(answer, Holding):
             with suppress(StorageFault):  # It will be asked again.
                 await self._arrivals.note_holding(donor, view_id, answer)

@@ -33,9 +33,9 @@ class LeavingOut(Enum):
 
 
 class Links(Protocol):
-    """The transport, as far as it matters here."""
+    """The calls to other nodes, as far as they matter here."""
 
-    def is_down(self, to: Address) -> bool:
+    def is_down(self, peer: Address) -> bool:
         """Whether a call would fail at once."""
 
 

@@ -20,8 +20,7 @@ from collections.abc import Collection, Iterable, Sequence
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
-from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable, ViewIs
-from node.net.transport import Transport
+from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.confirmations import Confirmations
@@ -54,7 +53,6 @@ class Streams:
         co_owners: CoOwners,
         co_owner_tasks: CoOwnerTasks,
         calls: Calls,
-        transport: Transport,
     ) -> None:
         self._config = config
         self._time = time
@@ -63,7 +61,6 @@ class Streams:
         self._co_owners = co_owners
         self._co_owner_tasks = co_owner_tasks
         self._calls = calls
-        self._transport = transport
         self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
         """Who waits on the outbox of each co-owner under the view in force."""
 
@@ -211,7 +208,7 @@ class Streams:
 
     async def _send(self, state: PeerState, confirmations: Confirmations) -> bool:
         """Whether the head of the outbox has been confirmed."""
-        if self._transport.is_down(state.address):
+        if self._calls.is_down(state.address):
             return False  # What would be sent need not be read. The heartbeats find out when it is back.
         position, records = self._head(state)
         state.mark_sent(position)
@@ -270,7 +267,7 @@ class Streams:
                 async with asyncio.timeout(self._config.relay_s):
                     await self.await_copies([key for _, key, _ in records], exclude={sender, *request.told})
         except Fenced:
-            return ViewIs(self._views.current.encoded)
+            return self._views.told()
         except StorageFault:
             return NoRoom()
         except TimeoutError:

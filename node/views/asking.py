@@ -62,13 +62,17 @@ class Asking:
         answers = await asyncio.gather(*map(self._push, others))
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
+    def foreign_among(self, nodes: Iterable[Address]) -> frozenset[Address]:
+        """Those at whose address a node of another cluster was found."""
+        return frozenset(filter(self._calls.is_foreign, nodes))
+
     def note_taken(self, node: Address) -> None:
         """It holds the view that this node holds, on whosever word."""
         self._states.end(("lags", node), f"{node} has taken view {self._views.view_id}")
 
     async def _push(self, node: Address) -> Answer | None:
         view = self._views.current
-        answer = await self.call(node, Adopt(view.encoded))
+        answer = await self.call(node, Adopt(view.encoded, self._views.founders))
         if isinstance(answer, ViewIs):
             self.note_taken(node)
         else:

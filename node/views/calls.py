@@ -33,8 +33,11 @@ class Calls:
         self._time = time
         self._views = views
         self._transport = transport
+        self._foreign = views.kinship.foreign
         self._met: set[Address] = set()
         self._questions: dict[Address, asyncio.Task[Answer | None]] = {}
+        self._greetings: dict[Address, tuple[float, asyncio.Task[Answer | None]]] = {}
+        """When those of other stores that somebody wanted to call were last asked whether they still are."""
 
     async def ask(
         self,
@@ -48,15 +51,38 @@ class Calls:
         """The answer of `peer` to a call made under `view_id`; None: the view in force.
 
         ViewIs: it was refused, and the view that came with it has been taken if it may follow the one held. Foreign:
-        the peer is of another cluster. Raises PeerFault. `bulk`, `attempt`: see `Transport.call`.
+        the peer was found to be of another store. Raises PeerFault: PeerRefused at once if that is known already.
+        `bulk`, `attempt`: see `Transport.call`.
         """
+        if peer in self._foreign and not request.any_view:
+            self._ask_who_it_is(peer)
+            raise PeerRefused(f"{peer} is of another cluster")
         under = self._views.view_id if view_id is None else view_id
         answer = await self._transport.call(peer, request, under, timeout_s, bulk, attempt)
         if isinstance(answer, ViewIs):
-            refusal = await self._views.take(answer.view, peer)
-            if isinstance(refusal, Foreign):
-                return refusal
+            await self._views.take(answer, peer)
+            if peer in self._foreign:
+                return Foreign()
+        elif isinstance(answer, Foreign):
+            self._views.kinship.note_foreign(peer)
         return answer
+
+    def _ask_who_it_is(self, peer: Address) -> None:
+        """Not with each call: once in a silence, as long as anybody calls."""
+        now, asked = self._time.monotonic(), self._greetings.get(peer)
+        if asked is None or (asked[1].done() and now - asked[0] >= self._config.silence_s):
+            self._greetings[peer] = now, asyncio.create_task(self.greet(peer))
+
+    # Whom this node can reach
+
+    def is_foreign(self, peer: Address) -> bool:
+        """Whether a node of another store was found at the address of `peer`: by its view, or by the name of its
+        cluster."""
+        return peer in self._foreign or self._transport.is_stranger(peer)
+
+    def is_down(self, peer: Address) -> bool:
+        """Whether no node of this store can be reached there: see `Transport.is_down`."""
+        return peer in self._foreign or self._transport.is_down(peer)
 
     async def try_ask(
         self,
@@ -90,7 +116,7 @@ class Calls:
 
     async def greet(self, peer: Address) -> Answer | None:
         """Exchange views with `peer`; None if it has not answered."""
-        answer = await self.ask_patiently(peer, Hello(self._views.current.encoded))
+        answer = await self.ask_patiently(peer, Hello(self._views.current.encoded, self._views.founders))
         if answer is None:
             log.debug("no view from %s", peer)
         else:
@@ -120,6 +146,6 @@ class Calls:
 
     async def hello(self, sender: Address, request: Hello) -> Answer:
         """Answer a peer that says which view it holds."""
-        await self._views.take(request.view, sender)
+        await self._views.take(request, sender)
         self._met.add(sender)
-        return ViewIs(self._views.current.encoded)
+        return self._views.told()

@@ -162,12 +162,12 @@ def demand_reachable(nodes: Iterable[Address], reached: Collection[Address]) -> 
         raise Unavailable(unreachable=unreachable)
 
 
-def demand_native(target: Target, foreign: Iterable[Address]) -> None:
-    """Raises Conflict if a node of another cluster is to come in. One that has the address of a node that is to go
-    does not stand in the way."""
-    wanted = sorted(target.nodes.intersection(foreign))
-    if wanted:
-        raise Conflict(f"{', '.join(wanted)}: holds the data of another cluster", foreign=wanted)
+def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> None:
+    """Raises Conflict if a node of another cluster is to come in, or to stay. One that has the address of a node that
+    is to go does not stand in the way."""
+    refused = sorted(wanted.intersection(foreign))
+    if refused:
+        raise Conflict(f"{', '.join(refused)}: holds the data of another cluster", foreign=refused)
 
 
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status]) -> None:

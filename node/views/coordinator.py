@@ -216,9 +216,9 @@ class Coordinator:
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join({node: statuses[node] for node in target.nodes & statuses.keys()})
         behind = old.nodes & self._asking.who_hold_another(statuses)
-        foreign = await self._asking.bring_view_to(behind)
+        foreign = await self._asking.bring_view_to(behind) | self._asking.foreign_among(nodes)
         statuses |= await self._asking.statuses(behind - foreign)  # Some were only late to hear of the view in force.
-        demand_native(target, foreign)
+        demand_native(target.nodes, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}
         await self._learn_newest(old, target, statuses, takes_back)
         demand_epoch(old, wish.if_epoch)
@@ -330,7 +330,7 @@ class Coordinator:
             so_far.promised.update(node for node, answer in replies.items() if isinstance(answer, Promised))
             so_far.foreign.update(node for node, answer in replies.items() if isinstance(answer, Foreign))
             so_far.silent.update(node for node, answer in replies.items() if answer is None)
-            demand_native(target, so_far.foreign)
+            demand_native(target.nodes, so_far.foreign)
             if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
             demand_promises(target, replies)

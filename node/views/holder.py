@@ -15,25 +15,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
 from gossip.view import Address, BadView, View, ViewId, decode_view
 from node.config import Config
-from node.errors import StorageFault
-from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
+from node.errors import Fenced, StorageFault
+from node.net.messages import Busy, Foreign, Promise, Promised, ToldView, Unable, ViewIs
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
 from node.values.version import reading_at
+from node.views.founding import Founding, founding_of, recall
+from node.views.kinship import Kinship
 from node.views.rules import (
+    Heard,
     Succession,
     ViewHolder,
+    are_kin,
     decide_succession,
+    difference_to_environment,
     environment_view,
     environments_contradict,
     is_foreign,
@@ -76,14 +82,20 @@ class Views:
         self._time = time
         self._on_change = on_change
         self._adopting = asyncio.Lock()
-        self._adoptions: dict[tuple[bytes, Address], asyncio.Task[Busy | Foreign | None]] = {}
+        self._adoptions: dict[tuple[bytes, tuple[Address, ...], Address], asyncio.Task[Busy | Foreign | None]] = {}
         self._followed: Address | None = None
         self._introduced: frozenset[Address] = frozenset()
-        self._complaints: dict[Address, str] = {}
-        """What is wrong with the views of whom, as it was last logged. As many as there are nodes that dial."""
+        self._has_asked_around = False
+        self.kinship = Kinship(config.address)
         # Whoever asks may read these; they are attributes because each request asks ten times.
-        self.current: View = store.view() or environment_view(config)
+        stored = store.view()
+        self.current: View = stored or environment_view(config)
         """The view in force here."""
+        self._founding = (
+            recall(store.setting(Setting.FOUNDING), stored) if stored else founding_of(self.current, [config.address])
+        )
+        self._founding_kept = self._founding
+        """As it is on disk."""
         self.view_id: ViewId = self.current.id
         self.ring: Ring = ring_of(self.current)
         """That of the view in force; another object whenever that changes."""
@@ -98,13 +110,16 @@ class Views:
     async def start(self) -> None:
         """Make the environment's view durable where the disk has none."""
         if self._store.view() is None:
-            view, now = self.current, reading_at(self._time.wall_ms())
+            view, founding, now = self.current, self._founding, reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
                 transaction.enter(view)
+                transaction.set(Setting.FOUNDING, msgspec.msgpack.encode(founding))
                 transaction.raise_stable_watermark(now)
 
             await self._store.submit(job)
+        elif (difference := difference_to_environment(self._config, self.current)) is not None:
+            log.warning("%s", difference)
 
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)
@@ -112,59 +127,121 @@ class Views:
     def _as_holder(self) -> ViewHolder:
         me = self._config.address
         named = (self._introduced | frozenset(self._config.view)) - {me}
-        return ViewHolder(me, named, self.current, self.holds_keys(), self._followed)
+        founders = self.founding.founders
+        return ViewHolder(me, named, self.current, founders, self.holds_keys(), self._followed, self._has_asked_around)
 
     @property
     def is_blank(self) -> bool:
         """Whether this node has never held a key, and knows no one but itself."""
-        return self.current.epoch == 0 and self.current.nodes == {self._config.address} and not self.holds_keys()
+        return self.current.nodes == {self._config.address} and not self._as_holder().has_a_store
 
     def introduce(self, nodes: Iterable[Address]) -> None:
         """An operator wants this node together with these: they are as good as named by its environment."""
         self._introduced |= frozenset(nodes)
 
+    def note_asked_around(self) -> None:
+        """Those that the environment names have been asked for their views, as far as they could be reached."""
+        self._has_asked_around = True
+
+    def told(self) -> ViewIs:
+        """What this node answers when it is asked for its view."""
+        return ViewIs(self.current.encoded, self.founders)
+
+    @property
+    def founders(self) -> tuple[Address, ...]:
+        """Those of the view in force, as they are told."""
+        return tuple(sorted(self.founding.founders))
+
     def refusal(self, view_id: ViewId) -> ViewIs | None:
         """None if what was said under that view may be acted on; else the answer that refuses it."""
-        return None if view_id == self.view_id else ViewIs(self.current.encoded)
+        return None if view_id == self.view_id else self.told()
+
+    # Who is of this store
+
+    @property
+    def founding(self) -> Founding:
+        """What is known by now of the view in force."""
+        if self.current.epoch == 0 and not self._founding.has_keys and self.holds_keys():
+            self._founding = self._founding.with_holders(self.current, (), has_keys=True)
+        return self._founding
+
+    def note_same_view(self, peer: Address, founders: Collection[Address] = ()) -> None:
+        """`peer` holds the view in force, and knows of these founders."""
+        self.kinship.note_same_view(peer)
+        if self.current.epoch == 0:
+            self._founding = self.founding.with_holders(self.current, [peer, *founders], bool(founders))
+
+    @property
+    def has_new_founding(self) -> bool:
+        """Whether `keep_founding` has something to do."""
+        return self.current.epoch == 0 and self.founding != self._founding_kept
+
+    async def keep_founding(self) -> None:
+        """Make durable what is new of it. To be called now and then: a node that started anew without it would take
+        whoever has the address of one of its kind for that one. Raises StorageFault."""
+        view_id, founding = self.view_id, self.founding
+
+        def job(transaction: Transaction) -> None:
+            transaction.demand(view_id)
+            transaction.set(Setting.FOUNDING, msgspec.msgpack.encode(founding))
+
+        with suppress(Fenced):  # It is of another view by now.
+            await self._store.submit(job)
+            self._founding_kept = founding
 
     # Adopting
 
     async def adopt(self, view: View, source: Address) -> Busy | Foreign | None:
         """Take `view`, heard from `source`, if it may follow the one held. None: it did, or was not needed. Raises
         BadView, StorageFault."""
-        return await self._adopt_once(view.encoded, source, lambda: view)
+        return await self._adopt_once((view.encoded, (), source), lambda: view)
 
-    async def _adopt_once(self, encoded: bytes, source: Address, decode: Callable[[], View]) -> Busy | Foreign | None:
+    async def _adopt_once(
+        self, told: tuple[bytes, tuple[Address, ...], Address], decode: Callable[[], View]
+    ) -> Busy | Foreign | None:
         """All who bring the same view at the same time wait for one adoption, lest each call that a change of view
-        refuses decode it anew. Whoever waits may go away: half an adoption must not be left."""
-        adoption = self._adoptions.get((encoded, source))
+        refuses decode it anew. Whoever waits may go away: half an adoption must not be left. `told`: the view, its
+        founders, and who has told it."""
+        adoption = self._adoptions.get(told)
         if adoption is None:
-            adoption = self._adoptions[encoded, source] = asyncio.create_task(self._adopt(decode(), source))
-            adoption.add_done_callback(lambda _: self._adoptions.pop((encoded, source)))
+            _, founders, source = told
+            view = decode()
+            heard = Heard(view, view.nodes.intersection(founders), source)
+            adoption = self._adoptions[told] = asyncio.create_task(self._adopt(heard))
+            adoption.add_done_callback(lambda _: self._adoptions.pop(told))
         return await asyncio.shield(adoption)
 
-    async def _adopt(self, view: View, source: Address) -> Busy | Foreign | None:
+    async def _adopt(self, heard: Heard) -> Busy | Foreign | None:
         """Whether the view may follow is decided at once, so that one which changes nothing waits for nobody; and again
         under the lock, for another view may have been adopted while this one waited for it."""
-        if environments_contradict(self._as_holder(), view, source):
+        view, _, source = heard
+        if environments_contradict(self._as_holder(), heard):
             higher = source if view.id > self.view_id else self._config.address
-            self._complain(source, f"its VIEW or REPL_FACTOR differs from this node's; the one of {higher} holds")
-        if decide_succession(self._as_holder(), view, source) is Succession.KEEP:
+            self.kinship.complain(
+                source, f"its VIEW or REPL_FACTOR differs from this node's; the one of {higher} holds"
+            )
+        if decide_succession(self._as_holder(), heard) is Succession.KEEP:
+            self._note_kept(heard)
             return None
         ring = ring_of(view)
         async with self._adopting:
-            succession = decide_succession(self._as_holder(), view, source)
+            succession = decide_succession(self._as_holder(), heard)
             if succession is Succession.FOREIGN:
-                self._complain(source, "it is of another cluster, its views are refused")
+                self.kinship.note_foreign(source)
                 return Foreign()
+            if succession is Succession.AWAIT:
+                self.kinship.note_awaited(source, is_member=source in self.current.nodes)
+                return None
             promisee = self.promisee()
             if succession is Succession.KEEP:
+                self._note_kept(heard)
                 return None
             if promisee.is_held and view.epoch < promisee.epoch:
                 return Busy(*promisee)
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
             given_back = self._promisee.given_back()
+            founding = founding_of(view, [source, self._config.address, *heard.founders], bool(heard.founders))
             now = reading_at(self._time.wall_ms())
 
             def job(transaction: Transaction) -> None:
@@ -172,45 +249,44 @@ class Views:
                     transaction.raise_stable_watermark(now)  # Who holds nothing has missed nothing; see `tombstones`.
                 transaction.enter(view)
                 transaction.set(Setting.PROMISE, msgspec.msgpack.encode(given_back))
+                transaction.set(Setting.FOUNDING, msgspec.msgpack.encode(founding))
                 transaction.change_donors(change)
 
             await self._store.submit(job)
-            self._be_content(source)
+            if not are_kin(self.current, view):
+                self.kinship.begin_anew()
             if view.epoch == 0:
                 self._followed = source
             self._promisee = given_back
             self.is_behind = False
             self.current, self.view_id, self.ring = view, view.id, ring
+            self._founding = self._founding_kept = founding
+            self.kinship.note_same_view(source)
             self.donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))
         self._on_change()
         return None
 
-    async def take(self, encoded: bytes, source: Address) -> Busy | Foreign | None:
+    async def take(self, told: ToldView, source: Address) -> Busy | Foreign | None:
         """`adopt` a view as it came from a peer. One that is none is logged and refused; one that cannot be stored now
         will be heard of again."""
-        if encoded == self.current.encoded:
-            self._be_content(source)
+        if told.view == self.current.encoded:
+            self.note_same_view(source, told.founders)
             return None
         try:
-            return await self._adopt_once(encoded, source, lambda: decode_view(encoded))
+            return await self._adopt_once((told.view, told.founders, source), lambda: decode_view(told.view))
         except BadView as error:
-            self._complain(source, f"what it sends is no view: {error}")
+            self.kinship.complain(source, f"what it sends is no view: {error}")
             return Foreign()
         except StorageFault as fault:
-            self._complain(source, f"its view, a later one, cannot be stored: {fault}")
+            self.kinship.complain(source, f"its view, a later one, cannot be stored: {fault}")
             self.is_behind = True
             return None
 
-    def _complain(self, source: Address, what: str) -> None:
-        """Nodes repeat themselves several times a second: what is wrong is said when it begins, and when it is over."""
-        if self._complaints.get(source) != what:
-            self._complaints[source] = what
-            log.error("%s: %s", source, what)
-
-    def _be_content(self, source: Address) -> None:
-        if (what := self._complaints.pop(source, None)) is not None:
-            log.info("%s: holds the same view as this node now; before: %s", source, what)
+    def _note_kept(self, heard: Heard) -> None:
+        """A node that is behind is of this store; whether one that holds another environment's view is, will show."""
+        if are_kin(self.current, heard.view):
+            self.kinship.note_kin(heard.source)
 
     # Donors
 
@@ -234,14 +310,14 @@ class Views:
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
         mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
-        if is_foreign(self._as_holder(), request.lineage, request.old_nodes):
+        if is_foreign(self._as_holder(), request.lineage, request.coordinator, request.old_nodes):
             return Foreign()
         if request.base is not None and mine.id.supersedes(request.base):
-            return ViewIs(mine.encoded)  # What it builds on is out of force: what was done since would be undone.
+            return self.told()  # What it builds on is out of force: what was done since would be undone.
         if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
             return Busy(*held)
         if request.epoch <= max(mine.epoch, self._believable(held.epoch)) and held != wanted:
-            return ViewIs(mine.encoded)
+            return self.told()
         if not may_be_promised(request.epoch, mine.epoch + 1):
             log.error("refused to promise the epoch %d: that in force is %d", request.epoch, mine.epoch)
             return Unable()

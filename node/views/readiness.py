@@ -105,6 +105,7 @@ class Readiness:
                 self._ask.clear()
                 pile_up = asyncio.sleep(self._config.recovery_s if self._was_paused_long else 0.0)
                 await asyncio.gather(pile_up, *map(self._calls.greet, self._whom_to_ask()))
+                self._views.note_asked_around()
                 if not self._ask.is_set():
                     self._was_paused_long = False
                     self._has_asked.set()

@@ -1,16 +1,20 @@
 """May this view follow the one that is held? The rules, as pure functions of what a node knows.
 
-- From epoch 1 on, the higher id of the same lineage wins, always and everywhere. Another lineage is another cluster's.
-- Views from the environment (epoch 0) are not ordered like that, for an operator's typing error must not spread: a node
-  follows a peer that its own environment names if that peer's view omits it, and of two views that name both nodes the
-  higher digest wins.
-- The first view after the environment's is taken from whoever the environment names, from the lineage of the view held,
-  and by a node that holds no keys and is taken in.
+- From epoch 1 on, the higher id of the same lineage wins, always and everywhere. Another lineage is another store's.
+- Views from the environment (epoch 0) are not ordered like that, for an operator's typing error must not spread. While
+  no key was written under the view held, a node follows a peer that its own environment names if that peer's view omits
+  it, of two views that name both nodes the higher digest wins, and a view of a store is taken from whoever takes the
+  node in.
+- Once a key was, the view held is that of a store, see `founding`, and no environment outranks it, be it this node's or
+  a peer's. Such a node follows another lineage only if a node of its own base asks: one that its view names and that
+  was never there. A lone one is a newcomer that took keys before it met the store that its environment names, and goes
+  with what that one serves. Several have a store of their own, and go only where they are taken in; else whoever comes
+  to have the address of a node that was never there would take all keys along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -40,6 +44,9 @@ class Succession(Enum):
     TAKE = "take"
     KEEP = "keep"
     FOREIGN = "foreign"
+    """It is another store's: whoever holds it is no node of this one, whatever its address."""
+    AWAIT = "await"
+    """Whoever holds it has nothing, and another environment: it is no node of this store until it follows."""
 
 
 class ViewHolder(NamedTuple):
@@ -50,35 +57,103 @@ class ViewHolder(NamedTuple):
     """The nodes that its environment names, or an operator has named since, itself apart."""
     view: View
     """The one it holds."""
+    founders: frozenset[Address]
+    """Of that view; none at a later epoch, or if it is worth no more than the environment."""
     holds_keys: bool
     followed: Address | None
     """From whom it took an epoch-0 view that is not its own environment's."""
+    has_asked_around: bool
+    """Whether those that its environment names have been asked, so that it joins no stranger in place of its own."""
+
+    @property
+    def has_a_store(self) -> bool:
+        """Whether keys are at stake: this node belongs to a store, and is no guest of it."""
+        return self.view.epoch > 0 or (bool(self.founders) and (self.me in self.view.nodes or self.holds_keys))
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it merely forwards to the store of an environment's view, and has nothing itself."""
+        return self.view.epoch == 0 and bool(self.founders) and not self.has_a_store
 
     def names_any(self, nodes: Iterable[Address]) -> bool:
         """Whether this node's environment names any of them."""
         return not self.environment.isdisjoint(nodes)
 
+    def awaits_any(self, nodes: Iterable[Address]) -> bool:
+        """Whether any of them is of its base: the view held names it, and it was never there."""
+        return not (self.view.nodes - self.founders).isdisjoint(nodes)
 
-def decide_succession(holder: ViewHolder, view: View, source: Address) -> Succession:
-    """Whether `view`, which was heard from `source`, may follow the one that `holder` holds."""
-    mine = holder.view
-    if view.id == mine.id or view.epoch == 0 < mine.epoch:
-        return Succession.KEEP
-    if view.epoch == mine.epoch == 0:
-        return _decide_among_environments(holder, view, source)
-    if mine.epoch == 0:
-        related = view.lineage == mine.lineage_of_successor or holder.names_any(view.nodes | {source})
-        taken_in = holder.me in view.nodes and not holder.holds_keys
-        return Succession.TAKE if related or taken_in else Succession.FOREIGN
-    if view.lineage != mine.lineage:
+
+class Heard(NamedTuple):
+    """A view that a node hears of."""
+
+    view: View
+    founders: Collection[Address]
+    source: Address
+    """Who holds it."""
+
+
+def are_kin(one: View, other: View) -> bool:
+    """Whether both are views of one store."""
+    return one.lineage_of_successor == other.lineage_of_successor
+
+
+def decide_succession(holder: ViewHolder, heard: Heard) -> Succession:
+    """Whether the view that was heard may follow the one that `holder` holds."""
+    mine, theirs = holder.view, heard.view
+    if are_kin(mine, theirs):
+        return Succession.TAKE if theirs.id.supersedes(mine.id) else Succession.KEEP
+    if mine.epoch:
+        return _decide_under_a_later_view(holder, heard)
+    if holder.has_a_store:
+        return _decide_with_keys(holder, heard)
+    if holder.is_guest and holder.me not in theirs.nodes:
+        return Succession.FOREIGN if theirs.epoch or heard.founders else Succession.AWAIT
+    return _decide_first(holder, heard) if theirs.epoch else _decide_among_environments(holder, heard)
+
+
+def _decide_under_a_later_view(holder: ViewHolder, heard: Heard) -> Succession:
+    """A newcomer that took keys before it met this node is about to follow it: that is told when it does not."""
+    if heard.view.epoch:
         return Succession.FOREIGN
-    return Succession.TAKE if view.id.supersedes(mine.id) else Succession.KEEP
+    may_follow = not heard.founders or holder.me in heard.view.nodes.difference(heard.founders)
+    return Succession.KEEP if may_follow else Succession.FOREIGN
 
 
-def _decide_among_environments(holder: ViewHolder, theirs: View, source: Address) -> Succession:
-    if not holder.names_any([source]):
+def _decide_with_keys(holder: ViewHolder, heard: Heard) -> Succession:
+    theirs, is_lone = heard.view, len(holder.founders) == 1
+    is_taken_in = holder.me in theirs.nodes
+    if not theirs.epoch and not heard.founders and is_taken_in:
+        return Succession.AWAIT
+    if not holder.awaits_any(theirs.nodes | {heard.source}) or not (is_lone or is_taken_in):
+        return Succession.FOREIGN if theirs.epoch or heard.founders else Succession.AWAIT
+    if theirs.epoch or not is_taken_in:
+        return Succession.TAKE
+    if is_lone == (len(heard.founders) == 1):  # Two of a kind: only those that are lone can tell who gives way.
+        takes = is_lone and theirs.id > holder.view.id
+        return Succession.TAKE if takes else Succession.KEEP if is_lone else Succession.FOREIGN
+    return Succession.TAKE if is_lone else Succession.KEEP
+
+
+def _decide_first(holder: ViewHolder, heard: Heard) -> Succession:
+    """Of a later view, by a node that has no store."""
+    if holder.names_any(heard.view.nodes | {heard.source}):
+        return Succession.TAKE
+    if holder.me not in heard.view.nodes:
+        return Succession.FOREIGN
+    return Succession.TAKE if holder.has_asked_around else Succession.KEEP
+
+
+def _decide_among_environments(holder: ViewHolder, heard: Heard) -> Succession:
+    """Of another environment's view, by a node that has no store."""
+    theirs, is_named = heard.view, holder.names_any([heard.source])
+    if heard.founders and holder.me in theirs.nodes:
+        is_lost_here = holder.me in heard.founders or not holder.environment
+        if is_named or (is_lost_here and holder.has_asked_around):
+            return Succession.TAKE
+    if not is_named:
         return Succession.KEEP
-    am_in_mine, follows_source = holder.me in holder.view.nodes, holder.followed == source
+    am_in_mine, follows_source = holder.me in holder.view.nodes, holder.followed == heard.source
     higher = theirs.id > holder.view.id
     if holder.me not in theirs.nodes:
         takes = higher or am_in_mine or follows_source
@@ -87,20 +162,20 @@ def _decide_among_environments(holder: ViewHolder, theirs: View, source: Address
     return Succession.TAKE if takes else Succession.KEEP
 
 
-def environments_contradict(holder: ViewHolder, theirs: View, source: Address) -> bool:
-    """Whether this node and `source` were told different views that both name this node: an operator's mistake."""
-    mine = holder.view
+def environments_contradict(holder: ViewHolder, heard: Heard) -> bool:
+    """Whether this node and another one, neither of which has a store, were told different views that both name this
+    node: an operator's mistake."""
+    mine, theirs = holder.view, heard.view
     both_at_start = mine.epoch == theirs.epoch == 0 and mine.id != theirs.id
-    return both_at_start and holder.names_any([source]) and holder.me in theirs.nodes & mine.nodes
+    are_new = both_at_start and not holder.has_a_store and not heard.founders
+    return are_new and holder.names_any([heard.source]) and holder.me in theirs.nodes & mine.nodes
 
 
-def is_foreign(holder: ViewHolder, lineage: int, old_nodes: Iterable[Address]) -> bool:
-    """Whether a coordinator that builds on a view of this lineage and these nodes is of another cluster."""
-    mine = holder.view
-    if mine.epoch:
-        return mine.lineage != lineage
-    related = mine.lineage_of_successor == lineage or holder.names_any(old_nodes)
-    return not related and holder.holds_keys
+def is_foreign(holder: ViewHolder, lineage: int, coordinator: Address, old_nodes: Iterable[Address]) -> bool:
+    """Whether a coordinator that builds on a view of this lineage and these nodes is of another store."""
+    if holder.view.lineage_of_successor == lineage or not holder.has_a_store:
+        return False
+    return holder.view.epoch > 0 or not holder.awaits_any({coordinator, *old_nodes})
 
 
 def environment_view(config: Config) -> View:
@@ -108,6 +183,25 @@ def environment_view(config: Config) -> View:
     has heard from anybody yet, so of the zones no more is known than the hosts in the addresses."""
     placement = first_placement(config.view, config.repl_factor, {node: host_of(node) for node in config.view})
     return View(0, 0, None, "", config.repl_factor, placement.shards, placement.table, ())
+
+
+def difference_to_environment(config: Config, view: View) -> str | None:
+    """In one line, in what `view`, which was on the disk at the start, is not what the environment says, and how to get
+    there; None: in nothing. A factor that the environment leaves out says nothing."""
+    wanted = environment_view(config)
+    factor = config.repl_factor if config.repl_factor is None else min(config.repl_factor, len(config.view))
+    if wanted.nodes == view.nodes and config.repl_factor in (None, view.repl_factor):
+        return None
+    held, said = _described(view.nodes, view.repl_factor), _described(wanted.nodes, factor)
+    change = f"kvs view-change --to {','.join(sorted(wanted.nodes))}"
+    if factor not in (None, view.repl_factor):
+        change += f" --repl-factor {factor}"
+    holds = f"the view on the disk holds: epoch {view.epoch}, {held}"
+    return f"{holds}; the environment says {said}; to get there: {change}"
+
+
+def _described(nodes: Collection[Address], factor: int | None) -> str:
+    return f"VIEW={','.join(sorted(nodes))}" + (f" REPL_FACTOR={factor}" if factor is not None else "")
 
 
 def ring_of(view: View) -> Ring:

@@ -24,7 +24,7 @@ class Compose:
         self._program = (*program, "--file", str(ROOT / "compose.yaml"), "--project-name", PROJECT)
 
     async def __call__(self, *arguments: str, **environment: str) -> str:
-        inherited = {name: value for name, value in os.environ.items() if name != "REPL_FACTOR"}
+        inherited = {name: value for name, value in os.environ.items() if name not in {"REPL_FACTOR", "CLUSTER"}}
         done = await run(*self._program, *arguments, environment=inherited | environment)
         assert done.status == 0, f"{arguments}: {done.errors}"
         return done.out
@@ -42,9 +42,11 @@ async def compose(bare_engine: None) -> AsyncIterator[Compose]:
     await program("down", "--volumes")
 
 
-async def test_compose_file_is_valid_and_passes_repl_factor_on(compose: Compose) -> None:
-    assert "REPL_FACTOR: '3'" in (await compose("config", REPL_FACTOR="3")).replace('"', "'")
-    assert "REPL_FACTOR: '3'" not in (await compose("config")).replace('"', "'")
+async def test_compose_file_is_valid_and_passes_on_what_its_caller_says(compose: Compose) -> None:
+    told = (await compose("config", REPL_FACTOR="3", CLUSTER="ours")).replace('"', "'")
+    assert "REPL_FACTOR: '3'" in told and "CLUSTER: ours" in told
+    untold = (await compose("config")).replace('"', "'")
+    assert "REPL_FACTOR: '3'" not in untold and "CLUSTER: ours" not in untold
 
 
 async def test_compose_up_gives_four_healthy_nodes_and_down_removes_them(compose: Compose, http: Client) -> None:

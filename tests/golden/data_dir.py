@@ -79,7 +79,7 @@ async def node_on(store: Store) -> Node:
     """A, that its environment has told of itself and B. Nothing of it runs."""
     rng = random.Random(1)
     config = Config.for_test(A, (A, B), Path("/nowhere"))
-    return Node(config, HandTime(), rng, store, await identify(store, rng), ScriptedPeers())
+    return Node(config, HandTime(), rng, store, await identify(store, rng, config.cluster), ScriptedPeers())
 
 
 def view_after(old: View) -> View:

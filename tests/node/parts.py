@@ -85,9 +85,9 @@ class Parts:
         store = self.store = store_on(self.disk)
         views = self.views = Views(config, store, time, self._view_changed)
         calls = self.calls = Calls(config, time, views, peers)
-        co_owners = self.co_owners = CoOwners(config, time, views, is_filled, peers)
+        co_owners = self.co_owners = CoOwners(config, time, views, is_filled, calls)
         co_owner_tasks = self.co_owner_tasks = CoOwnerTasks(co_owners)
-        streams = self.streams = Streams(config, time, store, views, co_owners, co_owner_tasks, calls, peers)
+        streams = self.streams = Streams(config, time, store, views, co_owners, co_owner_tasks, calls)
         store.attach(streams.spread)
         self.heartbeats = Heartbeats(
             config, time, STORE_ID, store, readiness, co_owners, co_owner_tasks, streams, calls
@@ -100,7 +100,7 @@ class Parts:
         )
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack)
         self.arrivals = Arrivals(config, time, store, views, streams)
-        self.handoff = Handoff(config, store, views, co_owners, streams, calls, peers, self.transfers, self.arrivals)
+        self.handoff = Handoff(config, store, views, co_owners, streams, calls, self.transfers, self.arrivals)
 
     def _was_paused(self) -> None:
         self.co_owners.drop_leases()

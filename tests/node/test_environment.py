@@ -23,15 +23,15 @@ def faults_of(**environment: str) -> tuple[str, ...]:
 def test_environment_least_environment_defaults() -> None:
     config = read_environment(GOOD)
     assert (config.address, config.view) == (A, (A, B))
-    assert (config.repl_factor, config.bind, config.zone) == (None, None, "")
+    assert (config.repl_factor, config.bind, config.zone, config.cluster) == (None, None, "", "kvs")
     assert config.data_dir == Path("data") / A
 
 
 def test_environment_every_variable_taken() -> None:
-    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0", "ZONE": " rack-1 "}
-    config = read_environment(GOOD | more)
+    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
+    config = read_environment(GOOD | more | {"ZONE": " rack-1 ", "CLUSTER": " Prod-2.eu_1 "})
     assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
-    assert config.zone == "rack-1"
+    assert (config.zone, config.cluster) == ("rack-1", "Prod-2.eu_1")
 
 
 def test_environment_view_may_omit_address() -> None:
@@ -87,6 +87,11 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
         ("REPL_FACTOR", "two", "'two'"),
         ("REPL_FACTOR", "²", "'²'"),
         ("REPL_FACTOR", "9" * 5000, "999"),
+        ("CLUSTER", "two words", "'two words'"),
+        ("CLUSTER", "-x", "'-x'"),
+        ("CLUSTER", "späti", "'späti'"),
+        ("CLUSTER", "a/b", "'a/b'"),
+        ("CLUSTER", "x" * 65, "xxx"),
         ("BIND", "everywhere", "'everywhere'"),
         ("BIND", "127.0.0.1:80", "'127.0.0.1:80'"),
         ("ZONE", "rack 1", "'rack 1'"),
@@ -102,11 +107,12 @@ def test_environment_fault_names_variable_and_entry(variable: str, text: str, en
 
 
 def test_environment_all_faults_at_once() -> None:
-    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w", ZONE=",")
-    variables = ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "BIND", "ZONE"]
+    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w", ZONE=",", CLUSTER="?")
+    variables = ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "CLUSTER", "BIND", "ZONE"]
     assert [fault.partition(":")[0] for fault in faults] == variables
 
 
 def test_environment_line_breaks_stay_in_one_line() -> None:
-    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", BIND="e\nf", ZONE="g\nh"):
+    broken = {"BIND": "e\nf", "ZONE": "g\nh", "CLUSTER": "i\nj"}
+    for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", **broken):
         assert len(fault.splitlines()) == 1

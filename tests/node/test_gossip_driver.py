@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from gossip.messages import Delta, Digest, MemberRecord, Message, Rumour
 from gossip.view import Address, ViewId
+from node.config import Config
 from node.net.messages import Answer, FetchView, Request, Unable, ViewIs
 from node.storage.keys import Setting
 from node.timing.clock import Clocks, Memory
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
+from node.values.version import make_version
+from node.views.founding import recall
+from node.views.rules import environment_view
 from tests.node.fakes.peers import CoOwner
 from tests.node.lone_owner import A, B, C, Lone, lone_owner
 from tests.node.parts import on_virtual_time
@@ -141,3 +146,53 @@ async def test_gossip_driver_view_change_forgets_the_clocks_of_strangers_only() 
         await lone.node.views.adopt(successor(lone.node.views.current, A, B, C), B)
         assert set(lone.node.clock.offsets_ms) == {B}
         assert set(lone.node.gossip.members) == {A, B, C}
+
+
+# Aliens
+
+
+@on_virtual_time
+async def test_gossip_driver_asks_for_the_view_of_a_stranger_before_it_believes_it() -> None:
+    """What it tells of itself, and of those it knows, would be told on to all nodes of this store."""
+    async with lone_owner(B, runs=True) as lone:
+        alien = environment_view(Config.for_test(C, (C,), Path("/nowhere")))
+        lone.peers.script[C] = lambda _: ViewIs(alien.encoded, (C,))
+        await lone.store.write(lone.node.views.view_id, 7, b"k", make_version(1, 1), b"1")
+        for _ in range(5):
+            says(lone, digest_of(lone, C, view_id=alien.id))
+            await asyncio.sleep(ROUNDS_S)
+        assert [request for to, request in lone.peers.asked if to == C] == [FetchView()]
+        assert C not in lone.node.gossip.members
+        assert C not in {to for to, _ in lone.peers.casts}
+
+
+@on_virtual_time
+async def test_gossip_driver_believes_a_node_of_this_store_that_is_behind() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        before = lone.node.views.current
+        await lone.node.views.adopt(successor(before, A, B), B)
+        lone.peers.script[C] = lambda _: ViewIs(before.encoded)
+        for _ in range(2):
+            says(lone, digest_of(lone, C, view_id=before.id))
+            await asyncio.sleep(ROUNDS_S)
+        assert C in lone.node.gossip.members
+
+
+@on_virtual_time
+async def test_gossip_driver_says_nothing_to_an_alien_at_the_address_of_a_node() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        await asyncio.sleep(ROUNDS_S)
+        lone.node.views.kinship.note_foreign(B)
+        lone.peers.casts.clear()
+        await asyncio.sleep(ROUNDS_S)
+        assert lone.peers.casts == []
+
+
+@on_virtual_time
+async def test_gossip_driver_learns_by_gossip_that_there_are_keys_and_keeps_it() -> None:
+    async with lone_owner(B, C, runs=True) as lone:
+        says(lone, Digest(lone.node.views.view_id, MemberRecord(B, 1, 0, 7, 0, key_count=3), (), ()))
+        assert lone.node.views.founders == (A, B)
+        await asyncio.sleep(ROUNDS_S)
+        kept = lone.store.setting(Setting.FOUNDING)
+        assert kept is not None and recall(kept, lone.node.views.current).founders == {A, B}

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.process
         ("VIEW", "127.0.0.2:1,x,127.0.0.2:1", [r"VIEW: .*'x'", r"VIEW: duplicate .*'127\.0\.0\.2:1'"]),
         ("REPL_FACTOR", "none", [r"REPL_FACTOR: .*'none'"]),
         ("BIND", "here", [r"BIND: .*'here'"]),
+        ("CLUSTER", "two words", [r"CLUSTER: 'two words' is not a name: .*"]),
     ],
 )
 async def test_start_bad_variable_2_and_a_line_each(variable: str, text: str, lines: list[str], tmp_path: Path) -> None:
@@ -94,6 +95,18 @@ async def test_start_unwritable_directory_1(tmp_path: Path, below: str) -> None:
 async def test_start_forbidden_directory_1(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert str(tmp_path) in await refused(fresh_addresses(1)[0], tmp_path / "data")
+
+
+async def test_start_directory_of_another_cluster_1(processes: Processes, http: Client) -> None:
+    """A name that was forgotten, or mistyped, would keep a node with old copies apart from all that could tell it."""
+    node = fresh_addresses(1)[0]
+    process = await processes.start(node, [node], CLUSTER="ours")
+    assert (await http.put(node, "k", 1)).status == 201
+    process.signal(signal.SIGTERM)
+    assert await process.ended() == 0
+    assert "of the cluster 'ours', while CLUSTER is 'kvs'" in await refused(node, process.data_dir)
+    await process.start()
+    assert (await http.get(node, "k")).status == 200
 
 
 async def test_start_damaged_store_1(processes: Processes, http: Client) -> None:

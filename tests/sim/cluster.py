@@ -57,6 +57,9 @@ class Machine:
         """When a trouble of this machine last began or ended, and when one of its disk last ended."""
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
+        self.network = cluster.network
+        self.fellows: Mapping[Address, Machine] | None = None
+        """The machines of its store, if they are not those of the cluster."""
         self._cluster = cluster
         self.config = config
         self.time = LoopTime(cluster.loop, cluster.rng.uniform(1, 1000), WALL_START_MS + skew_ms)
@@ -91,8 +94,8 @@ class Machine:
         self._cluster.fault(f"{name_of(self.address)} is killed", self)
         self.host.kill()
         self._cluster.bury(self.host, self.node)
-        if self.address in self._cluster.network.ports:
-            self._cluster.network.kill(self.address)
+        if self.address in self.network.ports:
+            self.network.kill(self.address)
         if self._engine is not None:
             self._engine.crash()
         for client in self._clients:
@@ -155,9 +158,10 @@ class Machine:
 
         rng = random.Random(self._cluster.rng.getrandbits(64))
         store = Store(open_engine)
-        port = self._port = Port(self._cluster.network, self.config, host)
+        port = self._port = Port(self.network, self.config, host)
         try:
-            node = Node(self.config, self.time, rng, store, await identify(store, rng), port, Settings())
+            identity = await identify(store, rng, self.config.cluster)
+            node = Node(self.config, self.time, rng, store, identity, port, Settings())
             await node.start()
         except StorageFault:
             self._cluster.loop.call_soon(self.crash, context=self._cluster.loop.nobody)  # It would exit with a message.
@@ -197,7 +201,7 @@ class Machine:
             assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
             self._port.check()
-            check_leases(self, self._cluster.machines)
+            check_leases(self, self._cluster.machines if self.fellows is None else self.fellows)
 
 
 class Cluster:

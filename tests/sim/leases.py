@@ -26,9 +26,10 @@ def check_leases(machine: Machine, machines: Mapping[Address, Machine]) -> None:
     one counts as running: its leases may still be relied on when it goes on."""
     if machine.node is not None:
         for state in machine.node.co_owners.all():
-            other = machines[state.address]
-            _check(machine, other)
-            _check(other, machine)
+            other = machines.get(state.address)
+            if other is not None:  # A wrong environment may name anybody.
+                _check(machine, other)
+                _check(other, machine)
 
 
 def _check(holder: Machine, giver: Machine) -> None:

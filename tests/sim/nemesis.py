@@ -11,7 +11,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from gossip.view import Address, View
 from node.errors import Conflict, RequestFault, StorageFault
@@ -25,11 +27,16 @@ from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import has_caught_up, is_spared, newest_view, outlives_its_hosts
 from tests.sim.trace import name_of, names_of, view_name
 
+if TYPE_CHECKING:
+    from tests.sim.aliens import Aliens
+
 PAUSE_S = 1.0
 """From one fault to the next, on average."""
 PAUSES_S = (0.2, 0.6, 1.5, 5.0) * 4 + (20.0,)
 """How long a process is paused at most: shorter and longer than every time that the nodes or clients wait."""
 FACTOR_MAX = 3
+ALIENS_S_MAX = 5.0
+"""Another store's node has the address of a machine for so long at most."""
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
@@ -90,8 +97,19 @@ class Snare:
 class Nemesis:
     cut_s_max = 3.0
 
-    def __init__(self, cluster: Cluster, seen: Counter[str], views: AcknowledgedViews) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        seen: Counter[str],
+        views: AcknowledgedViews,
+        aliens: Aliens | None = None,
+        errs: bool = False,
+    ) -> None:
+        """`aliens`: another store, which has the address of a machine now and then. `errs`: whoever starts a machine
+        anew may tell it a wrong `VIEW`."""
         self._cluster = cluster
+        self._aliens = aliens
+        self._errs = errs
         self._views = views
         self._rng = cluster.rng
         self._seen = seen
@@ -99,6 +117,8 @@ class Nemesis:
         self._under_way = asyncio.TaskGroup()
         self._emptied: list[Machine] = []
         """Whose disks were lost, and may not hold again what they should."""
+        self._wrong = 0
+        """How many wrong environments there were."""
         self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._crash,
             self._freeze,
@@ -113,6 +133,8 @@ class Nemesis:
         ]
         if any(len(machines) > 1 for machines in cluster.hosts()):
             self._faults += [self._lose_host] * 3
+        if aliens is not None:
+            self._faults += [self._reuse_address] * 2
 
     async def run(self, until: float) -> None:
         """Do harm until then, and wait until the last of it is over."""
@@ -137,8 +159,34 @@ class Nemesis:
 
     async def _restart(self, machine: Machine) -> None:
         await asyncio.sleep(self._rng.choice([0.01, 0.3, 1.0, 3.0]) * self._rng.random())
-        if machine.host is None:
+        if machine.host is None and not self._is_displaced(machine):
+            if self._errs:
+                self._err(machine)
             machine.start()
+
+    def _err(self, machine: Machine) -> None:
+        """Tell it any nodes, and one that does not exist; but with one among them that has all its data: nobody can
+        tell a node that has nothing, and knows nobody, from a new one."""
+        sound = [other.address for other in self._machines if other not in (machine, *self._emptied)]
+        told = {self._rng.choice(sound), *self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, 4))}
+        self._wrong += 1
+        view = tuple(sorted({*told, f"x{self._wrong}:1"}))
+        self._seen["wrong environments"] += 1
+        self._cluster.note(f"{name_of(machine.address)} is told {names_of(view)}")
+        machine.config = replace(machine.config, view=view)
+
+    def _is_displaced(self, machine: Machine) -> bool:
+        return self._aliens is not None and self._aliens.are_here and machine.address == self._aliens.address
+
+    async def _reuse_address(self) -> None:
+        """A machine dies, and a node of another store has its address before it is back."""
+        assert self._aliens is not None
+        machine = self._cluster.machines[self._aliens.address]
+        if machine.runs and not self._aliens.are_here:
+            self._seen["addresses used again"] += 1
+            machine.crash()
+            await self._aliens.visit(self._rng.uniform(0.5, ALIENS_S_MAX))
+            await self._restart(machine)
 
     async def _freeze(self) -> None:
         machine = self._rng.choice(self._machines)

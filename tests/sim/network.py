@@ -86,7 +86,7 @@ class Network:
         """From the side that answers, or its kernel, to the one that asks."""
         self._later(self._reset_arrives, connection)
 
-    def cast(self, sender: Address, to: Address, data: bytes, told: str | None) -> None:
+    def cast(self, sender: Port, to: Address, data: bytes, told: str | None) -> None:
         if self.random() < self.rates.cast_loss:
             return
         self._later(self._cast_arrives, sender, to, data, told)
@@ -138,12 +138,12 @@ class Network:
         if (connection.to, asker.address) not in self.cuts and asker.host.alive:
             self._hand(asker.host, asker.lost, connection)
 
-    def _cast_arrives(self, sender: Address, to: Address, data: bytes, told: str | None) -> None:
+    def _cast_arrives(self, sender: Port, to: Address, data: bytes, told: str | None) -> None:
         port = self.ports.get(to)
-        if port is not None and (sender, to) not in self.cuts:
+        if port is not None and (sender.address, to) not in self.cuts:
             if self.trace and told:
                 self.trace(told)
-            self._hand(port.host, port.heard, sender, data)
+            self._hand(port.host, port.heard, sender.address, sender.cluster, data)
 
     # Ways
 

@@ -18,6 +18,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
+from node.net.handshake import Doorkeeper
 from node.net.link_state import LinkState, Output, Phase
 from node.net.messages import Answer, Request, Taken, Unable
 from node.net.transport import Handler
@@ -48,6 +49,8 @@ class Link:
     def __init__(self, port: Port, to: Address, network: Network, config: Config) -> None:
         self.to = to
         self.state: LinkState[asyncio.Future[Answer]] = LinkState(config, to)
+        self.is_stranger = False
+        """Whether a node of a cluster with another name was found there when it was dialled last."""
         self._port = port
         self._network = network
         self._loop = network.loop
@@ -97,16 +100,24 @@ class Link:
             self._connection = None
 
     def accepted(self) -> None:
+        self.is_stranger = False
         self.state.connected()
         self._attend()
 
     def lost(self, connection: Connection) -> None:
-        """The other side has reset the connection, or refused it."""
+        """The other side has reset the connection, or nobody listens."""
         self.abandon()
         if connection.answerer is None:
+            self.is_stranger = False
             self.do(self.state.dial_failed(self._loop.now, "nobody listens"))
         else:
             self.do(self.state.lost(self._loop.now))
+
+    def turned_away(self) -> None:
+        """The other side is of a cluster with another name."""
+        self.is_stranger = True
+        self.abandon()
+        self.do(self.state.dial_failed(self._loop.now, "it is of another cluster"))
 
     def check(self) -> None:
         """Raises AssertionError unless the link's state is sound, and agrees with its connection."""
@@ -147,7 +158,7 @@ class Link:
         for cast in casts:
             me = self._port.address
             told = self._network.trace and f"{name_of(me)} ~> {name_of(self.to)} {brief(cast)}"
-            self._network.cast(me, self.to, encode(CallFrame(clocks, (), (cast,))), told)
+            self._network.cast(self._port, self.to, encode(CallFrame(clocks, (), (cast,))), told)
 
 
 class Port:
@@ -158,12 +169,14 @@ class Port:
 
     def __init__(self, network: Network, config: Config, host: Host) -> None:
         self.address = config.address
+        self.cluster = config.cluster
         self.host = host
         self._network = network
         self._config = config
         self._loop = network.loop
         self._links: dict[tuple[Address, bool], Link] = {}
         self._served: dict[Connection, None] = {}
+        self._doorkeeper = Doorkeeper(config.address, config.cluster)
 
     # Transport
 
@@ -191,6 +204,10 @@ class Port:
     def is_down(self, to: Address) -> bool:
         link = self._links.get((to, False))
         return link is not None and link.state.is_down
+
+    def is_stranger(self, to: Address) -> bool:
+        link = self._links.get((to, False))
+        return link is not None and link.is_stranger
 
     def reset(self) -> None:
         for link in self._links.values():
@@ -223,9 +240,15 @@ class Port:
         return link
 
     def accepted(self, connection: Connection, answerer: Port) -> None:
-        if connection.open:
-            connection.answerer = answerer
-            connection.link.accepted()
+        """The answer to a dial: it tells which cluster the other side is of, be it a refusal or not."""
+        if not connection.open:
+            return
+        if not self._doorkeeper.is_kin(connection.to, answerer.cluster):
+            connection.link.turned_away()
+            return
+        self._doorkeeper.admit(connection.to)
+        connection.answerer = answerer
+        connection.link.accepted()
 
     def answered(self, connection: Connection, data: bytes) -> None:
         if not connection.open:
@@ -244,6 +267,10 @@ class Port:
     # The side that answers
 
     def dialled(self, connection: Connection) -> None:
+        if not self._doorkeeper.is_kin(connection.asker.address, connection.asker.cluster):
+            self._network.accept(connection, self)  # Which tells the name.
+            return
+        self._doorkeeper.admit(connection.asker.address)
         for bulk in (False, True):
             if (link := self._links.get((connection.asker.address, bulk))) is not None:
                 link.do(link.state.peer_dialled(self._loop.now))
@@ -252,7 +279,10 @@ class Port:
             self._served[connection] = None
             self._network.accept(connection, self)
 
-    def heard(self, sender: Address, data: bytes) -> None:
+    def heard(self, sender: Address, cluster: str, data: bytes) -> None:
+        """A cast, which in truth comes over a link."""
+        if cluster != self.cluster:
+            return
         frame = decode_calls(data)
         self.clock.hear(sender, frame.clocks)
         for cast in frame.casts:

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from node.config import CLUSTER_DEFAULT
+from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
 from tests.sim.workload import Workload
@@ -28,6 +30,9 @@ SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
 FORGETFUL_EVERY, GRACE_S = 4, 40.0
 """In one seed of so many, deletions are remembered for this long, not a day; longer than anybody is away."""
+ALIENS_EVERY, ERRORS_EVERY = 5, 7
+"""In one seed of so many, another store uses an address of this one; and whoever starts a machine anew may tell it
+another `VIEW`."""
 
 
 class Result(NamedTuple):
@@ -53,10 +58,14 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     cluster = Cluster(
         seed, size, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing, per_host=per_host
     )
+    seen: Counter[str] = Counter()
+    aliens = _aliens(cluster, seen) if seed % ALIENS_EVERY == 2 else None
     workload: Sessions | Workload = (
         Sessions(cluster, SESSIONS_S)
         if in_sessions
-        else Workload(cluster, KEYS, DURATION_S, GRACE_S if is_forgetful else None)
+        else Workload(
+            cluster, KEYS, DURATION_S, GRACE_S if is_forgetful else None, aliens, errs=seed % ERRORS_EVERY == 3
+        )
     )
     fault = None
     try:
@@ -65,7 +74,15 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
         fault = _innermost(cluster.loop.failures[0] if cluster.loop.failures else error)
     finally:
         gc.enable()
-    return Result(seed, cluster.loop.now, time.process_time() - began, workload.seen, fault)
+    return Result(seed, cluster.loop.now, time.process_time() - began, workload.seen + seen, fault)
+
+
+def _aliens(cluster: Cluster, seen: Counter[str]) -> Aliens:
+    """Any address may be that of the other store, also one that is not in the first view; half of them have a name of
+    their own."""
+    rng = cluster.rng
+    name = rng.choice([CLUSTER_DEFAULT, "theirs"])
+    return Aliens(cluster, rng.choice(sorted(cluster.machines)), rng.randint(1, 2), rng.randint(0, 2), name, seen)
 
 
 def quieten() -> None:

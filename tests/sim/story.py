@@ -40,8 +40,11 @@ class Story:
         return self.machines[f"n{number}:1"]
 
     async def start(self) -> None:
-        for machine in self.machines.values():
-            machine.start()
+        await self.start_only(*range(1, len(self.machines) + 1))
+
+    async def start_only(self, *numbers: int) -> None:
+        for number in numbers:
+            self[number].start()
         await asyncio.sleep(STEADY_S)
 
     async def change(self, asked: Machine, numbers: Sequence[int], factor: int | None = None) -> Settled:

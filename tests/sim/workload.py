@@ -10,6 +10,7 @@ from node.errors import StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.router import Outcome
 from tests.sim.acknowledged import AcknowledgedViews
+from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import Nemesis
 from tests.sim.onlooker import Glance, Onlooker
@@ -32,10 +33,21 @@ LASTING = 1.5
 
 
 class Workload:
-    """`seen` counts what happened, for the report. `grace_s`: the cluster's, if peace shall last for longer than it."""
+    """`seen` counts what happened, for the report. `grace_s`: the cluster's, if peace shall last for longer than it.
+    `aliens`, `errs`: see `Nemesis`."""
 
-    def __init__(self, cluster: Cluster, keys: int, duration_s: float, grace_s: float | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        keys: int,
+        duration_s: float,
+        grace_s: float | None = None,
+        aliens: Aliens | None = None,
+        errs: bool = False,
+    ) -> None:
         self.cluster = cluster
+        self._aliens = aliens
+        self._errs = errs
         self.rng = cluster.rng
         self.duration_s = duration_s
         self.registers = {f"k{number}".encode(): Register() for number in range(keys)}
@@ -50,12 +62,16 @@ class Workload:
 
     async def run(self) -> None:
         """Raises Violation."""
+        if self._aliens is not None:
+            await self._aliens.found()
         for machine in self.cluster.machines.values():
             machine.start()
         rounds = self.rng.randint(1, ROUNDS_MAX)
         for _ in range(rounds):
             await self._make_trouble(self.duration_s / rounds)
             await self._peace.make()
+            if self._aliens is not None:
+                self._aliens.check()
             if self._peace_s:
                 await self._peace.last(self._peace_s)
         await self._peace.change_view()
@@ -65,7 +81,8 @@ class Workload:
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
                 tasks.create_task(self._client(f"c{number}"))
-            await Nemesis(self.cluster, self.seen, self._views).run(until=self.cluster.loop.now + duration_s)
+            nemesis = Nemesis(self.cluster, self.seen, self._views, self._aliens, self._errs)
+            await nemesis.run(until=self.cluster.loop.now + duration_s)
             self._stopping = True
 
     # Clients

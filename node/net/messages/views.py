@@ -8,14 +8,20 @@ from gossip.view import Address, ViewId, Zone, host_of, is_zone
 from node.net.messages.base import LARGE_BYTES, NodeMessage, Partitions, Unsigned
 
 
-class Hello(NodeMessage, frozen=True, tag=10):
+class ToldView(NodeMessage, frozen=True):
+    """A message that tells a view. `founders`: see `views.founding`; none of a view of epoch 1 or later."""
+
+    view: bytes
+    founders: tuple[Address, ...] = ()
+
+    def is_bulky(self) -> bool:
+        return len(self.view) > LARGE_BYTES or bool(self.founders)
+
+
+class Hello(ToldView, frozen=True, tag=10):
     """This is my view: which is yours? How nodes learn of each other's views before they have one in common."""
 
     any_view = True
-    view: bytes
-
-    def is_bulky(self) -> bool:
-        return len(self.view) > LARGE_BYTES
 
 
 class FetchView(NodeMessage, frozen=True, tag=11):
@@ -24,15 +30,10 @@ class FetchView(NodeMessage, frozen=True, tag=11):
     any_view = True
 
 
-class ViewIs(NodeMessage, frozen=True, tag=12):
+class ViewIs(ToldView, frozen=True, tag=12):
     """The view that the answering node holds. To a Promise: nothing was promised, for a view of an epoch at least as
     high as the one asked for is in force or was promised, or one later than its `base` is in force. To a call that is
     not of `any_view`: nothing was done, for its sender holds another view."""
-
-    view: bytes
-
-    def is_bulky(self) -> bool:
-        return len(self.view) > LARGE_BYTES
 
 
 class Promise(NodeMessage, frozen=True, tag=14):
@@ -72,15 +73,11 @@ class Release(NodeMessage, frozen=True, tag=18):
     coordinator: Address
 
 
-class Adopt(NodeMessage, frozen=True, tag=19):
+class Adopt(ToldView, frozen=True, tag=19):
     """Take this view. Answered with the view that the receiver holds then; with Busy or Foreign if it may not take
     it."""
 
     any_view = True
-    view: bytes
-
-    def is_bulky(self) -> bool:
-        return len(self.view) > LARGE_BYTES
 
 
 class AskStatus(NodeMessage, frozen=True, tag=20):

@@ -58,6 +58,8 @@ class ScriptedPeers:
         self.script: dict[Address, Callable[[Request], Answering]] = {}
         self.silent: set[Address] = set()
         self.found_silent: set[Address] = set()
+        self.strangers: set[Address] = set()
+        """Of clusters with other names."""
         self.asked: list[tuple[Address, Request]] = []
         self.attempts: list[Address] = []
         """Who was asked by calls that say nothing about it if they are not answered in time."""
@@ -97,6 +99,9 @@ class ScriptedPeers:
 
     def is_down(self, to: Address) -> bool:
         return to not in self.script if to not in self.silent else to in self.found_silent
+
+    def is_stranger(self, to: Address) -> bool:
+        return to in self.strangers
 
     def reset(self) -> None:
         self.resets += 1

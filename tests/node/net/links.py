@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from gossip.view import Address, host_of, port_of
 from node.api.app import json_errors
-from node.config import Config
-from node.net.connection import PATH
+from node.config import CLUSTER_DEFAULT, Config
+from node.net.handshake import PATH
 from node.net.pool import Peers
 from tests.cluster import fresh_addresses
 from tests.node.net.two_ends import Peer
@@ -83,23 +83,36 @@ class Links:
     a: Peer
     b: Peer
 
-    def __init__(self, directory: Path, **timing: float) -> None:
-        """`timing`: what the configuration of both has otherwise than that of tests."""
+    def __init__(
+        self, directory: Path, clusters: tuple[str, str] = (CLUSTER_DEFAULT, CLUSTER_DEFAULT), **timing: float
+    ) -> None:
+        """`clusters`: the names of those that each is of. `timing`: what the configuration of both has otherwise than
+        that of tests."""
         self._directory = directory
+        self._clusters = clusters
         self._timing = timing
         self._relays: dict[Address, Relay] = {}
         self._runners: dict[Address, web.AppRunner] = {}
 
     async def open(self) -> None:
-        self.a, self.b = [await self._make(address) for address in fresh_addresses(2)]
+        addresses = fresh_addresses(2)
+        self.a, self.b = [await self._make(*which) for which in zip(addresses, self._clusters, strict=True)]
 
     async def close(self) -> None:
         for peer in (self.a, self.b):
-            await self.restore(peer)
-            peer.handler.go_on.set()
-            await peer.transport.close()
-            await self._relays[peer.address].close()
-            await self._runners[peer.address].cleanup()
+            await self._close(peer)
+
+    async def replace_b(self, cluster: str) -> None:
+        """A node of `cluster` takes its address."""
+        await self._close(self.b)
+        self.b = await self._make(self.b.address, cluster)
+
+    async def _close(self, peer: Peer) -> None:
+        await self.restore(peer)
+        peer.handler.go_on.set()
+        await peer.transport.close()
+        await self._relays[peer.address].close()
+        await self._runners[peer.address].cleanup()
 
     def silence(self, peer: Peer) -> None:
         self._relays[peer.address].passing.clear()
@@ -115,8 +128,9 @@ class Links:
     async def revive(self, peer: Peer) -> None:
         await self._relays[peer.address].open()
 
-    async def _make(self, address: Address) -> Peer:
-        peers = Peers(replace(Config.for_test(address, (address,), self._directory), **self._timing))
+    async def _make(self, address: Address, cluster: str) -> Peer:
+        config = replace(Config.for_test(address, (address,), self._directory), cluster=cluster)
+        peers = Peers(replace(config, **self._timing))
         peer = Peer(address, peers)
         app = web.Application(middlewares=[json_errors])
         app.router.add_get(PATH, peers.acceptor.serve)

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from node.errors import PeerFault
-from node.net.connection import PATH
 from node.net.frames import Call, CallFrame, decode_replies, encode
+from node.net.handshake import PATH
 from node.net.messages import Read, ReadResult
 from node.timing.clock import Clocks
 from tests.node.net.links import Links, peers_of

@@ -38,6 +38,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
     "records": st.lists(st.tuples(KEYS, BYTES)).map(tuple),
     "counts": st.lists(COUNTS).map(tuple),
+    "founders": st.lists(ADDRESSES).map(tuple),
     "old_nodes": st.lists(ADDRESSES).map(tuple),
     "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
     "zone": st.sampled_from(["", "rack-1"]),

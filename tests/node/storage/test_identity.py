@@ -1,4 +1,4 @@
-"""Which store a disk holds, over starts, an emptied disk and another release."""
+"""Which store a disk holds, over starts, an emptied disk, another release and another cluster."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import pytest
 
 from node.errors import BadDataDir
 from node.storage.identity import Identity, identify, note_filled
-from node.storage.keys import Setting
+from node.storage.keys import Setting, setting_place
 from tests.node.parts import on_virtual_time, store_on
 from tests.sim.disk import Disk
+
+CLUSTER = "ours"
 
 
 @on_virtual_time
 async def test_identity_stays_with_the_disk_and_counts_starts() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
-    first = await identify(store_on(disk), rng)
-    again = await identify(store_on(disk), rng)
+    first = await identify(store_on(disk), rng, CLUSTER)
+    again = await identify(store_on(disk), rng, CLUSTER)
     assert (first.incarnation, first.is_filled) == (1, False)
     assert again == Identity(first.store_id, 2, False)
 
@@ -25,7 +27,7 @@ async def test_identity_stays_with_the_disk_and_counts_starts() -> None:
 @on_virtual_time
 async def test_identity_of_an_emptied_disk_is_another() -> None:
     rng = random.Random(1)
-    first, second = [await identify(store_on(Disk(rng)), rng) for _ in range(2)]
+    first, second = [await identify(store_on(Disk(rng)), rng, CLUSTER) for _ in range(2)]
     assert first.store_id != second.store_id and second.incarnation == 1
 
 
@@ -33,16 +35,35 @@ async def test_identity_of_an_emptied_disk_is_another() -> None:
 async def test_identity_filled_is_remembered() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
     store = store_on(disk)
-    await identify(store, rng)
+    await identify(store, rng, CLUSTER)
     await note_filled(store)
-    assert (await identify(store_on(disk), rng)).is_filled
+    assert (await identify(store_on(disk), rng, CLUSTER)).is_filled
 
 
 @on_virtual_time
 async def test_identity_written_by_another_release_is_refused() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
     store = store_on(disk)
-    await identify(store, rng)
+    await identify(store, rng, CLUSTER)
     await store.set(Setting.FORMAT, b"1")
     with pytest.raises(BadDataDir, match="another release"):
-        await identify(store, rng)
+        await identify(store, rng, CLUSTER)
+
+
+@on_virtual_time
+async def test_identity_of_a_disk_of_another_cluster_is_refused() -> None:
+    disk, rng = Disk(random.Random(1)), random.Random(1)
+    await identify(store_on(disk), rng, CLUSTER)
+    before = dict(disk.items)
+    with pytest.raises(BadDataDir, match="of the cluster 'ours', while CLUSTER is 'theirs'"):
+        await identify(store_on(disk), rng, "theirs")
+    assert disk.items == before
+
+
+@on_virtual_time
+async def test_identity_of_a_disk_older_than_names_goes_by_any() -> None:
+    disk, rng = Disk(random.Random(1)), random.Random(1)
+    first = await identify(store_on(disk), rng, CLUSTER)
+    del disk.items[setting_place(Setting.CLUSTER)]
+    for name in ("theirs", CLUSTER):
+        assert (await identify(store_on(disk), rng, name)).store_id == first.store_id

@@ -14,10 +14,12 @@ KEY = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 
 NAMES = {
     Setting.FORMAT: "format",
+    Setting.CLUSTER: "cluster",
     Setting.STORE_ID: "store_id",
     Setting.INCARNATION: "incarnation",
     Setting.UNFILLED: "unfilled",
     Setting.VIEW: "view",
+    Setting.FOUNDING: "founding",
     Setting.FENCE: "fence",
     Setting.PROMISE: "promise",
     Setting.CLOCK: "clock",

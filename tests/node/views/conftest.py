@@ -18,4 +18,5 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     with closing(open_store(tmp_path)) as store:
         bench = Bench(store, Config.for_test(A, (A, B), tmp_path))
         await bench.views.start()
+        bench.views.note_asked_around()
         yield bench

@@ -119,3 +119,71 @@ async def test_reconcile_environments_that_differ_never_act(bench: Bench) -> Non
 async def test_hello_teaches_both_sides(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     assert await bench.calls.hello(B, Hello(later.encoded)) == ViewIs(later.encoded)
+
+
+# At the address of a node of another store
+
+
+ALIEN = successor(environment(C, D), C, D)
+
+
+async def meet_alien(bench: Bench) -> None:
+    """At the address of B, where a node of this store used to be."""
+    bench.views.note_same_view(B)
+    await bench.put(b"k")
+    bench.peers.script[B] = lambda _: ViewIs(ALIEN.encoded)
+    assert await bench.calls.ask(B, Read(b"k"), 1.0) == Foreign()
+
+
+async def test_ask_of_an_alien_fails_at_once_as_of_a_node_that_is_down(bench: Bench) -> None:
+    """Taken for an answer, it would be waited for by every write."""
+    await meet_alien(bench)
+    assert bench.calls.is_down(B) and bench.calls.is_foreign(B) and not bench.peers.is_down(B)
+    asked = len(bench.peers.asked)
+    with pytest.raises(PeerRefused):
+        await bench.calls.ask(B, Read(b"k"), 1.0)
+    assert len(bench.peers.asked) == asked
+
+
+async def test_ask_of_an_alien_has_it_greeted_once_in_a_silence(bench: Bench) -> None:
+    await meet_alien(bench)
+    bench.peers.asked.clear()
+    for _ in range(10):
+        with pytest.raises(PeerRefused):
+            await bench.calls.ask(B, Read(b"k"), 1.0)
+        await asyncio.sleep(0)
+    assert [type(request) for _, request in bench.peers.asked] == [Hello]
+    bench.time.now += bench.config.silence_s
+    with pytest.raises(PeerRefused):
+        await bench.calls.ask(B, Read(b"k"), 1.0)
+    await asyncio.sleep(0.01)
+    assert [type(request) for _, request in bench.peers.asked] == [Hello, Hello]
+
+
+async def test_ask_of_an_alien_about_views_goes_on(bench: Bench) -> None:
+    """A coordinator has to find out that it is one."""
+    await meet_alien(bench)
+    assert await bench.calls.ask(B, FetchView(), 1.0) == Foreign()
+
+
+async def test_alien_that_has_gone_is_found_out_by_who_is_there_now(bench: Bench) -> None:
+    await meet_alien(bench)
+    bench.peers.script[B] = lambda _: bench.views.told()
+    with pytest.raises(PeerRefused):
+        await bench.calls.ask(B, Read(b"k"), 1.0)
+    async with asyncio.timeout(10):
+        while bench.calls.is_foreign(B):
+            await asyncio.sleep(0)
+    assert not bench.calls.is_down(B)
+
+
+async def test_who_is_told_that_it_is_foreign_takes_the_peer_for_an_alien(bench: Bench) -> None:
+    """It may be of a lower epoch, so that its view would never be heard."""
+    bench.peers.script[B] = lambda _: Foreign()
+    assert await bench.calls.ask(B, Read(b"k"), 1.0) == Foreign()
+    assert bench.calls.is_down(B)
+
+
+async def test_stranger_by_name_is_foreign(bench: Bench) -> None:
+    bench.peers.strangers.add(C)
+    assert bench.calls.is_foreign(C) and not bench.calls.is_foreign(B)

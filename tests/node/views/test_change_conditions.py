@@ -120,9 +120,9 @@ def test_demand_reachable_names_who_is_not() -> None:
 
 
 def test_demand_native_of_who_comes_in_only() -> None:
-    demand_native(TARGET, [A])
+    demand_native(TARGET.nodes, [A])
     with pytest.raises(Conflict) as refusal:
-        demand_native(TARGET, [A, C])
+        demand_native(TARGET.nodes, [A, C])
     assert refusal.value.details == {"foreign": [C]}
 
 

@@ -14,6 +14,7 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
+from node.storage.keys import Setting, setting_place
 from node.values.donors import DonorsChange, Kind, Share
 from node.values.version import make_version
 from node.views.rules import EPOCH_LEAP_MAX
@@ -59,9 +60,9 @@ async def test_adopt_is_whole_though_who_asked_goes_away(bench: Bench) -> None:
 async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench) -> None:
     later = successor(bench.views.current, A, B, C)
     with patch.object(bench.store, "submit", side_effect=StorageFault("full")):
-        await bench.views.take(later.encoded, B)
+        await bench.views.take(ViewIs(later.encoded), B)
     assert bench.views.is_behind
-    await bench.views.take(later.encoded, B)
+    await bench.views.take(ViewIs(later.encoded), B)
     assert not bench.views.is_behind
 
 
@@ -110,7 +111,7 @@ async def test_adopt_node_with_keys_at_epoch_0_follows_a_peer_its_environment_na
 
 
 async def test_take_garbage_is_refused(bench: Bench) -> None:
-    assert isinstance(await bench.views.take(b"\x01garbage", B), Foreign)
+    assert isinstance(await bench.views.take(ViewIs(b"\x01garbage"), B), Foreign)
 
 
 async def test_restart_continues_with_the_stored_view(bench: Bench) -> None:
@@ -124,15 +125,15 @@ async def test_take_says_once_what_is_wrong_and_once_that_it_is_over(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Clusters that gossip by accident would fill the disk otherwise."""
-    caplog.set_level(logging.INFO, "node.views.holder")
+    caplog.set_level(logging.INFO, "node.views")
     await bench.views.adopt(successor(bench.views.current, A, B, C), B)
     caplog.clear()
     alien = successor(successor(environment(C, D), A, C), A, C, D)
     for _ in range(20):
-        assert isinstance(await bench.views.take(alien.encoded, C), Foreign)
+        assert isinstance(await bench.views.take(ViewIs(alien.encoded), C), Foreign)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     for _ in range(20):
-        await bench.views.take(bench.views.current.encoded, C)
+        await bench.views.take(bench.views.told(), C)
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
@@ -267,3 +268,71 @@ async def test_donors_change_under_the_view_in_force_only(bench: Bench) -> None:
     with_the_view = bench.views.donors.shares
     bench.views.change_donors(before, DonorsChange(put={D: Share(alone=1 << 5)}))
     assert bench.views.donors.shares == with_the_view
+
+
+# The store of an environment's view
+
+
+async def test_founders_are_told_once_there_are_keys(bench: Bench) -> None:
+    bench.views.note_same_view(B)
+    assert bench.views.told().founders == ()
+    await bench.put(b"k")
+    assert bench.views.told().founders == (A, B)
+
+
+async def test_founders_that_another_one_has_heard_of_are_founders(bench: Bench) -> None:
+    """A copy without a key belongs to the store all the same."""
+    await bench.views.take(ViewIs(bench.views.current.encoded, (B,)), B)
+    assert bench.views.founders == (A, B)
+    alien = environment(B, C)
+    assert isinstance(await bench.views.take(ViewIs(alien.encoded, (B,)), B), Foreign)
+
+
+async def test_founders_are_nodes_of_the_view_whatever_is_told(bench: Bench) -> None:
+    await bench.views.take(ViewIs(bench.views.current.encoded, (B, C, "nonsense")), B)
+    assert bench.views.founders == (A, B)
+
+
+async def test_founding_survives_a_restart(bench: Bench) -> None:
+    """Else whoever has the address of B by then would be taken for the store that A was told of."""
+    bench.views.note_same_view(B, [B])
+    assert bench.views.has_new_founding
+    await bench.views.keep_founding()
+    assert not bench.views.has_new_founding
+    again = Bench(bench.store, bench.config)
+    assert again.views.founders == (A, B)
+
+
+async def test_founding_that_was_never_kept_is_that_of_all(bench: Bench) -> None:
+    await bench.put(b"k")
+    await bench.store.submit(lambda transaction: transaction._raw.delete(setting_place(Setting.FOUNDING)))
+    assert Bench(bench.store, bench.config).views.founders == (A, B)
+
+
+async def test_founding_comes_with_the_view_of_the_store_that_is_joined(bench: Bench) -> None:
+    theirs = environment(B, C)
+    assert await bench.views.take(ViewIs(theirs.encoded, (B, C)), B) is None
+    assert bench.views.current == theirs and bench.views.founders == (B, C)
+    assert Bench(bench.store, bench.config).views.founders == (B, C)
+
+
+async def test_take_of_an_environment_of_one_that_has_nothing_waits_for_it_to_follow(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.put(b"k")
+    bench.views.note_same_view(B)
+    assert await bench.views.take(ViewIs(environment(A, B, C).encoded), B) is None
+    assert B in bench.views.kinship.foreign
+    assert "differs from the view of this store" in caplog.text
+    await bench.views.take(bench.views.told(), B)
+    assert not bench.views.kinship.foreign
+
+
+async def test_start_says_how_to_get_from_the_disk_to_the_environment(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = Bench(bench.store, Config.for_test(A, (A, B, D), Path("/nowhere")))
+    await again.views.start()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "kvs view-change --to a:1,b:1,d:1" in caplog.text
+    assert again.views.current == bench.views.current
