@@ -67,7 +67,8 @@ class Refused(ClientFault):
     """The store answered, and said no."""
 
     def __init__(self, status: int, body: ErrorBody) -> None:
-        super().__init__(f"{body.error}: {', '.join(body.unreachable)}" if body.unreachable else body.error)
+        nodes = body.in_the_way
+        super().__init__(f"{body.error}: {', '.join(nodes)}" if nodes else body.error)
         self.status = status
         self.error = body.error
         self.unreachable = body.unreachable
@@ -279,7 +280,7 @@ class Client:
             refusal = msgspec.json.decode(content, type=ErrorBody)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Failed(f"its answer, of status {status}, is not that of a store", sent=True) from None
-        if status >= 500 and not refusal.unreachable:  # This node cannot answer; another one may.
+        if status >= 500 and not refusal.in_the_way:  # This node cannot answer; another one may.
             raise _Failed(refusal.error, sent=True)
         raise Refused(status, refusal)
 

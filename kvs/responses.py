@@ -21,11 +21,18 @@ class _Body(msgspec.Struct, frozen=True, rename="kebab"):
 class ErrorBody(_Body, frozen=True):
     error: str
     unreachable: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    """Nodes whose disks are full."""
     epoch: int | None = None
     """That of the view in force, where another one was expected."""
     keys_at_risk: KeysAtRisk = msgspec.UNSET
     view: str | None = None
     """That before the change which has settled and so cannot be taken back."""
+
+    @property
+    def in_the_way(self) -> tuple[str, ...]:
+        """The nodes that keep it from being done, and why, unless they cannot be reached."""
+        return (*self.unreachable, *(f"{node} (its disk is full)" for node in self.full))
 
 
 class Got(_Body, frozen=True):

@@ -19,6 +19,10 @@ PATIENCE_S = 2.0
 """A client that has no answer by then asks another node; the promise of the interface is an answer before that."""
 
 
+VALUE_BYTES_MAX = 1024 * 1024
+"""The longest value that a client may store."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a node is told, and every bound it keeps. Seconds are of the monotonic clock."""
 
@@ -119,6 +123,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     jobs_s_max: float = 0.005
     """How long the jobs of one commit may keep the loop: some 300 writes. A single job may take longer."""
 
+    reserve_bytes: int = 16 * 1024 * 1024
+    """Room on the disk that records are not let into, so that a full node can promise, take views, hand over and
+    forget. Forgetting 64 KiB of small records in each of eight lanes changes up to 3 MiB of pages, and LMDB writes
+    pages anew and uses the old ones again only after two more commits; half of the reserve covers that, since it is
+    half that has to be left for records to be let in again."""
+    reserve_share: float = 1 / 8
+    """But no more than this part of a small file system."""
+
     # Retention: what may be forgotten, and when.
 
     stable_every_s: float = 1.0
@@ -138,12 +150,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     digests_wait_s: float = 1.0
     """How long a co-owner may take to compare its digests at rest."""
     transfer_s: float = 2.0
-    """A peer that has not made a batch durable within this is taken for silent, and is sent it again: long for a small
-    batch on a slow disk, short for a link that went dead during a cut."""
+    """A peer that has not made a batch durable within this, and the time that its bytes take on a slow link, is taken
+    for silent, and is sent it again: long for a small batch on a slow disk, short for a link that went dead during a
+    cut."""
+    slow_link_bytes_s: int = 100_000
+    """The slowest link that transfers are made for: some 1 Mbit/s, less what else is sent."""
+    stall_s: float = 15.0
+    """A view change of which nothing has moved for so long waits for what may never come, and gives way to another."""
     co_owners_wait_s: float = 1.5
     """How long a batch that has arrived may wait for this node's co-owners to have it too."""
     clients_recent_s: float = 0.1
     """A client's request this long ago means that there will be more: transfers leave them room."""
+    give_up_s: float = 10.0
+    """A donor outside the view that has not said for so long what it holds is dropped, where others have told the same:
+    longer than it takes to start a process, or to find one again that was cut off."""
     handoff_retry_s: float = 0.25
     """Between two looks at what is left to hand over or to take."""
     transfer_lanes: int = 8
@@ -170,6 +190,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     half as much again, not by the first request after."""
     acceptor_keepalive_s: float = 10.0
     """The same of the side that answers: until then it keeps a link whose other end is gone without a word."""
+    bulk_keepalive_s: float = 10.0
+    """The same where transfers are sent: a keepalive waits behind a large value like all else, and what is sent there
+    has a limit of its own."""
     link_close_s: float = 1.0
     """The side that answers waits for the other one's part in closing a link at most so long."""
     link_drain_s: float = 1.0
@@ -193,6 +216,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert self.silence_s + self.redial_s < self.wanted_s, "a peer that cannot be reached is dialled more than once"
         assert self.wanted_s < self.unwanted_s, "no link is closed while it is dialled for somebody"
         assert self.silence_s < self.dialer_keepalive_s, "a link in use is judged by its calls, not by its keepalive"
+        assert self.dialer_keepalive_s < self.bulk_keepalive_s, "a link for transfers may be busy for longer"
         assert self.dialer_keepalive_s < self.acceptor_keepalive_s, "who asks notices first: only it can dial again"
 
     def _check_edge(self) -> None:
@@ -227,10 +251,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def _check_transfers(self) -> None:
         assert self.silence_s + self.lease_s < self.co_owners_wait_s, "a batch outlives a co-owner's silence and lease"
         assert self.co_owners_wait_s < self.transfer_s, "who sends a batch hears of the wait in time"
+        assert self.silence_s + self.lease_s < self.give_up_s, "no lease that it has may count when a donor is dropped"
+        assert self.give_up_s < self.stall_s, "a removed node that is silent is dropped before all is given up"
+        assert self.give_up_s < self.tombstone_grace_s, "what nobody else has is waited for the longer"
         assert self.transfer_lanes > 0 and self.batch_bytes > 0, "a transfer gets on"
+        longest_s = self.transfer_limit_s(VALUE_BYTES_MAX + self.batch_bytes)
+        assert longest_s < self.stall_s, "a large value on a slow link is progress"
+        assert longest_s < 1.5 * self.bulk_keepalive_s, "a keepalive does not end a link that is busy with one value"
 
     def _check_storage(self) -> None:
         assert self.jobs_s_max < self.pause_s, "a node that is busy with writes does not take itself for paused"
+        forgotten = 6 * self.transfer_lanes * self.batch_bytes
+        assert self.reserve_bytes >= 2 * forgotten, "a full node can forget what it has handed over"
+        assert 0 < self.reserve_share < 1, "a small disk is not all reserve"
+
+    def transfer_limit_s(self, bytes_: int) -> float:
+        """How long a call of a transfer may take if so many bytes are on their way to its peer."""
+        return self.transfer_s + bytes_ / self.slow_link_bytes_s
 
     @property
     def relay_call_s(self) -> float:

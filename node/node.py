@@ -53,6 +53,7 @@ from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
+from node.repair.movement import Movement
 from node.repair.transfer import Transfers
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
@@ -109,9 +110,12 @@ class Node:
             config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
         )
         self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
-        transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack)
-        self.arrivals = Arrivals(config, time, store, views, self.streams)
-        self.handoff = Handoff(config, store, views, co_owners, self.streams, calls, transfers, self.arrivals)
+        movement = self.movement = Movement(time)
+        transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack, movement)
+        self.arrivals = Arrivals(config, time, store, views, self.streams, movement)
+        self.handoff = Handoff(
+            config, store, views, co_owners, self.streams, calls, transfers, self.arrivals, movement, time, clock.now_ms
+        )
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
         states = StateLog()
         asking = Asking(config, time, views, calls, self._answer_here, states)
@@ -127,19 +131,9 @@ class Node:
         )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
-        self._tasks = asyncio.TaskGroup()
+        self._tasks, announce = asyncio.TaskGroup(), self._renew_announcement
         self._gossip_driver = GossipDriver(
-            self.gossip,
-            settings,
-            time,
-            rng,
-            clock,
-            store,
-            views,
-            calls,
-            transport,
-            self._renew_announcement,
-            self._tasks,
+            self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, self._tasks
         )
 
     async def start(self) -> None:
@@ -222,6 +216,7 @@ class Node:
 
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
+        self.movement.note()
         self.streams.change_view()
         self.handoff.wake()
         self._gossip_driver.change_view()
@@ -230,6 +225,7 @@ class Node:
         """Nothing that counted before may count now, and nothing that had piled up is executed."""
         self.co_owners.drop_leases()
         self.transport.reset()
+        self.handoff.forget_silence()
 
     # Other nodes
 
@@ -320,6 +316,8 @@ class Node:
             bool(self._store.occupied),
             self.config.zone,
             self.co_owners.may_lack(),
+            self._store.is_full,
+            self.movement.still_ms(),
         )
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:

@@ -21,14 +21,13 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
-from node.config import Config
+from node.config import VALUE_BYTES_MAX, Config
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
 from node.values.context import EMPTY, BadContext, Context, to_json
 
 KEY_CHARACTERS_MAX = 50
-VALUE_BYTES_MAX = 1024 * 1024
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 """A value, and room for a context and some blanks."""
 KEYS = "/kvs/keys/"

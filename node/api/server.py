@@ -97,7 +97,15 @@ async def serving(
 def _open_store(config: Config) -> Store:
     """Raises BadDataDir."""
     try:
-        return Store(open_engine(config.data_dir, asyncio.get_running_loop(), config.jobs_s_max))
+        return Store(
+            open_engine(
+                config.data_dir,
+                asyncio.get_running_loop(),
+                config.jobs_s_max,
+                reserve_bytes=config.reserve_bytes,
+                reserve_share=config.reserve_share,
+            )
+        )
     except StorageFault as fault:
         raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
 

@@ -33,8 +33,15 @@ class Link:
     """Needs a running event loop. Each connection is a task, from dialling to its end; `close` awaits them."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, peer: Address, clock: HybridClock, doorkeeper: Doorkeeper, config: Config
+        self,
+        session: aiohttp.ClientSession,
+        peer: Address,
+        clock: HybridClock,
+        doorkeeper: Doorkeeper,
+        config: Config,
+        bulk: bool,
     ) -> None:
+        """`bulk`: it is for transfers."""
         self.is_stranger = False
         """Whether a node of a cluster with another name was found there when it was dialled last."""
         self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
@@ -44,6 +51,7 @@ class Link:
         self._clock = clock
         self._doorkeeper = doorkeeper
         self._config = config
+        self._keepalive_s = config.bulk_keepalive_s if bulk else config.dialer_keepalive_s
         self._loop = asyncio.get_running_loop()
         self._calls: list[Call] = []
         self._casts: list[gossip.messages.Message] = []
@@ -146,7 +154,7 @@ class Link:
                 self._url,
                 max_msg_size=FRAME_BYTES_MAX,
                 autoclose=False,
-                heartbeat=self._config.dialer_keepalive_s,
+                heartbeat=self._keepalive_s,
             )
         except (aiohttp.ClientError, OSError) as error:
             headers = error.headers if isinstance(error, aiohttp.WSServerHandshakeError) else None

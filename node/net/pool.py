@@ -84,7 +84,7 @@ class Peers:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
-            link = self._links[to, bulk] = Link(self._session, to, self._clock, self._doorkeeper, self._config)
+            link = self._links[to, bulk] = Link(self._session, to, self._clock, self._doorkeeper, self._config, bulk)
         return link
 
     def _close_unwanted(self) -> None:

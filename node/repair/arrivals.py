@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced
-from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, Wanted
+from node.errors import Fenced, StorageFault
+from node.net.messages import Answer, Compare, Differing, Holding, NoRoom, Offer, Push, Taken, Unable, Wanted
 from node.repair.holdings import change_by_holding
+from node.repair.movement import Movement
 from node.replication.streams import Streams
 from node.storage.store import Store
 from node.timing.clock import Time
@@ -29,18 +30,21 @@ log = logging.getLogger(__name__)
 
 
 class Arrivals:
-    def __init__(self, config: Config, time: Time, store: Store, views: Views, streams: Streams) -> None:
+    def __init__(
+        self, config: Config, time: Time, store: Store, views: Views, streams: Streams, movement: Movement
+    ) -> None:
         self._config = config
         self._time = time
         self._store = store
         self._views = views
         self._streams = streams
+        self._movement = movement
         self._turn = asyncio.Lock()
         """One batch of a donor at a time goes on to the co-owners: what clients write meanwhile queues up behind it."""
 
     async def note_holding(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
-        """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. Raises
-        StorageFault."""
+        """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. A full disk
+        takes such notes, but then the donor need not begin to bring anything."""
         if (refusal := self._views.refusal(view_id)) is not None:
             return refusal  # The view has changed since the call was let in.
         ring, me = self._views.ring, self._config.address
@@ -52,14 +56,16 @@ class Arrivals:
             return self._refused(donor)
         is_co_owner = donor in ring.co_owners(me)
         change = change_by_holding(self._views.donors, donor, held, is_co_owner, holding.may_lack)
-        if change == NO_CHANGE:
-            return Taken()
-        try:
-            await self._store.change_donors(view_id, change)
-        except Fenced:
-            return self._views.told()
-        self._views.change_donors(view_id, change)
-        return Taken()
+        if change != NO_CHANGE:
+            try:
+                await self._store.change_donors(view_id, change)
+            except Fenced:
+                return self._views.told()
+            except StorageFault:
+                return NoRoom()
+            self._views.change_donors(view_id, change)
+            self._movement.note()
+        return NoRoom() if held and self._store.is_full else Taken()
 
     def compare(self, sender: Address, compare: Compare) -> Answer:
         """Tell of which partitions `sender` holds other records than this node, and of which there are none here."""
@@ -95,8 +101,7 @@ class Arrivals:
         return Wanted(pack(wanted))
 
     async def push(self, sender: Address, view_id: ViewId, push: Push) -> Answer:
-        """Take records, on to this node's co-owners too, and forget about a donor where it has finished. Raises
-        StorageFault."""
+        """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
         if (refusal := self._views.refusal(view_id)) is not None:
             return refusal  # The view has changed since the call was let in.
         try:
@@ -131,12 +136,16 @@ class Arrivals:
         try:
             taken = await self._store.merge(view_id, records, {sender}, change)
             self._views.change_donors(view_id, change)
+            if taken or change != NO_CHANGE:
+                self._movement.note()
             async with asyncio.timeout(deadline - self._time.monotonic()):
                 await self._streams.await_copies(taken, exclude={sender})
                 if finished:  # What came in an earlier batch, whose confirmation was lost, counts too.
                     await self._streams.await_outboxes(exclude={sender})
         except Fenced:
             return self._views.told()
+        except StorageFault:
+            return NoRoom()
         except TimeoutError:
             return Unable()
         return Taken()

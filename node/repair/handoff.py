@@ -18,19 +18,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerFault, StorageFault
+from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
+from node.repair.movement import Movement
 from node.repair.transfer import Transfers
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Store
+from node.timing.clock import Time
+from node.values.donors import NO_CHANGE
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import pack
@@ -53,7 +56,11 @@ class Handoff:
         calls: Calls,
         transfers: Transfers,
         arrivals: Arrivals,
+        movement: Movement,
+        time: Time,
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms`: the time by the fastest clock that is known."""
         self._config = config
         self._store = store
         self._views = views
@@ -62,6 +69,11 @@ class Handoff:
         self._calls = calls
         self._transfers = transfers
         self._arrivals = arrivals
+        self._movement = movement
+        self._time = time
+        self._now_ms = now_ms
+        self._silent_since: dict[Address, float] = {}
+        """Since when (monotonic) each donor that does not say what it holds has been asked in vain."""
         self._misplaced: Mapping[Shard, list[int]] = {}
         self._misplaced_under: tuple[Ring, frozenset[int]] | None = None
         """The ring and the occupied partitions that `_misplaced` was worked out from."""
@@ -73,7 +85,12 @@ class Handoff:
     def wake(self) -> None:
         """There may be something to do at once: the view has changed."""
         self._brought.clear()
+        self.forget_silence()
         self._awake.set()
+
+    def forget_silence(self) -> None:
+        """This node was paused, or asks under another view: who did not answer may do so now."""
+        self._silent_since.clear()
 
     # Where this node stands
 
@@ -150,6 +167,7 @@ class Handoff:
                     if peer not in under_way:
                         under_way[peer] = tasks.create_task(self._bring_up_to_date(peer))
                 await asyncio.gather(*map(self._ask_for_holding, self._views.donors.shares))
+                await self._give_up_donors()
                 retry = asyncio.get_running_loop().call_later(self._config.handoff_retry_s, self._awake.set)
                 await self._awake.wait()
                 retry.cancel()
@@ -184,7 +202,7 @@ class Handoff:
 
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""
-        view_id = self._views.view_id
+        view_id, asked_at = self._views.view_id, self._time.monotonic()
         answer: Answer | None
         try:
             answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
@@ -194,5 +212,33 @@ class Handoff:
         if isinstance(answer, Foreign) and donor not in self._views.current.nodes:
             answer = Holding(b"")  # It was removed, and another store's node has its address now.
         if isinstance(answer, Holding):
-            with suppress(StorageFault):  # It will be asked again.
-                await self._arrivals.note_holding(donor, view_id, answer)
+            self._silent_since.pop(donor, None)
+            await self._arrivals.note_holding(donor, view_id, answer)
+        elif view_id == self._views.view_id:
+            self._silent_since.setdefault(donor, asked_at)
+
+    async def _give_up_donors(self) -> None:
+        """Drop those that nobody has to wait for any more, be they dead, or alive and unable to take this view."""
+        view_id = self._views.view_id
+        shares, members = self._views.donors.shares, self._views.current.nodes
+        change = holdings.given_up(shares, members, self._is_silent, self._is_grace_over)
+        if change != NO_CHANGE:
+            with suppress(Fenced, StorageFault):  # They are looked at again.
+                await self._store.change_donors(view_id, change)
+                self._views.change_donors(view_id, change)
+                self._movement.note()
+
+    def _silent_s(self, donor: Address) -> float:
+        now = self._time.monotonic()
+        return now - self._silent_since.get(donor, now)
+
+    def _is_silent(self, donor: Address) -> bool:
+        return self._silent_s(donor) > self._config.give_up_s
+
+    def _is_grace_over(self, donor: Address) -> bool:
+        """Of a donor that the view names, the view tells; one that has announced itself since is waited for as long,
+        from when it fell silent."""
+        view = self._views.current
+        if donor in view.donor_nodes and 0 < view.spare_until_ms <= self._now_ms():
+            return True
+        return self._silent_s(donor) > self._config.tombstone_grace_s

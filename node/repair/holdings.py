@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gossip.view import Address
-from node.net.messages import Answer, Owed, Taken
+from node.net.messages import Answer, NoRoom, Owed, Taken
 from node.values.donors import NOTHING, Donors, DonorsChange, Share
 from ring.hashing import unpack
 from ring.placement import Shard
@@ -65,8 +65,9 @@ def handover(have: Collection[Address], answers: Mapping[Address, Answer | None]
 
     The records go to the owners that can be reached and lack them. Once as many have them as are needed, all of those
     are asked once more, and the records forgotten here; in the same go, if nobody had them before. Until then they are
-    kept for those that are down. Nothing is brought while an owner that can be reached refuses them."""
-    reached = {owner: answer for owner, answer in answers.items() if answer is not None}
+    kept for those that are down. One whose disk is full is like one that is down: the others get theirs. Nothing is
+    brought while an owner that can be reached refuses them for another reason."""
+    reached = {owner: answer for owner, answer in answers.items() if not isinstance(answer, NoRoom | None)}
     if not all(isinstance(answer, Taken) for answer in reached.values()):
         return Handover((), forget=False)
     if not reached and len(have) >= needed:
@@ -98,6 +99,20 @@ def kept(found: Mapping[Shard, list[int]], brought: Mapping[Shard, Collection[Ad
 def waiting(shares: Mapping[Address, Share]) -> tuple[Owed, ...]:
     """What a node has yet to hear of, by donor. How many records it will be, only the donor knows."""
     return tuple(Owed(donor, share.partitions.bit_count(), 0) for donor, share in shares.items())
+
+
+def given_up(
+    shares: Mapping[Address, Share],
+    members: Collection[Address],
+    is_silent: Callable[[Address], bool],
+    is_grace_over: Callable[[Address], bool],
+) -> DonorsChange:
+    """The donors outside the view that are waited for no more, since they do not say what they hold: what others have
+    told that had copies of the same, and after the grace all else. Until then, what nobody else has may come home, and
+    whoever reads it must hear that. A donor that returns later still announces itself anew."""
+    silent = {donor: share for donor, share in shares.items() if donor not in members and is_silent(donor)}
+    dropped = {donor: share.partitions if is_grace_over(donor) else share.covered for donor, share in silent.items()}
+    return DonorsChange(remove={donor: partitions for donor, partitions in dropped.items() if partitions})
 
 
 def is_settled(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Taken, Wanted
+from node.repair.movement import Movement
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.values.record import version_of
@@ -78,6 +80,7 @@ class Transfers:
         calls: Calls,
         clients_served: Callable[[], bool],
         may_lack: Callable[[], bool],
+        movement: Movement,
     ) -> None:
         self._config = config
         self._time = time
@@ -85,8 +88,11 @@ class Transfers:
         self._calls = calls
         self._clients_served = clients_served
         self._may_lack = may_lack
+        self._movement = movement
         self._turns = {forget: asyncio.Lock() for forget in (False, True)}
         """For comparisons of co-owners, and for handing over: writes may have to wait for the former to end."""
+        self._on_the_way: Counter[Address] = Counter()
+        """How many bytes of transfers are on their way to each peer."""
 
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
         """Bring `peers` what is here of `partitions`, and with `forget`, drop it here. Returns whether each of them now
@@ -99,10 +105,11 @@ class Transfers:
                 for start in range(min(lanes, len(partitions))):
                     tasks.create_task(self._bring_lane(peers, known, partitions[start::lanes], view_id, forget))
             arrived = True
+            self._movement.note()
         except* (Fenced, _Stopped) as reasons:
             log.debug("transfer to %s: %s", peers, reasons.exceptions)
-        except* StorageFault as faults:
-            log.error("transfer to %s: %s", peers, faults.exceptions[0])
+        except* StorageFault as faults:  # Whoever runs this node is told so by the store, once.
+            log.debug("transfer to %s: %s", peers, faults.exceptions)
         return arrived
 
     async def _compare(self, peer: Address, partitions: Sequence[int], view_id: ViewId) -> _Target:
@@ -140,7 +147,9 @@ class Transfers:
                 await self._give(target, batch, view_id)
                 if is_read:
                     brought.append([(partition_of(key), key, version_of(record)) for key, record in batch.records])
-        await asyncio.gather(*(self._store.drop(view_id, versions) for versions in brought))
+        await asyncio.gather(*(self._store.drop(view_id, versions) for versions in brought if versions))
+        if any(brought):
+            self._movement.note()
 
     def _chunks(self, partitions: Iterable[int]) -> Iterator[list[int]]:
         chunk: list[int] = []
@@ -183,22 +192,34 @@ class Transfers:
                 unsure.append(item)
         if unsure:
             offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.stable_watermark)
-            answer = await self._ask(target.peer, offer, view_id)
+            answer = await self._ask(target.peer, offer, view_id, _length(offer.versions))
             if not isinstance(answer, Wanted):
                 raise _Stopped(str(answer))
             wanted = set(_numbers(answer.indexes))
             records += [item for index, item in enumerate(unsure) if index in wanted]
         if records or batch.finished:
-            answer = await self._ask(target.peer, Push(tuple(records), pack(batch.finished), self._may_lack()), view_id)
+            push = Push(tuple(records), pack(batch.finished), self._may_lack())
+            answer = await self._ask(target.peer, push, view_id, _length(records))
             if not isinstance(answer, Taken):
                 raise _Stopped(str(answer))
+            if records:
+                self._movement.note()
 
-    async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
-        """Raises _Stopped."""
+    async def _ask(self, peer: Address, request: Request, view_id: ViewId, bytes_: int = 0) -> Answer:
+        """`bytes_`: about how long the request is. It waits behind what the other lanes have sent to the same peer, and
+        gets the time that all this needs on a slow link. Raises _Stopped."""
+        self._on_the_way[peer] += bytes_
         try:
-            return await self._calls.ask(peer, request, self._config.transfer_s, view_id, bulk=True)
+            limit_s = self._config.transfer_limit_s(self._on_the_way[peer])
+            return await self._calls.ask(peer, request, limit_s, view_id, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
+        finally:
+            self._on_the_way[peer] -= bytes_
+
+
+def _length(items: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(key) + len(rest) for key, rest in items)
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:

@@ -4,18 +4,21 @@ LMDB maps the store file, and a process that touches a page beyond the end of th
 LMDB writes pages wherever the map has room and never sets the file's length, so it cannot tell that a file is short.
 Therefore the file is durably made as long as the map before there is such a map (it is sparse: what was never written
 takes no space), and LMDB never shrinks it. Hence the invariant: no meta page knows of a map that is larger than the
-file. A file that breaks it was truncated, and is refused before it is mapped.
+file. A file that breaks it was truncated, and is refused before it is mapped. Some of it, beyond the last page, has its
+blocks set aside, see `reserve`.
 
 A new store is made under another name, and renamed when it is whole and on stable storage. So no crash of this program
 leaves a short or empty store file: such a file is damaged, and never taken for a new store.
 
-Only this module and `lmdb_engine` import lmdb.
+Only this module, `lmdb_engine` and `committer` import lmdb.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -26,6 +29,14 @@ from node.errors import BadDataDir
 
 MAP_BYTES_FIRST = 2**30
 """Room for some four million small records; costs address space only. It doubles when full."""
+
+META_PAGES = 2
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+"""LMDB makes its pages as large as those of the system."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ALLOCATED_AT_ONCE = 64 * 1024
+"""So much more or less of a nearly full disk is found out about."""
 
 _FORMAT = 0
 """That of LMDB 0.9, which any tool can read; LMDB 1.0 writes another one."""
@@ -71,6 +82,7 @@ class DataDir:
                 if not os.path.lexists(self._file):
                     self._create(map_bytes_first)
                 self._check()
+                self._store = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
             except BaseException:
                 os.close(self._lock)
                 raise
@@ -88,7 +100,28 @@ class DataDir:
         """Double the room that the next `open` maps. Raises OSError."""
         _set_length(self._file, 2 * self._file.stat().st_size)
 
+    def allocate(self, start: int, stop: int) -> int:
+        """Have the file system set blocks aside for this part of the store file, which nobody else can use then.
+        Returns up to where it did: less than `stop` if it has no more room, or this process may not write beyond."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)  # Of a sparse file, blocks are set aside beyond it too.
+        if limit != resource.RLIM_INFINITY:
+            stop = max(start, min(stop, limit))
+        for at in range(start, stop, ALLOCATED_AT_ONCE):
+            try:
+                os.posix_fallocate(self._store, at, min(ALLOCATED_AT_ONCE, stop - at))
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    return at
+                break  # It sets nothing aside for anybody: then nothing can be kept.
+        return stop
+
+    def file_system_bytes(self) -> int:
+        """How much it holds altogether."""
+        status = os.statvfs(self._path)
+        return status.f_frsize * status.f_blocks
+
     def close(self) -> None:
+        os.close(self._store)
         os.close(self._lock)
 
     def _take_lock(self) -> None:
@@ -138,6 +171,18 @@ class DataDir:
 
     def _damage(self, what: str) -> BadDataDir:
         return BadDataDir(f"DATA_DIR {self._path}: {self._file.name} is damaged: {what}")
+
+
+def end_of_pages(environment: lmdb.Environment) -> tuple[int, int]:
+    """Where in the file the pages of the store end, as last committed, and where its map does."""
+    info = environment.info()
+    return (info["last_pgno"] + 1) * PAGE_BYTES, info["map_size"]
+
+
+def bytes_in_use(environment: lmdb.Environment) -> int:
+    """The meta pages and all pages that hold items; the others are free, but for the few that list them."""
+    stat = environment.stat()
+    return PAGE_BYTES * (META_PAGES + stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
 
 
 def _set_length(path: Path, length: int) -> None:

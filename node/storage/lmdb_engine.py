@@ -6,10 +6,6 @@ each get and put, and waits for it each time while the loop is busy: there, a ge
 in the committer, 256 connections that write get 3,500 durable writes a second instead of 6,000, and reads beside writes
 have twice the latency at the 99th percentile.
 
-The loop lets go of the GIL until the committer has taken its batch (60 us). Otherwise the committer, once woken, waits
-for the GIL until the loop has nothing left to do: the disk stands still for 370 us of each batch's 1,000, and 32
-connections get 15,500 durable writes a second instead of 19,000.
-
 What queues during a commit is the next batch, but no more than half of all jobs that wait for this commit or the next.
 Without that limit, clients that ask again as soon as they are answered all end up in one batch, and then disk and loop
 take turns in waiting for each other. With it, the disk works for one half of them while the loop works for the other.
@@ -24,6 +20,9 @@ only while no batch is under way.
 
 Therefore what a read sees and what `committed` was told change in the same instant, between two callbacks.
 
+Room is kept on the disk for jobs that must go on when it is full, see `reserve` and `room`. Once there is no more to be
+had, a batch is one job, lest many together need more than is left.
+
 The queue has no bound of its own: requests in flight are bounded where they come in, and a job that is refused here was
 accepted there. A write that failed is not tried again: only its client knows whether it still matters.
 """
@@ -34,10 +33,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,7 +41,9 @@ import lmdb
 import msgspec
 
 from node.errors import StorageFault
-from node.storage.data_dir import MAP_BYTES_FIRST, DataDir
+from node.storage.committer import Committer, Done, Work
+from node.storage.data_dir import MAP_BYTES_FIRST, DataDir, bytes_in_use, end_of_pages
+from node.storage.room import Room
 from node.storage.transaction import EngineFactory, EngineTransaction, Transaction
 
 T = TypeVar("T")
@@ -53,15 +51,20 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+FULL = "the disk is full"
+
+
 class _Job(msgspec.Struct, frozen=True):
     run: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
+    grows: bool
 
 
 class _Commit(NamedTuple):
     """A batch on its way to the disk: its jobs have run."""
 
-    transaction: Transaction
+    transaction: Transaction | None
+    """None: there is no batch, only room to be set aside."""
     jobs: list[_Job]
     outcomes: list[tuple[Any, Exception | None]]
     """What each job has returned, or raised."""
@@ -73,13 +76,22 @@ def open_engine(
     jobs_s_max: float,
     map_bytes_first: int = MAP_BYTES_FIRST,
     clock: Callable[[], float] = monotonic,
+    reserve_bytes: int = 0,
+    reserve_share: float = 1.0,
 ) -> EngineFactory:
     """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises BadDataDir.
     `jobs_s_max`: how long the jobs of one batch may keep the loop, by `clock`; seconds, but not the loop's, since
-    uvloop's clock stands still during a callback."""
-    return lambda begin, committed: LmdbEngine(
-        DataDir(path, map_bytes_first), loop, clock, jobs_s_max, begin, committed
-    )
+    uvloop's clock stands still during a callback. `reserve_bytes`: how much room is kept for what must go on when the
+    disk is full, but no more than this share of its file system."""
+
+    def open_in(
+        begin: Callable[[EngineTransaction], Transaction], committed: Callable[[Transaction], None]
+    ) -> LmdbEngine:
+        directory = DataDir(path, map_bytes_first)
+        kept = min(reserve_bytes, int(reserve_share * directory.file_system_bytes())) if reserve_bytes else 0
+        return LmdbEngine(directory, loop, clock, jobs_s_max, begin, committed, kept)
+
+    return open_in
 
 
 class LmdbEngine:
@@ -93,6 +105,7 @@ class LmdbEngine:
         jobs_s_max: float,
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
+        kept: int,
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -107,13 +120,11 @@ class LmdbEngine:
         self._has_turn = False
         self._failing = False
         self._closed = False
-        self._transactions: SimpleQueue[lmdb.Transaction[bytes] | None] = SimpleQueue()
-        self._taken = Lock()
-        """Held, except for the moment when the committer has just taken a transaction."""
-        self._taken.acquire()
-        self._committed_or_not: SimpleQueue[lmdb.Error | None] = SimpleQueue()
-        self._committer = Thread(target=self._commit_all, name="committer", daemon=True)
-        self._committer.start()
+        self._room = Room(directory, kept, loop, self._ask_for_room)
+        self._committer = Committer(loop, self._room.allocate, self._end_batch)
+        self._note_end()
+        if (span := self._room.to_allocate()) is not None:
+            self._room.note_allocated(span, self._room.allocate(span))
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -137,12 +148,18 @@ class LmdbEngine:
             raise StorageFault(str(error)) from error
         return items
 
-    def submit(self, job: Callable[[Transaction], T]) -> asyncio.Future[T]:
+    @property
+    def is_full(self) -> bool:
+        return self._room.is_full or self._failing
+
+    def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
+        elif grows and self._room.is_full:
+            future.set_exception(StorageFault(FULL))
         else:
-            self._queue.append(_Job(job, future))
+            self._queue.append(_Job(job, future, grows))
             self._want_turn()
         return future
 
@@ -154,9 +171,9 @@ class LmdbEngine:
             if self._commit is None:
                 self._run_batch(len(self._queue))
             else:
-                self._end_batch(self._committed_or_not.get())
-        self._transactions.put(None)
-        self._committer.join()
+                self._end_batch(self._committer.wait())
+        self._room.close()
+        self._committer.close()
         self._environment.close()
         self._directory.close()
 
@@ -174,12 +191,17 @@ class LmdbEngine:
             self._run_batch(len(self._queue))
 
     def _run_batch(self, jobs_max: int) -> None:
-        jobs = [self._queue.popleft()]
+        if self._room.is_tight:
+            jobs_max = 1
+        first = self._next_job()
+        if first is None:
+            return
+        jobs = [first]
         raw = None
         try:
             raw = self._environment.begin(write=True)
             transaction = self._begin(raw)
-            outcomes = [_run(jobs[0], transaction)]
+            outcomes = [_run(first, transaction)]
             deadline = self._clock() + self._jobs_s_max
             while self._queue and len(jobs) < jobs_max and self._clock() < deadline:
                 jobs.append(self._queue.popleft())
@@ -190,37 +212,37 @@ class LmdbEngine:
                 raw.abort()
             self._undo(jobs, error)
         else:
-            self._commit = _Commit(transaction, jobs, outcomes)
-            self._transactions.put(raw)
-            self._taken.acquire()
+            self._hand_over(_Commit(transaction, jobs, outcomes), raw)
 
-    def _commit_all(self) -> None:
-        """The committer thread."""
-        while (raw := self._transactions.get()) is not None:
-            self._taken.release()
-            fault = None
-            try:
-                raw.commit()
-            except lmdb.Error as error:
-                fault = error
-            self._committed_or_not.put(fault)
-            with suppress(RuntimeError):  # The loop is closed: `close` takes the answer from the queue.
-                self._loop.call_soon_threadsafe(self._collect)
+    def _next_job(self) -> _Job | None:
+        while self._queue:
+            job = self._queue.popleft()
+            if not (job.grows and self._room.is_full):
+                return job
+            self._tell(job.future, None, StorageFault(FULL))
+        return None
 
-    def _collect(self) -> None:
-        with suppress(Empty):  # `close` was here first.
-            self._end_batch(self._committed_or_not.get_nowait())
+    def _hand_over(self, commit: _Commit, raw: lmdb.Transaction[bytes] | None) -> None:
+        """To the committer."""
+        self._commit = commit
+        self._committer.take(Work(self._room.to_allocate(), raw))
 
-    def _end_batch(self, error: lmdb.Error | None) -> None:
+    def _end_batch(self, done: Done) -> None:
         assert self._commit is not None
         (transaction, jobs, outcomes), self._commit = self._commit, None
-        if error is not None:
-            self._undo(jobs, error)
+        if done.allocate is not None:
+            self._room.note_allocated(done.allocate, done.allocated)
+        if done.fault is not None:
+            self._undo(jobs, done.fault)
+            return
+        if transaction is None:
+            self._want_turn()
             return
         if self._failing:
             self._failing = False
             _log.info("the store takes writes again")
         self._renew_reader()
+        self._note_end()
         self._committed(transaction)
         if self._queue:  # First, so that the disk works while these are answered.
             self._run_batch((len(jobs) + len(self._queue) + 1) // 2)
@@ -228,18 +250,23 @@ class LmdbEngine:
             self._tell(job.future, result, refusal)
 
     def _undo(self, jobs: list[_Job], error: Exception) -> None:
-        """Nothing of the batch is in the store. If the map was full, it grows and the jobs run again; otherwise they
-        fail."""
+        """Nothing of the batch is in the store. If the map was full, it grows and the jobs run again; otherwise those
+        that grow the store fail, and the others run again, each by itself, before they fail too."""
         fault = self._grow() if isinstance(error, lmdb.MapFullError) else error
         if fault is None:
             self._queue.extendleft(reversed(jobs))
         else:
             self._renew_reader()
-            if not self._failing:
+            if isinstance(fault, lmdb.Error | OSError):
+                self._room.note_refusal()
+            again = [job for job in jobs if not job.grows] if self._room.is_tight and len(jobs) > 1 else []
+            self._queue.extendleft(reversed(again))
+            if not self._failing and not again:
                 self._failing = True
                 _log.error("the store takes no writes: %s", fault)
             for job in jobs:
-                self._tell(job.future, None, _storage_fault(fault))
+                if job not in again:
+                    self._tell(job.future, None, _storage_fault(fault))
         self._want_turn()
 
     def _tell(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
@@ -249,6 +276,22 @@ class LmdbEngine:
             future.set_result(result)
         else:
             future.set_exception(error)
+
+    def _note_end(self) -> None:
+        """See where the store ends now, between two batches. The map must have room for what is kept."""
+        if not self._room.kept:
+            return
+        try:
+            end, map_bytes = end_of_pages(self._environment)
+            if end + self._room.kept > map_bytes and self._grow() is not None:
+                self._room.note_refusal()
+            self._room.note_end(end, lambda: end - bytes_in_use(self._environment))
+        except lmdb.Error:  # It could not be opened afresh.
+            self._room.note_refusal()
+
+    def _ask_for_room(self) -> None:
+        if self._commit is None and not self._closed:
+            self._hand_over(_Commit(None, [], []), None)
 
     def _grow(self) -> OSError | None:
         try:

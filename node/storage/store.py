@@ -114,7 +114,8 @@ class Store:
     ) -> Awaitable[WriteOutcome]:
         """Put, or delete if `value` is None, under `version`. `peers_newest`: the newest record that peers hold; it is
         kept, and judged as if it had been here. `sure`: a key that is neither here nor there does not exist. `context`
-        is kept with the value. Doing it twice is the same as doing it once."""
+        is kept with the value. Doing it twice is the same as doing it once. On a full disk, only deletions of what is
+        larger than its tombstone are carried out."""
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
@@ -136,7 +137,8 @@ class Store:
             transaction.put(partition, key, Record(version, value, live, context).encode(), held, exclude=())
             return Written(live)
 
-        return self._engine.submit(job)
+        grows = value is not None or self._grows(partition, key, Record(version, None, True, context), peers_newest)
+        return self._engine.submit(job, grows)
 
     def merge(
         self,
@@ -147,7 +149,8 @@ class Store:
     ) -> Awaitable[list[bytes]]:
         """Of `records` (partition, key, encoded record), take those that are newer than what is held, except deletions
         that are to be forgotten. Returns the keys of those taken. `exclude`: the co-owners that need not be told; None:
-        all of them. `change`: of the donors, made in the same transaction."""
+        all of them. `change`: of the donors, made in the same transaction. On a full disk, only tombstones of what is
+        larger are taken."""
 
         def job(transaction: Transaction) -> list[bytes]:
             transaction.demand(fence)
@@ -163,7 +166,30 @@ class Store:
             transaction.change_donors(change)
             return taken
 
-        return self._engine.submit(job)
+        return self._engine.submit(job, self._grow_together(records))
+
+    # A full disk
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk takes no more records; but see `write` and `merge` about deletions."""
+        return self._engine.is_full
+
+    def _grows(self, partition: int, key: bytes, tombstone: Record, peers_newest: Record | None) -> bool:
+        """Whether a deletion takes more room than what it replaces. On a disk with room it does not matter."""
+        if not self._engine.is_full:
+            return False
+        held = self.encoded(partition, key)
+        if held is None or not is_live(held):
+            return peers_newest is not None  # If nobody else holds anything, there is nothing to write.
+        return len(held) < len(tombstone.encode())
+
+    def _grow_together(self, records: Sequence[tuple[int, bytes, bytes]]) -> bool:
+        """Whether these records take more room than what they replace."""
+        if not records or not self._engine.is_full:
+            return bool(records)
+        held = ((self.encoded(partition, key), encoded) for partition, key, encoded in records)
+        return any(is_live(new) or old is None or len(old) < len(new) for old, new in held)
 
     def drop(self, fence: ViewId, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
         """Forget these records, given by (partition, key, version), except where another version is held now."""

@@ -55,10 +55,16 @@ class Engine(Protocol):
         """The items with start <= key < stop, in order: as many as fit in `bytes_max` bytes, but one at least if there
         is one."""
 
-    def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
+    @property
+    def is_full(self) -> bool:
+        """Whether jobs that grow the store are refused: the disk has no more room than what is kept for the others, or
+        it has refused the last commit."""
+
+    def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> Awaitable[T]:
         """Queue a job. Gives its result once that is on stable storage. Raises what the job raised, which then has
         written nothing, or StorageFault if the disk refused. A job may run more than once before it is committed, so it
-        must change nothing but its transaction."""
+        must change nothing but its transaction. One that `grows` the store is refused while the disk is full; the
+        others may use what is kept for them, see `reserve`."""
 
     def close(self) -> None:
         """Commit what has been submitted, then close."""

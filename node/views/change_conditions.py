@@ -4,12 +4,14 @@ Three things can be wrong. The change cannot be made now, for a node that it nee
 not to be made, for another change is under way or another cluster's node is in it (`Conflict`); or what it was built on
 no longer holds, and it has to be begun anew (`Again`).
 
-A change that only waits for nodes that cannot be reached gives way to the next one; one that gets on does not.
+A change that gets on is not interrupted; one that only waits gives way to the next one. It gets on while something has
+moved lately, and can go on: a node that cannot be reached moves nothing, nor does one whose disk is full take anything;
+and one whose disk hangs answers all the same, so that only time can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ import xxhash
 
 from gossip.view import FORMER_MAX, Address, Former, View, ViewId
 from node.errors import Conflict, Unavailable
-from node.net.messages import Answer, Busy, Promised, Status, ViewIs
+from node.net.messages import Answer, Busy, NoRoom, Promised, Status, ViewIs
 
 UNDER_WAY = "Another view change is under way"
 
@@ -142,14 +144,27 @@ def is_believed(node: Address, status: Status, old: View, now_ms: int) -> bool:
     return status.view == old.id and node in old.donor_nodes and now_ms < old.spare_until_ms
 
 
-def returning(old: View, target: Target, statuses: Mapping[Address, Status]) -> dict[Address, Status]:
-    """Those to be taken in that hold something from an earlier view, and can bring it home to somebody."""
+def returning(
+    old: View, target: Target, statuses: Mapping[Address, Status], stall_s: float, now_ms: int, takes_back: bool = False
+) -> dict[Address, Status]:
+    """Those to be taken in that hold something from an earlier view, and can bring it home to somebody; but not who is
+    believed as it is, see `is_believed`. Who hands over under the view in force to a disk that takes nothing cannot; it
+    may be an owner again as it is, so long as none of what was deleted since is forgotten yet."""
+    is_spared = now_ms < old.spare_until_ms
+
+    def can_bring(status: Status, taker: Address) -> bool:
+        if taker not in statuses:
+            return False
+        is_in_vain = statuses[taker].full or status.still_ms >= 1000 * stall_s
+        return not (is_in_vain and is_spared and status.view == old.id)
+
     return {
         node: status
         for node, status in statuses.items()
         if node in target.nodes - old.nodes
+        and not (takes_back and is_believed(node, status, old, now_ms))
         and (
-            any(owed.address in statuses for owed in status.handing)
+            any(can_bring(status, owed.address) for owed in status.handing)
             or (old.epoch and status.view != old.id and status.holds_records)
         )
     }
@@ -170,22 +185,41 @@ def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> Non
         raise Conflict(f"{', '.join(refused)}: holds the data of another cluster", foreign=refused)
 
 
-def demand_nothing_moves(old: View, statuses: Mapping[Address, Status]) -> None:
-    """Raises Conflict, or at epoch 0 Again, if the change before gets on."""
+def demand_nothing_moves(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:
+    """Raises Conflict, or at epoch 0 Again, if the change before gets on: something has moved in the last `stall_s`,
+    and there is more that can."""
+    stillness = [status.still_ms for status in statuses.values() if status.view == old.id]
     for node, status in statuses.items():
         if status.view == old.id:
-            # What a settled node has to hand over, it keeps for owners that it cannot reach, whoever else can.
-            handing = () if status.settled else status.handing
-            gets_on = any(owed.address in statuses for owed in (*handing, *status.waiting))
-        else:
-            gets_on = node in old.nodes
-        if gets_on:
+            can_go_on = any(not statuses[taker].full for taker in _takers(node, status, statuses))
+            still_ms = status.still_ms
+        else:  # It is late to take the view in force: is that a new one?
+            can_go_on = node in old.nodes and not status.full
+            still_ms = min(stillness, default=0)
+        if can_go_on and still_ms < 1000 * stall_s:
             raise Conflict(UNDER_WAY) if old.epoch else Again
 
 
+def _takers(node: Address, status: Status, reached: Collection[Address]) -> Iterator[Address]:
+    """Those that have yet to take something from `node`, or, where it waits for others, itself; as far as both sides
+    can be reached."""
+    if not status.settled:  # What a settled node has to hand over, it keeps for owners that it alone cannot reach.
+        yield from (owed.address for owed in status.handing if owed.address in reached)
+    if any(owed.address in reached for owed in status.waiting):
+        yield node
+
+
+def full_in_the_way(view_id: ViewId, statuses: Mapping[Address, Status], stall_s: float) -> list[Address]:
+    """The nodes whose disks are full, if nothing has moved for so long though not all is where that view wants it."""
+    left = [status for status in statuses.values() if status.view != view_id or not status.settled]
+    if not left or any(status.still_ms < 1000 * stall_s for status in left):
+        return []
+    return sorted(node for node, status in statuses.items() if status.full)
+
+
 def demand_promises(target: Target, replies: Mapping[Address, Answer | None]) -> None:
-    """Raises Conflict, Unavailable or Again unless all have promised. A node that fell silent in between may be left
-    out if it is being removed."""
+    """Raises Conflict, Unavailable or Again unless all have promised. A node that fell silent in between, or whose disk
+    takes no promise, may be left out if it is being removed."""
     for answer in replies.values():
         if isinstance(answer, Busy):
             if answer.target == target.name:
@@ -193,8 +227,10 @@ def demand_promises(target: Target, replies: Mapping[Address, Answer | None]) ->
             raise Conflict(UNDER_WAY)
     if any(isinstance(answer, ViewIs) for answer in replies.values()):
         raise Again
-    silent = sorted(
-        node for node, answer in replies.items() if not isinstance(answer, Promised) and node in target.nodes
-    )
+    wanted = {node: answer for node, answer in replies.items() if node in target.nodes}
+    full = sorted(node for node, answer in wanted.items() if isinstance(answer, NoRoom))
+    if full:
+        raise Unavailable(full=full)
+    silent = sorted(node for node, answer in wanted.items() if not isinstance(answer, Promised))
     if silent:
         raise Unavailable(unreachable=silent)

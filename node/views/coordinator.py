@@ -22,14 +22,8 @@ from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.config import Config
-from node.errors import Conflict
-from node.net.messages import (
-    Foreign,
-    Promise,
-    Promised,
-    Release,
-    Status,
-)
+from node.errors import Conflict, StorageFault, Unavailable
+from node.net.messages import Foreign, Promise, Promised, Release, Status
 from node.timing.clock import Time
 from node.views.asking import Asking
 from node.views.calls import Calls
@@ -48,7 +42,7 @@ from node.views.change_conditions import (
     demand_reachable,
     demand_to_be_taken_back,
     former_of_next,
-    is_believed,
+    full_in_the_way,
     is_settled,
     returning,
     state_of,
@@ -151,20 +145,28 @@ class Coordinator:
         return await asyncio.shield(task)
 
     async def await_settled(self, change: ViewChange) -> Settled:
-        """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it."""
+        """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it, Unavailable
+        if it cannot go on because disks are full."""
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
-        began = self._time.monotonic()
+        began, told = self._time.monotonic(), frozenset[Address]()
         while True:
             statuses = await self._asking.statuses(nodes)
-            if len(statuses) < len(nodes) and is_settled(self._views.view_id, statuses.values()):
-                statuses |= await self._asking.statuses(nodes - statuses.keys(), self._config.unreachable_s)
+            # A removed node whose disk does not take the view is waited for by whoever must hear what it holds.
+            deaf = (told & self._asking.who_hold_another(statuses)) - self._views.current.nodes
+            heard = {node: status for node, status in statuses.items() if node not in deaf}
+            missing = nodes - statuses.keys()
+            if missing and is_settled(self._views.view_id, heard.values()):
+                heard |= await self._asking.statuses(missing, self._config.unreachable_s)
             if self._is_superseded(target):
                 raise Conflict("Superseded by another view change")
-            settled = is_settled(self._views.view_id, statuses.values())
-            self._note_waits(nodes, statuses, settled)
+            settled = is_settled(self._views.view_id, heard.values())
+            self._note_waits(nodes, statuses | heard, settled)
             if settled:
-                return Settled(self._views.current, {node: status.key_count for node, status in statuses.items()})
-            nodes -= await self._asking.bring_view_to(self._asking.who_hold_another(statuses))
+                return Settled(self._views.current, {node: status.key_count for node, status in heard.items()})
+            if full := full_in_the_way(self._views.view_id, statuses, self._config.stall_s):
+                raise Unavailable(full=full)
+            told = self._asking.who_hold_another(statuses | heard)
+            nodes -= await self._asking.bring_view_to(told)
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
 
@@ -233,7 +235,7 @@ class Coordinator:
         if takes_back:
             demand_all_hold(old, statuses)
         else:
-            demand_nothing_moves(old, statuses)
+            demand_nothing_moves(old, statuses, self._config.stall_s)
         self._give_up(old, wish, statuses)
         made = await self._bring_in_force(old, wish, statuses)
         await self._asking.bring_view_to(made.promised)
@@ -273,12 +275,7 @@ class Coordinator:
     ) -> None:
         """A node that was removed brings home what it holds before it is taken in again, as far as it finds anybody to
         take it: nodes of one view believe each other. Raises Again if one has yet to."""
-        now_ms = self._now_ms()
-        coming = {
-            node: status
-            for node, status in returning(old, target, statuses).items()
-            if not (takes_back and is_believed(node, status, old, now_ms))
-        }
+        coming = returning(old, target, statuses, self._config.stall_s, self._now_ms(), takes_back)
         if coming and not await self._asking.bring_view_to(self._asking.who_hold_another(coming)):
             raise Again(f"{', '.join(sorted(coming))}: has yet to hand over what it holds from an earlier view")
 
@@ -299,9 +296,10 @@ class Coordinator:
                 raise Again  # Promises as old as that may be void before the view is stored, and count for nothing.
             if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
                 raise Again
-        except BaseException:
-            release = Release(epoch, self._config.address)
-            await asyncio.gather(*(self._asking.call(node, release) for node in replies.promised))
+        except BaseException as fault:
+            await self._give_back(epoch, replies.promised)
+            if isinstance(fault, StorageFault):
+                raise Unavailable(full=[self._config.address]) from None
             raise
         return _Made(view, frozenset(replies.promised), frozenset(replies.foreign), risk)
 
@@ -334,6 +332,10 @@ class Coordinator:
             if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.
             demand_promises(target, replies)
+
+    async def _give_back(self, epoch: int, promised: Iterable[Address]) -> None:
+        release = Release(epoch, self._config.address)
+        await asyncio.gather(*(self._asking.call(node, release) for node in promised))
 
     def _is_superseded(self, target: Target) -> bool:
         """Whether the view in force is not what was asked for, so that another change must have made it. To be asked

@@ -24,7 +24,7 @@ import msgspec
 from gossip.view import Address, BadView, View, ViewId, decode_view
 from node.config import Config
 from node.errors import Fenced, StorageFault
-from node.net.messages import Busy, Foreign, Promise, Promised, ToldView, Unable, ViewIs
+from node.net.messages import Busy, Foreign, NoRoom, Promise, Promised, ToldView, Unable, ViewIs
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
@@ -303,11 +303,11 @@ class Views:
         is_void = self._time.monotonic() - self._promised_at > self._config.promise_s
         return self._promisee.given_back() if is_void else self._promisee
 
-    async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
+    async def promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | NoRoom | Unable:
         async with self._adopting:
             return await self._promise(request)
 
-    async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | Unable:
+    async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | NoRoom | Unable:
         mine, held = self.current, self.promisee()
         wanted = Promisee(request.epoch, request.coordinator, request.target)
         if is_foreign(self._as_holder(), request.lineage, request.coordinator, request.old_nodes):
@@ -321,7 +321,10 @@ class Views:
         if not may_be_promised(request.epoch, mine.epoch + 1):
             log.error("refused to promise the epoch %d: that in force is %d", request.epoch, mine.epoch)
             return Unable()
-        await self._hold(wanted)
+        try:
+            await self._hold(wanted)
+        except StorageFault:
+            return NoRoom()
         return Promised()
 
     def _believable(self, promised: int) -> int:

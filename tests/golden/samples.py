@@ -145,6 +145,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "Status, settled": wire.Status(
         VIEW_ID, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
     ),
+    "Status, full": wire.Status(VIEW_ID, 8, "", 0, (), (), False, False, "rack-2", True, True, 2**33 + 16),
     "Status, holds records": wire.Status(VIEW_ID, 0, "", 0, (), (wire.Owed("d:1", 13, 14),), False, True),
     "Status, zone": wire.Status(VIEW_ID, 0, "", 0, (), (), True, False, "rack-1"),
     "Status, may lack records": wire.Status(VIEW_ID, 0, "", 0, (), (), False, False, "rack-2", True),

@@ -7,7 +7,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 import gossip.messages
 from node.net import messages as wire
@@ -36,6 +38,18 @@ def test_golden_bytes_are_the_same_sample(name: str) -> None:
 def test_golden_former_bytes_are_the_same_sample(name: str) -> None:
     assert FORMER[name] != GOLDEN[name]
     assert SAMPLES[name].decode(bytes.fromhex(FORMER[name])) == SAMPLES[name].what
+
+
+@pytest.mark.parametrize("message", [*REQUESTS.values(), *ANSWERS.values(), *CASTS.values()], ids=repr)
+def test_golden_message_without_its_last_fields_has_their_defaults(message: msgspec.Struct) -> None:
+    """As who knows of fewer fields sends it."""
+    defaults = message.__struct_defaults__
+    if defaults:
+        names = message.__struct_fields__[-len(defaults) :]
+        plain = replace(message, **dict(zip(names, defaults, strict=True)))
+        fields = msgspec.msgpack.decode(msgspec.msgpack.encode(plain))
+        shorter = msgspec.msgpack.encode(fields[: -len(names)])
+        assert msgspec.msgpack.decode(shorter, type=type(message)) == plain
 
 
 def test_golden_file_holds_nothing_else() -> None:

@@ -82,6 +82,7 @@ CANNOT = "cannot be reached: start what is to be in the view, or leave it out"
         (409, {}, 2, "no"),
         (400, {}, 2, "no"),
         (503, {"unreachable": ["c:1", "d:1"]}, 3, f"no: c:1, d:1 {CANNOT}"),
+        (503, {"full": ["c:1"]}, 3, "no: c:1 (its disk is full)"),
         (409, {"view": "a:1,b:1"}, 2, "no; the nodes before were --to a:1,b:1"),
         (409, {"epoch": 5}, 2, "no: somebody changed it meanwhile; see `kvs ring`, and ask again"),
         (

@@ -20,6 +20,7 @@ from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
+from node.repair.movement import Movement
 from node.repair.transfer import Transfers
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
@@ -98,14 +99,28 @@ class Parts:
         self.router = Router(
             config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, peers
         )
-        self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack)
-        self.arrivals = Arrivals(config, time, store, views, streams)
-        self.handoff = Handoff(config, store, views, co_owners, streams, calls, self.transfers, self.arrivals)
+        movement = self.movement = Movement(time)
+        self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack, movement)
+        self.arrivals = Arrivals(config, time, store, views, streams, movement)
+        self.handoff = Handoff(
+            config,
+            store,
+            views,
+            co_owners,
+            streams,
+            calls,
+            self.transfers,
+            self.arrivals,
+            movement,
+            time,
+            time.wall_ms,
+        )
 
     def _was_paused(self) -> None:
         self.co_owners.drop_leases()
 
     def _view_changed(self) -> None:
+        self.movement.note()
         self.streams.change_view()
         self.handoff.wake()
 

@@ -91,7 +91,7 @@ async def test_gossip_driver_incarnation_that_had_to_rise_is_on_disk() -> None:
 async def test_gossip_driver_full_disk_is_no_reason_to_die(caplog: pytest.LogCaptureFixture) -> None:
     disk = Disk(random.Random(1))
     async with lone_owner(B, disk=disk, runs=True) as lone:
-        disk.full = True
+        disk.exhausted = True
         says(lone, digest_of(lone, B, Rumour(A, 9, dead=True)))
         lone.node.clock.hear(B, Clocks(0, lone.time.wall_ms() + 10 * lone.node.config.clock_lead_step_ms))
         await asyncio.sleep(ROUNDS_S)

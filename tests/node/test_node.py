@@ -17,6 +17,7 @@ from node.net.messages import (
     CountKeys,
     FetchView,
     KeyCounts,
+    NoRoom,
     Promise,
     Promised,
     Release,
@@ -136,13 +137,13 @@ async def test_node_cannot_count_what_is_no_partition(partitions: bytes) -> None
 
 
 @on_virtual_time
-async def test_node_full_disk_makes_it_unable_towards_itself_as_well() -> None:
+async def test_node_full_disk_refuses_a_promise_towards_itself_as_well() -> None:
     """A coordinator asks its own node too, and must not fail before it has released the promises of others."""
     disk = Disk(random.Random(1))
     async with lone_owner(B, disk=disk) as lone:
-        disk.full = True
+        disk.exhausted = True
         promise = Promise(1, A, "a:1", (A, B), lone.node.views.current.lineage_of_successor)
-        assert await lone.node._answer_here(promise) == Unable()
+        assert await lone.node._answer_here(promise) == NoRoom()
 
 
 # What it says of itself

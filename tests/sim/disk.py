@@ -2,7 +2,8 @@
 virtual time.
 
 What was committed survives a crash of its host; what was under way when it crashed is there or not, by chance, but
-whole; what had not begun is gone. A disk can be slow, and full.
+whole; what had not begun is gone. A disk can be slow, and hang for as long as it likes; it can be full, so that it
+takes no records but goes on with the rest; and exhausted, so that nothing can be written.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ BATCH_MAX = 64
 SYNC_S = 0.003
 SLOW_SYNC_S = 0.3
 """The longest commit of a slow disk: behind another one, it can make its node seem silent."""
+HUNG_CHECK_S = 0.05
+"""How soon after a disk hangs no longer its commit is done."""
 
 
 @cache
@@ -45,14 +48,19 @@ class Disk:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.sync_s = SYNC_S
-        self.full = False
+        self.full = self.exhausted = self.hung = False
         self.items: dict[bytes, bytes] = {}
         self._order: list[bytes] = []
         """The keys of `items`, ascending."""
 
     @property
     def ill(self) -> bool:
-        return self.full or self.sync_s > SYNC_S
+        return self.full or self.exhausted or self.hung or self.sync_s > SYNC_S
+
+    def mend(self) -> None:
+        """It is as it should be."""
+        self.full = self.exhausted = self.hung = False
+        self.sync_s = SYNC_S
 
     def record(self, key: bytes) -> Record | None:
         """What an onlooker finds on it."""
@@ -95,6 +103,7 @@ class Disk:
 class _Job(NamedTuple):
     run: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
+    grows: bool
 
 
 class _Commit(NamedTuple):
@@ -148,12 +157,16 @@ class SimEngine:
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         return self._disk.scan(start, stop, bytes_max)
 
-    def submit(self, job: Callable[[Transaction], T]) -> asyncio.Future[T]:
+    @property
+    def is_full(self) -> bool:
+        return self._disk.full or self._disk.exhausted
+
+    def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
             return future
-        self._queue.append(_Job(job, future))
+        self._queue.append(_Job(job, future, grows))
         if self._under_way is None and len(self._queue) == 1:
             self._loop.call_soon(self._run_batch)
         return future
@@ -175,14 +188,16 @@ class SimEngine:
         if self._under_way is not None or not self._queue:
             return
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+        refused = {job.future for job in jobs if self._disk.exhausted or (self._disk.full and job.grows)}
+        _resolve([(job, None, StorageFault("the disk is full")) for job in jobs if job.future in refused])
+        jobs = [job for job in jobs if job.future not in refused]
+        if not jobs:
+            self._loop.call_soon(self._run_batch)
+            return
         overlay = _Overlay(self._disk)
         transaction = self._begin(overlay)
         commit = _Commit(transaction, overlay.changes, [_outcome(job, transaction) for job in jobs])
         transaction.finish()
-        if self._disk.full:
-            _resolve([(job, None, error or StorageFault("disk full")) for job, _, error in commit.outcomes])
-            self._loop.call_soon(self._run_batch)
-            return
         self._under_way = commit
         if not self.sync_before_answer:
             _resolve(commit.outcomes)
@@ -191,6 +206,9 @@ class SimEngine:
     def _end_batch(self, commit: _Commit) -> None:
         if self._under_way is not commit:
             return  # `close` was here first.
+        if self._disk.hung and not self._closed:
+            self._loop.call_later(HUNG_CHECK_S, self._end_batch, commit)
+            return
         self._under_way = None
         self._disk.apply(commit.changes)
         self._committed(commit.transaction)

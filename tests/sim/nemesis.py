@@ -126,6 +126,7 @@ class Nemesis:
             self._isolate,
             self._lose_disk,
             self._fill_disk,
+            self._strike_disk,
             self._slow_disk,
             self._change_view,
             self._strike_coordinator,
@@ -229,10 +230,42 @@ class Nemesis:
         machine = self._rng.choice(self._machines)
         self._seen["full disks"] += 1
         self._cluster.fault(f"the disk of {name_of(machine.address)} is full", machine)
-        machine.disk.full = True
+        machine.disk.full, machine.disk.exhausted = True, self._rng.random() < 0.3
         await asyncio.sleep(self._rng.uniform(0.05, 0.5))
-        machine.disk.full, machine.disk_troubled_at = False, self._cluster.loop.now
-        self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
+        self._relieve(machine)
+
+    def _relieve(self, machine: Machine) -> None:
+        machine.disk.full = machine.disk.exhausted = machine.disk.hung = False
+        machine.disk_troubled_at = self._cluster.loop.now
+        self._cluster.fault(f"the disk of {name_of(machine.address)} is well again", machine)
+
+    async def _strike_disk(self) -> None:
+        """Have a view changed, and one side's disk fill up or hang as records are on their way, for longer than anybody
+        waits; then somebody has it changed again."""
+        hangs, receives = self._rng.random() < 0.4, self._rng.random() < 0.8
+        batches, struck = self._rng.randint(1, 4), list[Machine]()
+
+        def sent(sender: Address, to: Address, request: Request) -> None:
+            nonlocal batches
+            if isinstance(request, Push) and request.records:
+                batches -= 1
+                machine = self._cluster.machines[to if receives else sender]
+                if batches == 0 and not machine.disk.ill:
+                    struck.append(machine)
+                    how = "hangs" if hangs else "is full"
+                    self._seen[f"disks that {'hang' if hangs else 'fill up'} in a move"] += 1
+                    self._cluster.fault(f"the disk of {name_of(machine.address)} {how}", machine)
+                    machine.disk.hung, machine.disk.full = hangs, not hangs
+
+        self._cluster.network.watchers.append(sent)
+        try:
+            await self._change(self._rng.choice(self._machines))
+        finally:
+            self._cluster.network.watchers.remove(sent)
+        if struck:
+            await asyncio.sleep(self._rng.choice([0.5, 5.0, 20.0]) * self._rng.random())
+            await self._change(self._rng.choice(self._machines))
+            self._relieve(struck[0])
 
     async def _lose_disk(self) -> None:
         """Machines die with their disks, and come back with empty ones: one, or with three copies two. No more than

@@ -13,7 +13,6 @@ from node.node import Node
 from node.operations.router import Outcome
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
-from tests.sim.disk import SYNC_S
 from tests.sim.nemesis import change
 from tests.sim.onlooker import Onlooker
 from tests.sim.registers import Register, Violation
@@ -62,14 +61,19 @@ class Peace:
         self._seen["deletions forgotten"] += sum(self._onlooker.newest(key) is None for key in deleted)
 
     async def change_view(self) -> None:
-        """One that nothing disturbs ends in time, with exact counts. Not tried while a promise to a coordinator that
-        was killed is not void yet: it would be refused, or wait for that. Raises Violation."""
+        """One that nothing disturbs ends in time, with exact counts, be the disks full of those that it removes. Not
+        tried while a promise to a coordinator that was killed is not void yet: it would be refused, or wait for that.
+        Raises Violation."""
         if any(node.views.promisee().is_held for node in self._nodes()):
             self._seen["view changes in peace put off by a promise"] += 1
             return
         rng, machines = self._cluster.rng, sorted(self._cluster.machines)
         nodes = rng.sample(machines, rng.randint(1, len(machines)))
         machine = self._cluster.machines[rng.choice(machines)]
+        removed = [self._cluster.machines[address] for address in machines if address not in nodes]
+        for full in removed if rng.random() < 0.5 else ():
+            self._seen["full disks removed in peace"] += 1
+            full.disk.full = True
         try:
             settled = await machine.ask(lambda node: change(node, nodes), CHANGE_S)
         except (RequestFault, NoAnswer) as fault:
@@ -152,7 +156,7 @@ def heal(cluster: Cluster) -> None:
     """All faults end, and who is down starts."""
     cluster.heal()
     for machine in cluster.machines.values():
-        machine.disk.full, machine.disk.sync_s = False, SYNC_S
+        machine.disk.mend()
         machine.thaw()
         if machine.host is None:
             machine.start()

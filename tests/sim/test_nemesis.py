@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from gossip.view import ViewId
-from node.errors import StorageFault, Unavailable
+from node.errors import Unavailable
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.nemesis import Snare, Step, change
 
@@ -57,10 +57,11 @@ def test_coordinator_with_a_full_disk_leaves_no_promise_behind() -> None:
         for machine in cluster.machines.values():
             machine.start()
         await asyncio.sleep(PATIENCE_S)
-        coordinator.disk.full = True
-        with pytest.raises((StorageFault, Unavailable)):
+        coordinator.disk.exhausted = True
+        with pytest.raises(Unavailable) as refusal:
             await coordinator.ask(lambda node: change(node, ["n1:1", "n3:1"]), PATIENCE_S)
-        coordinator.disk.full = False
+        assert refusal.value.details == {"full": ["n2:1"]}
+        coordinator.disk.mend()
         for machine in cluster.machines.values():
             assert machine.node is not None
             assert machine.node.status().target == ""

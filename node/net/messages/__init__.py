@@ -12,14 +12,14 @@ travel is told by `frames`.
     Fetch       an owner                a co-owner or donor  Fetched
     Hello       any node                any node             ViewIs
     FetchView   who lacks a later view  who holds it         ViewIs
-    Promise     a coordinator           nodes of both views  Promised, Busy, Foreign, ViewIs
+    Promise     a coordinator           nodes of both views  Promised, Busy, Foreign, NoRoom, ViewIs
     Release     a coordinator           who has promised     ViewIs
     Adopt       a coordinator           nodes of both views  ViewIs, Busy, Foreign
     AskStatus   any node                any node             Status
     CountKeys   a coordinator           who holds the keys   KeyCounts
     AskHolding  an owner                a donor              Holding
-    Holding     a donor                 an owner             Taken
-    Push        who holds records       an owner             Taken
+    Holding     a donor                 an owner             Taken, NoRoom
+    Push        who holds records       an owner             Taken, NoRoom
     Compare     who holds records       an owner             Differing
     Offer       who holds records       an owner             Wanted
     Heartbeat   an owner                a co-owner           HeartbeatAnswer

@@ -39,7 +39,8 @@ class Replicate(NodeMessage, frozen=True, tag=42):
 
 
 class NoRoom(NodeMessage, frozen=True, tag=43):
-    """Answers Replicate: the disk has refused it."""
+    """Answers Replicate, Push and Promise: the disk has refused it; and Holding: noted, but the disk takes no
+    records."""
 
 
 CoOwnerRequest: TypeAlias = Heartbeat | Replicate

@@ -108,6 +108,12 @@ class Status(NodeMessage, frozen=True, tag=21):
     """Whether it holds records of any partition, be they deletions only."""
     zone: Zone = ""
     """Empty: the host of its address."""
+    may_lack: bool = False
+    """Whether its disk may lack what it, or one before it, held: it is no full copy of anything."""
+    full: bool = False
+    """Whether its disk takes no more records."""
+    still_ms: Unsigned = 0
+    """For how long nothing has been moved to or from it, see `repair.movement`."""
 
     def __post_init__(self) -> None:
         if self.zone and not is_zone(self.zone):
@@ -116,9 +122,6 @@ class Status(NodeMessage, frozen=True, tag=21):
     def zone_at(self, address: Address) -> Zone:
         """The zone of the node, which has this address."""
         return self.zone or host_of(address)
-
-    may_lack: bool = False
-    """Whether its disk may lack what it, or one before it, held: it is no full copy of anything."""
 
 
 class CountKeys(NodeMessage, frozen=True, tag=22):

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.errors import StorageFault
-from node.net.messages import Answer, Compare, Differing, Holding, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.net.messages import Answer, Compare, Differing, Holding, NoRoom, Offer, Push, Taken, Unable, ViewIs, Wanted
 from node.values.donors import Kind
 from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
@@ -159,12 +158,45 @@ async def test_push_on_a_full_disk_keeps_the_donor() -> None:
     (key,) = parts.own_keys(1)
     await announce(parts, C, [key])
     parts.disk.full = True
-    with pytest.raises(StorageFault):
-        await push(parts, C, (key, record(5)), finished=places([key]))
+    assert await push(parts, C, (key, record(5)), finished=places([key])) == NoRoom()
     assert rows(parts) == [Row(partition_of(key), C, ALONE)]
 
 
+@on_virtual_time
+async def test_push_of_deletions_is_taken_on_a_full_disk() -> None:
+    """They take no more room than what they replace; what brings more is not taken."""
+    parts = await node_a(A, B)
+    first, second = parts.own_keys(2)
+    await parts.keep((first, record(5)), (second, record(5)))
+    parts.disk.full = True
+    assert await push(parts, C, (first, record(6, None)), finished=places([first])) == Taken()
+    assert parts.held(first) == record(6, None)
+    assert await push(parts, C, (second, record(6)), finished=places([second])) == NoRoom()
+    assert await push(parts, C, finished=places([second])) == Taken()
+
+
 # Announcements
+
+
+@on_virtual_time
+async def test_announcement_is_noted_on_a_full_disk_and_told_that_there_is_no_room() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    parts.disk.full = True
+    holding = Holding(pack(places([key])))
+    assert await parts.arrivals.note_holding(C, parts.views.view_id, holding) == NoRoom()
+    assert rows(parts) == [Row(partition_of(key), C, ALONE)]
+    parts.disk.mend()
+    assert await parts.arrivals.note_holding(C, parts.views.view_id, holding) == Taken()
+
+
+@on_virtual_time
+async def test_announcement_that_cannot_be_noted_is_told_so() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    parts.disk.exhausted = True
+    assert await parts.arrivals.note_holding(C, parts.views.view_id, Holding(pack(places([key])))) == NoRoom()
+    assert not rows(parts)
 
 
 @on_virtual_time

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Answer, Owed, Taken, Unable
+from node.net.messages import Answer, NoRoom, Owed, Taken, Unable
 from node.repair.holdings import (
     Handover,
     change_by_holding,
     copies_needed,
+    given_up,
     handing,
     handover,
     in_turn,
@@ -85,6 +86,8 @@ def test_donors_of_the_same_share_the_work_evenly() -> None:
         ([], {B: None, C: None}, Handover((), forget=False)),
         ([], {B: Taken(), C: Unable()}, Handover((), forget=False)),
         ([], {B: None, C: Unable()}, Handover((), forget=False)),
+        ([], {B: NoRoom(), C: Taken()}, Handover((C,), forget=False)),
+        ([C], {B: NoRoom()}, Handover((), forget=False)),
     ],
     ids=[
         "all",
@@ -95,6 +98,8 @@ def test_donors_of_the_same_share_the_work_evenly() -> None:
         "none can be reached",
         "one does not take it",
         "the only one does not take it",
+        "one is full",
+        "the last one is full",
     ],
 )
 def test_handover_of_two_copies(
@@ -176,6 +181,26 @@ def test_settled_with_what_is_kept_for_owners_that_are_down(
 ) -> None:
     found = misplaced(A, RING, THEIRS[:1])
     assert is_settled(found, {OTHERS: brought}, [], {A, B, C, D}, [], lambda peer: peer in down) is expected
+
+
+@pytest.mark.parametrize(
+    ("is_silent", "is_grace_over", "expected"),
+    [
+        (True, False, NO_CHANGE._replace(remove={D: 0b100})),
+        (True, True, NO_CHANGE._replace(remove={D: 0b111})),
+        (False, True, NO_CHANGE),
+    ],
+    ids=["what another copy has told", "all, after the grace", "nothing of one that answers"],
+)
+def test_given_up_is_a_silent_donor_outside_the_view(
+    is_silent: bool, is_grace_over: bool, expected: DonorsChange
+) -> None:
+    shares = {C: Share(0b1, 0b10, 0b100), D: Share(0b1, 0b10, 0b100)}
+    assert given_up(shares, {A, B, C}, lambda _: is_silent, lambda _: is_grace_over) == expected
+
+
+def test_given_up_is_nobody_who_may_hold_what_nobody_else_has() -> None:
+    assert given_up({D: Share(alone=0b1, copy=0b10)}, {A}, lambda _: True, lambda _: False) == NO_CHANGE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, ViewIs, Wanted
+from node.config import VALUE_BYTES_MAX
+from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Unable, ViewIs, Wanted
 from node.repair import transfer
 from node.values.record import Record
 from ring.hashing import partition_of, unpack
@@ -49,6 +50,20 @@ async def some(parts: Parts, count: int, *owners: Address) -> list[bytes]:
 
 async def bring(parts: Parts, keys: Iterable[bytes], *peers: Address, forget: bool = False) -> bool:
     return await parts.transfers.bring(peers, sorted(map(partition_of, keys)), parts.views.view_id, forget)
+
+
+class SlowLink:
+    """To a taker, one message after the other at 1 Mbit/s."""
+
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, request: Request) -> Answer:
+        async with self._turn:
+            if isinstance(request, Push):
+                await asyncio.sleep(sum(len(encoded) for _, encoded in request.records) / 125_000)
+        return await self._taker(request)
 
 
 # What is sent
@@ -272,10 +287,33 @@ async def test_transfer_on_a_disk_that_refuses_forgets_nothing_and_is_no_fault_o
     parts = await node_a(A, B)
     keys = await some(parts, 3, B)
     peer = taker(parts, B)
-    parts.disk.full = True
+    parts.disk.exhausted = True
     assert not await bring(parts, keys, B, forget=True)
     assert sorted(peer.held) == sorted(keys)
     assert [parts.held(key) for key in keys] == [record(5)] * 3
+
+
+@on_virtual_time
+async def test_transfer_of_large_values_over_a_slow_link_has_the_time_that_they_need() -> None:
+    """Each lane has one on its way, and they share the link."""
+    parts = await node_a(A, B)
+    keys = await some(parts, 2 * parts.config.transfer_lanes, B)
+    await parts.keep(*((key, record(6, b"1" * VALUE_BYTES_MAX)) for key in keys))
+    peer = taker(parts, B)
+    parts.peers.script[B] = SlowLink(peer)
+    assert await bring(parts, keys, B, forget=True)
+    assert sorted(peer.held) == sorted(keys) and not parts.store.occupied
+
+
+@on_virtual_time
+async def test_transfer_to_a_peer_that_falls_silent_ends_in_time() -> None:
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    parts.peers.silent.add(B)
+    parts.peers.script[B] = lambda _: Unable()
+    began = parts.time.monotonic()
+    assert not await bring(parts, keys, B, forget=True)
+    assert parts.time.monotonic() - began == pytest.approx(parts.config.transfer_s, abs=0.1)
 
 
 @pytest.mark.parametrize(

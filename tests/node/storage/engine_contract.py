@@ -1,23 +1,41 @@
 """What every engine must do: the contract of node.storage.transaction.Engine as one suite, for the real engine and the
 simulated one alike.
 
-Inherit `EngineContract` in a test module and give the fixture `storage`: a function that opens an engine on
-one and the same storage, empty at first, each time it is called. A test closes what it opened before it
-opens it again.
+Inherit `EngineContract` in a test module and give the fixtures `storage`: a function that opens an engine on
+one and the same storage, empty at first, each time it is called; and `disk_of`: what its disk can be made to be. A test
+closes what it opened before it opens it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeAlias
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Protocol, TypeAlias
 
 import pytest
 
+from node.errors import StorageFault
 from node.storage.transaction import Engine, EngineFactory, EngineTransaction, Transaction
 
 Storage: TypeAlias = Callable[[], EngineFactory]
+
+
+PATIENCE_S = 20.0
+
+
+class DiskOf(Protocol):
+    """The disk under the storage."""
+
+    def fill(self) -> None:
+        """Nothing else finds room on it any more."""
+
+    def exhaust(self) -> None:
+        """Nothing at all can be written."""
+
+    def relieve(self) -> None:
+        """It has room again."""
 
 
 class PlainBatch(Transaction):
@@ -51,6 +69,16 @@ def opened(storage: Storage, committed: Callable[[Transaction], None] = lambda _
         yield engine
     finally:
         engine.close()
+
+
+async def until_full(engine: Engine) -> None:
+    """An engine notices at a commit that its disk is full, or when it asks again."""
+    async with asyncio.timeout(PATIENCE_S):
+        for n in count():
+            if engine.is_full:
+                return
+            with suppress(StorageFault):
+                await engine.submit(put(b"filling %d" % n, b"v" * 4000), grows=True)
 
 
 class EngineContract:
@@ -162,6 +190,56 @@ class EngineContract:
         await asyncio.gather(*futures)
         with opened(storage) as engine:
             assert len(engine.scan(b"0", b"a", 10**6)) == 10
+
+    async def test_engine_full_disk_refuses_what_grows_and_takes_the_rest(
+        self, storage: Storage, disk_of: DiskOf
+    ) -> None:
+        with opened(storage) as engine:
+            await engine.submit(put(b"k", b"old"), grows=True)
+            assert not engine.is_full
+            disk_of.fill()
+            await until_full(engine)
+            with pytest.raises(StorageFault):
+                await engine.submit(put(b"k", b"new"), grows=True)
+            assert engine.get(b"k") == b"old"
+            for n in range(20):
+                await engine.submit(put(b"setting", b"%d" % n * 1000))
+            await engine.submit(lambda transaction: plain(transaction).delete(b"k"))
+            assert (engine.get(b"k"), engine.get(b"setting")) == (None, b"19" * 1000)
+
+    async def test_engine_full_disk_opens_and_says_so(self, storage: Storage, disk_of: DiskOf) -> None:
+        with opened(storage) as engine:
+            await engine.submit(put(b"k", b"v"), grows=True)
+            disk_of.fill()
+            await until_full(engine)
+        with opened(storage) as engine:
+            assert engine.is_full and engine.get(b"k") == b"v"
+            await engine.submit(put(b"setting", b"v"))
+            assert engine.is_full
+
+    async def test_engine_full_disk_takes_what_grows_once_it_has_room(self, storage: Storage, disk_of: DiskOf) -> None:
+        with opened(storage) as engine:
+            disk_of.fill()
+            await until_full(engine)
+            disk_of.relieve()
+            async with asyncio.timeout(PATIENCE_S):
+                while engine.is_full:
+                    await asyncio.sleep(0.01)
+            await engine.submit(put(b"k", b"v"), grows=True)
+            assert engine.get(b"k") == b"v"
+
+    async def test_engine_exhausted_disk_takes_nothing_and_recovers(self, storage: Storage, disk_of: DiskOf) -> None:
+        with opened(storage) as engine:
+            await engine.submit(put(b"k", b"old"))
+            disk_of.exhaust()
+            for _ in range(3):
+                jobs = [engine.submit(put(b"k", b"new"), grows=n % 2 == 0) for n in range(4)]
+                outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+                assert all(isinstance(outcome, StorageFault) for outcome in outcomes)
+                assert engine.is_full and engine.get(b"k") == b"old"
+            disk_of.relieve()
+            await engine.submit(put(b"k", b"new"))
+            assert engine.get(b"k") == b"new" and not engine.is_full
 
     async def test_engine_closing_twice_is_closing_once(self, storage: Storage) -> None:
         with opened(storage) as engine:

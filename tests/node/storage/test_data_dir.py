@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -143,3 +144,16 @@ async def test_data_dir_damaged_store_is_refused_and_left_alone(
             open_in(tmp_path)
         assert len(caught.value.faults) == 1 and "store.lmdb is damaged" in str(caught.value)
     assert content is None or file.read_bytes() == content
+
+
+def test_data_dir_allocates_what_the_file_system_has_and_no_more(tmp_path: Path) -> None:
+    with closing(DataDir(tmp_path, MAP_BYTES)) as directory:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MAP_BYTES // 2, hard))
+        try:
+            assert directory.allocate(0, MAP_BYTES) == MAP_BYTES // 2
+            assert directory.allocate(MAP_BYTES // 2, MAP_BYTES) == MAP_BYTES // 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert directory.allocate(0, MAP_BYTES) == MAP_BYTES
+        assert directory.file_system_bytes() > MAP_BYTES

@@ -18,13 +18,32 @@ from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
 from node.storage.transaction import EngineTransaction, Transaction
 from tests.node.samples import JOBS_S_MAX
-from tests.node.storage.engine_contract import EngineContract, PlainBatch, Storage, put
+from tests.node.storage.engine_contract import DiskOf, EngineContract, PlainBatch, Storage, put
 from tests.node.storage.opening import MAP_BYTES, open_in
+
+RESERVE_BYTES = 256 * 1024
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return lambda: open_engine(tmp_path / "data", asyncio.get_running_loop(), JOBS_S_MAX, MAP_BYTES)
+    return lambda: open_engine(
+        tmp_path / "data", asyncio.get_running_loop(), JOBS_S_MAX, 8 * MAP_BYTES, reserve_bytes=RESERVE_BYTES
+    )
+
+
+@pytest.fixture
+def disk_of(file_size_limit: Callable[[int | None], None]) -> DiskOf:
+    return LimitedFiles(file_size_limit)
+
+
+class LimitedFiles:
+    """A limit to the length of this process's files is to a store what a full disk is: what has its blocks set aside
+    below it can be written, and nothing else can."""
+
+    def __init__(self, limit: Callable[[int | None], None]) -> None:
+        self.fill = lambda: limit(2 * RESERVE_BYTES)
+        self.exhaust = lambda: limit(8192)
+        self.relieve = lambda: limit(None)
 
 
 class TestLmdbEngine(EngineContract):
@@ -86,11 +105,17 @@ async def test_engine_map_full_at_the_commit_grows_too(tmp_path: Path, monkeypat
 
 
 @pytest.fixture
-def full_disk() -> Iterator[Callable[[bool], None]]:
-    """Switches on and off that no file of this process may be written beyond its first pages."""
+def file_size_limit() -> Iterator[Callable[[int | None], None]]:
+    """Limits up to where the files of this process can be written; None: not at all."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda full: resource.setrlimit(resource.RLIMIT_FSIZE, (8192 if full else soft, hard))
+    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (soft if limit is None else limit, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def full_disk(file_size_limit: Callable[[int | None], None]) -> Callable[[bool], None]:
+    """Switches on and off that no file of this process may be written beyond its first pages."""
+    return lambda full: file_size_limit(8192 if full else None)
 
 
 async def test_engine_full_disk_fails_writes_keeps_reads_and_recovers(

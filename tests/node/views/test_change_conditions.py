@@ -7,7 +7,7 @@ import pytest
 
 from gossip.view import FORMER_MAX, Address, Former, View, ViewId
 from node.errors import Conflict, Unavailable
-from node.net.messages import Answer, Busy, Owed, Promised, Status, ViewIs
+from node.net.messages import Answer, Busy, NoRoom, Owed, Promised, Status, ViewIs
 from node.views.change_conditions import (
     Again,
     State,
@@ -22,6 +22,7 @@ from node.views.change_conditions import (
     demand_reachable,
     demand_to_be_taken_back,
     former_of_next,
+    full_in_the_way,
     has_settled,
     is_believed,
     is_settled,
@@ -43,8 +44,14 @@ def status(
     return Status(view.id, 0, "", 0, owed, awaited, not owed and not awaited, holds)
 
 
+STALL_S = 15.0
+NOW_MS = 1_000_000
 KEEPS_FOR_B = msgspec.structs.replace(status(handing=(B,)), settled=True)
 """A node that cannot reach B, while others can."""
+
+
+def still(status: Status, *, full: bool = False, still_s: float = STALL_S) -> Status:
+    return msgspec.structs.replace(status, full=full, still_ms=int(1000 * still_s))
 
 
 def test_target_name_is_of_the_set_of_nodes_and_of_the_factor() -> None:
@@ -105,11 +112,39 @@ def test_state_of(statuses: list[Status | None], state: State) -> None:
 )
 def test_returning_is_who_has_something_to_bring(returned: Status, comes: bool) -> None:
     statuses = {A: status(), B: status(), C: returned}
-    assert returning(OLD, TARGET, statuses) == ({C: returned} if comes else {})
+    assert returning(OLD, TARGET, statuses, STALL_S, NOW_MS) == ({C: returned} if comes else {})
 
 
 def test_returning_is_nobody_who_stays() -> None:
-    assert returning(OLD, Target(frozenset({A, B}), None), {A: status(START, handing=(B,)), B: status()}) == {}
+    target = Target(frozenset({A, B}), None)
+    assert returning(OLD, target, {A: status(START, handing=(B,)), B: status()}, STALL_S, NOW_MS) == {}
+
+
+@pytest.mark.parametrize(
+    ("returned", "taker_is_full", "spare_until_ms", "comes"),
+    [
+        (status(handing=(B,)), True, NOW_MS + 1, False),
+        (status(handing=(B,)), True, NOW_MS, True),
+        (status(handing=(B,)), False, NOW_MS + 1, True),
+        (still(status(handing=(B,))), False, NOW_MS + 1, False),
+        (still(status(START, handing=(B,))), True, NOW_MS + 1, True),
+    ],
+    ids=[
+        "to a full disk",
+        "and deletions may be forgotten by now",
+        "to one that takes it",
+        "nothing has moved for long",
+        "under an earlier view",
+    ],
+)
+def test_returning_is_nobody_whose_records_are_taken_by_no_disk(
+    returned: Status, taker_is_full: bool, spare_until_ms: int, comes: bool
+) -> None:
+    old = msgspec.structs.replace(OLD, spare_until_ms=spare_until_ms)
+    if returned.view == OLD.id:
+        returned = msgspec.structs.replace(returned, view=old.id)
+    statuses = {B: still(status(old), full=taker_is_full), C: returned}
+    assert returning(old, TARGET, statuses, STALL_S, NOW_MS) == ({C: returned} if comes else {})
 
 
 def test_demand_reachable_names_who_is_not() -> None:
@@ -151,10 +186,56 @@ def test_demand_native_of_who_comes_in_only() -> None:
 )
 def test_demand_nothing_moves(old: View, statuses: dict[Address, Status], refusal: type[Exception] | None) -> None:
     if refusal is None:
-        demand_nothing_moves(old, statuses)
+        demand_nothing_moves(old, statuses, STALL_S)
     else:
         with pytest.raises(refusal):
-            demand_nothing_moves(old, statuses)
+            demand_nothing_moves(old, statuses, STALL_S)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "refused"),
+    [
+        ({A: still(status(handing=(B,))), B: still(status())}, False),
+        ({A: still(status(handing=(B,)), still_s=STALL_S - 1), B: still(status())}, True),
+        ({A: status(handing=(B,)), B: still(status(waiting=(A,)), full=True)}, False),
+        ({A: status(handing=(B,)), B: still(status(), full=True), C: status(waiting=(A,))}, True),
+        ({A: still(status(handing=(B,)), full=True, still_s=0), B: status()}, True),
+        ({A: still(status()), B: still(status(START), still_s=9 * STALL_S)}, False),
+        ({A: status(), B: still(status(START), still_s=9 * STALL_S)}, True),
+        ({A: status(), B: still(status(START), full=True)}, False),
+    ],
+    ids=[
+        "nothing has moved for long",
+        "something has",
+        "all that is left is for a full disk",
+        "a third one takes what it waits for",
+        "a full disk hands over",
+        "a member does not take a view that is not new",
+        "a member is late to take a new one",
+        "a member has no room for it",
+    ],
+)
+def test_change_gets_on_by_what_has_moved_lately(statuses: dict[Address, Status], refused: bool) -> None:
+    if refused:
+        with pytest.raises(Conflict):
+            demand_nothing_moves(OLD, statuses, STALL_S)
+    else:
+        demand_nothing_moves(OLD, statuses, STALL_S)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ({A: still(status(handing=(B,))), B: still(status(waiting=(A,)), full=True)}, [B]),
+        ({A: still(status(handing=(B,)), still_s=0), B: still(status(waiting=(A,)), full=True)}, []),
+        ({A: still(status(handing=(B,))), B: still(status(waiting=(A,)))}, []),
+        ({A: still(status()), B: still(status(), full=True)}, []),
+        ({A: still(status()), B: still(status(START), full=True)}, [B]),
+    ],
+    ids=["one is full", "but something moves", "none is", "one is, and has all", "one is, and cannot take the view"],
+)
+def test_full_in_the_way_is_named_once_nothing_moves(statuses: dict[Address, Status], expected: list[Address]) -> None:
+    assert full_in_the_way(OLD.id, statuses, STALL_S) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,6 +243,7 @@ def test_demand_nothing_moves(old: View, statuses: dict[Address, Status], refusa
     [
         ({A: Promised(), B: Promised(), C: Promised()}, None),
         ({A: None, B: Promised(), C: Promised()}, None),
+        ({A: NoRoom(), B: Promised(), C: Promised()}, None),
         ({A: Promised(), B: Promised(), C: None}, Unavailable),
         ({A: Busy(3, D, "another"), B: Promised(), C: Promised()}, Conflict),
         ({A: Busy(3, D, TARGET.name), B: Promised(), C: Promised()}, Again),
@@ -170,6 +252,7 @@ def test_demand_nothing_moves(old: View, statuses: dict[Address, Status], refusa
     ids=[
         "all",
         "one that goes is silent",
+        "one that goes has no room",
         "one that comes is silent",
         "another change",
         "the same one",
@@ -182,6 +265,12 @@ def test_demand_promises(replies: dict[Address, Answer | None], refusal: type[Ex
     else:
         with pytest.raises(refusal):
             demand_promises(TARGET, replies)
+
+
+def test_demand_promises_names_who_has_no_room() -> None:
+    with pytest.raises(Unavailable) as refusal:
+        demand_promises(TARGET, {A: NoRoom(), B: None, C: NoRoom()})
+    assert refusal.value.details == {"full": [C]}
 
 
 def test_target_is_met_by_nodes_and_factor() -> None:
