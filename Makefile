@@ -29,8 +29,8 @@ chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind;
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one
 	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim
 
-ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that the simulator notices
-	@$(BIN)/python -m tests.sim.ablations
+ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that somebody notices; ONLY=fence,leases, SEEDS=300, RECORD=1
+	@env ONLY="$(ONLY)" SEEDS="$(SEEDS)" FIRST="$(FIRST)" RECORD="$(RECORD)" $(BIN)/python -m tests.sim.ablations
 
 image: ## build the docker image kvs:3.0
 	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }

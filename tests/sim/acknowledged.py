@@ -2,33 +2,86 @@
 
 Each view names the one that it was built on, so whether a view follows another is told by the chain of these. A change
 made on one side of a cut may lose against one of the other side: of a view that was acknowledged at such a time nothing
-is demanded.
+is demanded. The same holds where nodes are down: that what they have promised each other is known to somebody who runs
+is all that the store can go by.
+
+Also: no node promises an epoch to two coordinators, whatever becomes of it and of the promises, as long as it keeps its
+disk; while a promise holds, it gives no other one, and takes no lower view; no view is made that one of its nodes
+refused to promise; and when a change is answered, it has happened.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from gossip.view import View, ViewId
+from gossip.view import Address, View, ViewId
+from node.config import Config
+from node.net.messages import Answer, Promise, Promised, Release, Request
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.registers import Violation
-from tests.sim.trace import view_name
+from tests.sim.trace import name_of, names_of, view_name
 
 CUT_S = 20.0
 """A coordinator tries for so long to bring its view in force: a cut may have shaped what it knew of at its start."""
+VOID_S = 0.5
+"""A promise may have been given so long before it was heard of."""
+HEARD_S = 0.5
+"""Whoever has been well for so long can be heard."""
+
+
+class Asked(NamedTuple):
+    """A view change that was answered as done."""
+
+    coordinator: Address
+    at: float
+    nodes: frozenset[Address]
+    factor: int | None
+
+
+class _Rival(NamedTuple):
+    """Who made, or prepares, a view of an epoch."""
+
+    epoch: int
+    coordinator: Address
+
+
+class _Promise(NamedTuple):
+    """One that holds."""
+
+    rival: _Rival
+    until: float
 
 
 class AcknowledgedViews:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._bases: dict[ViewId, ViewId | None] = {}
-        """Of each view that was ever stored by anybody."""
+        self._views: dict[ViewId, View] = {}
+        """Each that was ever stored by anybody."""
+        self._stored_at: dict[ViewId, float] = {}
+        """When it first was."""
+        self._promises: defaultdict[_Rival, dict[Address, float]] = defaultdict(dict)
+        """Who promised it, and when."""
+        self._held: dict[Address, _Promise] = {}
+        """Of whom it is known, which promise holds."""
+        self._refused: defaultdict[_Rival, set[Address]] = defaultdict(set)
+        """Who has refused it a promise, and has not given it since."""
         self._acknowledged: list[ViewId] = []
         cluster.view_watchers.append(self._stored)
+        cluster.network.answer_watchers.append(self._answered)
+        cluster.network.watchers.append(self._sent)
 
-    def acknowledge(self, view: View) -> None:
-        """Somebody was told that this one is settled."""
-        if not self._cluster.is_cut(CUT_S):
+    def acknowledge(self, view: View, asked: Asked) -> None:
+        """Somebody was told that this one is settled. Raises Violation if it cannot be, or is not what was asked
+        for."""
+        if view.nodes != asked.nodes or (asked.factor is not None and view.repl_factor != asked.factor):
+            raise Violation(f"asked for {sorted(asked.nodes)}, {asked.factor} copies, and told of {view_name(view.id)}")
+        if view.coordinator == asked.coordinator and self._stored_at[view.id] > asked.at:
+            self._check_factor(view, asked)
+            self._check_presence(view, asked)
+        self._check_spread(view, asked)
+        if not self._cluster.is_cut(CUT_S) and not self._has_unknown_rival(view, asked):
             self._acknowledged.append(view.id)
 
     def check(self, view: View) -> None:
@@ -42,10 +95,99 @@ class AcknowledgedViews:
                     f"which was built without it"
                 )
 
-    def _stored(self, _: Machine, view: View) -> None:
-        self._bases[view.id] = view.base
+    # When a change is answered
+
+    def _check_factor(self, view: View, asked: Asked) -> None:
+        base = None if view.base is None else self._views.get(view.base)
+        if asked.factor is None and base is not None and view.repl_factor != base.repl_factor:
+            raise Violation(f"{view_name(view.id)} has {view.repl_factor} copies, and was to keep {base.repl_factor}")
+
+    def _check_presence(self, view: View, asked: Asked) -> None:
+        for machine in map(self._cluster.machines.__getitem__, sorted(view.nodes)):
+            if not machine.runs and machine.troubled_at < asked.at:
+                raise Violation(f"{view_name(view.id)} was made with {name_of(machine.address)}, which is not there")
+
+    def _check_spread(self, view: View, asked: Asked) -> None:
+        base = None if view.base is None else self._views.get(view.base)
+        nodes = view.nodes if base is None else view.nodes | base.nodes
+        for machine in self._who_could_be_asked(asked):
+            assert machine.node is not None
+            if machine.address in nodes and machine.node.views.view_id < view.id:
+                raise Violation(f"{name_of(machine.address)} does not hold {view_name(view.id)}, which is settled")
+
+    def _has_unknown_rival(self, view: View, asked: Asked) -> bool:
+        """Whether somebody has made, or may be about to make, a view that may win, and nobody who promised that could
+        be asked."""
+        could_be_asked = {machine.address for machine in self._who_could_be_asked(asked)}
+        made = {_Rival(other.epoch, other.coordinator) for other in self._views.values()}
+        for rival, promised in self._promises.items():
+            is_alive = max(promised.values(), default=0.0) > asked.at - self._config_of(rival).promise_s
+            if rival.epoch < view.epoch or rival.coordinator == view.coordinator or not (rival in made or is_alive):
+                continue
+            knowing = {who for who, at in promised.items() if self._cluster.machines[who].lost_at < at}
+            if not {rival.coordinator, *knowing} & could_be_asked:
+                return True
+        return False
+
+    def _who_could_be_asked(self, asked: Asked) -> Iterator[Machine]:
+        """Who was well all the time, and could be reached."""
+        since_s = HEARD_S + self._cluster.loop.now - asked.at
+        for machine in self._cluster.machines.values():
+            is_reached = self._cluster.is_joined(asked.coordinator, machine.address, since_s)
+            if is_reached and machine.is_well(since_s) and not machine.was_ill(since_s):
+                yield machine
+
+    # What happens
+
+    def _stored(self, machine: Machine, view: View) -> None:
+        self._views[view.id] = view
+        self._stored_at.setdefault(view.id, self._cluster.loop.now)
+        refused = self._refused[_Rival(view.epoch, view.coordinator)] & view.nodes
+        if machine.address == view.coordinator and refused:
+            raise Violation(f"{view_name(view.id)} is made, which {names_of(sorted(refused))} did not promise")
+        held = self._holds(machine.address)
+        if held is not None and view.epoch < held.epoch:
+            raise Violation(f"{name_of(machine.address)} stores {view_name(view.id)}, and has promised {held.epoch}")
+        self._held.pop(machine.address, None)
+
+    def _sent(self, _: Address, to: Address, request: Request) -> None:
+        """A promise may hold no longer from when it is given back on, whether that arrives or not."""
+        held = self._holds(to)
+        if isinstance(request, Release) and held == _Rival(request.epoch, request.coordinator):
+            self._held.pop(to)
+
+    def _answered(self, node: Address, _: Address, promise: Promise, answer: Answer) -> None:
+        asked = _Rival(promise.epoch, promise.coordinator)
+        if not isinstance(answer, Promised):
+            self._refused[asked].add(node)
+            return
+        self._refused[asked].discard(node)
+        held = self._holds(node)
+        if held is not None and held.coordinator != asked.coordinator:
+            raise Violation(f"{name_of(node)} promises {asked}, while what it has promised {held} holds")
+        now, lost_at = self._cluster.loop.now, self._cluster.machines[node].lost_at
+        for rival, promised in self._promises.items():
+            before = promised.get(node, lost_at)
+            if rival.epoch == promise.epoch and rival.coordinator != promise.coordinator and before > lost_at:
+                raise Violation(
+                    f"{name_of(node)} promises {promise.epoch} to {name_of(promise.coordinator)}, and has promised it "
+                    f"to {name_of(rival.coordinator)} before"
+                )
+        self._promises[asked][node] = now
+        self._held[node] = _Promise(asked, now - VOID_S + self._config_of(asked).promise_s)
+
+    def _holds(self, node: Address) -> _Rival | None:
+        """Whom it has promised an epoch, if that is sure to hold."""
+        held, lost_at = self._held.get(node), self._cluster.machines[node].lost_at
+        now = self._cluster.loop.now
+        if held is None or not now < held.until or lost_at > held.until - self._config_of(held.rival).promise_s:
+            return None
+        return held.rival
+
+    def _config_of(self, rival: _Rival) -> Config:
+        return self._cluster.machines[rival.coordinator].config
 
     def _chain(self, view_id: ViewId | None) -> Iterator[ViewId]:
         while view_id is not None:
             yield view_id
-            view_id = self._bases.get(view_id)
+            view_id = None if (view := self._views.get(view_id)) is None else view.base

@@ -18,11 +18,13 @@ from node.config import Config
 from node.errors import StorageFault
 from node.node import Node
 from node.storage.identity import identify
-from node.storage.keys import Setting, setting_place
+from node.storage.keys import DONORS, Setting, setting_place
 from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
+from node.values.record import decode_record
 from tests.node.fakes.clocks import LoopTime
 from tests.sim.disk import Disk, SimEngine
+from tests.sim.drops import check_drops
 from tests.sim.leases import check_leases
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import Network, Rates
@@ -55,6 +57,8 @@ class Machine:
         self.host: Host | None = None
         self.troubled_at = self.disk_troubled_at = -1e9
         """When a trouble of this machine last began or ended, and when one of its disk last ended."""
+        self.lost_at = -1e9
+        """When its disk was last lost."""
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self.network = cluster.network
@@ -108,6 +112,7 @@ class Machine:
         assert self.host is None
         self._cluster.fault(f"the disk of {name_of(self.address)} is lost", self)
         self.disk = Disk(self._cluster.rng)
+        self.lost_at = self._cluster.loop.now
         self.stored_at.clear()
         self._held = ViewId(0, 0)
 
@@ -177,10 +182,14 @@ class Machine:
 
     # Checks
 
-    def _committed(self, transaction: Transaction, changes: Mapping[bytes, bytes | None]) -> None:
+    def _committed(
+        self, transaction: Transaction, changes: Mapping[bytes, bytes | None], gone: Mapping[bytes, bytes]
+    ) -> None:
         if (encoded := changes.get(_VIEW)) is not None:
             self._stored(decode_view(encoded))
         loop = self._cluster.loop
+        if gone and self.node is not None:
+            self._dropped(self.node, gone)
         self.stored_at.update(dict.fromkeys(changes, loop.now))
         loop.post(CHECK_AFTER_S, self._check, (self.host, tuple(transaction.stats)))
 
@@ -193,6 +202,15 @@ class Machine:
             self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.id)}: {nodes}")
         for watcher in self._cluster.view_watchers:
             watcher(self, view)
+
+    def _dropped(self, node: Node, gone: Mapping[bytes, bytes]) -> None:
+        records = {place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < DONORS and place[2:]}
+        if not records:
+            return
+        if not self._cluster.is_forgetful:
+            check_drops(node, records, self._cluster.machines, self._cluster.loop.now)
+        for watcher in list(self._cluster.drop_watchers):
+            watcher(self)
 
     def _check(self, host: Host | None, changed: tuple[int, ...]) -> None:
         """Not of a paused node, which is in the middle of something."""
@@ -228,6 +246,10 @@ class Cluster:
         self.network = Network(self.loop, self.rng, rates or Rates(), self.note if trace else None)
         self.view_watchers: list[Callable[[Machine, View], None]] = []
         """Told of each view that a machine has just stored, before its node knows that it has."""
+        self.drop_watchers: list[Callable[[Machine], None]] = []
+        """Told of each machine that has just dropped records."""
+        self.is_forgetful = "tombstone_grace_s" in (timing or {})
+        """Whether deletions are forgotten within the time of a run."""
         self.eventful_at = 0.0
         """When something last went wrong, or right again, or a view was stored."""
         self.clock_gap_s = 2 * skew_ms_max / 1000

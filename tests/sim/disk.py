@@ -88,16 +88,20 @@ class Disk:
             found.append((key, value))
         return found
 
-    def apply(self, changes: Mapping[bytes, bytes | None]) -> None:
+    def apply(self, changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes]:
+        """Returns what is gone by that, by its place."""
         order, items = self._order, self.items
+        gone: dict[bytes, bytes] = {}
         for key, value in changes.items():
             if value is None:
-                if items.pop(key, None) is not None:
+                if (before := items.pop(key, None)) is not None:
+                    gone[key] = before
                     del order[bisect_left(order, key)]
             else:
                 if key not in items:
                     insort(order, key)
                 items[key] = value
+        return gone
 
 
 class _Job(NamedTuple):
@@ -130,17 +134,15 @@ class _Overlay:
 
 
 class SimEngine:
-    """One process's use of a disk. `watch` is told of every commit, before anybody who waits for it."""
-
-    sync_before_answer = True
-    """False is an ablation: answers leave while the commit is still under way."""
+    """One process's use of a disk. `watch` is told of every commit, of what that has changed and what is gone by it,
+    before anybody who waits for it."""
 
     def __init__(
         self,
         disk: Disk,
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
-        watch: Callable[[Transaction, Mapping[bytes, bytes | None]], None] = lambda _transaction, _changes: None,
+        watch: Callable[[Transaction, Mapping[bytes, bytes | None], Mapping[bytes, bytes]], None] = lambda *_: None,
     ) -> None:
         self._disk = disk
         self._begin = begin
@@ -199,8 +201,6 @@ class SimEngine:
         commit = _Commit(transaction, overlay.changes, [_outcome(job, transaction) for job in jobs])
         transaction.finish()
         self._under_way = commit
-        if not self.sync_before_answer:
-            _resolve(commit.outcomes)
         self._loop.call_later(self._disk.rng.random() * self._disk.sync_s, self._end_batch, commit)
 
     def _end_batch(self, commit: _Commit) -> None:
@@ -210,9 +210,9 @@ class SimEngine:
             self._loop.call_later(HUNG_CHECK_S, self._end_batch, commit)
             return
         self._under_way = None
-        self._disk.apply(commit.changes)
+        gone = self._disk.apply(commit.changes)
         self._committed(commit.transaction)
-        self._watch(commit.transaction, commit.changes)
+        self._watch(commit.transaction, commit.changes, gone)
         _resolve(commit.outcomes)
         if self._queue and not self._closed:
             self._run_batch()

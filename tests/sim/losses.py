@@ -19,11 +19,14 @@ def newest_view(cluster: Cluster) -> View:
 
 
 def is_spared(cluster: Cluster, machine: Machine) -> bool:
-    """Whether each record on the disk of `machine` is on that of another of its owners too, in this version or a later
-    one. Not one of a former owner: that may be about to forget what it has brought."""
+    """Whether each record on the disk of `machine` is on another disk too, in this version or a later one: on that of
+    another owner, or, if `machine` owns it itself, on that of a former owner, which keeps what it has until as many
+    owners as there shall be copies have it."""
     ring = ring_of(newest_view(cluster))
     for key, record in machine.disk.records():
-        others = [cluster.machines[owner].disk for owner in ring.owners(partition_of(key)) if owner != machine.address]
+        owners = ring.owners(partition_of(key))
+        keepers = cluster.machines if machine.address in owners else owners
+        others = [cluster.machines[keeper].disk for keeper in keepers if keeper != machine.address]
         held = [other for disk in others if (other := disk.record(key)) is not None]
         if not any(other.version >= record.version for other in held):
             return False

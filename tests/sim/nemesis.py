@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from enum import Enum
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from gossip.view import Address, View
+from gossip.view import Address
 from node.errors import Conflict, RequestFault, StorageFault
-from node.net.messages import Adopt, AskStatus, Promise, Push, Request
+from node.net.messages import Push, Request
 from node.node import Node
 from node.views.change_conditions import Wish
 from node.views.coordinator import Settled
-from tests.sim.acknowledged import AcknowledgedViews
+from tests.sim.acknowledged import AcknowledgedViews, Asked
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import has_caught_up, is_spared, newest_view, outlives_its_hosts
+from tests.sim.steps import Snare, Step
 from tests.sim.trace import name_of, names_of, view_name
 
 if TYPE_CHECKING:
@@ -41,57 +41,8 @@ CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
 
-class Step(Enum):
-    """Where in its change a coordinator can be struck, see docs/architecture.md."""
-
-    PROMISE = "as it asks for the first promise"
-    PROMISES = "between promises"
-    STORED = "with the view stored and told to nobody"
-    PUSHED = "after the first push"
-    MOVING = "while keys move"
-    SETTLING = "while it waits for the end"
-
-
-class Snare:
-    """Springs when the change that `coordinator` makes comes to `step`. Watches what it sends and stores."""
-
-    def __init__(self, cluster: Cluster, coordinator: Machine, step: Step, spring: Callable[[], None]) -> None:
-        self._cluster = cluster
-        self._coordinator = coordinator
-        self._step = step
-        self._spring: Callable[[], None] | None = spring
-        self._asked: Address | None = None
-        self._epoch: int | None = None
-        """The epoch of the view it has stored."""
-        cluster.network.watchers.append(self._sent)
-        cluster.view_watchers.append(self._stored)
-
-    def remove(self) -> None:
-        self._cluster.network.watchers.remove(self._sent)
-        self._cluster.view_watchers.remove(self._stored)
-
-    def _sent(self, sender: Address, to: Address, request: Request) -> None:
-        by_coordinator = sender == self._coordinator.address
-        match request:
-            case Promise() if by_coordinator:
-                self._reach(Step.PROMISE if self._asked in (None, to) else Step.PROMISES)
-                self._asked = to
-            case Push() if self._epoch is not None:
-                self._reach(Step.MOVING)
-            case Adopt() if by_coordinator and self._epoch is not None:
-                self._reach(Step.PUSHED)
-            case AskStatus() if by_coordinator and self._epoch is not None:
-                self._reach(Step.SETTLING)
-
-    def _stored(self, machine: Machine, view: View) -> None:
-        if machine is self._coordinator and view.coordinator == machine.address:
-            self._epoch = view.epoch
-            self._reach(Step.STORED)
-
-    def _reach(self, step: Step) -> None:
-        if step is self._step and self._spring is not None:
-            spring, self._spring = self._spring, None
-            spring()
+STEPS = (Step.PROMISE, Step.PROMISES, Step.STORED, Step.PUSHED, Step.MOVING, Step.SETTLING)
+"""At which a coordinator is struck; `upheaval` strikes others too, and at more steps."""
 
 
 class Nemesis:
@@ -318,23 +269,30 @@ class Nemesis:
     async def _change(self, machine: Machine) -> None:
         nodes = self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, len(self._machines)))
         factor = self._rng.randint(1, min(FACTOR_MAX, len(nodes))) if self._rng.random() < 0.4 else None
+        await self._change_to(machine, nodes, factor)
+
+    async def _change_to(self, machine: Machine, nodes: Collection[Address], factor: int | None = None) -> bool:
+        """Whether it has been answered as done."""
         wanted = names_of(sorted(nodes)) + (f" with {factor} copies" if factor else "")
         self._cluster.note(f"view change to {wanted} asked of {name_of(machine.address)}")
+        asked_at = self._cluster.loop.now
         try:
             settled = await machine.ask(lambda node: change(node, nodes, factor), CHANGE_S)
-            self._seen["view changes"] += 1
-            self._views.acknowledge(settled.view)
-            self._seen["view changes with another number of copies"] += factor is not None
-            view = view_name(settled.view.id)
-            self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
         except (RequestFault, NoAnswer, StorageFault) as fault:
             self._seen["view changes refused" if isinstance(fault, Conflict) else "view changes failed"] += 1
             self._cluster.note(f"view change asked of {name_of(machine.address)}: {fault!r}")
+            return False
+        self._seen["view changes"] += 1
+        self._views.acknowledge(settled.view, Asked(machine.address, asked_at, frozenset(nodes), factor))
+        self._seen["view changes with another number of copies"] += factor is not None
+        view = view_name(settled.view.id)
+        self._cluster.note(f"view change asked of {name_of(machine.address)}: {view} is settled")
+        return True
 
     async def _strike_coordinator(self) -> None:
         """Have a view changed, and kill or pause its coordinator when it comes to some step."""
         machine = self._rng.choice(self._machines)
-        step, kill = self._rng.choice(list(Step)), self._rng.random() < 0.7
+        step, kill = self._rng.choice(STEPS), self._rng.random() < 0.7
 
         loop = self._cluster.loop
 
@@ -375,6 +333,6 @@ class Nemesis:
             self._cluster.network.watchers.remove(sent)
 
 
-async def change(node: Node, nodes: Sequence[Address], factor: int | None = None) -> Settled:
+async def change(node: Node, nodes: Collection[Address], factor: int | None = None) -> Settled:
     """As the API does it."""
     return await node.coordinator.await_settled(await node.coordinator.change(Wish(frozenset(nodes), factor)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gossip.view import Address
 from node.net.frames import Ping
-from node.net.messages import Answer, Request
+from node.net.messages import Answer, Promise, Request
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.trace import Trace, brief, name_of
 
@@ -37,10 +37,12 @@ class Rates(NamedTuple):
 
 
 Watcher = Callable[[Address, Address, Request], None]
+AnswerWatcher = Callable[[Address, Address, Promise, Answer], None]
 
 
 class Network:
-    """`cuts` holds (from, to) pairs between which nothing passes; `watchers` are told of each call as it is sent."""
+    """`cuts` holds (from, to) pairs between which nothing passes; `watchers` are told of each call as it is sent,
+    `answer_watchers` of each answer to a Promise: who answers whom, to what, and how."""
 
     def __init__(self, loop: VirtualLoop, rng: random.Random, rates: Rates, trace: Trace | None) -> None:
         self.loop = loop
@@ -50,6 +52,7 @@ class Network:
         self.ports: dict[Address, Port] = {}
         """The processes that listen."""
         self.watchers: list[Watcher] = []
+        self.answer_watchers: list[AnswerWatcher] = []
         self.random = rng.random
 
     def listen(self, port: Port) -> None:
@@ -74,6 +77,8 @@ class Network:
             return  # A watcher has killed it in the middle of its turn.
         told = self.trace and f"{name_of(asker)} -> {name_of(connection.to)} #{id_} {brief(request)}"
         self._later(self._call_arrives, connection, data, told)
+        if isinstance(request, Promise):
+            connection.promises[id_] = request
         if self.watchers and not isinstance(request, Ping):
             for watcher in list(self.watchers):
                 watcher(asker, connection.to, request)
@@ -81,6 +86,9 @@ class Network:
     def reply(self, connection: Connection, data: bytes, id_: int, answer: Answer) -> None:
         told = self.trace and f"{name_of(connection.to)} => {name_of(connection.asker.address)} #{id_} {brief(answer)}"
         self._later(self._reply_arrives, connection, data, told)
+        if (promise := connection.promises.pop(id_, None)) is not None:
+            for watcher in list(self.answer_watchers):
+                watcher(connection.to, connection.asker.address, promise, answer)
 
     def reset(self, connection: Connection) -> None:
         """From the side that answers, or its kernel, to the one that asks."""

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
-from gossip.view import Address, ViewId
+from gossip.view import Address, View, ViewId
 from node.storage.keys import Setting, record_place, setting_place
 from node.values.record import Record
 from node.values.version import Version
+from node.views.rules import ring_of
 from ring.hashing import partition_of
-from tests.sim.cluster import Cluster
+from ring.ring import Ring
+from tests.sim.cluster import Cluster, Machine
 from tests.sim.registers import Attempt, Register, Violation
 
 RECOVERY_S = 0.5
@@ -28,6 +31,11 @@ ANSWER_S = 2.0
 """A limit of docs/operations.md: a client has its answer within this."""
 BACKLOG_S = 0.5
 """A lease that was given before a backlog arrived counts for less than this."""
+
+
+@lru_cache(16)
+def _ring_of(view: View) -> Ring:
+    return ring_of(view)
 
 
 class Glance(NamedTuple):
@@ -58,6 +66,11 @@ class Onlooker:
         self._registers = registers
         self._seen = seen
         self._grace_s = grace_s
+        self._views: dict[ViewId, View] = {}
+        cluster.view_watchers.append(self._stored)
+
+    def _stored(self, _: Machine, view: View) -> None:
+        self._views[view.id] = view
 
     def glance(self, key: bytes, asked: Address) -> Glance:
         """`asked`: the node that the client talks to. Raises Violation if what was acknowledged is nowhere any more."""
@@ -118,6 +131,8 @@ class Onlooker:
             return
         if not excused:
             raise Violation(f"{glance.key!r} read from {owner} is {value!r}; possible: {allowed!r}")
+        if value is None:
+            self._check_that_somebody_was_heard(glance, owner)
         self._seen["reads excused"] += 1
 
     def _is_older(self, glance: Glance, owner: Address, value: bytes | None) -> bool:
@@ -126,6 +141,20 @@ class Onlooker:
         if record is None or record.value != value or value == glance.acknowledged or glance.version is None:
             return False
         return record.version < glance.version
+
+    def _check_that_somebody_was_heard(self, glance: Glance, owner: Address) -> None:
+        """Raises Violation if a new owner, which says that there is no such key, cannot have heard anybody who might
+        know: all earlier owners have been away since the view came, and one that holds the key is still in it."""
+        machine, machines = self._cluster.machines[owner], self._cluster.machines
+        if machine.node is None or self.record(owner, glance.key) is not None:
+            return
+        view, partition = machine.node.views.current, partition_of(glance.key)
+        base = None if view.base is None else self._views.get(view.base)
+        earlier = set() if base is None else set(_ring_of(base).owners(partition))
+        came_at = machine.stored_at.get(setting_place(Setting.VIEW), 0.0)
+        were_away = all(not machines[one].runs and machines[one].troubled_at <= came_at for one in earlier)
+        if owner not in earlier and were_away and earlier & view.nodes & self._holders(glance.key):
+            raise Violation(f"{glance.key!r}: {owner} finds nothing, but could ask none of {sorted(earlier)}")
 
     # Writes
 
@@ -138,6 +167,8 @@ class Onlooker:
         fits = any((value is not None) == found for value in there)
         if not fits and not excused:
             raise Violation(f"{glance.key!r}: a write found {found} at {owner}, but there was one of {there!r}")
+        if not fits and not found:
+            self._check_that_somebody_was_heard(glance, owner)
         self._seen["writes excused"] += not fits
         return fits
 

@@ -1,13 +1,15 @@
 """What holds once all faults have ended: within the limits of docs/operations.md, with nobody asking for anything,
-one view, identical copies, every key the same through every node and as it should be, exact counts; and a view change
+one view, identical copies, every key the same through every node and as it should be, exact counts; and view changes
 that nothing disturbs."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 
-from node.errors import RequestFault, Unavailable
+from gossip.view import Address, View
+from node.errors import Conflict, RequestFault, Unavailable
 from node.net.messages import ReadResult
 from node.node import Node
 from node.operations.router import Outcome
@@ -19,6 +21,10 @@ from tests.sim.registers import Register, Violation
 
 CHANGE_S = 4.0
 """A limit of docs/operations.md: a view change of so few keys, all nodes up, is over within this."""
+VOID_S = 30.0
+"""Within this, promises that coordinators were given are void, and so are those that others have waited for."""
+RIVALS_SHARE, RIVALS_S = 0.3, 20.0
+"""How often two changes are asked for at once, and how long they may take together."""
 HEAL_S = 4.0
 """Another one: within this after a heal, plus the time to move what differs, everything is as it should be."""
 
@@ -60,18 +66,31 @@ class Peace:
         self._check_counts(await self._check_keys())
         self._seen["deletions forgotten"] += sum(self._onlooker.newest(key) is None for key in deleted)
 
-    async def change_view(self) -> None:
-        """One that nothing disturbs ends in time, with exact counts, be the disks full of those that it removes. Not
-        tried while a promise to a coordinator that was killed is not void yet: it would be refused, or wait for that.
-        Raises Violation."""
-        if any(node.views.promisee().is_held for node in self._nodes()):
-            self._seen["view changes in peace put off by a promise"] += 1
-            return
-        rng, machines = self._cluster.rng, sorted(self._cluster.machines)
-        nodes = rng.sample(machines, rng.randint(1, len(machines)))
-        machine = self._cluster.machines[rng.choice(machines)]
-        removed = [self._cluster.machines[address] for address in machines if address not in nodes]
-        for full in removed if rng.random() < 0.5 else ():
+    async def change_views(self) -> None:
+        """One that nothing disturbs ends in time, with exact counts, be the disks full of those that it removes. Of two
+        that are asked for at once, one is done, and is not interrupted. Raises Violation."""
+        await self._await_end_of_changes()
+        if self._cluster.rng.random() < RIVALS_SHARE:
+            await self._change_by_rivals()
+        await self._change_view()
+
+    async def _await_end_of_changes(self) -> None:
+        """Until no promise to a coordinator that was killed holds any more, nor anybody tries again and again who waits
+        for that to be void: another change would be refused."""
+        began = self._cluster.loop.now
+        before = None
+        while before != (now := [(node.views.view_id, node.views.promisee()) for node in self._nodes()]) or any(
+            promisee.is_held for _, promisee in now
+        ):
+            if self._cluster.loop.now - began > VOID_S:
+                raise Violation(f"a promise is not void after {VOID_S} s")
+            before = now
+            await asyncio.sleep(0.5)
+
+    async def _change_view(self) -> None:
+        nodes, machine = self._some_nodes(), self._some_machine()
+        removed = [machine for address, machine in sorted(self._cluster.machines.items()) if address not in nodes]
+        for full in removed if self._cluster.rng.random() < 0.5 else ():
             self._seen["full disks removed in peace"] += 1
             full.disk.full = True
         try:
@@ -84,6 +103,34 @@ class Peace:
         live = sum(register.acknowledged is not None for register in self._registers.values())
         if counted != live:
             raise Violation(f"a view change to {nodes} led to {counted} of {live} keys")
+
+    async def _change_by_rivals(self) -> None:
+        self._seen["rivals in peace"] += 1
+        self._cluster.view_watchers.append(self._check_that_nothing_moves)
+        wishes = [self._some_machine().ask(partial(change, nodes=self._some_nodes()), RIVALS_S) for _ in range(2)]
+        outcomes = await asyncio.gather(*wishes, return_exceptions=True)
+        self._cluster.view_watchers.remove(self._check_that_nothing_moves)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Conflict):
+                raise Violation(f"a view change beside another one failed: {outcome!r}")
+        if all(isinstance(outcome, BaseException) for outcome in outcomes):
+            raise Violation(f"two view changes at once, and none was made: {outcomes!r}")
+
+    def _check_that_nothing_moves(self, machine: Machine, view: View) -> None:
+        """A coordinator has stored its view: nobody has anything left to hand over or to hear of from the one before.
+        That co-owners still compare what they hold interrupts nothing."""
+        if view.coordinator == machine.address:
+            for node in self._nodes():
+                is_busy = not node.handoff.is_settled() and (node.handoff.handing() or node.handoff.waiting())
+                if node.views.view_id == view.base and is_busy:
+                    raise Violation(f"view {view.id} interrupts {view.base}, which {node.config.address} has to settle")
+
+    def _some_machine(self) -> Machine:
+        return self._cluster.machines[self._cluster.rng.choice(sorted(self._cluster.machines))]
+
+    def _some_nodes(self) -> list[Address]:
+        machines = sorted(self._cluster.machines)
+        return self._cluster.rng.sample(machines, self._cluster.rng.randint(1, len(machines)))
 
     async def _settle(self) -> None:
         began = self._cluster.loop.now

@@ -20,7 +20,7 @@ from node.errors import StorageFault
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.net.handshake import Doorkeeper
 from node.net.link_state import LinkState, Output, Phase
-from node.net.messages import Answer, Request, Taken, Unable
+from node.net.messages import Answer, Promise, Request, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 from tests.sim.loop import Host
@@ -32,7 +32,7 @@ class Connection:
     """From a process that asks to one that answers. Each end closes it for itself: `open` is the asker's; the answerer
     serves those it knows."""
 
-    __slots__ = ("answerer", "asker", "link", "open", "to")
+    __slots__ = ("answerer", "asker", "link", "open", "promises", "to")
 
     def __init__(self, asker: Port, link: Link) -> None:
         self.asker = asker
@@ -41,6 +41,8 @@ class Connection:
         self.open = True
         self.answerer: Port | None = None
         """None while it is being dialled."""
+        self.promises: dict[int, Promise] = {}
+        """Those asked for and not answered yet, by the call."""
 
 
 class Link:

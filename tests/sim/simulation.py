@@ -1,5 +1,4 @@
-"""One seed: a cluster of five machines, or six on three hosts, four of them in the first view, under a workload and its
-faults."""
+"""One seed: a cluster of five machines or more, four of them in the first view, under a workload and its faults."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from node.config import CLUSTER_DEFAULT
 from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
+from tests.sim.upheaval import Upheaval
 from tests.sim.workload import Workload
 
 SIZE, MEMBERS, KEYS = 5, 4, 30
@@ -28,6 +28,9 @@ SESSIONS_EVERY, SESSIONS_S = 10, 6.0
 """In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
 SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
+UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (3, 5, 9), 12.0, 6
+"""Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
+UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
 FORGETFUL_EVERY, GRACE_S = 4, 40.0
 """In one seed of so many, deletions are remembered for this long, not a day; longer than anybody is away."""
 ALIENS_EVERY, ERRORS_EVERY = 5, 7
@@ -54,19 +57,23 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
     is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
     timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
+    is_upheaval = seed % 10 in UPHEAVALS
     size, per_host = (HOSTS_SIZE, PER_HOST) if seed % HOSTS_EVERY == HOSTS_AT else (SIZE, 1)
+    if is_upheaval:
+        size = UPHEAVAL_SIZES[seed // 10 % len(UPHEAVAL_SIZES)]
     cluster = Cluster(
         seed, size, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing, per_host=per_host
     )
+    grace_s = GRACE_S if is_forgetful else None
     seen: Counter[str] = Counter()
-    aliens = _aliens(cluster, seen) if seed % ALIENS_EVERY == 2 else None
-    workload: Sessions | Workload = (
-        Sessions(cluster, SESSIONS_S)
-        if in_sessions
-        else Workload(
-            cluster, KEYS, DURATION_S, GRACE_S if is_forgetful else None, aliens, errs=seed % ERRORS_EVERY == 3
-        )
-    )
+    aliens = _aliens(cluster, seen) if seed % ALIENS_EVERY == 2 and not is_upheaval else None
+    workload: Sessions | Workload
+    if in_sessions:
+        workload = Sessions(cluster, SESSIONS_S)
+    elif is_upheaval:
+        workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, nemesis=Upheaval, clients=UPHEAVAL_CLIENTS)
+    else:
+        workload = Workload(cluster, KEYS, DURATION_S, grace_s, aliens, errs=seed % ERRORS_EVERY == 3)
     fault = None
     try:
         cluster.loop.run(workload.run())

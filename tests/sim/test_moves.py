@@ -18,6 +18,7 @@ from node.repair import transfer
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.nemesis import change
 from tests.sim.peace import read
+from tests.sim.steps import Snare, Step
 
 STEADY_S = 5.0
 KEYS = [b"k%d" % number for number in range(30)]
@@ -132,6 +133,38 @@ def test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one(returns: bool
     story.run(tell())
 
 
+def test_answer_of_an_emptied_copy_is_not_taken_for_that_of_a_full_one() -> None:
+    """It is back just as the only holder, in the view, is paused, and has not been asked yet what it holds."""
+    story = Story(3, members=2, repl_factor=2)
+    n1, n2, n3 = story.machines
+    stored = asyncio.Event()
+
+    def change_places() -> None:
+        n2.freeze()
+        story.cluster.loop.call_soon(n1.start, context=story.cluster.loop.nobody)
+        stored.set()
+
+    async def look(after_s: float) -> bytes | None:
+        await asyncio.sleep(after_s)
+        return await story.value(n3, KEYS[0])
+
+    async def tell() -> None:
+        await story.start()
+        n1.crash()
+        n1.lose_disk()
+        await asyncio.sleep(STEADY_S)
+        Snare(story.cluster, n3, Step.STORED, change_places)
+        asked = asyncio.create_task(n3.ask(lambda node: change(node, ["n2:1", "n3:1"]), 2 * STEADY_S))
+        await stored.wait()
+        seen = await asyncio.gather(*(look(0.02 * number) for number in range(20)), return_exceptions=True)
+        assert all(isinstance(value, Unavailable) for value in seen)
+        n2.thaw()
+        await asked
+        assert await story.value(n3, KEYS[0]) == b"1"
+
+    story.run(tell())
+
+
 def test_emptied_only_copy_keeps_nobody_waiting() -> None:
     """What it lost is lost: with one copy of each key, nobody else has it."""
     story = Story(2, members=1, repl_factor=1)
@@ -191,5 +224,66 @@ def test_records_cross_the_wire_once_for_each_copy_that_is_to_be_made(
         must = sum(map(len, held))
         assert must == repl_factor * len(held[0]) > repl_factor * len(keys) / 4
         assert must <= brought.total() <= 1.02 * must + at_first
+
+
+def test_earlier_owner_that_was_silent_while_the_view_was_made_is_asked() -> None:
+    """It was paused, and is back before the new view is in force."""
+    story = Story(4, members=3, repl_factor=1)
+    n1, _, _, n4 = story.machines
+
+    def thaw() -> None:
+        story.cluster.loop.call_soon(n1.thaw, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        n1.freeze()
+        snare = Snare(story.cluster, n4, Step.PROMISED, thaw)
+        asked = asyncio.create_task(n4.ask(lambda node: change(node, ["n2:1", "n3:1", "n4:1"]), 2 * STEADY_S))
+        while n4.node is None or n4.node.views.current.epoch == 0:
+            await asyncio.sleep(0.001)
+        assert {await story.value(n4, key) for key in KEYS} == {b"1"}
+        snare.remove()
+        assert sum((await asked).key_counts.values()) == len(KEYS)
+
+    story.run(tell())
+
+
+def test_what_a_dead_owner_was_still_to_get_is_asked_of_those_who_have_it() -> None:
+    """It was killed before anything was brought to it, and replaced."""
+    story = Story(3, members=1, repl_factor=1)
+    n1, n2, n3 = story.machines
+
+    async def tell() -> None:
+        await story.start()
+        snare = Snare(story.cluster, n1, Step.STORED, n3.crash)
+        with suppress(NoAnswer):
+            await n1.ask(lambda node: change(node, ["n1:1", "n3:1"]), STEADY_S)
+        snare.remove()
+        asked = asyncio.create_task(n2.ask(lambda node: change(node, ["n1:1", "n2:1"]), 2 * STEADY_S))
+        while n2.node is None or n2.node.views.current.epoch < 2:
+            await asyncio.sleep(0.001)
+        assert {await story.value(n2, key) for key in KEYS} == {b"1"}
+        assert sum((await asked).key_counts.values()) == len(KEYS)
+
+    story.run(tell())
+
+
+def test_change_waits_for_an_owner_that_is_down_and_still_in_the_view() -> None:
+    """It has what the new owner has yet to hear of."""
+    story = Story(2, members=1, repl_factor=1)
+    n1, n2 = story.machines
+
+    def kill() -> None:
+        story.cluster.loop.call_soon(n1.crash, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        Snare(story.cluster, n2, Step.ADOPTED, kill)
+        with pytest.raises(NoAnswer):
+            await n2.ask(lambda node: change(node, ["n1:1", "n2:1"]), STEADY_S)
+        n1.start()
+        await asyncio.sleep(STEADY_S)
+        assert n2.node is not None and n2.node.handoff.is_settled()
+        assert {await story.value(n2, key) for key in KEYS} == {b"1"}
 
     story.run(tell())

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 
 from node.errors import Unavailable
+from node.net.messages import ReadResult
+from node.operations import sightings
 from node.values.record import Record
 from node.values.version import make_version
 from ring.hashing import partition_of
-from tests.sim.cluster import Cluster
+from tests.sim.ablations.switch import Ablation, Edit, switched_off
+from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.losses import has_caught_up, is_spared
+from tests.sim.nemesis import change
 from tests.sim.onlooker import RECOVERY_S, Onlooker
+from tests.sim.peace import read
 from tests.sim.registers import Attempt, Register, Violation
+from tests.sim.steps import Snare, Step
 
 KEY = b"k"
 A, B, C = "n1:1", "n2:1", "n3:1"
@@ -212,7 +219,7 @@ def test_onlooker_well_node_must_answer_in_time_and_tell_what_a_well_owner_holds
     scene.play(act)
 
 
-def test_disk_is_spared_only_while_another_owner_has_all_that_it_has() -> None:
+def test_disk_is_spared_only_while_another_owner_or_a_former_one_has_all_that_it_has() -> None:
     scene = Scene(copies=2)
     machines = scene.cluster.machines
 
@@ -220,9 +227,12 @@ def test_disk_is_spared_only_while_another_owner_has_all_that_it_has() -> None:
         assert is_spared(scene.cluster, machines[A])
         scene.lay(A, NEW, b"2")
         scene.lay(B, OLD, b"1")
-        scene.lay(C, NEW, b"2")
         assert not is_spared(scene.cluster, machines[A])
         assert is_spared(scene.cluster, machines[B])
+        scene.lay(C, NEW, b"2")
+        assert is_spared(scene.cluster, machines[A]) and is_spared(scene.cluster, machines[C])
+        scene.lay(C, LATER, b"3")
+        assert not is_spared(scene.cluster, machines[C])
         scene.lay(B, NEW, b"2")
         assert is_spared(scene.cluster, machines[A])
 
@@ -262,3 +272,45 @@ def test_machine_that_lost_its_disk_gets_back_what_its_co_owner_has() -> None:
         assert one.disk.record(KEY) == other.disk.record(KEY) is not None
 
     cluster.loop.run(live())
+
+
+@pytest.mark.parametrize("rule", [True, False], ids=["as it is", "without the rule"])
+def test_onlooker_new_owner_that_could_ask_nobody_must_not_deny_a_key(rule: bool) -> None:
+    """The earlier owner was killed as the view was made, and is still in it."""
+    edit = Edit(sightings._is_complete, "donor in silent and donor not in asker.nodes", "donor in silent")
+    cluster = Cluster(seed=1, size=2, members=1)
+    old, new = cluster.machines["n1:1"], cluster.machines["n2:1"]
+    registers = {b"k%d" % number: Register() for number in range(20)}
+    onlooker = Onlooker(cluster, registers, Counter())
+
+    async def live() -> Counter[str]:
+        for machine in cluster.machines.values():
+            machine.start()
+        await asyncio.sleep(5.0)
+        for key, register in registers.items():
+            await old.ask(lambda node, key=key: node.router.write(key, b"1"))  # type: ignore[misc]
+            attempt, record = Attempt(b"1", 0.0), onlooker.record(A, key)
+            assert record is not None
+            register.history.append(b"1")
+            register.acknowledge(attempt, record.version, A, cluster.loop.now)
+        Snare(cluster, new, Step.STORED, old.crash)
+        with suppress(NoAnswer):
+            await new.ask(lambda node: change(node, [A, B]))
+        await asyncio.sleep(RECOVERY_S + 1.0)
+        said: Counter[str] = Counter()
+        assert new.node is not None
+        for key in [key for key in registers if new.node.views.ring.owners(partition_of(key)) == (B,)]:
+            glance = onlooker.glance(key, B)
+            try:
+                outcome = await new.ask(lambda node, key=key: read(node, key))  # type: ignore[misc]
+            except Unavailable:
+                said["503"] += 1
+                continue
+            assert isinstance(outcome.answer, ReadResult)
+            with pytest.raises(Violation, match="could ask none"):
+                onlooker.check_read(glance, B, outcome.answer.value)
+            said["404"] += 1
+        return said
+
+    with nullcontext() if rule else switched_off(Ablation("no 503", "", (edit,))):
+        assert cluster.loop.run(live()).keys() == {"503" if rule else "404"}

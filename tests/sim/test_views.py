@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from node.errors import Conflict, Unavailable
 from node.views.coordinator import Settled
+from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import NoAnswer
-from tests.sim.nemesis import Snare, Step, change
+from tests.sim.disk import SLOW_SYNC_S
+from tests.sim.nemesis import change
+from tests.sim.peace import read
+from tests.sim.steps import Snare, Step
 from tests.sim.story import STEADY_S, Story
 
 HOUR_S = 3600.0
+PREPARE_S = 16.0
+"""Longer than a coordinator tries to bring its view in force."""
 
 
 @pytest.mark.parametrize(("lost", "taken_in"), [(3, 4), (4, 3)], ids=["lower digest", "higher digest"])
@@ -54,6 +61,144 @@ def test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own(st
         await asyncio.sleep(STEADY_S)
         for number in (1, 2, 3, 4):
             assert story.nodes_of(story[number]) == settled.view.nodes
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it(seed: int) -> None:
+    """Whoever promised was gone as long as its coordinator was, so that the other change got the same epoch."""
+    story = Story(5, members=4, seed=seed)
+    n1, n2, n3, n4, n5 = story.machines.values()
+
+    def go() -> None:
+        for machine in (n1, n2, n3):
+            machine.freeze()
+
+    async def tell() -> None:
+        await story.start()
+        n4.crash()
+        n5.crash()
+        snare = Snare(story.cluster, n1, Step.PROMISED, go)
+        with pytest.raises(NoAnswer):
+            await n1.ask(lambda node: change(node, ["n1:1", "n2:1", "n3:1"]), PREPARE_S)
+        snare.remove()
+        n4.start()
+        n5.start()
+        await asyncio.sleep(STEADY_S)
+        settled = await story.change(n4, [4, 5])
+        assert settled.view.epoch == 1
+        for machine in (n1, n2, n3):
+            machine.thaw()
+        await asyncio.sleep(STEADY_S)
+        for number in (1, 2, 3, 4, 5):
+            assert story.nodes_of(story[number]) == settled.view.nodes
+
+    story.run(tell())
+
+
+def test_promise_outlives_a_restart() -> None:
+    """Those who gave it do not know that its coordinator is paused, and about to go on."""
+    story = Story(4, members=3)
+
+    async def tell() -> None:
+        await story.start()
+        snare = Snare(story.cluster, story[4], Step.PROMISED, story[4].freeze)
+        with pytest.raises(NoAnswer):
+            await story[4].ask(lambda node: change(node, ["n1:1", "n2:1", "n4:1"]), 1.0)
+        snare.remove()
+        for number in (1, 2, 3):
+            story[number].crash()
+            story[number].start()
+        await asyncio.sleep(1.0)
+        with pytest.raises(Conflict):
+            await story.change(story[1], [1, 2])
+
+    story.run(tell())
+
+
+def test_view_below_a_promise_is_not_taken_from_a_coordinator_that_was_paused() -> None:
+    """The next coordinator has all promises by then, and is about to store a view that is not built on this one."""
+    story = Story(4, members=3)
+    n1, _, n3, _ = story.machines.values()
+    AcknowledgedViews(story.cluster)
+
+    def change_places() -> None:
+        n1.freeze()
+        story.cluster.loop.call_soon(n3.thaw, context=story.cluster.loop.nobody)
+
+    async def tell() -> None:
+        await story.start()
+        snare = Snare(story.cluster, n3, Step.STORED, n3.freeze)
+        with pytest.raises(NoAnswer):
+            await n3.ask(lambda node: change(node, ["n2:1", "n3:1"]), 11.0)
+        snare.remove()
+        snare = Snare(story.cluster, n1, Step.PROMISED, change_places)
+        asked = asyncio.create_task(story.change(n1, [1, 2, 4]))
+        await asyncio.sleep(3.0)
+        n1.thaw()
+        with suppress(Conflict, Unavailable):  # The last promise may have been lost in the pause.
+            await asked
+        await asyncio.sleep(PREPARE_S)
+        assert len({story.nodes_of(machine) for machine in story.machines.values()}) == 1
+
+    story.run(tell())
+
+
+def test_node_whose_disk_cannot_take_the_view_serves_nothing() -> None:
+    """Not even while it holds a lease of a co-owner that has taken it: the new owner has heard both of them."""
+    story = Story(3, members=2, repl_factor=2)
+    n1, _, n3 = story.machines.values()
+
+    def fill() -> None:
+        n1.disk.full = True
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(n1, b"k")
+        Snare(story.cluster, n3, Step.STORED, fill)
+        asked = asyncio.create_task(story.change(n3, [3]))
+        while n3.disk.record(b"k") is None:
+            await asyncio.sleep(0.001)
+        await n3.ask(lambda node: node.router.write(b"k", b"2"))
+        with pytest.raises(Unavailable):
+            await n1.ask(lambda node: read(node, b"k"))
+        asked.cancel()
+
+    story.run(tell())
+
+
+def test_change_that_gets_on_is_not_interrupted() -> None:
+    story = Story(3, members=2)
+    n1, n2, n3 = story.machines.values()
+    moving = asyncio.Event()
+
+    async def tell() -> None:
+        await story.start()
+        for number in range(20):
+            await story.put(n1, b"k%d" % number)
+        n3.disk.sync_s = SLOW_SYNC_S
+        Snare(story.cluster, n1, Step.MOVING, moving.set)
+        first = asyncio.create_task(story.change(n1, [3]))
+        await moving.wait()
+        with pytest.raises(Conflict):
+            await story.change(n2, [1])
+        assert (await first).view.nodes == {"n3:1"}
+
+    story.run(tell())
+
+
+def test_change_to_a_node_that_is_not_there_is_refused() -> None:
+    story = Story(3, members=2)
+
+    async def tell() -> None:
+        await story.start()
+        await story.change(story[1], [1, 2, 3])
+        await story.change(story[1], [1, 2])
+        story[3].crash()
+        with pytest.raises(Unavailable) as refusal:
+            await story.change(story[1], [1, 2, 3])
+        assert refusal.value.details == {"unreachable": ["n3:1"]}
 
     story.run(tell())
 

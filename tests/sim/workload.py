@@ -44,18 +44,22 @@ class Workload:
         grace_s: float | None = None,
         aliens: Aliens | None = None,
         errs: bool = False,
+        nemesis: type[Nemesis] = Nemesis,
+        clients: int = CLIENTS,
     ) -> None:
         self.cluster = cluster
         self._aliens = aliens
         self._errs = errs
         self.rng = cluster.rng
         self.duration_s = duration_s
+        self.clients = clients
         self.registers = {f"k{number}".encode(): Register() for number in range(keys)}
         self.seen: Counter[str] = Counter()
         self._peace_s = 0.0 if grace_s is None else LASTING * grace_s
         self._onlooker = Onlooker(cluster, self.registers, self.seen, *(() if grace_s is None else (grace_s,)))
         self._views = AcknowledgedViews(cluster)
         self._peace = Peace(cluster, self.registers, self._onlooker, self._views, self.seen)
+        self._nemesis = nemesis
         self._written = 0
         self._recent: deque[bytes] = deque(maxlen=RECENT_KEYS)
         self._stopping = False
@@ -74,14 +78,14 @@ class Workload:
                 self._aliens.check()
             if self._peace_s:
                 await self._peace.last(self._peace_s)
-        await self._peace.change_view()
+        await self._peace.change_views()
 
     async def _make_trouble(self, duration_s: float) -> None:
         self._stopping = False
         async with asyncio.TaskGroup() as tasks:
-            for number in range(CLIENTS):
+            for number in range(self.clients):
                 tasks.create_task(self._client(f"c{number}"))
-            nemesis = Nemesis(self.cluster, self.seen, self._views, self._aliens, self._errs)
+            nemesis = self._nemesis(self.cluster, self.seen, self._views, self._aliens, self._errs)
             await nemesis.run(until=self.cluster.loop.now + duration_s)
             self._stopping = True
 

@@ -1,0 +1,121 @@
+"""Donors, and keys on their way to new owners."""
+
+from __future__ import annotations
+
+from node.operations import sightings
+from node.repair import holdings
+from node.repair.arrivals import Arrivals
+from node.repair.transfer import Transfers
+from node.replication.co_owners import CoOwners
+from node.storage.store import Store
+from node.values.donors import Donors
+from node.views import plan
+from node.views.holder import Views
+from tests.sim.ablations.switch import Ablation, Edit
+
+ABLATIONS = (
+    # Who is asked
+    Ablation(
+        "no asking of donors",
+        "a new owner answers from what it has",
+        (Edit(Donors.of, "if not self._shares:", "if True:"),),
+    ),
+    Ablation(
+        "no silent donors",
+        "an earlier owner that was silent while the view was made is not named as a donor",
+        (
+            Edit(
+                plan.plan_change,
+                "if gains or source not in owners:",
+                "if source in answered and (gains or source not in owners):",
+            ),
+        ),
+        "test_moves.py::test_earlier_owner_that_was_silent_while_the_view_was_made_is_asked",
+    ),
+    Ablation(
+        "no donors of donors",
+        "what earlier owners were still waiting for is not asked for",
+        (Edit(plan.plan_change, "_awaited_by(source, answered) for source in sources", "set() for _ in sources"),),
+        "test_moves.py::test_what_a_dead_owner_was_still_to_get_is_asked_of_those_who_have_it",
+    ),
+    Ablation(
+        "no donors on disk",
+        "the donors that come with a view are kept in memory only",
+        (Edit(Views._adopt, "transaction.change_donors(change)", "pass"),),
+    ),
+    # What their answers are worth
+    Ablation(
+        "no 503 for a silent donor",
+        "a silent donor inside the view is passed over",
+        (
+            Edit(
+                sightings._is_complete,
+                "donor in silent and donor not in asker.nodes",
+                "donor in silent",
+            ),
+        ),
+        "test_onlooker.py::test_onlooker_new_owner_that_could_ask_nobody_must_not_deny_a_key[as it is]",
+    ),
+    Ablation(
+        "no doubt in answers of emptied disks",
+        "a node that may lack something is believed when it says that it holds nothing of a key",
+        (Edit(sightings._tells, "(answer.record is not None or not answer.may_lack)", "True"),),
+        "test_moves.py::test_answer_of_an_emptied_copy_is_not_taken_for_that_of_a_full_one",
+    ),
+    Ablation(
+        "no doubt in what emptied disks bring",
+        "a donor that may lack something covers the other copies once it has brought what it has",
+        (
+            Edit(Arrivals._take, "covers=covers", "covers=True"),
+            Edit(holdings.change_by_holding, "covers=not may_lack", "covers=True"),
+        ),
+        "test_moves.py::test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one[an emptied copy is back]",
+    ),
+    Ablation(
+        "no lack outside the view",
+        "an emptied node outside the view does not say that it may lack something",
+        (Edit(CoOwners.may_lack, "is_outside or not all", "not all"),),
+        "test_moves.py::test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one[an emptied copy is back]",
+    ),
+    Ablation(
+        "no waiting to be filled",
+        "a node with an emptied disk says at once that what it does not find does not exist",
+        (Edit(CoOwners.is_waiting_to_be_filled, "bool(self._states) and", "False and"),),
+        "test_purge.py::test_owner_with_an_emptied_disk_does_not_know_what_does_not_exist[False]",
+    ),
+    # What may be forgotten
+    Ablation(
+        "delete before the owner has it",
+        "a donor drops what it is about to bring",
+        (
+            Edit(
+                Transfers._bring_chunk,
+                "for place, peer in enumerate(peers):",
+                "batches = list(self._batches(chunk))\n"
+                "    for batch in batches if forget else ():\n"
+                "        versions = [(partition_of(key), key, version_of(record)) for key, record in batch.records]\n"
+                "        await self._store.drop(view_id, versions)\n"
+                "    for place, peer in enumerate(peers):",
+            ),
+            Edit(Transfers._bring_chunk, "self._batches(read)", "batches"),
+        ),
+    ),
+    Ablation(
+        "no keeping until the factor is met",
+        "a source forgets what one new owner has",
+        (Edit(holdings.copies_needed, "min(len(owners), repl_factor or 1)", "1"),),
+        "test_moves.py::test_sources_keep_their_copies_until_the_factor_is_met",
+    ),
+    Ablation(
+        "no fence for what is forgotten",
+        "what was brought under an earlier view is dropped under a later one",
+        (Edit(Store.drop, "transaction.demand(fence)", "pass"),),
+    ),
+    # When it is over
+    Ablation(
+        "no waiting for donors",
+        "a node that has not heard its donors has settled",
+        (Edit(holdings.is_settled, "any(donor in members or not is_down(donor) for donor in donors)", "False"),),
+        "test_moves.py::test_change_waits_for_an_owner_that_is_down_and_still_in_the_view",
+    ),
+)

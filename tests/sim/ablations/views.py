@@ -1,0 +1,237 @@
+"""Promises, epochs, and how a view comes in force."""
+
+from __future__ import annotations
+
+from node.storage.transaction import Transaction
+from node.views.calls import Calls
+from node.views.change_conditions import demand_nothing_moves, demand_promises, demand_reachable, is_settled
+from node.views.coordinator import Coordinator
+from node.views.holder import Promisee, Views
+from node.views.readiness import Readiness
+from node.views.rules import decide_succession, is_foreign
+from ring import placement
+from tests.sim.ablations.switch import Ablation, Edit
+
+NO_ZONES = Ablation(
+    "no zones",
+    "nodes are dealt to shards as if each failed by itself",
+    (
+        Edit(
+            placement.next_placement,
+            "if crowded([zone_of[address] for address in shard] for shard in shards):",
+            "if False:",
+        ),
+    ),
+)
+
+ABLATIONS = (
+    NO_ZONES,
+    # Promise
+    Ablation(
+        "no promise on disk",
+        "a promise is kept in memory only",
+        (
+            Edit(
+                Views._hold,
+                "await self._store.set(Setting.PROMISE, msgspec.msgpack.encode(promisee))",
+                "pass",
+            ),
+        ),
+        "test_views.py::test_promise_outlives_a_restart",
+    ),
+    Ablation(
+        "no single promise",
+        "a node that has promised one coordinator promises the next one too",
+        (
+            Edit(
+                Views._promise,
+                "held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch",
+                "False",
+            ),
+        ),
+    ),
+    Ablation(
+        "no memory of void promises",
+        "the epoch of a promise that is void or was given back may be used again",
+        (Edit(Promisee.given_back, "Promisee(self.epoch,", "Promisee(0,"),),
+    ),
+    Ablation(
+        "no refusal of promised epochs",
+        "a node promises an epoch that it has promised before",
+        (
+            Edit(
+                Views._promise,
+                "request.epoch <= max(mine.epoch, self._believable(held.epoch))",
+                "request.epoch <= mine.epoch",
+            ),
+        ),
+    ),
+    Ablation(
+        "no epoch above the promised ones",
+        "a coordinator chooses the next epoch by the views in force alone",
+        (Edit(Coordinator._bring_in_force, "(status.view.epoch, status.promised)", "(status.view.epoch,)"),),
+    ),
+    Ablation(
+        "no age of promises",
+        "a coordinator stores its view however old its promises are",
+        (
+            Edit(
+                Coordinator._bring_in_force,
+                "self._time.monotonic() - began > self._config.promise_s / 2",
+                "False",
+            ),
+        ),
+        "test_views.py::test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it[0]",
+    ),
+    Ablation(
+        "no waiting for the promised view",
+        "who has promised an epoch takes views below it",
+        (Edit(Views._adopt, "promisee.is_held and view.epoch < promisee.epoch", "False"),),
+        "test_views.py::test_view_below_a_promise_is_not_taken_from_a_coordinator_that_was_paused",
+    ),
+    Ablation(
+        "no end of promises",
+        "a promise to a coordinator that died is never void",
+        (Edit(Views.promisee, "self._time.monotonic() - self._promised_at > self._config.promise_s", "False"),),
+    ),
+    Ablation(
+        "no release",
+        "a coordinator that fails does not give its promises back",
+        (
+            Edit(
+                Coordinator._give_back,
+                "await asyncio.gather(*(self._asking.call(node, release) for node in promised))",
+                "pass",
+            ),
+        ),
+        "test_nemesis.py::test_coordinator_with_a_full_disk_leaves_no_promise_behind",
+    ),
+    Ablation(
+        "no arbiter",
+        "all nodes are asked for their promises at once",
+        (Edit(Coordinator._gather_promises, "(*alone, sorted(statuses))", "(sorted(statuses),)"),),
+    ),
+    Ablation(
+        "no demand for promises",
+        "a coordinator stores its view whoever has refused it a promise",
+        (Edit(demand_promises, "for answer in replies.values():\n", "return\n    for answer in replies.values():\n"),),
+    ),
+    # Adopt
+    Ablation(
+        "no fence in the queue",
+        "what was queued under an earlier view is done under the later one",
+        (Edit(Transaction.demand, "if fence != self.fence:", "if False:"),),
+    ),
+    Ablation(
+        "no fence by asking",
+        "a node that is asked under a later view answers without adopting it first",
+        (
+            Edit(
+                Calls.reconcile,
+                "if view_id.supersedes(self._views.view_id) and isinstance(await self.learn(sender), Foreign):\n"
+                "        return Foreign()",
+                "if view_id.supersedes(self._views.view_id):\n        return None",
+            ),
+        ),
+    ),
+    Ablation(
+        "no view on disk before it is acted on",
+        "a node answers that it has adopted a view before that is durable",
+        (Edit(Views._adopt, "await self._store.submit(job)", "asyncio.ensure_future(self._store.submit(job))"),),
+    ),
+    Ablation(
+        "no order of views",
+        "a node takes any view of its lineage, be it lower than its own",
+        (
+            Edit(
+                decide_succession,
+                "Succession.TAKE if theirs.id.supersedes(mine.id) else Succession.KEEP",
+                "Succession.TAKE",
+            ),
+        ),
+    ),
+    Ablation(
+        "no silence while behind",
+        "a node serves on that knows of a later view which its disk cannot take",
+        (Edit(Readiness.is_ready, "and not self._views.is_behind", ""),),
+        "test_views.py::test_node_whose_disk_cannot_take_the_view_serves_nothing",
+    ),
+    # What must hold before
+    Ablation(
+        "no factor of the newest view",
+        "a factor that is left out is that of the view which the asked node holds",
+        (
+            Edit(
+                Coordinator.change,
+                "task = self._preparing.get(wish)",
+                "if not isinstance(wish, TakeBack) and not wish.repl_factor:\n"
+                "        wish = wish._replace(repl_factor=self._views.current.repl_factor)\n"
+                "    task = self._preparing.get(wish)",
+            ),
+        ),
+        "test_views.py::test_factor_that_is_left_out_is_that_of_the_newest_view",
+    ),
+    Ablation(
+        "no homecoming",
+        "a removed node is taken in again with what it holds",
+        (
+            Edit(
+                Coordinator._let_come_home,
+                "if coming and not await self._asking.bring_view_to(self._asking.who_hold_another(coming)):",
+                "if False:",
+            ),
+        ),
+        "test_homecoming.py::test_removed_node_that_is_taken_in_at_once_brings_no_deleted_key_back",
+    ),
+    Ablation(
+        "no turn for the change under way",
+        "a change is interrupted though it gets on",
+        (Edit(demand_nothing_moves, "raise Conflict(UNDER_WAY) if old.epoch else Again", "pass"),),
+        "test_views.py::test_change_that_gets_on_is_not_interrupted",
+    ),
+    Ablation(
+        "no demand to be there",
+        "a change is made to nodes that cannot be reached",
+        (
+            Edit(demand_reachable, "if unreachable:", "if False:"),
+            Edit(demand_promises, "if silent:", "if False:"),
+        ),
+        "test_views.py::test_change_to_a_node_that_is_not_there_is_refused",
+    ),
+    Ablation(
+        "no meeting at the start",
+        "nodes that were only named by the environment count as being there",
+        (Edit(Coordinator._attempt, "if old.epoch == 0:", "if False:"),),
+        "test_views.py::test_change_to_nodes_of_the_environment_that_do_not_run_is_refused",
+    ),
+    Ablation(
+        "no joining",
+        "a node that has nothing and knows only itself makes a view of its own with others",
+        (
+            Edit(
+                Coordinator._attempt,
+                "if self._views.is_blank and target.nodes != old.nodes:",
+                "if False:",
+            ),
+        ),
+        "test_views.py::test_blank_node_asked_to_join_extends_the_view_of_the_others[a later view]",
+    ),
+    Ablation(
+        "no foreigners",
+        "a node with keys takes part in the change of a cluster that it does not know",
+        (
+            Edit(
+                is_foreign,
+                "return holder.view.epoch > 0 or not holder.awaits_any({coordinator, *old_nodes})",
+                "return False",
+            ),
+        ),
+        "test_views.py::test_blank_node_with_keys_is_another_cluster",
+    ),
+    # Settle
+    Ablation(
+        "no settling",
+        "a change is answered before all keys are where they should be",
+        (Edit(is_settled, "status.view == view_id and status.settled", "True"),),
+    ),
+)

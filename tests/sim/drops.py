@@ -1,0 +1,39 @@
+"""What a node forgets of that which belongs to others, compared across disks: as many of the owners must have it as the
+factor asks for, or the next disk that is lost may be the one with the last copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gossip.view import Address
+from node.node import Node
+from node.values.record import Record
+from ring.hashing import partition_of
+from tests.sim.registers import Violation
+from tests.sim.trace import name_of, names_of
+
+if TYPE_CHECKING:
+    from tests.sim.cluster import Machine
+
+HANDED_OVER_S = 4.0
+"""An owner whose disk was lost so lately may have confirmed before that what is forgotten now."""
+
+
+def check_drops(node: Node, records: Mapping[bytes, Record], machines: Mapping[Address, Machine], now: float) -> None:
+    """Raises Violation if `node` has just dropped, of what it does not own, something that too few of the owners
+    have."""
+    view, ring, me = node.views.current, node.views.ring, node.config.address
+    for key, record in records.items():
+        owners = ring.owners(partition_of(key))
+        if me in owners or any(now - machines[owner].lost_at < HANDED_OVER_S for owner in owners):
+            continue
+        held = {owner: machines[owner].disk.record(key) for owner in owners}
+        have = [owner for owner, other in held.items() if other is not None and other.version >= record.version]
+        needed = min(len(owners), view.repl_factor or 1)
+        if len(have) < needed:
+            raise Violation(
+                f"{name_of(me)} has forgotten {key!r}, which of its owners [{names_of(owners)}] only "
+                f"[{names_of(have)}] have: {needed} should"
+            )
