@@ -62,8 +62,10 @@ class Asking:
         answers = await asyncio.gather(*map(self._push, others))
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
-    def foreign_among(self, nodes: Iterable[Address]) -> frozenset[Address]:
-        """Those at whose address a node of another cluster was found."""
+    async def foreign_among(self, nodes: Iterable[Address]) -> frozenset[Address]:
+        """Those at whose address a node of another store is. It was judged when it was heard last, and may have
+        followed since, as newcomers do: so it is asked once more."""
+        await asyncio.gather(*map(self._calls.greet, sorted(filter(self._calls.is_foreign, nodes))))
         return frozenset(filter(self._calls.is_foreign, nodes))
 
     def note_taken(self, node: Address) -> None:

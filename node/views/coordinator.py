@@ -218,7 +218,7 @@ class Coordinator:
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join({node: statuses[node] for node in target.nodes & statuses.keys()})
         behind = old.nodes & self._asking.who_hold_another(statuses)
-        foreign = await self._asking.bring_view_to(behind) | self._asking.foreign_among(nodes)
+        foreign = await self._asking.bring_view_to(behind) | await self._asking.foreign_among(nodes)
         statuses |= await self._asking.statuses(behind - foreign)  # Some were only late to hear of the view in force.
         demand_native(target.nodes, foreign)
         statuses = {node: status for node, status in statuses.items() if node not in foreign}

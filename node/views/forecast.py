@@ -57,7 +57,7 @@ class Forecaster:
         if isinstance(wish, TakeBack):
             demand_to_be_taken_back(old, statuses)
         nodes = wish.under(old).nodes
-        demand_native(nodes, self._asking.foreign_among(nodes))
+        demand_native(nodes, await self._asking.foreign_among(nodes))
         demand_reachable(nodes, statuses)
         plan = plan_for(old, wish, statuses)
         counts: dict[int, int] = {}

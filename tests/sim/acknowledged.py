@@ -152,11 +152,16 @@ class AcknowledgedViews:
 
     def _sent(self, _: Address, to: Address, request: Request) -> None:
         """A promise may hold no longer from when it is given back on, whether that arrives or not."""
-        held = self._holds(to)
-        if isinstance(request, Release) and held == _Rival(request.epoch, request.coordinator):
+        if (
+            isinstance(request, Release)
+            and to in self._cluster.machines
+            and self._holds(to) == _Rival(request.epoch, request.coordinator)
+        ):
             self._held.pop(to)
 
     def _answered(self, node: Address, _: Address, promise: Promise, answer: Answer) -> None:
+        if node not in self._cluster.machines:
+            return  # It is of another store.
         asked = _Rival(promise.epoch, promise.coordinator)
         if not isinstance(answer, Promised):
             self._refused[asked].add(node)

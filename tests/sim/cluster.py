@@ -200,12 +200,13 @@ class Machine:
         if self._cluster.traced:
             nodes = names_of(sorted(view.nodes))
             self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.id)}: {nodes}")
-        for watcher in self._cluster.view_watchers:
-            watcher(self, view)
+        if self.fellows is None:
+            for watcher in self._cluster.view_watchers:
+                watcher(self, view)
 
     def _dropped(self, node: Node, gone: Mapping[bytes, bytes]) -> None:
         records = {place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < DONORS and place[2:]}
-        if not records:
+        if not records or self.fellows is not None:
             return
         if not self._cluster.is_forgetful:
             check_drops(node, records, self._cluster.machines, self._cluster.loop.now)

@@ -10,6 +10,7 @@ from gossip.view import ViewId
 from node.net.messages import (
     Answer,
     AskStatus,
+    Hello,
     Owed,
     Promise,
     Release,
@@ -101,3 +102,15 @@ async def test_view_that_loses_a_node_spares_deletions_for_the_grace(nodes: list
     await change(Wish(frozenset(nodes)))
     until_ms = parts.time.wall_ms() + 1000 * parts.config.tombstone_grace_s
     assert parts.views.current.spare_until_ms == (pytest.approx(until_ms, abs=5000) if spared else 0)
+
+
+@on_virtual_time
+async def test_newcomer_that_has_followed_since_it_was_heard_last_is_taken_in() -> None:
+    """It was started with another environment, and has not been heard since it took the view in force."""
+    parts = await node_a(A)
+    change: Callable[..., Awaitable[object]] = (await coordinator(parts)).change
+    newcomer = is_empty(parts)
+    parts.peers.script[B] = lambda request: parts.views.told() if isinstance(request, Hello) else newcomer(request)
+    parts.views.kinship.note_awaited(B, is_member=False)
+    await change(Wish(frozenset({A, B})))
+    assert parts.views.current.nodes == {A, B}
