@@ -130,10 +130,10 @@ def demand_to_be_taken_back(view: View, statuses: Mapping[Address, Status]) -> N
         raise Conflict(f"Nothing to go back to: the view of epoch {view.epoch} takes one back itself")
 
 
-def demand_all_hold(old: View, statuses: Mapping[Address, Status]) -> None:
-    """Raises Again unless all owners that can be reached hold `old`: what one of them is waiting for is not known
-    before."""
-    if any(status.view != old.id for node, status in statuses.items() if node in old.nodes):
+def demand_all_hold(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:
+    """Raises Again unless all owners that can be reached hold `old`, but for those whose disks do not take it: what one
+    of them is waiting for is not known before."""
+    if any(_is_late(node, old, statuses, stall_s) for node in old.nodes & statuses.keys()):
         raise Again
 
 
@@ -188,16 +188,21 @@ def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> Non
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:
     """Raises Conflict, or at epoch 0 Again, if the change before gets on: something has moved in the last `stall_s`,
     and there is more that can."""
-    stillness = [status.still_ms for status in statuses.values() if status.view == old.id]
     for node, status in statuses.items():
         if status.view == old.id:
             can_go_on = any(not statuses[taker].full for taker in _takers(node, status, statuses))
-            still_ms = status.still_ms
-        else:  # It is late to take the view in force: is that a new one?
-            can_go_on = node in old.nodes and not status.full
-            still_ms = min(stillness, default=0)
-        if can_go_on and still_ms < 1000 * stall_s:
+            gets_on = can_go_on and status.still_ms < 1000 * stall_s
+        else:
+            gets_on = node in old.nodes and _is_late(node, old, statuses, stall_s)
+        if gets_on:
             raise Conflict(UNDER_WAY) if old.epoch else Again
+
+
+def _is_late(node: Address, old: View, statuses: Mapping[Address, Status], stall_s: float) -> bool:
+    """Whether a node has yet to take the view `old` in force, and may be expected to: that is new, or its keys move."""
+    status = statuses[node]
+    still_ms = min((other.still_ms for other in statuses.values() if other.view == old.id), default=0)
+    return status.view != old.id and not status.full and still_ms < 1000 * stall_s
 
 
 def _takers(node: Address, status: Status, reached: Collection[Address]) -> Iterator[Address]:
@@ -211,8 +216,9 @@ def _takers(node: Address, status: Status, reached: Collection[Address]) -> Iter
 
 def full_in_the_way(view_id: ViewId, statuses: Mapping[Address, Status], stall_s: float) -> list[Address]:
     """The nodes whose disks are full, if nothing has moved for so long though not all is where that view wants it."""
-    left = [status for status in statuses.values() if status.view != view_id or not status.settled]
-    if not left or any(status.still_ms < 1000 * stall_s for status in left):
+    is_late = any(status.view != view_id for status in statuses.values())
+    holders = [status for status in statuses.values() if status.view == view_id and (is_late or not status.settled)]
+    if not holders or any(status.still_ms < 1000 * stall_s for status in holders):
         return []
     return sorted(node for node, status in statuses.items() if status.full)
 

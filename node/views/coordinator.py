@@ -233,7 +233,7 @@ class Coordinator:
         await self._let_come_home(old, target, statuses, takes_back)
         demand_reachable(target.nodes, statuses)
         if takes_back:
-            demand_all_hold(old, statuses)
+            demand_all_hold(old, statuses, self._config.stall_s)
         else:
             demand_nothing_moves(old, statuses, self._config.stall_s)
         self._give_up(old, wish, statuses)

@@ -231,8 +231,16 @@ def test_change_gets_on_by_what_has_moved_lately(statuses: dict[Address, Status]
         ({A: still(status(handing=(B,))), B: still(status(waiting=(A,)))}, []),
         ({A: still(status()), B: still(status(), full=True)}, []),
         ({A: still(status()), B: still(status(START), full=True)}, [B]),
+        ({A: status(), B: still(status(START), full=True)}, []),
     ],
-    ids=["one is full", "but something moves", "none is", "one is, and has all", "one is, and cannot take the view"],
+    ids=[
+        "one is full",
+        "but something moves",
+        "none is",
+        "one is, and has all",
+        "one is, and cannot take the view",
+        "which is new",
+    ],
 )
 def test_full_in_the_way_is_named_once_nothing_moves(statuses: dict[Address, Status], expected: list[Address]) -> None:
     assert full_in_the_way(OLD.id, statuses, STALL_S) == expected
@@ -342,9 +350,14 @@ def test_demand_to_be_taken_back(view: View, statuses: dict[Address, Status], er
 
 def test_demand_all_hold_of_owners_that_can_be_reached() -> None:
     """One that has yet to take the view does not know for whom it will wait, so who has its keys would not be named."""
-    demand_all_hold(OLD, {A: status(), D: status(START)})
+    demand_all_hold(OLD, {A: status(), D: status(START)}, STALL_S)
     with pytest.raises(Again):
-        demand_all_hold(OLD, {A: status(), B: status(START)})
+        demand_all_hold(OLD, {A: status(), B: status(START)}, STALL_S)
+
+
+def test_demand_all_hold_of_no_disk_that_does_not_take_the_view() -> None:
+    demand_all_hold(OLD, {A: status(), B: still(status(START), full=True)}, STALL_S)
+    demand_all_hold(OLD, {A: still(status()), B: status(START)}, STALL_S)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""Nodes that are removed dead: nobody asks them for ever, and what they have comes home if they return."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gossip.view import Address
+from node.net.messages import AskHolding, Fetch, Request
+from tests.sim.sick_disks import GRACE_S, KEYS, STALL_S, STEADY_S, Story, is_empty
+
+
+def test_dead_removed_node_is_asked_no_more_and_brings_home_what_it_has_if_it_returns() -> None:
+    story = Story(3, members=2, repl_factor=2)
+    n1, n2, n3 = story.machines
+    asked: list[Address] = []
+
+    def sent(_: Address, receiver: Address, request: Request) -> None:
+        if isinstance(request, Fetch | AskHolding):
+            asked.append(receiver)
+
+    async def tell() -> None:
+        await story.start()
+        n2.crash()
+        await story.put(n1, b"unshared", b"mine")
+        n1.crash()
+        n2.start()
+        await asyncio.sleep(STEADY_S)
+        settled = await story.change(n2, n2, n3)
+        assert settled.key_counts[n3.address] == len(KEYS)
+        await asyncio.sleep(STALL_S)
+        story.cluster.network.watchers.append(sent)
+        await story.all_is_there(n2, n3)
+        assert not asked
+        for machine in (n2, n3):
+            assert machine.node is not None
+            assert all(machine.node.owner.read_here(key) is not None for key in KEYS), "they answer alone"
+        assert await story.values(n3, [b"unshared"]) == [None]
+        await story.put(n3, KEYS[0], b"later")
+        await n3.ask(lambda node: node.router.write(KEYS[1], None))
+        n1.start()
+        await asyncio.sleep(STEADY_S)
+        assert await story.values(n3, [b"unshared", *KEYS[:3]]) == [b"mine", b"later", None, b"1"]
+        assert await story.values(n2, [b"unshared", *KEYS[:3]]) == [b"mine", b"later", None, b"1"]
+        assert is_empty(n1)
+
+    story.run(tell())
+
+
+def test_dead_removed_node_is_waited_for_while_nobody_else_has_told_what_it_has() -> None:
+    """Its keys were on it alone: whoever reads them must hear it when it returns."""
+    story = Story(3, members=2)
+    n1, n2, n3 = story.machines
+
+    async def tell() -> None:
+        await story.start()
+        n1.crash()
+        await story.change(n2, n2, n3)
+        await asyncio.sleep(STALL_S)
+        assert n3.node is not None and n1.address in n3.node.views.donors.shares
+        n1.start()
+        await asyncio.sleep(STEADY_S)
+        await story.all_is_there(n1, n2, n3)
+
+    story.run(tell())
+
+
+def test_dead_removed_node_is_dropped_after_the_grace_whatever_it_had() -> None:
+    story = Story(3, members=2, timing={"tombstone_grace_s": GRACE_S})
+    n1, n2, n3 = story.machines
+
+    async def tell() -> None:
+        await story.start()
+        n1.crash()
+        await story.change(n2, n2, n3)
+        assert n3.node is not None
+        await asyncio.sleep(GRACE_S - STALL_S)
+        assert n1.address in n3.node.views.donors.shares
+        await asyncio.sleep(2 * STALL_S)
+        assert not n3.node.views.donors.shares
+
+    story.run(tell())
