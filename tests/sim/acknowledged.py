@@ -182,12 +182,14 @@ class AcknowledgedViews:
         self._held[node] = _Promise(asked, now - VOID_S + self._config_of(asked).promise_s)
 
     def _holds(self, node: Address) -> _Rival | None:
-        """Whom it has promised an epoch, if that is sure to hold."""
+        """Whom it has promised an epoch, if that is sure to hold. A view that was adopted ends it, though the node may
+        have died before anybody was told."""
         held, lost_at = self._held.get(node), self._cluster.machines[node].lost_at
         now = self._cluster.loop.now
         if held is None or not now < held.until or lost_at > held.until - self._config_of(held.rival).promise_s:
             return None
-        return held.rival
+        view = self._cluster.machines[node].disk.view()
+        return None if view is not None and view.epoch >= held.rival.epoch else held.rival
 
     def _config_of(self, rival: _Rival) -> Config:
         return self._cluster.machines[rival.coordinator].config

@@ -49,9 +49,9 @@ def has_caught_up(cluster: Cluster, machine: Machine) -> bool:
 
 
 def outlives_its_hosts(cluster: Cluster) -> bool:
-    """Whether any one host may be lost now: there are two copies or more, no host has more nodes than there are shards,
-    and all nodes of the view hold all that they should."""
+    """Whether any one host may be lost now: there are two copies or more of each shard, no host has more nodes than
+    there are shards, and all nodes of the view hold all that they should."""
     view = newest_view(cluster)
     nodes_on = Counter(map(host_of, view.nodes))
-    is_owed = (view.repl_factor or 1) > 1 and max(nodes_on.values()) <= len(view.shards)
+    is_owed = len(view.nodes) >= 2 * len(view.shards) and max(nodes_on.values()) <= len(view.shards)
     return is_owed and all(has_caught_up(cluster, cluster.machines[node]) for node in view.nodes)

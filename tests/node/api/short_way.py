@@ -1,0 +1,85 @@
+"""A server of the short way in, with an application behind it, and what asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from aiohttp import web
+
+from node.api.data import DataApi, HttpAnswer, PathKey
+from node.api.fastpath import FastPath
+from tests.cluster import eventually
+
+
+class EchoApi(DataApi):
+    """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; all else
+    when `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked: list[str] = []
+
+    def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
+        self.asked.append(key.raw.decode())
+        if key.raw == b"broken":
+            raise RuntimeError("broken")
+        return self._echo(method, key, data) if method == "GET" and not key.raw.startswith(b"slow") else None
+
+    async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
+        await self.go.wait()
+        return self._echo(method, key, data)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        key = PathKey.from_path(request.raw_path)
+        return self._echo(request.method, key, await request.read(), by="aiohttp").for_aiohttp()
+
+    def _echo(self, method: str, key: PathKey, data: bytes, by: str = "here") -> HttpAnswer:
+        body = f"{by} {method} {key.raw.decode()} {len(data)}".encode()
+        return HttpAnswer(200, body.ljust(10_000) if key.raw == b"big" else body, {"X-Extra": "yes"})
+
+
+class Server:
+    def __init__(self, api: EchoApi, front: FastPath, port: int) -> None:
+        self.api = api
+        self.front = front
+        self._port = port
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def accepted(self) -> bool:
+        return bool(self.front.connections)
+
+    async def has_let_go(self) -> bool:
+        """Whether the one connection that was accepted is aiohttp's now, or closed."""
+        return not self.front.connections
+
+    async def at_work(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self.front.tasks)
+
+    async def reads_no_more(self) -> bool:
+        """Whether the one connection there is has stopped reading."""
+        return [connection._reading for connection in self.front.connections] == [False]
+
+    async def ask(self, *pieces: bytes, answers: int = 1) -> list[str]:
+        """The bodies of the answers to what is sent in these pieces. A first one that ends in the middle of a request
+        has been given to aiohttp before the next one is sent."""
+        reader, writer = await self.connect()
+        await eventually(self.accepted, "the connection is accepted")
+        for piece in pieces[:-1]:
+            writer.write(piece)
+            await eventually(self.has_let_go, "what is no whole request is aiohttp's")
+        writer.write(pieces[-1])
+        bodies = [(await read_answer(reader))[1].decode() for _ in range(answers)]
+        writer.close()
+        return bodies
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        assert length is not None
+        return head, await reader.readexactly(int(length[1]))
