@@ -125,7 +125,7 @@ class Node:
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)
-        self.tombstones = Tombstones(config, time, store, views, self.stability)
+        self.tombstones = Tombstones(config, time, store, views, self.stability, lambda: bool(self.handoff.misplaced()))
         self.router = Router(
             config, time, clock, views, readiness, self.owner, self.stability.unstable, calls, transport
         )
@@ -313,7 +313,7 @@ class Node:
             self.handoff.handing(),
             self.handoff.waiting(),
             self.handoff.is_settled(),
-            bool(self._store.occupied),
+            self.views.holds_keys(),
             self.config.zone,
             self.co_owners.may_lack(),
             self._store.is_full,

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gossip.view import Address
 from node.config import Config
@@ -61,12 +61,16 @@ class Tombstones:
         store: Store,
         views: Views,
         stability: Stability,
+        holds_of_others: Callable[[], bool],
     ) -> None:
+        """`holds_of_others`: whether there is anything here that this node does not own, and has yet to bring home. Of
+        what was deleted from that since, it has not heard."""
         self._config = config
         self._time = time
         self._store = store
         self._views = views
         self._stability = stability
+        self._holds_of_others = holds_of_others
 
     async def run(self) -> None:
         """Forget what may be forgotten, for as long as the node runs."""
@@ -101,11 +105,6 @@ class Tombstones:
             return self.forgettable()
         record = self._stability.settled_record(node)
         return 0 if record is None else record.forgettable
-
-    def _holds_of_others(self) -> bool:
-        """Whether there is anything here that this node does not own, and has yet to bring home: of what was deleted
-        from that since, it has not heard."""
-        return not self._store.occupied <= self._views.ring.partitions_of(self._config.address)
 
     async def _sweep(self) -> None:
         """Drop the tombstones up to the purge watermark, some at a time, so that nobody has to wait for it."""

@@ -59,7 +59,7 @@ def received(records: Iterable[tuple[bytes, bytes]], ring: Ring, me: Address) ->
     """What another node has sent to the owner `me`, (key, encoded record) each, with the partition before the key.
     Raises ValueError if one of them is no record, or does not belong to `me`: then none of them is to be taken."""
     checked_records = [(partition_of(key), key, checked(record)) for key, record in records]
-    if not all(me in ring.owners(partition) for partition, *_ in checked_records):
+    if not all(ring.owns(me, partition) for partition, *_ in checked_records):
         raise ValueError("a record that does not belong here")
     return checked_records
 

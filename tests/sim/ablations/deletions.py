@@ -17,11 +17,8 @@ ABLATIONS = (
         "no regard for what belongs to others",
         "a node that has yet to bring something home has missed nothing, and lets deletions be forgotten",
         (
-            Edit(
-                Tombstones._holds_of_others,
-                "return not self._store.occupied <= self._views.ring.partitions_of(self._config.address)",
-                "return False",
-            ),
+            Edit(Tombstones.forgettable, " or self._holds_of_others()", ""),
+            Edit(Tombstones._advance, " and not self._holds_of_others()", ""),
         ),
         "test_homecoming.py::test_node_that_cannot_bring_everything_home_does_not_know_what_was_deleted",
     ),
