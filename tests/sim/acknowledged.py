@@ -140,6 +140,8 @@ class AcknowledgedViews:
     # What happens
 
     def _stored(self, machine: Machine, view: View) -> None:
+        if machine is not self._cluster.machines.get(machine.address):
+            return  # Of another store.
         self._views[view.id] = view
         self._stored_at.setdefault(view.id, self._cluster.loop.now)
         refused = self._refused[_Rival(view.epoch, view.coordinator)] & view.nodes
@@ -152,16 +154,13 @@ class AcknowledgedViews:
 
     def _sent(self, _: Address, to: Address, request: Request) -> None:
         """A promise may hold no longer from when it is given back on, whether that arrives or not."""
-        if (
-            isinstance(request, Release)
-            and to in self._cluster.machines
-            and self._holds(to) == _Rival(request.epoch, request.coordinator)
-        ):
-            self._held.pop(to)
+        if isinstance(request, Release) and to in self._held:
+            rival = _Rival(request.epoch, request.coordinator)
+            self._held = {node: held for node, held in self._held.items() if node != to or held.rival != rival}
 
     def _answered(self, node: Address, _: Address, promise: Promise, answer: Answer) -> None:
-        if node not in self._cluster.machines:
-            return  # It is of another store.
+        if node not in self._cluster.machines or self._cluster.machines[node].host is None:
+            return  # Another store's node has its address.
         asked = _Rival(promise.epoch, promise.coordinator)
         if not isinstance(answer, Promised):
             self._refused[asked].add(node)

@@ -18,7 +18,7 @@ from node.errors import Unavailable
 from node.net.messages import ReadResult
 from node.values.record import Record
 from tests.sim.cluster import Cluster, Machine, NoAnswer
-from tests.sim.nemesis import change
+from tests.sim.nemesis import FOUNDED_S, change
 from tests.sim.network import Network
 from tests.sim.peace import read
 from tests.sim.registers import Violation
@@ -27,8 +27,6 @@ from tests.sim.trace import name_of
 OTHER_ADDRESS = "x1:1"
 """Of the other node, if there are two."""
 KEYS = 12
-FOUNDED_S = 2.0
-"""For its nodes to meet, and to write down who founded their store."""
 LOOK_S = 0.3
 """Between two looks at whether it still is what it was."""
 

@@ -200,16 +200,19 @@ class Machine:
         if self._cluster.traced:
             nodes = names_of(sorted(view.nodes))
             self._cluster.note(f"{name_of(self.address)} has stored {view_name(view.id)}: {nodes}")
-        if self.fellows is None:
-            for watcher in self._cluster.view_watchers:
-                watcher(self, view)
+        for watcher in self._cluster.view_watchers:
+            watcher(self, view)
+
+    def _around(self) -> Mapping[Address, Machine]:
+        """Those of its store."""
+        return self._cluster.machines if self.fellows is None else self.fellows
 
     def _dropped(self, node: Node, gone: Mapping[bytes, bytes]) -> None:
         records = {place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < DONORS and place[2:]}
-        if not records or self.fellows is not None:
+        if not records:
             return
         if not self._cluster.is_forgetful:
-            check_drops(node, records, self._cluster.machines, self._cluster.loop.now)
+            check_drops(node, records, self._around(), self._cluster.loop.now)
         for watcher in list(self._cluster.drop_watchers):
             watcher(self)
 
@@ -220,7 +223,7 @@ class Machine:
             assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
             self._port.check()
-            check_leases(self, self._cluster.machines if self.fellows is None else self.fellows)
+            check_leases(self, self._around())
 
 
 class Cluster:

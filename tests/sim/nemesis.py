@@ -35,6 +35,9 @@ PAUSE_S = 1.0
 PAUSES_S = (0.2, 0.6, 1.5, 5.0) * 4 + (20.0,)
 """How long a process is paused at most: shorter and longer than every time that the nodes or clients wait."""
 FACTOR_MAX = 3
+FOUNDED_S = 2.0
+"""For nodes that were just started to meet, and to write down who founded their store: before that, they may as well
+be new ones of another store that knows one of their addresses."""
 ALIENS_S_MAX = 5.0
 """Another store's node has the address of a machine for so long at most."""
 CHANGE_S = 6.0
@@ -64,6 +67,7 @@ class Nemesis:
         self._views = views
         self._rng = cluster.rng
         self._seen = seen
+        self._began = cluster.loop.now
         self._machines: Sequence[Machine] = list(cluster.machines.values())
         self._under_way = asyncio.TaskGroup()
         self._emptied: list[Machine] = []
@@ -134,7 +138,8 @@ class Nemesis:
         """A machine dies, and a node of another store has its address before it is back."""
         assert self._aliens is not None
         machine = self._cluster.machines[self._aliens.address]
-        if machine.runs and not self._aliens.are_here:
+        has_founders = self._cluster.loop.now - self._began > FOUNDED_S
+        if machine.runs and not self._aliens.are_here and has_founders:
             self._seen["addresses used again"] += 1
             machine.crash()
             await self._aliens.visit(self._rng.uniform(0.5, ALIENS_S_MAX))

@@ -70,6 +70,7 @@ class Onlooker:
         cluster.view_watchers.append(self._stored)
 
     def _stored(self, _: Machine, view: View) -> None:
+        """Be it of another store: it has another id."""
         self._views[view.id] = view
 
     def glance(self, key: bytes, asked: Address) -> Glance:

@@ -67,8 +67,8 @@ class Peace:
         self._seen["deletions forgotten"] += sum(self._onlooker.newest(key) is None for key in deleted)
 
     async def change_views(self) -> None:
-        """One that nothing disturbs ends in time, with exact counts, be the disks full of those that it removes. Of two
-        that are asked for at once, one is done, and is not interrupted. Raises Violation."""
+        """One that nothing disturbs ends in time, with exact counts, be the disks full of those that it removes. Of
+        two that are asked for at once, one is done, and is not interrupted. Raises Violation."""
         await self._await_end_of_changes()
         if self._cluster.rng.random() < RIVALS_SHARE:
             await self._change_by_rivals()
@@ -89,7 +89,7 @@ class Peace:
 
     async def _change_view(self) -> None:
         nodes, machine = self._some_nodes(), self._some_machine()
-        removed = [machine for address, machine in sorted(self._cluster.machines.items()) if address not in nodes]
+        removed = [other for address, other in self._cluster.machines.items() if address not in nodes]
         for full in removed if self._cluster.rng.random() < 0.5 else ():
             self._seen["full disks removed in peace"] += 1
             full.disk.full = True

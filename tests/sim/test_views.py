@@ -18,8 +18,7 @@ from tests.sim.steps import Snare, Step
 from tests.sim.story import STEADY_S, Story
 
 HOUR_S = 3600.0
-PREPARE_S = 16.0
-"""Longer than a coordinator tries to bring its view in force."""
+PREPARE_S = 16.0  # Longer than a coordinator tries to bring its view in force.
 
 
 @pytest.mark.parametrize(("lost", "taken_in"), [(3, 4), (4, 3)], ids=["lower digest", "higher digest"])
@@ -151,7 +150,7 @@ def test_node_whose_disk_cannot_take_the_view_serves_nothing() -> None:
     n1, _, n3 = story.machines.values()
 
     def fill() -> None:
-        n1.disk.full = True
+        n1.disk.exhausted = True
 
     async def tell() -> None:
         await story.start()

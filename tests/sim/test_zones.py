@@ -8,8 +8,8 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from node.net.messages import ReadResult
+from tests.sim.ablations.all import named
 from tests.sim.ablations.switch import switched_off
-from tests.sim.ablations.views import NO_ZONES
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.losses import outlives_its_hosts
 from tests.sim.nemesis import change
@@ -64,7 +64,7 @@ def test_host_with_two_nodes_is_lost_and_no_key() -> None:
 
 
 def test_host_with_two_nodes_takes_keys_with_it_if_nodes_are_dealt_as_if_each_failed_by_itself() -> None:
-    with switched_off(NO_ZONES):
+    with switched_off(named("no zones")):
         assert lose_a_host(Cluster(1, size=4, members=4, repl_factor=2, per_host=2)) > 0
 
 

@@ -67,6 +67,8 @@ class Upheaval(Nemesis):
             self._slow_disk,
             *[self._lose_disk] * 2,
         ]
+        if aliens is not None:
+            self._faults += [self._reuse_address] * 2
         if has_cuts:
             self._harms.append(Harm.CUT)
             self._faults += [self._isolate, self._cut]
@@ -103,7 +105,7 @@ class Upheaval(Nemesis):
                 self._undo(self._reach_again, machine)
             case Harm.FILL:
                 self._cluster.fault(f"the disk of {name_of(machine.address)} is full", machine)
-                machine.disk.full = True
+                machine.disk.full, machine.disk.exhausted = True, self._rng.random() < 0.5
                 self._undo(self._make_room, machine)
             case Harm.KILL | Harm.EMPTY:
                 is_lost = harm is Harm.EMPTY and self._may_lose(machine)
@@ -123,8 +125,7 @@ class Upheaval(Nemesis):
 
     async def _make_room(self, machine: Machine) -> None:
         await asyncio.sleep(self._rng.uniform(0.05, FULL_S))
-        machine.disk.full, machine.disk_troubled_at = False, self._cluster.loop.now
-        self._cluster.fault(f"the disk of {name_of(machine.address)} has room again", machine)
+        self._relieve(machine)
 
     async def _fill_amid_change(self) -> None:
         """Somebody's disk is full when a new view comes."""
@@ -141,6 +142,10 @@ class Upheaval(Nemesis):
             snare.remove()
 
     # Disks, one after the other
+
+    def _start_again(self, machine: Machine) -> None:
+        if machine.host is None and not self._is_displaced(machine):
+            machine.start()
 
     def _may_lose(self, machine: Machine) -> bool:
         """Whether its disk may be lost now, without more being lost at a time than the copies allow."""
@@ -211,8 +216,7 @@ class Upheaval(Nemesis):
     def _bring_back(self, gone: Sequence[Machine]) -> None:
         for machine in gone:
             machine.thaw()
-            if machine.host is None:
-                machine.start()
+            self._start_again(machine)
 
     def _wish(self, present: Sequence[Machine]) -> tuple[list[Address], int | None]:
         """Some of these, and perhaps a number of copies."""
@@ -238,10 +242,9 @@ class Upheaval(Nemesis):
             await self._change_among([machine for machine in self._machines if machine.runs and machine is not away])
         await asyncio.sleep(self._rng.choice(AWAY_S) * self._rng.random())
         away.thaw()
-        if away.host is None:
-            if is_lost and self._may_lose(away):
-                self._lose(away)
-            away.start()
+        if away.host is None and is_lost and self._may_lose(away):
+            self._lose(away)
+        self._start_again(away)
         self._seen["removed nodes back"] += 1
         while away.node is None and away.host is not None:
             await asyncio.sleep(0.0005)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.sim.ablations.all import ABLATIONS, SEEDS
+from tests.sim.ablations.all import ABLATIONS, SEEDS, named
 from tests.sim.ablations.record import read_record, write_record
 from tests.sim.ablations.switch import Ablation, switched_off
 from tests.sim.simulation import quieten, simulate
@@ -34,7 +34,7 @@ class Catch(NamedTuple):
 
 
 def catch(name: str, seeds: range) -> Catch:
-    ablation = next(ablation for ablation in ABLATIONS if ablation.name == name)
+    ablation = named(name)
     began = time.process_time()
     if ablation.story is not None and (fault := tell(ablation.story)) is not None:
         raise AssertionError(f"{ablation.story} fails with the rule too: {fault}")

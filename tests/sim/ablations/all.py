@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from tests.sim.ablations import data, deletions, moves, views
+from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
 """Within so many an ablation must be caught."""
 
 ABLATIONS = (*data.ABLATIONS, *views.ABLATIONS, *moves.ABLATIONS, *deletions.ABLATIONS)
+
+
+def named(name: str) -> Ablation:
+    return next(ablation for ablation in ABLATIONS if ablation.name == name)

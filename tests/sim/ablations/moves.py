@@ -7,10 +7,10 @@ from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.transfer import Transfers
 from node.replication.co_owners import CoOwners
-from node.storage.store import Store
 from node.values.donors import Donors
 from node.views import plan
 from node.views.holder import Views
+from ring import placement
 from tests.sim.ablations.switch import Ablation, Edit
 
 ABLATIONS = (
@@ -106,16 +106,23 @@ ABLATIONS = (
         (Edit(holdings.copies_needed, "min(len(owners), repl_factor or 1)", "1"),),
         "test_moves.py::test_sources_keep_their_copies_until_the_factor_is_met",
     ),
-    Ablation(
-        "no fence for what is forgotten",
-        "what was brought under an earlier view is dropped under a later one",
-        (Edit(Store.drop, "transaction.demand(fence)", "pass"),),
-    ),
     # When it is over
     Ablation(
         "no waiting for donors",
         "a node that has not heard its donors has settled",
         (Edit(holdings.is_settled, "any(donor in members or not is_down(donor) for donor in donors)", "False"),),
         "test_moves.py::test_change_waits_for_an_owner_that_is_down_and_still_in_the_view",
+    ),
+    Ablation(
+        "no zones",
+        "nodes are dealt to shards as if each failed by itself",
+        (
+            Edit(
+                placement.next_placement,
+                "if crowded([zone_of[address] for address in shard] for shard in shards):",
+                "if False:",
+            ),
+        ),
+        "test_zones.py::test_host_with_two_nodes_is_lost_and_no_key",
     ),
 )
