@@ -62,6 +62,8 @@ class Clients:
         self._interval_s = 1 / job.per_second
         self._idle = deque(job.keys)
         """Keys that nobody is writing or reading now."""
+        self._written: set[str] = set()
+        """The keys that are to be read next."""
         self._sent: dict[str, int] = {}
         self._acknowledged: dict[str, int] = {}
         self.phases = [Phase("start")]
@@ -71,20 +73,23 @@ class Clients:
         loop = asyncio.get_running_loop()
         due = loop.time()
         async with asyncio.TaskGroup() as tasks:
-            for is_write in cycle((True, False)):
+            while True:
                 due += self._interval_s
                 await asyncio.sleep(due - loop.time())
                 if until.is_set():
                     break
                 if self._idle:
-                    tasks.create_task(self._ask(is_write, self._idle.popleft(), due))
+                    tasks.create_task(self._ask(self._idle.popleft(), due))
                 else:
                     self.phases[-1].failed += 1
                     self.phases[-1].note_fault("no request is answered: none of the keys is free")
 
-    async def _ask(self, is_write: bool, key: str, due: float) -> None:
+    async def _ask(self, key: str, due: float) -> None:
+        """Write the key, or if that was the last that was done with it, read it."""
         phase, node = self.phases[-1], next(self._nodes)
         phase.requests += 1
+        is_write = key not in self._written
+        (self._written.add if is_write else self._written.remove)(key)
         try:
             await (self._write if is_write else self._read)(phase, f"http://{node}/kvs/keys/{key}", key)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -11,7 +11,6 @@ from node.errors import Conflict, Unavailable
 from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import NoAnswer
-from tests.sim.disk import SLOW_SYNC_S
 from tests.sim.nemesis import change
 from tests.sim.peace import read
 from tests.sim.steps import Snare, Step
@@ -176,7 +175,7 @@ def test_change_that_gets_on_is_not_interrupted() -> None:
         await story.start()
         for number in range(20):
             await story.put(n1, b"k%d" % number)
-        n3.disk.sync_s = SLOW_SYNC_S
+        n3.disk.sync_s = 1.0
         Snare(story.cluster, n1, Step.MOVING, moving.set)
         first = asyncio.create_task(story.change(n1, [3]))
         await moving.wait()
