@@ -164,6 +164,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     give_up_s: float = 10.0
     """A donor outside the view that has not said for so long what it holds is dropped, where others have told the same:
     longer than it takes to start a process, or to find one again that was cut off."""
+    transfer_rest_s_max: float = 0.5
+    """Where clients are served, a transfer rests for as long as it has worked, but no longer than this: what takes that
+    long is a disk or a link that hangs, and no work that would keep clients waiting."""
     handoff_retry_s: float = 0.25
     """Between two looks at what is left to hand over or to take."""
     transfer_lanes: int = 8

@@ -132,7 +132,8 @@ class Transfers:
                 began = self._time.monotonic()
                 await self._bring_chunk(peers, known, chunk, view_id, forget)
                 if self._clients_served():  # Asked anew: the turn and the chunk may have taken long.
-                    await asyncio.sleep(self._time.monotonic() - began)
+                    worked_s = self._time.monotonic() - began
+                    await asyncio.sleep(min(worked_s, self._config.transfer_rest_s_max))
 
     async def _bring_chunk(
         self, peers: Sequence[Address], known: _Target | None, chunk: Sequence[int], view_id: ViewId, forget: bool

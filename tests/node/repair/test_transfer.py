@@ -196,6 +196,26 @@ async def test_transfer_to_a_co_owner_does_not_wait_for_its_turn_behind_what_is_
     assert await handing
 
 
+@on_virtual_time
+async def test_transfer_rests_no_longer_than_its_bound_after_a_disk_that_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "CHUNK_RECORDS", 1)
+    parts = await node_a(A, B)
+    keys = await some(parts, 3, B)
+    taker(parts, B)
+    parts.transfers._clients_served = lambda: True
+    parts.disk.sync_s = 30.0
+    began = parts.time.monotonic()
+    bringing = asyncio.ensure_future(bring(parts, keys, B, forget=True))
+    await asyncio.sleep(1.0)
+    parts.disk.sync_s = 0.001
+    while all(parts.held(key) for key in keys):
+        await asyncio.sleep(0.01)
+    went_on_at = parts.time.monotonic()
+    assert went_on_at - began > 10
+    assert await bringing
+    assert parts.time.monotonic() - went_on_at < 1 + 3 * parts.config.transfer_rest_s_max
+
+
 # What is forgotten
 
 
