@@ -224,11 +224,13 @@ async def counts(http: Client, *spots: Spot) -> list[int]:
     return list(await asyncio.gather(*(http.key_count(spot.published) for spot in spots)))
 
 
-async def view_change(http: Client, via: Spot, *view: Spot) -> dict[Spot, int]:
-    """A view change that has to succeed; the counts that it answers with."""
+async def view_change(http: Client, via: Spot, *view: Spot, given_up: int = 0) -> dict[Spot, int]:
+    """A view change that has to succeed; the counts that it answers with. `given_up`: how many keys only nodes have
+    that go and cannot be reached."""
     reply = await http.change_view(via.published, [spot.address for spot in view])
     assert reply.status == 200, reply.body
-    assert reply.json.keys() == {"message", "shards"}
+    assert reply.json.keys() == {"message", "shards"} | ({"keys-at-risk"} if given_up else set())
+    assert reply.json.get("keys-at-risk", 0) == given_up
     assert reply.json["message"] == "View change successful"
     answered = {SPOT_OF[shard["address"]]: shard["key-count"] for shard in reply.json["shards"]}
     assert list(answered) == list(view)
