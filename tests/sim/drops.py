@@ -25,6 +25,8 @@ def check_drops(node: Node, records: Mapping[bytes, Record], machines: Mapping[A
     """Raises Violation if `node` has just dropped, of what it does not own, something that too few of the owners
     have."""
     view, ring, me = node.views.current, node.views.ring, node.config.address
+    if now - machines[me].troubled_at < HANDED_OVER_S:
+        return  # What it drops may have been confirmed before it was paused, however long ago that was.
     for key, record in records.items():
         owners = ring.owners(partition_of(key))
         if me in owners or any(now - machines[owner].lost_at < HANDED_OVER_S for owner in owners):
