@@ -45,6 +45,12 @@ async def test_absent_node_is_removed_and_hands_over_when_it_returns(
     await containers.start(*TRIO, view=TRIO)
     content = await containers.load(*TRIO)
     held = await holders(http, content, NODE1)
+
+    async def is_known() -> bool:
+        nodes = (await http.ask(NODE2.published, "GET", "/kvs/status")).json["nodes"]
+        return any(node["address"] == NODE3.address and node["key-count"] == len(held[NODE3]) for node in nodes)
+
+    await eventually(is_known, "the others having heard how many keys it has")
     await docker(away, NODE3.name)
 
     answered = await view_change(http, NODE2, *PAIR, given_up=len(held[NODE3]))
