@@ -147,8 +147,8 @@ def _decide_first(holder: ViewHolder, heard: Heard) -> Succession:
 def _decide_among_environments(holder: ViewHolder, heard: Heard) -> Succession:
     """Of another environment's view, by a node that has no store."""
     theirs, is_named = heard.view, holder.names_any([heard.source])
-    if heard.founders and holder.me in theirs.nodes:
-        is_lost_here = holder.me in heard.founders or not holder.environment
+    if heard.founders:
+        is_lost_here = holder.me in heard.founders or (holder.me in theirs.nodes and not holder.environment)
         if is_named or (is_lost_here and holder.has_asked_around):
             return Succession.TAKE
     if not is_named:

@@ -100,6 +100,14 @@ def test_succession_store_of_a_named_peer_is_joined_whatever_its_digest(others: 
     assert decide_succession(holder(), theirs) is Succession.TAKE
 
 
+@pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("x:1", "y:1")])
+def test_newcomer_outside_both_views_follows_the_store_that_its_environment_names(others: tuple[Address, ...]) -> None:
+    """Whatever the digests: an environment may be wrong, a store is there."""
+    mine, theirs = environment(B, "z:1"), environment(B, *others)
+    assert decide_succession(holder(mine), heard(theirs, B, founders=(B,))) is Succession.TAKE
+    assert decide_succession(holder(theirs), heard(mine, B, founders=(B,))) is Succession.TAKE
+
+
 @pytest.mark.parametrize(
     ("founders", "has_asked_around", "expected"),
     [
