@@ -3,68 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 import pytest
 
-from gossip.view import Address
 from node.config import VALUE_BYTES_MAX
-from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Unable, ViewIs, Wanted
+from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Unable, Wanted
 from node.repair import transfer
-from node.values.record import Record
 from ring.hashing import partition_of, unpack
-from tests.node.fakes.peers import Taker
-from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
-from tests.node.samples import successor
-
-
-def digest(parts: Parts, key: bytes) -> bytes:
-    return parts.store.stats(partition_of(key)).digest.to_bytes(8)
-
-
-def taker(
-    parts: Parts, peer: Address, equal: Iterable[bytes] = (), different: Iterable[tuple[bytes, Record]] = ()
-) -> Taker:
-    """One that holds what is here of the `equal` keys, and `different` instead."""
-    same = []
-    for key in equal:
-        held = parts.held(key)
-        assert held is not None
-        same.append((key, held))
-    answering = parts.peers.script[peer] = Taker(*same, *different)
-    answering.digest_of = {key: digest(parts, key) for key, _ in same} | {key: bytes(8) for key, _ in different}
-    return answering
-
-
-async def some(parts: Parts, count: int, *owners: Address) -> list[bytes]:
-    """Keys held here, each alone in its partition, in the order of these."""
-    by_partition: dict[int, bytes] = {}
-    for key in parts.keys_of(*owners):
-        by_partition.setdefault(partition_of(key), key)
-        if len(by_partition) == count:
-            break
-    keys = [by_partition[partition] for partition in sorted(by_partition)]
-    await parts.keep(*((key, record(5)) for key in keys))
-    return keys
-
-
-async def bring(parts: Parts, keys: Iterable[bytes], *peers: Address, forget: bool = False) -> bool:
-    return await parts.transfers.bring(peers, sorted(map(partition_of, keys)), parts.views.view_id, forget)
-
-
-class SlowLink:
-    """To a taker, one message after the other at 1 Mbit/s."""
-
-    def __init__(self, taker: Taker) -> None:
-        self._taker = taker
-        self._turn = asyncio.Lock()
-
-    async def __call__(self, request: Request) -> Answer:
-        async with self._turn:
-            if isinstance(request, Push):
-                await asyncio.sleep(sum(len(encoded) for _, encoded in request.records) / 125_000)
-        return await self._taker(request)
-
+from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
+from tests.node.repair.bringing import SlowLink, bring, digest, some, taker
 
 # What is sent
 
@@ -214,103 +161,6 @@ async def test_transfer_rests_no_longer_than_its_bound_after_a_disk_that_hung(mo
     assert went_on_at - began > 10
     assert await bringing
     assert parts.time.monotonic() - went_on_at < 1 + 3 * parts.config.transfer_rest_s_max
-
-
-# What is forgotten
-
-
-@on_virtual_time
-async def test_transfer_without_forgetting_keeps_all() -> None:
-    parts = await node_a(A, B, repl_factor=2)
-    keys = await some(parts, 3, A, B)
-    taker(parts, B)
-    assert await bring(parts, keys, B)
-    assert [parts.held(key) for key in keys] == [record(5)] * 3
-
-
-@on_virtual_time
-async def test_transfer_forgets_what_all_have_confirmed() -> None:
-    parts = await node_a(A, B, C, D, repl_factor=2)
-    others = next(shard for shard in parts.views.ring.shards if A not in shard)
-    keys = await some(parts, 5, *others)
-    one, other = (taker(parts, peer) for peer in others)
-    assert await bring(parts, keys, *others, forget=True)
-    assert not parts.store.occupied
-    assert sorted(one.held) == sorted(other.held) == sorted(keys)
-
-
-@pytest.mark.parametrize("refused", [Compare, Offer, Push], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("which", [0, 1], ids=["first", "second"])
-@on_virtual_time
-async def test_transfer_forgets_nothing_unless_all_have_confirmed(which: int, refused: type) -> None:
-    parts = await node_a(A, B, C, D, repl_factor=2)
-    others = next(shard for shard in parts.views.ring.shards if A not in shard)
-    keys = await some(parts, 5, *others)
-    takers = [taker(parts, peer, different=[(key, record(1)) for key in keys]) for peer in others]
-    takers[which].refuses = refused
-    assert not await bring(parts, keys, *others, forget=True)
-    assert [parts.held(key) for key in keys] == [record(5)] * 5
-
-
-@on_virtual_time
-async def test_transfer_to_one_that_is_down_forgets_nothing() -> None:
-    parts = await node_a(A, B)
-    keys = await some(parts, 5, B)
-    assert not await bring(parts, keys, B, forget=True)
-    assert [parts.held(key) for key in keys] == [record(5)] * 5
-
-
-@on_virtual_time
-async def test_transfer_forgetting_spares_newer_versions() -> None:
-    parts = await node_a(A, B)
-    keys = await some(parts, 3, B)
-    peer = taker(parts, B)
-    peer.is_free.clear()
-    bringing = asyncio.ensure_future(bring(parts, keys, B, forget=True))
-    while not peer.pushes:
-        await asyncio.sleep(0.001)
-    await parts.keep((keys[1], record(6)))
-    peer.is_free.set()
-    assert await bringing
-    assert [parts.held(key) for key in keys] == [None, record(6), None]
-
-
-@on_virtual_time
-async def test_transfer_a_change_of_view_stops_the_forgetting() -> None:
-    """Under the new one, this node might be the owner."""
-    parts = await node_a(A, B)
-    keys = await some(parts, 3, B)
-    peer = taker(parts, B)
-    peer.is_free.clear()
-    bringing = asyncio.ensure_future(bring(parts, keys, B, forget=True))
-    while not peer.pushes:
-        await asyncio.sleep(0.001)
-    await parts.views.adopt(successor(parts.views.current, A), B)
-    peer.is_free.set()
-    assert not await bringing
-    assert [parts.held(key) for key in keys] == [record(5)] * 3
-
-
-@on_virtual_time
-async def test_transfer_a_taker_under_a_later_view_stops_it_and_teaches_the_view() -> None:
-    parts = await node_a(A, B)
-    keys = await some(parts, 3, B)
-    later = successor(parts.views.current, A)
-    parts.peers.script[B] = lambda _: ViewIs(later.encoded)
-    assert not await bring(parts, keys, B, forget=True)
-    assert parts.views.current == later
-    assert [parts.held(key) for key in keys] == [record(5)] * 3
-
-
-@on_virtual_time
-async def test_transfer_on_a_disk_that_refuses_forgets_nothing_and_is_no_fault_of_the_node() -> None:
-    parts = await node_a(A, B)
-    keys = await some(parts, 3, B)
-    peer = taker(parts, B)
-    parts.disk.exhausted = True
-    assert not await bring(parts, keys, B, forget=True)
-    assert sorted(peer.held) == sorted(keys)
-    assert [parts.held(key) for key in keys] == [record(5)] * 3
 
 
 @on_virtual_time
