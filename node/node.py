@@ -8,7 +8,6 @@ part it is for.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
 from collections.abc import Collection
@@ -47,7 +46,7 @@ from node.net.messages import (
     Unable,
     Write,
 )
-from node.net.transport import Answering, Transport
+from node.net.transport import Answering, Transport, answer_of
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.repair.antientropy import AntiEntropy
@@ -184,15 +183,18 @@ class Node:
         return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
 
     def _renew_announcement(self) -> Announcement:
-        """Bring up to date what this node says of itself, and return it. Only under a view that it has settled does it
-        say what is stable and what may be forgotten."""
+        """Bring up to date what this node says of itself, and return it."""
         view, is_settled = self.views.current, self.handoff.is_settled()
         self.stability.advance(is_settled)
-        left = self.handoff.to_hand_over(), self.handoff.kept()
-        if not is_settled:
-            return Announcement(max(0, view.epoch - 1), self.key_count, 0, 0, 0, *left)
-        stable, forgettable = self.stability.announced, self.tombstones.forgettable()
-        return Announcement(view.epoch, self.key_count, view.id.digest, stable, forgettable, *left)
+        return Announcement(
+            view.epoch if is_settled else max(0, view.epoch - 1),
+            self.key_count,
+            view.id.digest if is_settled else 0,
+            self.stability.announced,
+            self.tombstones.forgettable(),
+            self.handoff.to_hand_over(),
+            self.handoff.kept(),
+        )
 
     def check(self, partitions: Collection[int] | None = None) -> None:
         """Raises AssertionError if an invariant does not hold. Of the store it checks these partitions; None: all, and
@@ -231,7 +233,7 @@ class Node:
 
     def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
         if view_id == self.views.view_id or request.any_view:
-            return self._act(sender, view_id, budget_s, request)
+            return self._act(sender, budget_s, request)
         return self._answer_reconciled(sender, view_id, budget_s, request)
 
     async def _answer_reconciled(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answer:
@@ -243,19 +245,18 @@ class Node:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
         if refusal is not None:
             return refusal
-        answer = self._act(sender, view_id, until - self._time.monotonic(), request)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await answer_of(self._act(sender, until - self._time.monotonic(), request))
 
     async def _answer_here(self, request: Request) -> Answer:
         """What any other node would be answered: a full disk here is no reason to forget what others have answered."""
         try:
-            answer = self._act(self.config.address, self.views.view_id, self.config.request_s, request)
-            return await answer if inspect.isawaitable(answer) else answer
+            return await answer_of(self._act(self.config.address, self.config.request_s, request))
         except StorageFault as fault:
             log.error("a call of this node to itself: %s", fault)
             return Unable()
 
-    def _act(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+    def _act(self, sender: Address, budget_s: float, request: Request) -> Answering:
+        """Begins at once, under the view in force; what it waits for later, the store's fence holds to that view."""
         match request:
             case Read() | Write():
                 return self.owner.serve(request, budget_s)
@@ -264,15 +265,15 @@ class Node:
             case Heartbeat():
                 return self.heartbeats.answer(sender, request)
             case Replicate():
-                return self.streams.replicate(sender, view_id, request)
+                return self.streams.replicate(sender, request)
             case Compare():
                 return self.arrivals.compare(sender, request)
             case Offer():
                 return self.arrivals.offer(sender, request)
             case Push():
-                return self.arrivals.push(sender, view_id, request)
+                return self.arrivals.push(sender, request)
             case Holding():
-                return self.arrivals.note_holding(sender, view_id, request)
+                return self.arrivals.note_holding(sender, request)
             case AskHolding():
                 return self.handoff.holding_for(sender)
             case Hello():

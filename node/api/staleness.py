@@ -60,7 +60,7 @@ class Staleness:
     def admit(self, start: bytes, inlet: Inlet) -> bool:
         """Notice a pause of this process, and tell whether what begins with `start`, read from `inlet`, is a link, or
         recent enough to be executed."""
-        return start.startswith(_LINK) or self.admit_more(start, inlet)
+        return self.admit_more(start, inlet) or is_link(start)
 
     def admit_more(self, data: bytes, inlet: Inlet) -> bool:
         """The same about `data` that may be the middle of a request, and so is no link whatever it looks like."""

@@ -7,6 +7,7 @@ lost.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable
 from typing import Protocol, TypeAlias
 
@@ -17,6 +18,11 @@ from node.timing.clock import HybridClock
 
 Answering: TypeAlias = Answer | Awaitable[Answer]
 """An answer at once where it needs no waiting: the common case costs no task."""
+
+
+async def answer_of(answering: Answering) -> Answer:
+    """Wait for it where it needs that."""
+    return await answering if inspect.isawaitable(answering) else answering
 
 
 class Handler(Protocol):

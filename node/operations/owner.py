@@ -141,6 +141,8 @@ class Owner:
             return self._views.told()
         demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
+        if isinstance(operation, Write) and self._co_owners.is_some_disk_full():
+            return Unable()
         asked = self._not_synced_with(partition)
         if demand is not None:
             asked = {*asked, *demand.whom_to_ask}
@@ -153,8 +155,6 @@ class Owner:
             return Unsatisfied()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
-        if self._co_owners.is_some_disk_full():
-            return Unable()
         return await self._write(view_id, partition, operation, b"" if demand is None else demand.kept, sightings)
 
     # Whom to ask
@@ -247,7 +247,7 @@ class Owner:
         match outcome:
             case Written(replaced):
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
-                    return self._wrote(write, replaced, is_everywhere=True)
+                    return self._wrote(write, replaced, is_everywhere=True)  # Spared the way through an empty wait.
                 return await self._replicate(write, replaced, earliest, sightings.is_donor_silent)
             case Absent():
                 return self._nothing_deleted(partition, write)

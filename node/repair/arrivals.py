@@ -10,23 +10,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Answer, Compare, Differing, Holding, NoRoom, Offer, Push, Taken, Unable, Wanted
+from node.net.transport import Answering
 from node.repair.holdings import change_by_holding
 from node.repair.movement import Movement
 from node.replication.streams import Streams
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.donors import NO_CHANGE
+from node.values.donors import NO_CHANGE, DonorsChange
 from node.values.record import received
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
 from ring.sets import bits_of
 
 log = logging.getLogger(__name__)
+
+
+class _Batch(NamedTuple):
+    """What one message brings."""
+
+    sender: Address
+    view_id: ViewId
+    """Under which it was let in."""
+    records: Sequence[tuple[int, bytes, bytes]]
+    finished: int
+    """The partitions of which nothing is left to bring."""
+    covers: bool
+    """Whether the sender has all that a copy has to have."""
 
 
 class Arrivals:
@@ -42,11 +57,9 @@ class Arrivals:
         self._turn = asyncio.Lock()
         """One batch of a donor at a time goes on to the co-owners: what clients write meanwhile queues up behind it."""
 
-    async def note_holding(self, donor: Address, view_id: ViewId, holding: Holding) -> Answer:
+    def note_holding(self, donor: Address, holding: Holding) -> Answering:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. A full disk
         takes such notes, but then the donor need not begin to bring anything."""
-        if (refusal := self._views.refusal(view_id)) is not None:
-            return refusal  # The view has changed since the call was let in.
         ring, me = self._views.ring, self._config.address
         try:
             held = bits_of(unpack(holding.partitions))
@@ -56,6 +69,9 @@ class Arrivals:
             return self._refused(donor)
         is_co_owner = donor in ring.co_owners(me)
         change = change_by_holding(self._views.donors, donor, held, is_co_owner, holding.may_lack)
+        return self._note(self._views.view_id, change, bool(held))
+
+    async def _note(self, view_id: ViewId, change: DonorsChange, brings_any: bool) -> Answer:
         if change != NO_CHANGE:
             try:
                 await self._store.change_donors(view_id, change)
@@ -65,7 +81,7 @@ class Arrivals:
                 return NoRoom()
             self._views.change_donors(view_id, change)
             self._movement.note()
-        return NoRoom() if held and self._store.is_full else Taken()
+        return NoRoom() if brings_any and self._store.is_full else Taken()
 
     def compare(self, sender: Address, compare: Compare) -> Answer:
         """Tell of which partitions `sender` holds other records than this node, and of which there are none here."""
@@ -100,38 +116,33 @@ class Arrivals:
                 wanted.append(index)
         return Wanted(pack(wanted))
 
-    async def push(self, sender: Address, view_id: ViewId, push: Push) -> Answer:
+    def push(self, sender: Address, push: Push) -> Answering:
         """Take records, on to this node's co-owners too, and forget about a donor where it has finished."""
-        if (refusal := self._views.refusal(view_id)) is not None:
-            return refusal  # The view has changed since the call was let in.
         try:
             records = received(push.records, self._views.ring, self._config.address)
             finished = bits_of(unpack(push.finished))
         except ValueError:
             return self._refused(sender)
+        is_co_owner = sender in self._views.ring.co_owners(self._config.address)
+        batch = _Batch(sender, self._views.view_id, records, finished, not push.may_lack)
         deadline = self._time.monotonic() + self._config.co_owners_wait_s
-        if sender in self._views.ring.co_owners(self._config.address):  # Its turn may be what the others wait for.
-            return await self._take(sender, view_id, records, finished, not push.may_lack, deadline)
+        return self._take(batch, deadline) if is_co_owner else self._take_in_turn(batch, deadline)
+
+    async def _take_in_turn(self, batch: _Batch, deadline: float) -> Answer:
+        """Not for what a co-owner brings: its own turn may be what the others wait for."""
         try:
             async with asyncio.timeout(self._config.co_owners_wait_s):
                 await self._turn.acquire()
         except TimeoutError:
             return Unable()
         try:
-            return await self._take(sender, view_id, records, finished, not push.may_lack, deadline)
+            return await self._take(batch, deadline)
         finally:
             self._turn.release()
 
-    async def _take(
-        self,
-        sender: Address,
-        view_id: ViewId,
-        records: Sequence[tuple[int, bytes, bytes]],
-        finished: int,
-        covers: bool,
-        deadline: float,
-    ) -> Answer:
-        """Once these are on disk here, they are waited for elsewhere until `deadline` (monotonic)."""
+    async def _take(self, batch: _Batch, deadline: float) -> Answer:
+        """Once it is on disk here, it is waited for elsewhere until `deadline` (monotonic)."""
+        sender, view_id, records, finished, covers = batch
         change = self._views.donors.finish(sender, finished, covers=covers)
         try:
             taken = await self._store.merge(view_id, records, {sender}, change)

@@ -25,6 +25,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed
+from node.net.transport import answer_of
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.movement import Movement
@@ -209,12 +210,14 @@ class Handoff:
         except PeerFault as fault:
             log.debug("no announcement from %s: %s", donor, fault)
             answer = Foreign() if self._calls.is_foreign(donor) else None
+        if self._views.view_id != view_id:
+            return  # What was asked is out of force.
         if isinstance(answer, Foreign) and donor not in self._views.current.nodes:
             answer = Holding(b"")  # It was removed, and another store's node has its address now.
         if isinstance(answer, Holding):
             self._silent_since.pop(donor, None)
-            await self._arrivals.note_holding(donor, view_id, answer)
-        elif view_id == self._views.view_id:
+            await answer_of(self._arrivals.note_holding(donor, answer))
+        else:
             self._silent_since.setdefault(donor, asked_at)
 
     async def _give_up_donors(self) -> None:

@@ -241,8 +241,8 @@ class CoOwners:
     # Who has what
 
     def is_well(self, state: PeerState) -> bool:
-        """Whether it has all that is here, but for what is on its way."""
-        return state.is_in_step and not state.owes(self._time.monotonic()) and not self._links.is_down(state.address)
+        """Whether it can be reached, and has all that is here."""
+        return state.has_all(self._time.monotonic()) and not self._links.is_down(state.address)
 
     def is_everywhere(self, key: bytes) -> bool:
         """Whether every co-owner is known to have what is held of `key`. Of several, one may have sent it here that has

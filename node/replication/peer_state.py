@@ -139,6 +139,10 @@ class PeerState:
         since = self.outbox.oldest_since()
         return since is not None and (not self.outbox.is_past(self._left_out_up_to) or now - since >= self._owing_s)
 
+    def has_all(self, now: float) -> bool:
+        """Whether it has all that is here, but for what is on its way: then it may have a lease."""
+        return self.is_in_step and not self.owes(now)
+
     def may_be_leased(self, now: float) -> bool:
         """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""
         return now <= self.grant_ends_at
@@ -155,13 +159,11 @@ class PeerState:
 
     def answer_question(self, now: float) -> LeaseAnswer:
         """It asks for a lease: give it one, if it may have one."""
-        if not self.is_in_step:
-            is_compared = self._comparison is not Comparison.UNCOMPARED
-            return LeaseAnswer.OWING if is_compared or self.outbox.has_overflowed else LeaseAnswer.REFUSED
-        if self.owes(now):
-            return LeaseAnswer.OWING
-        self._granted_at = now
-        return LeaseAnswer.GRANTED
+        if self.has_all(now):
+            self._granted_at = now
+            return LeaseAnswer.GRANTED
+        is_to_be_brought = self._comparison is not Comparison.UNCOMPARED or self.outbox.has_overflowed
+        return LeaseAnswer.OWING if is_to_be_brought else LeaseAnswer.REFUSED
 
     def become_leased(self, sent_at: float) -> None:
         """It has given this node a lease, in answer to a question sent at `sent_at`."""

@@ -21,6 +21,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, PeerFault, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable
+from node.net.transport import Answering
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.confirmations import Confirmations
@@ -250,15 +251,18 @@ class Streams:
 
     # The side that takes
 
-    async def replicate(self, sender: Address, view_id: ViewId, request: Replicate) -> Answer:
-        """Take what has changed at a co-owner."""
-        if (refusal := self._views.refusal(view_id)) is not None:
-            return refusal  # The view has changed since the call was let in.
+    def replicate(self, sender: Address, request: Replicate) -> Answering:
+        """Take what has changed at a co-owner, under the view in force at this moment."""
         try:
             records = received(request.records, self._views.ring, self._config.address)
         except ValueError as error:
             log.error("%s sent what cannot be taken: %s", sender, error)
             return Unable()
+        return self._take(sender, self._views.view_id, request, records)
+
+    async def _take(
+        self, sender: Address, view_id: ViewId, request: Replicate, records: Sequence[tuple[int, bytes, bytes]]
+    ) -> Answer:
         try:
             await self._store.merge(
                 view_id, records, exclude={sender, *request.told} if request.relayed or request.told else None

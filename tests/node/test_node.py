@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Callable
 from unittest.mock import patch
@@ -28,7 +27,7 @@ from node.net.messages import (
     Unable,
     ViewIs,
 )
-from node.net.transport import Answering
+from node.net.transport import answer_of
 from node.node import Node
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
@@ -48,12 +47,8 @@ def record(clock: int = 5, value: bytes | None = b"1") -> Record:
     return Record(make_version(clock << 16, 9), value, False)
 
 
-async def result_of(answer: Answering) -> Answer:
-    return await answer if inspect.isawaitable(answer) else answer
-
-
 async def asked(lone: Lone, request: Request, view_id: ViewId, sender: Address = B) -> Answer:
-    return await result_of(lone.node.answer(sender, view_id, BUDGET_S, request))
+    return await answer_of(lone.node.answer(sender, view_id, BUDGET_S, request))
 
 
 # Calls of other nodes

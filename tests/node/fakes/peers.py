@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Iterable
 
 import gossip.messages
@@ -37,7 +36,7 @@ from node.net.messages import (
     Wanted,
     Write,
 )
-from node.net.transport import Answering, Handler
+from node.net.transport import Answering, Handler, answer_of
 from node.timing.clock import HybridClock
 from node.values.record import Record, decode_record, version_of
 from node.views.holder import Views
@@ -90,7 +89,7 @@ class ScriptedPeers:
         answer = self.script[to](request)
         try:
             async with asyncio.timeout(timeout_s):
-                return await answer if inspect.isawaitable(answer) else answer
+                return await answer_of(answer)
         except TimeoutError:
             raise PeerLost(f"{to} is too late") from None
 

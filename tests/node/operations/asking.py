@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-
 from node.net.messages import Answer, Read, Write
+from node.net.transport import answer_of
 from node.values.version import make_version
 from tests.node.parts import Parts
 
@@ -17,5 +16,4 @@ async def read(parts: Parts, key: bytes) -> Answer:
 
 async def write(parts: Parts, key: bytes, value: bytes | None = b"1", version: bytes = V5) -> Answer:
     """Within the time that a request has."""
-    answer = parts.owner.serve(Write(key, version, value), parts.config.request_s + parts.config.reply_s)
-    return await answer if inspect.isawaitable(answer) else answer
+    return await answer_of(parts.owner.serve(Write(key, version, value), parts.config.request_s + parts.config.reply_s))

@@ -9,6 +9,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import Answer, Compare, Differing, Holding, NoRoom, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.net.transport import answer_of
 from node.values.donors import Kind
 from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
@@ -27,11 +28,11 @@ def places(keys: Iterable[bytes]) -> list[int]:
 
 
 async def push(parts: Parts, sender: Address, *items: tuple[bytes, Record], finished: Iterable[int] = ()) -> Answer:
-    return await parts.arrivals.push(sender, parts.views.view_id, Push(encoded(*items), pack(finished)))
+    return await answer_of(parts.arrivals.push(sender, Push(encoded(*items), pack(finished))))
 
 
 async def announce(parts: Parts, donor: Address, keys: Iterable[bytes]) -> Answer:
-    return await parts.arrivals.note_holding(donor, parts.views.view_id, Holding(pack(places(keys))))
+    return await answer_of(parts.arrivals.note_holding(donor, Holding(pack(places(keys)))))
 
 
 def rows(parts: Parts) -> list[Row]:
@@ -136,8 +137,8 @@ async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
     (key,) = parts.own_keys(1)
     assert await push(parts, C, (key, record(5)), (parts.foreign_key(), record(5))) == Unable()
     garbled = Push(((key, b"short"),), b"")
-    assert await parts.arrivals.push(C, parts.views.view_id, garbled) == Unable()
-    assert await parts.arrivals.push(C, parts.views.view_id, Push(encoded((key, record(5))), b"\0")) == Unable()
+    assert await answer_of(parts.arrivals.push(C, garbled)) == Unable()
+    assert await answer_of(parts.arrivals.push(C, Push(encoded((key, record(5))), b"\0"))) == Unable()
     assert not parts.store.occupied
 
 
@@ -145,10 +146,10 @@ async def test_push_of_what_does_not_belong_here_is_refused_whole() -> None:
 @on_virtual_time
 async def test_push_under_a_view_that_was_left_is_refused_with_the_present_one(members: tuple[Address, ...]) -> None:
     parts = await node_a(A, B)
-    before = parts.views.view_id
     (key,) = parts.own_keys(1)
+    answering = parts.arrivals.push(C, Push(encoded((key, record(5))), pack(places([key]))))
     await parts.views.adopt(successor(parts.views.current, *members), B)
-    answer = await parts.arrivals.push(C, before, Push(encoded((key, record(5))), pack(places([key]))))
+    answer = await answer_of(answering)
     assert answer == ViewIs(parts.views.current.encoded) and not parts.store.occupied
 
 
@@ -184,10 +185,10 @@ async def test_announcement_is_noted_on_a_full_disk_and_told_that_there_is_no_ro
     (key,) = parts.own_keys(1)
     parts.disk.full = True
     holding = Holding(pack(places([key])))
-    assert await parts.arrivals.note_holding(C, parts.views.view_id, holding) == NoRoom()
+    assert await answer_of(parts.arrivals.note_holding(C, holding)) == NoRoom()
     assert rows(parts) == [Row(partition_of(key), C, ALONE)]
     parts.disk.mend()
-    assert await parts.arrivals.note_holding(C, parts.views.view_id, holding) == Taken()
+    assert await answer_of(parts.arrivals.note_holding(C, holding)) == Taken()
 
 
 @on_virtual_time
@@ -195,7 +196,7 @@ async def test_announcement_that_cannot_be_noted_is_told_so() -> None:
     parts = await node_a(A, B)
     (key,) = parts.own_keys(1)
     parts.disk.exhausted = True
-    assert await parts.arrivals.note_holding(C, parts.views.view_id, Holding(pack(places([key])))) == NoRoom()
+    assert await answer_of(parts.arrivals.note_holding(C, Holding(pack(places([key]))))) == NoRoom()
     assert not rows(parts)
 
 
@@ -244,7 +245,7 @@ async def test_announcement_of_what_does_not_belong_here_is_refused() -> None:
     parts = await node_a(A, B)
     assert await announce(parts, C, [parts.foreign_key()]) == Unable()
     for packed in (b"\0", pack([PARTITIONS])):
-        assert await parts.arrivals.note_holding(C, parts.views.view_id, Holding(packed)) == Unable()
+        assert await answer_of(parts.arrivals.note_holding(C, Holding(packed))) == Unable()
     assert rows(parts) == []
 
 
@@ -254,10 +255,10 @@ async def test_announcement_under_a_view_that_was_left_is_refused_with_the_prese
     members: tuple[Address, ...],
 ) -> None:
     parts = await node_a(A, B)
-    before = parts.views.view_id
     (key,) = parts.own_keys(1)
+    answering = parts.arrivals.note_holding(C, Holding(pack(places([key]))))
     await parts.views.adopt(successor(parts.views.current, *members), B)
-    answer = await parts.arrivals.note_holding(C, before, Holding(pack(places([key]))))
+    answer = await answer_of(answering)
     assert answer == ViewIs(parts.views.current.encoded)
 
 

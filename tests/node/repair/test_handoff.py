@@ -172,6 +172,23 @@ async def test_donor_that_holds_nothing_is_found_out_by_asking() -> None:
 
 
 @on_virtual_time
+async def test_donor_that_answers_under_a_view_that_was_left_is_not_noted() -> None:
+    """What it holds under that view says nothing about the one in force."""
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await parts.wait_durably(row := Row(partition_of(key), C, Kind.ALONE))
+
+    async def answer_late(request: Request) -> Answer:
+        await parts.views.adopt(successor(parts.views.current, A, B), B)
+        await parts.wait_durably(row)
+        return Holding(b"")
+
+    parts.peers.script[C] = answer_late
+    await parts.handoff._ask_for_holding(C)
+    assert C in parts.views.donors.shares
+
+
+@on_virtual_time
 async def test_hand_over_of_what_was_misplaced_under_an_earlier_view_forgets_nothing() -> None:
     """Under the later one there may be more of the same owners, which they would not hear of."""
     parts = await node_a(A, B, C, D, repl_factor=2)

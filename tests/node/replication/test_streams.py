@@ -8,6 +8,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import NoRoom, Push, Replicate, Taken, Unable, ViewIs
+from node.net.transport import answer_of
 from ring.hashing import partition_of
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
 from tests.node.replication.writing import KEY, SOON_S, put
@@ -46,7 +47,7 @@ async def test_replicate_takes_what_is_newer_and_sends_it_no_further() -> None:
     await parts.keep((b"old", record(9)))
     async with parts.running():
         message = Replicate(replicated(KEY) + replicated(b"old"), relayed=False)
-        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
+        assert await answer_of(parts.streams.replicate(B, message)) == Taken()
         await asyncio.sleep(SOON_S)
     assert (parts.held(KEY), parts.held(b"old")) == (record(5), record(9))
     assert [peer.sent for peer in others] == [[], []]
@@ -58,9 +59,7 @@ async def test_replicate_relayed_is_taken_once_the_third_one_has_it() -> None:
     source, third = parts.co_owner(B), parts.co_owner(C)
     third.is_free.clear()
     async with parts.running():
-        taking = asyncio.ensure_future(
-            parts.streams.replicate(B, parts.views.view_id, Replicate(replicated(KEY), relayed=True))
-        )
+        taking = asyncio.ensure_future(answer_of(parts.streams.replicate(B, Replicate(replicated(KEY), relayed=True))))
         await asyncio.sleep(SOON_S)
         assert parts.held(KEY) == record(5) and not taking.done()
         third.is_free.set()
@@ -77,7 +76,7 @@ async def test_replicate_relayed_of_what_is_here_already_sees_to_it_all_the_same
     await parts.keep((KEY, record(5)))
     async with parts.running():
         message = Replicate(replicated(KEY), relayed=True)
-        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
+        assert await answer_of(parts.streams.replicate(B, message)) == Taken()
     assert third.held[KEY] == record(5)
 
 
@@ -88,7 +87,7 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
     (others,) = (shard for shard in parts.views.ring.shards if A not in shard)
     mine, theirs = parts.key_of(*{A, B, C, D} - {*others}), parts.key_of(*others)
     message = Replicate(replicated(mine) + replicated(theirs), relayed)
-    assert await parts.streams.replicate(B, parts.views.view_id, message) == Unable()
+    assert await answer_of(parts.streams.replicate(B, message)) == Unable()
     assert parts.held(mine) is None and not parts.store.occupied
 
 
@@ -96,7 +95,7 @@ async def test_replicate_refuses_what_does_not_belong_here(relayed: bool) -> Non
 async def test_replicate_refuses_what_is_no_record() -> None:
     parts = await node_a(A, B, repl_factor=2)
     message = Replicate((*replicated(KEY), (b"x", b"short")), relayed=False)
-    assert await parts.streams.replicate(B, parts.views.view_id, message) == Unable()
+    assert await answer_of(parts.streams.replicate(B, message)) == Unable()
     assert not parts.store.occupied
 
 
@@ -106,9 +105,9 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
     members: tuple[Address, ...],
 ) -> None:
     parts = await node_a(A, B, repl_factor=2)
-    before = parts.views.view_id
+    answering = parts.streams.replicate(B, Replicate(replicated(KEY), relayed=False))
     await parts.views.adopt(successor(parts.views.current, *members), B)
-    answer = await parts.streams.replicate(B, before, Replicate(replicated(KEY), relayed=False))
+    answer = await answer_of(answering)
     assert answer == ViewIs(parts.views.current.encoded)
     assert parts.held(KEY) is None
 
@@ -117,7 +116,7 @@ async def test_replicate_under_a_view_that_was_left_is_answered_with_the_present
 async def test_replicate_on_a_full_disk_is_not_confirmed() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.disk.full = True
-    assert await parts.streams.replicate(B, parts.views.view_id, Replicate(replicated(KEY), relayed=False)) == NoRoom()
+    assert await answer_of(parts.streams.replicate(B, Replicate(replicated(KEY), relayed=False))) == NoRoom()
 
 
 # Streams
@@ -129,8 +128,8 @@ async def test_stream_whatever_is_merged_goes_to_all_but_its_source() -> None:
     peers = {B: parts.co_owner(B), C: parts.co_owner(C)}
     async with parts.running():
         await parts.store.merge(parts.views.view_id, [(partition_of(KEY), KEY, record(5).encode())], exclude={B})
-        assert await parts.arrivals.push(C, parts.views.view_id, Push(replicated(b"pushed"), b"")) == Taken()
-        assert await parts.arrivals.push(D, parts.views.view_id, Push(replicated(b"donated"), b"")) == Taken()
+        assert await answer_of(parts.arrivals.push(C, Push(replicated(b"pushed"), b""))) == Taken()
+        assert await answer_of(parts.arrivals.push(D, Push(replicated(b"donated"), b""))) == Taken()
         await asyncio.sleep(SOON_S)
     assert set(peers[B].held) == {b"pushed", b"donated"}
     assert set(peers[C].held) == {KEY, b"donated"}
@@ -196,6 +195,6 @@ async def test_replicate_takes_over_who_was_not_told() -> None:
     source, third = parts.co_owner(B), parts.co_owner(C)
     async with parts.running():
         message = Replicate(replicated(KEY), False, (B, A))
-        assert await parts.streams.replicate(B, parts.views.view_id, message) == Taken()
+        assert await answer_of(parts.streams.replicate(B, message)) == Taken()
         await asyncio.sleep(SOON_S)
     assert (source.sent, third.held[KEY]) == ([], record(5))
