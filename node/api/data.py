@@ -84,6 +84,11 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
         encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # Proxies send whole URLs.
         if "/" in encoded:
             raise NotFound("Not found")
+        return cls.from_encoded(encoded)
+
+    @classmethod
+    def from_encoded(cls, encoded: str) -> PathKey:
+        """`encoded`: what stands between `KEYS` and the end of the path."""
         raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())

@@ -35,8 +35,10 @@ HEADS_KEPT = 1024
 """How many heads are remembered, since a client sends the same headers with each request."""
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
+SWEEPS = 4
+"""So many looks for idle connections fall into the time after which one is closed."""
 
-_LINE = re.compile(rb"(GET|PUT|DELETE) (%b[A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
+_LINE = re.compile(rb"(GET|PUT|DELETE) %b([A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
@@ -51,10 +53,14 @@ _STATUS_LINES = {
 
 class _Request(msgspec.Struct, frozen=True, gc=False):
     method: str
-    path: str
+    encoded_key: str
     body: bytes
     end: int
     """Where the next request begins."""
+
+    @property
+    def path(self) -> str:
+        return KEYS + self.encoded_key
 
 
 class Successor(Protocol):
@@ -82,7 +88,7 @@ class FastPath:
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._sweep = self.loop.call_later(keepalive_s / 4, self._close_idle)
+        self._sweep = self.loop.call_later(keepalive_s / SWEEPS, self._close_idle)
 
     def __call__(self) -> asyncio.Protocol:
         return _Connection(self)
@@ -97,10 +103,10 @@ class FastPath:
             await asyncio.wait(self.tasks)
 
     def _close_idle(self) -> None:
-        self._sweep = self.loop.call_later(self.keepalive_s / 4, self._close_idle)
-        before = self.loop.time() - self.keepalive_s
+        self._sweep = self.loop.call_later(self.keepalive_s / SWEEPS, self._close_idle)
         for connection in list(self.connections):
-            if connection.active_at < before:
+            connection.swept += 1
+            if connection.swept > SWEEPS:
                 connection.end()
 
 
@@ -116,12 +122,12 @@ class _Connection(asyncio.Protocol):
         self._writable = True
         self._reading = True
         self._ending = False
-        self.active_at = 0.0
+        self.swept = 0
+        """How many sweeps there were since the last answer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._inlet = self._front.staleness.inlet(transport)
-        self.active_at = self._front.loop.time()
         self._front.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,7 +168,7 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
-            key = PathKey.from_path(request.path)
+            key = PathKey.from_encoded(request.encoded_key)
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body)
             except Exception as error:
@@ -193,7 +199,7 @@ class _Connection(asyncio.Protocol):
         self._serve(has_waited=True)
 
     def _write(self, answer: HttpAnswer) -> None:
-        self.active_at = self._front.loop.time()
+        self.swept = 0
         if not self._transport.is_closing():
             self._transport.write(_render(answer))
 

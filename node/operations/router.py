@@ -64,6 +64,8 @@ class Router:
         self._views = views
         self._readiness = readiness
         self._owner = owner
+        self.read_here = owner.read_here
+        """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         self._unstable = unstable
         self._calls = calls
         self._transport = transport
@@ -77,10 +79,6 @@ class Router:
         if len(owners) == 1:
             return owners
         return in_order(owners, self._config.address, self._readiness.is_ready, self._turn, self._transport.is_down)
-
-    def read_here(self, key: bytes) -> ReadResult | None:
-        """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
-        return self._owner.read_here(key)
 
     def take_context(self, value: Any) -> Context:
         """What is left to respect of a context that a client sent as this JSON. Raises BadContext."""
