@@ -111,7 +111,7 @@ class Node:
         self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
         movement = self.movement = Movement(time)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack, movement)
-        self.arrivals = Arrivals(config, time, store, views, self.streams, movement)
+        self.arrivals = Arrivals(config, time, store, views, self.streams, self._clients_served, movement)
         self.handoff = Handoff(
             config, store, views, co_owners, self.streams, calls, transfers, self.arrivals, movement, time, clock.now_ms
         )

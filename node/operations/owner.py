@@ -82,7 +82,7 @@ class Owner:
         self._causality = Causality(config, store, views, co_owners)
         self._timeouts = Timeouts()
         self.served_at = 0.0
-        """When an operation was last carried out here; monotonic."""
+        """When an operation was last carried out here, or had to wait for what this node holds; monotonic."""
 
     def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
@@ -198,6 +198,7 @@ class Owner:
     def fetch(self, key: bytes) -> Fetched:
         """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
         owner does not hear of."""
+        self.served_at = self._time.monotonic()
         return Fetched(
             self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._co_owners.may_lack()
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gossip.view import Address, ViewId
@@ -46,16 +46,26 @@ class _Batch(NamedTuple):
 
 class Arrivals:
     def __init__(
-        self, config: Config, time: Time, store: Store, views: Views, streams: Streams, movement: Movement
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        streams: Streams,
+        clients_served: Callable[[], bool],
+        movement: Movement,
     ) -> None:
+        """`clients_served`: whether this node served clients a moment ago."""
         self._config = config
         self._time = time
         self._store = store
         self._views = views
         self._streams = streams
+        self._clients_served = clients_served
         self._movement = movement
         self._turn = asyncio.Lock()
-        """One batch of a donor at a time goes on to the co-owners: what clients write meanwhile queues up behind it."""
+        """One batch at a time is taken while clients are served, and one at a time goes on to the co-owners: what
+        clients write meanwhile queues up behind it."""
 
     def note_holding(self, donor: Address, holding: Holding) -> Answering:
         """Take note of all that `donor` holds of this node's partitions, and so of what it does not hold. A full disk
@@ -123,10 +133,11 @@ class Arrivals:
             finished = bits_of(unpack(push.finished))
         except ValueError:
             return self._refused(sender)
-        is_co_owner = sender in self._views.ring.co_owners(self._config.address)
+        co_owners = self._views.ring.co_owners(self._config.address)
         batch = _Batch(sender, self._views.view_id, records, finished, not push.may_lack)
         deadline = self._time.monotonic() + self._config.co_owners_wait_s
-        return self._take(batch, deadline) if is_co_owner else self._take_in_turn(batch, deadline)
+        waits = sender not in co_owners and (co_owners or self._clients_served())
+        return self._take_in_turn(batch, deadline) if waits else self._take(batch, deadline)
 
     async def _take_in_turn(self, batch: _Batch, deadline: float) -> Answer:
         """Not for what a co-owner brings: its own turn may be what the others wait for."""

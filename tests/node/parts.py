@@ -101,7 +101,7 @@ class Parts:
         )
         movement = self.movement = Movement(time)
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack, movement)
-        self.arrivals = Arrivals(config, time, store, views, streams, movement)
+        self.arrivals = Arrivals(config, time, store, views, streams, lambda: False, movement)
         self.handoff = Handoff(
             config,
             store,

@@ -79,3 +79,15 @@ async def test_call_under_a_later_view_gets_what_is_left_of_its_time_once_that_i
         monkeypatch.setattr(lone.node.owner, "serve", serve)
         assert await lone.node.answer(B, view.id, 0.6, Read(KEY)) == ReadResult(None)  # type: ignore[misc]
     assert budgets_s == [pytest.approx(0.35, abs=0.02)]
+
+
+# What a node that is asked does
+
+
+@on_virtual_time
+async def test_fetch_counts_as_an_operation_here_for_somebody_waits_for_it() -> None:
+    """Where all that is owned is on its way, it is the earlier owners that are asked, and clients wait for them."""
+    parts = await node_a(A, B)
+    await asyncio.sleep(1.0)
+    parts.owner.fetch(parts.key_of(B))
+    assert parts.owner.served_at == parts.time.monotonic()

@@ -8,11 +8,25 @@ from collections.abc import Iterable
 import pytest
 
 from gossip.view import Address
-from node.net.messages import Answer, Compare, Differing, Holding, NoRoom, Offer, Push, Taken, Unable, ViewIs, Wanted
+from node.net.messages import (
+    Answer,
+    Compare,
+    Differing,
+    Holding,
+    NoRoom,
+    Offer,
+    Push,
+    Taken,
+    Unable,
+    ViewIs,
+    Wanted,
+    Wrote,
+)
 from node.net.transport import answer_of
 from node.values.donors import Kind
 from node.values.record import Record
 from ring.hashing import PARTITIONS, pack, partition_of, unpack
+from tests.node.operations.asking import write
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 from tests.node.samples import Row, rows_of, successor
 
@@ -174,6 +188,23 @@ async def test_push_of_deletions_is_taken_on_a_full_disk() -> None:
     assert parts.held(first) == record(6, None)
     assert await push(parts, C, (second, record(6)), finished=places([second])) == NoRoom()
     assert await push(parts, C, finished=places([second])) == Taken()
+
+
+@pytest.mark.parametrize("clients_served", [True, False])
+@on_virtual_time
+async def test_push_waits_for_the_one_before_it_only_while_clients_are_served(clients_served: bool) -> None:
+    """Their writes shall not queue up behind the batches of all donors."""
+    parts = await node_a(A, B)
+    parts.arrivals._clients_served = lambda: clients_served
+    first, second, written = parts.own_keys(3)
+    pushes = [
+        asyncio.ensure_future(push(parts, C, (first, record(5)))),
+        asyncio.ensure_future(push(parts, D, (second, record(5)))),
+    ]
+    await asyncio.sleep(0)
+    assert await write(parts, written) == Wrote(False)
+    assert [parts.held(first), parts.held(second)].count(None) == (1 if clients_served else 0)
+    assert await asyncio.gather(*pushes) == [Taken(), Taken()]
 
 
 # Announcements
