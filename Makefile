@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker chaos image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test sim ablations test-docker steps chaos image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -21,7 +21,10 @@ test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" g
 	$(BIN)/python -m pytest -n auto -m "not docker" $(ARGS)
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
-	$(BIN)/python -m pytest -m docker $(ARGS)
+	$(BIN)/python -m pytest -m "docker and not long" $(ARGS)
+
+steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
+	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)
 
 chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty", SECONDS=180, NODES=4, REPL_FACTOR=2
 	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker

@@ -63,10 +63,10 @@ class Asking:
         return frozenset(node for node, answer in zip(others, answers, strict=True) if isinstance(answer, Foreign))
 
     async def foreign_among(self, nodes: Iterable[Address]) -> frozenset[Address]:
-        """Those at whose address a node of another store is. It was judged when it was heard last, and may have
-        followed since, as newcomers do: so it is asked once more."""
+        """Those at whose address a node of another store is, but for one that has nothing. It was judged when it was
+        heard last, and may have followed since, as newcomers do: so it is asked once more."""
         await asyncio.gather(*map(self._calls.greet, sorted(filter(self._calls.is_foreign, nodes))))
-        return frozenset(filter(self._calls.is_foreign, nodes))
+        return frozenset(node for node in nodes if not self._calls.may_be_taken_in(node))
 
     def note_taken(self, node: Address) -> None:
         """It holds the view that this node holds, on whosever word."""

@@ -80,6 +80,11 @@ class Calls:
         cluster."""
         return peer in self._foreign or self._transport.is_stranger(peer)
 
+    def may_be_taken_in(self, peer: Address) -> bool:
+        """Whether a node of this store, or one that has nothing, is there as far as is known."""
+        is_foreign = peer in self._foreign and not self._views.kinship.is_awaited(peer)
+        return not is_foreign and not self._transport.is_stranger(peer)
+
     def is_down(self, peer: Address) -> bool:
         """Whether no node of this store can be reached there: see `Transport.is_down`."""
         return peer in self._foreign or self._transport.is_down(peer)

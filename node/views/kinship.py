@@ -25,6 +25,8 @@ class Kinship:
         self.foreign: set[Address] = set()
         """Where nodes were heard last that are not of this store. To be changed by this class alone; a plain set, as
         each call asks it."""
+        self._awaited: set[Address] = set()
+        """Those of them that have nothing, and would follow this store's next view."""
         self._kin: set[Address] = set()
         """Where nodes were heard last that are."""
         self._complaints: dict[Address, str] = {}
@@ -34,9 +36,14 @@ class Kinship:
         """Whether it is known if a node of this store is at the address of `peer`."""
         return peer in self._kin or peer in self.foreign
 
+    def is_awaited(self, peer: Address) -> bool:
+        """Whether the node there is not of this store, but has nothing either, so that it may be taken in."""
+        return peer in self._awaited
+
     def note_kin(self, peer: Address) -> None:
         """It holds a view of this store, be it an older one."""
         self.foreign.discard(peer)
+        self._awaited.discard(peer)
         self._kin.add(peer)
 
     def note_same_view(self, peer: Address) -> None:
@@ -48,12 +55,14 @@ class Kinship:
     def note_foreign(self, peer: Address) -> None:
         """It is of another store, as its view says, or it itself of this node's."""
         self._note_other(peer)
+        self._awaited.discard(peer)
         self.complain(peer, "it is of another cluster, its views are refused")
 
     def note_awaited(self, peer: Address, is_member: bool) -> None:
         """It has nothing, and another environment; it is about to follow. If it is a member, it has lost its disk, and
         somebody who has started it anew has made a mistake."""
         self._note_other(peer)
+        self._awaited.add(peer)
         if is_member:
             self.complain(peer, "its VIEW or REPL_FACTOR differs from the view of this store, which holds")
 
@@ -65,6 +74,7 @@ class Kinship:
     def begin_anew(self) -> None:
         """This node is of another store now: who is not of one may be of the other."""
         self.foreign.clear()
+        self._awaited.clear()
         self._kin.clear()
 
     def _note_other(self, peer: Address) -> None:

@@ -64,6 +64,11 @@ class Clients:
             stop.set()
             await load
 
+    async def fill(self) -> None:
+        """Write each key once."""
+        await asyncio.gather(*(self._write(key, -number) for number, key in enumerate(self._possible)))
+        assert not self.failures, self.failures[:3]
+
     async def goes_on(self, operations: int) -> None:
         """Wait until so many more have begun."""
         end = self.operations + operations

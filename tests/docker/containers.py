@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.cluster import Client, Reply, eventually
@@ -43,6 +45,18 @@ class Spot(NamedTuple):
         """Under which this machine reaches it."""
         return f"127.0.0.1:{self.host_port}"
 
+
+class Halt(NamedTuple):
+    """At which step of a view change a node halts, see `halting`."""
+
+    step: str
+    peers: tuple[Spot, ...] = ()
+    """If the step is a message: only from or to one of these; none: whoever it is."""
+
+
+ARMED, HALTED, GO = "/tmp/armed", "/tmp/halted", "/tmp/go"
+HALTING = Path(__file__).parent / "halting.py"
+NO_HALTS: Mapping[Spot, Halt] = MappingProxyType({})
 
 NODE1, NODE2, NODE3, NODE4 = SPOTS = tuple(Spot(f"node{n}", f"10.10.0.{3 + n}", 13800 + n) for n in range(1, 5))
 PAIR = (NODE1, NODE2)
@@ -82,15 +96,24 @@ class Containers:
         await asyncio.gather(*(self._run(spot, tuple(view), volume, repl_factor, NETWORK) for spot in spots))
         await self.listening(*spots)
 
-    async def start_on_two_networks(self, *spots: Spot, view: Iterable[Spot], repl_factor: int) -> None:
-        """As `start`, but clients come in by another network: cut off from each other, nodes still answer them."""
+    async def start_on_two_networks(
+        self, *spots: Spot, view: Iterable[Spot], repl_factor: int, halts: Mapping[Spot, Halt] = NO_HALTS
+    ) -> None:
+        """As `start`, but clients come in by another network: cut off from each other, nodes still answer them.
+        `halts`: which of them halt, and where."""
         for spot in spots:
-            await self._run(spot, tuple(view), None, repl_factor, "bridge")
+            await self._run(spot, tuple(view), None, repl_factor, "bridge", halts.get(spot))
             await docker("network", "connect", "--ip", spot.ip, NETWORK, spot.name)
         await self.listening(*spots)
 
     async def _run(
-        self, spot: Spot, view: Sequence[Spot], volume: str | None, repl_factor: int | None, network: str
+        self,
+        spot: Spot,
+        view: Sequence[Spot],
+        volume: str | None,
+        repl_factor: int | None,
+        network: str,
+        halt: Halt | None = None,
     ) -> None:
         self._started[spot.name] = spot
         arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network]
@@ -99,7 +122,13 @@ class Containers:
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
         arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
         arguments += [] if repl_factor is None else ["--env", f"REPL_FACTOR={repl_factor}"]
-        await docker(*arguments, IMAGE)
+        if halt is None:
+            await docker(*arguments, IMAGE)
+            return
+        arguments += ["--volume", f"{HALTING}:/{HALTING.name}:ro", "--env", f"HALT_AT={halt.step}"]
+        arguments += ["--env", f"HALT_FILES={ARMED},{HALTED},{GO}"]
+        arguments += ["--env", f"HALT_WITH={','.join(peer.address for peer in halt.peers)}"]
+        await docker(*arguments, IMAGE, "python", f"/{HALTING.name}")
 
     async def listening(self, *spots: Spot) -> None:
         """Wait for answers: on a published port docker takes connections long before the node does."""

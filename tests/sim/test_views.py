@@ -253,6 +253,20 @@ def test_blank_node_asked_to_join_extends_the_view_of_the_others(changes: int) -
     story.run(tell())
 
 
+def test_blank_node_that_was_heard_of_before_is_taken_in() -> None:
+    """It has a view of its own, and nothing else: that is no other cluster."""
+    story = Story(3, members=2, environments={"n3:1": ("n3:1",)})
+
+    async def tell() -> None:
+        await story.start()
+        await story.put(story[1], b"k")
+        await story[2].ask(lambda node: node.calls.greet("n3:1"))
+        settled = await story.change(story[2], [1, 2, 3])
+        assert sum(settled.key_counts.values()) == 1
+
+    story.run(tell())
+
+
 def test_request_with_a_factor_does_not_join_one_without() -> None:
     """What the latter comes to is known only once the newest view is: it may be another factor."""
     story = Story(3, members=2, repl_factor=1)

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from node.views.kinship import Kinship
-from tests.node.views.bench import A, B, C
+from tests.node.views.bench import A, B, C, D
 
 
 @pytest.fixture
@@ -45,15 +45,23 @@ def test_kinship_newcomer_that_is_about_to_follow_is_worth_a_line_if_it_is_a_mem
 ) -> None:
     for _ in range(3):
         kinship.note_awaited(B, is_member)
-    assert kinship.foreign == {B}
+    assert kinship.foreign == {B} and kinship.is_awaited(B)
     kinship.note_same_view(B)
-    assert not kinship.foreign and levels(caplog) == said
+    assert not kinship.foreign and not kinship.is_awaited(B) and levels(caplog) == said
+
+
+def test_kinship_newcomer_that_has_joined_another_store_is_awaited_no_more(kinship: Kinship) -> None:
+    kinship.note_awaited(B, is_member=False)
+    kinship.note_foreign(B)
+    assert not kinship.is_awaited(B)
 
 
 def test_kinship_in_another_store_begins_anew(kinship: Kinship) -> None:
     kinship.note_foreign(C)
     kinship.note_kin(B)
+    kinship.note_awaited(D, is_member=False)
     kinship.begin_anew()
+    assert not kinship.is_awaited(D)
     assert not kinship.is_judged(C) and not kinship.is_judged(B)
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from node.storage.transaction import Transaction
 from node.views.calls import Calls
-from node.views.change_conditions import demand_nothing_moves, demand_promises, demand_reachable, is_settled
+from node.views.change_conditions import (
+    demand_epoch,
+    demand_nothing_moves,
+    demand_promises,
+    demand_reachable,
+    demand_to_be_taken_back,
+    former_of_next,
+    is_settled,
+    returning,
+)
 from node.views.coordinator import Coordinator
 from node.views.holder import Promisee, Views
 from node.views.readiness import Readiness
+from node.views.risk import demand_safe
 from node.views.rules import decide_succession, is_foreign
 from tests.sim.ablations.switch import Ablation, Edit
 
@@ -52,6 +62,12 @@ ABLATIONS = (
         "no epoch above the promised ones",
         "a coordinator chooses the next epoch by the views in force alone",
         (Edit(Coordinator._bring_in_force, "(status.view.epoch, status.promised)", "(status.view.epoch,)"),),
+    ),
+    Ablation(
+        "no base of promises",
+        "a node promises what builds on a view that is out of force",
+        (Edit(Views._promise, "request.base is not None and mine.id.supersedes(request.base)", "False"),),
+        "test_take_back.py::test_promise_of_what_builds_on_a_view_out_of_force_is_refused",
     ),
     Ablation(
         "no age of promises",
@@ -170,6 +186,49 @@ ABLATIONS = (
         "a change is interrupted though it gets on",
         (Edit(demand_nothing_moves, "raise Conflict(UNDER_WAY) if old.epoch else Again", "pass"),),
         "test_views.py::test_change_that_gets_on_is_not_interrupted",
+    ),
+    Ablation(
+        "no giving way of what only waits",
+        "a change is not interrupted, however long nothing has moved",
+        (Edit(demand_nothing_moves, "can_go_on and status.still_ms < 1000 * stall_s", "can_go_on"),),
+        "test_full_disks.py::test_newcomer_whose_disk_hangs_is_taken_out_again_once_nothing_has_moved_for_long",
+    ),
+    Ablation(
+        "no giving way to disks that are full",
+        "a change is not interrupted, though those that are to take something cannot",
+        (Edit(demand_nothing_moves, "any(not statuses[taker].full for taker in", "any(True for _ in"),),
+        "test_full_disks.py::test_newcomer_that_fills_up_in_the_middle_of_a_move_is_taken_out_again_at_once",
+    ),
+    Ablation(
+        "no demand that it be safe",
+        "a change that was asked for only if no key is lost is made all the same",
+        (Edit(demand_safe, "if not risk.is_none:", "if False:"),),
+        "../node/views/test_coordinator_conditions.py::test_if_safe_counts_who_falls_silent_before_it_promises",
+    ),
+    Ablation(
+        "no demand for an epoch",
+        "a change that was meant for one view is made from whatever view is in force",
+        (Edit(demand_epoch, "if_epoch is not None and view.epoch != if_epoch", "False"),),
+        "test_take_back.py::test_if_epoch_is_judged_by_the_newest_view_not_by_that_of_the_node_asked",
+    ),
+    # Taking back
+    Ablation(
+        "no return as one is",
+        "who was to go is taken in again only once it has handed over all that it has",
+        (Edit(returning, "not (takes_back and is_believed(node, status, old, now_ms))", "True"),),
+        "test_take_back.py::test_take_back_of_a_removal_needs_not_wait_for_what_is_handed_over[1-0]",
+    ),
+    Ablation(
+        "no way back beyond the last view",
+        "only the last of several changes that have not settled can be taken back",
+        (Edit(former_of_next, "old.former[1:]", "()"),),
+        "test_take_back.py::test_take_back_of_several_goes_back_one_after_the_other",
+    ),
+    Ablation(
+        "no end of taking back",
+        "a change that has settled is taken back",
+        (Edit(demand_to_be_taken_back, "if has_settled(view, statuses):", "if False:"),),
+        "test_take_back.py::test_take_back_of_what_has_settled_is_refused",
     ),
     Ablation(
         "no demand to be there",
