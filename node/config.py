@@ -72,7 +72,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a client has sent may be this late, but not more: it waits for 2 s, then does the same elsewhere."""
     unreachable_s: float = 1.0
     """A coordinator gives a node this long, twice `silence_s`: it may be in the middle of its own start or pause."""
-    promise_s: float = 10.0
+    adoption_s: float = 1.0
+    """A node that has a later view to store, and cannot for so long, serves nothing until it has."""
+    promise_s: float = 8.0
     """A promise to a coordinator that died is void after this."""
     prepare_s: float = 15.0
     """A coordinator tries for so long to bring its view in force: long enough to outlive another one's promise."""
@@ -255,6 +257,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert self.silence_s + self.lease_s < self.co_owners_wait_s, "a batch outlives a co-owner's silence and lease"
         assert self.co_owners_wait_s < self.transfer_s, "who sends a batch hears of the wait in time"
         assert self.silence_s + self.lease_s < self.give_up_s, "no lease that it has may count when a donor is dropped"
+        kept_out_s = self.promise_s + self.adoption_s
+        assert kept_out_s < self.give_up_s, "a donor that serves under an earlier view is asked for as long"
         assert self.give_up_s < self.stall_s, "a removed node that is silent is dropped before all is given up"
         assert self.give_up_s < self.tombstone_grace_s, "what nobody else has is waited for the longer"
         assert self.transfer_lanes > 0 and self.batch_bytes > 0, "a transfer gets on"

@@ -107,8 +107,8 @@ class Session:
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[Client]:
-    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+async def client(patience_s: float = PATIENCE_S) -> AsyncIterator[Client]:
+    timeout = aiohttp.ClientTimeout(total=patience_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         yield Client(session)
 

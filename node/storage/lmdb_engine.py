@@ -203,9 +203,9 @@ class LmdbEngine:
             transaction = self._begin(raw)
             outcomes = [_run(first, transaction)]
             deadline = self._clock() + self._jobs_s_max
-            while self._queue and len(jobs) < jobs_max and self._clock() < deadline:
-                jobs.append(self._queue.popleft())
-                outcomes.append(_run(jobs[-1], transaction))
+            while len(jobs) < jobs_max and self._clock() < deadline and (job := self._next_job()) is not None:
+                jobs.append(job)
+                outcomes.append(_run(job, transaction))
             transaction.finish()
         except Exception as error:
             if raw is not None:
@@ -215,11 +215,14 @@ class LmdbEngine:
             self._hand_over(_Commit(transaction, jobs, outcomes), raw)
 
     def _next_job(self) -> _Job | None:
+        """Whoever has stopped waiting has left the queue: on a disk that hung for long, what was given up as long ago
+        would happen, after all that came since."""
         while self._queue:
             job = self._queue.popleft()
-            if not (job.grows and self._room.is_full):
+            if job.grows and self._room.is_full:
+                self._tell(job.future, None, StorageFault(FULL))
+            elif not job.future.done():
                 return job
-            self._tell(job.future, None, StorageFault(FULL))
         return None
 
     def _hand_over(self, commit: _Commit, raw: lmdb.Transaction[bytes] | None) -> None:

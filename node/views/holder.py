@@ -17,7 +17,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +32,8 @@ from node.values.donors import Donors, DonorsChange, shares_under
 from node.values.version import reading_at
 from node.views.founding import Founding, founding_of, recall
 from node.views.kinship import Kinship
+from node.views.lag import Lag
+from node.views.promisee import NOBODY, Promisee
 from node.views.rules import (
     Heard,
     Succession,
@@ -50,26 +51,6 @@ from ring.ring import Ring
 from ring.sets import ALL
 
 log = logging.getLogger(__name__)
-
-
-class Promisee(NamedTuple):
-    """Who has this node's promise, for which epoch and change."""
-
-    epoch: int
-    """The highest that was ever promised, whatever has become of the promise; 0: none."""
-    coordinator: Address
-    """Empty: nobody has one."""
-    target: str
-
-    @property
-    def is_held(self) -> bool:
-        return bool(self.coordinator)
-
-    def given_back(self) -> Promisee:
-        return Promisee(self.epoch, "", "")
-
-
-NOBODY = Promisee(0, "", "")
 
 
 class Views:
@@ -101,8 +82,7 @@ class Views:
         """That of the view in force; another object whenever that changes."""
         self.donors = Donors(store.donors())
         """Those of the view in force that have yet to hand over."""
-        self.is_behind = False
-        """Whether a later view is known that could not be stored: what this node holds is out of force."""
+        self.lag = Lag(config.adoption_s)
         promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
@@ -224,7 +204,7 @@ class Views:
             self._note_kept(heard)
             return None
         ring = ring_of(view)
-        async with self._adopting:
+        async with self.lag.adopting(), self._adopting:
             succession = decide_succession(self._as_holder(), heard)
             if succession is Succession.FOREIGN:
                 self.kinship.note_foreign(source)
@@ -236,11 +216,11 @@ class Views:
             if succession is Succession.KEEP:
                 self._note_kept(heard)
                 return None
-            if promisee.is_held and view.epoch < promisee.epoch:
-                return Busy(*promisee)
+            if promisee.keeps_out(view.id):
+                return promisee.as_busy
             shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
-            given_back = self._promisee.given_back()
+            left = promisee if view.epoch < promisee.epoch else promisee.given_back()
             founding = founding_of(view, [source, self._config.address, *heard.founders], bool(heard.founders))
             now = reading_at(self._time.wall_ms())
 
@@ -248,7 +228,7 @@ class Views:
                 if not self._store.occupied and not transaction.stats:
                     transaction.raise_stable_watermark(now)  # Who holds nothing has missed nothing; see `tombstones`.
                 transaction.enter(view)
-                transaction.set(Setting.PROMISE, msgspec.msgpack.encode(given_back))
+                transaction.set(Setting.PROMISE, left.encoded())
                 transaction.set(Setting.FOUNDING, msgspec.msgpack.encode(founding))
                 transaction.change_donors(change)
 
@@ -257,8 +237,8 @@ class Views:
                 self.kinship.begin_anew()
             if view.epoch == 0:
                 self._followed = source
-            self._promisee = given_back
-            self.is_behind = False
+            self._promisee = left
+            self.lag.note_stored()
             self.current, self.view_id, self.ring = view, view.id, ring
             self._founding = self._founding_kept = founding
             self.kinship.note_same_view(source)
@@ -280,7 +260,7 @@ class Views:
             return Foreign()
         except StorageFault as fault:
             self.kinship.complain(source, f"its view, a later one, cannot be stored: {fault}")
-            self.is_behind = True
+            self.lag.note_refused()
             return None
 
     def _note_kept(self, heard: Heard) -> None:
@@ -309,13 +289,13 @@ class Views:
 
     async def _promise(self, request: Promise) -> Promised | Busy | Foreign | ViewIs | NoRoom | Unable:
         mine, held = self.current, self.promisee()
-        wanted = Promisee(request.epoch, request.coordinator, request.target)
+        wanted = Promisee(request.epoch, request.coordinator, request.target, request.base)
         if is_foreign(self._as_holder(), request.lineage, request.coordinator, request.old_nodes):
             return Foreign()
         if request.base is not None and mine.id.supersedes(request.base):
             return self.told()  # What it builds on is out of force: what was done since would be undone.
         if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
-            return Busy(*held)
+            return held.as_busy
         if request.epoch <= max(mine.epoch, self._believable(held.epoch)) and held != wanted:
             return self.told()
         if not may_be_promised(request.epoch, mine.epoch + 1):
@@ -341,7 +321,7 @@ class Views:
         before = self._promisee, self._promised_at
         self._promisee, self._promised_at = promisee, self._time.monotonic()
         try:
-            await self._store.set(Setting.PROMISE, msgspec.msgpack.encode(promisee))
+            await self._store.set(Setting.PROMISE, promisee.encoded())
         except StorageFault:
             self._promisee, self._promised_at = before
             raise

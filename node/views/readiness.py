@@ -80,7 +80,7 @@ class Readiness:
     @property
     def is_ready(self) -> bool:
         """Whether this node may act as an owner, as far as it has noticed."""
-        return self._has_asked.is_set() and not self._views.is_behind
+        return self._has_asked.is_set() and not self._views.lag.is_behind
 
     async def wait_until_ready(self, deadline: float) -> bool:
         """Notice a pause, and wait until this node may act, at most until `deadline` (monotonic). Tells whether it
@@ -89,7 +89,7 @@ class Readiness:
             try:
                 async with asyncio.timeout(deadline - self._time.monotonic()):
                     await self._has_asked.wait()
-                    if self._views.is_behind:
+                    if self._views.lag.is_behind:
                         await asyncio.sleep(self._config.redial_s)
             except TimeoutError:
                 return False

@@ -161,10 +161,10 @@ class Containers:
 
         await eventually(equal, "the copies of each shard being alike")
 
-    async def load(self, *via: Spot, keys: int = KEYS) -> dict[str, int]:
-        """Put so many new keys, through the given nodes in turn; what was put."""
+    async def load(self, *via: Spot, keys: int = KEYS, name: str = "key") -> dict[str, int]:
+        """Put so many new keys with names that begin with `name`, through the given nodes in turn; what was put."""
         await self.serving(*via)
-        content = {f"key{number}": number for number in range(keys)}
+        content = {f"{name}{number}": number for number in range(keys)}
         replies = await at_once(
             [self._http.put(via[number % len(via)].published, key, number) for key, number in content.items()]
         )

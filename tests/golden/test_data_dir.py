@@ -19,7 +19,7 @@ from node.storage.store import Store
 from node.storage.transaction import Stats, digest_of
 from node.timing.clock import Memory
 from node.values.donors import Share
-from node.views.holder import Promisee
+from node.views.promisee import Promisee
 from ring.hashing import PARTITIONS, partition_of
 from ring.sets import bits_of
 from tests.golden.data_dir import (

@@ -6,8 +6,8 @@ is demanded. The same holds where nodes are down: that what they have promised e
 is all that the store can go by.
 
 Also: no node promises an epoch to two coordinators, whatever becomes of it and of the promises, as long as it keeps its
-disk; while a promise holds, it gives no other one, and takes no lower view; no view is made that one of its nodes
-refused to promise; and when a change is answered, it has happened.
+disk; while a promise holds, it gives no other one, and takes no lower view but those that the promise builds on; no
+view is made that one of its nodes refused to promise; and when a change is answered, it has happened.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class _Promise(NamedTuple):
 
     rival: _Rival
     until: float
+    base: ViewId | None
 
 
 class AcknowledgedViews:
@@ -149,8 +150,13 @@ class AcknowledgedViews:
             raise Violation(f"{view_name(view.id)} is made, which {names_of(sorted(refused))} did not promise")
         held = self._holds(machine.address)
         if held is not None and view.epoch < held.epoch:
-            raise Violation(f"{name_of(machine.address)} stores {view_name(view.id)}, and has promised {held.epoch}")
-        self._held.pop(machine.address, None)
+            base = self._held[machine.address].base
+            if base is None or view.id.supersedes(base):
+                raise Violation(
+                    f"{name_of(machine.address)} stores {view_name(view.id)}, and has promised {held.epoch}"
+                )
+        else:
+            self._held.pop(machine.address, None)
 
     def _sent(self, _: Address, to: Address, request: Request) -> None:
         """A promise may hold no longer from when it is given back on, whether that arrives or not."""
@@ -178,7 +184,7 @@ class AcknowledgedViews:
                     f"to {name_of(rival.coordinator)} before"
                 )
         self._promises[asked][node] = now
-        self._held[node] = _Promise(asked, now - VOID_S + self._config_of(asked).promise_s)
+        self._held[node] = _Promise(asked, now - VOID_S + self._config_of(asked).promise_s, promise.base)
 
     def _holds(self, node: Address) -> _Rival | None:
         """Whom it has promised an epoch, if that is sure to hold. A view that was adopted ends it, though the node may

@@ -189,6 +189,7 @@ class SimEngine:
     def _run_batch(self) -> None:
         if self._under_way is not None or not self._queue:
             return
+        self._queue = [job for job in self._queue if not job.future.done()]  # Whoever has stopped waiting has left it.
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         refused = {job.future for job in jobs if self._disk.exhausted or (self._disk.full and job.grows)}
         _resolve([(job, None, StorageFault("the disk is full")) for job in jobs if job.future in refused])

@@ -17,6 +17,7 @@ from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.storage.keys import Setting, setting_place
 from node.values.donors import DonorsChange, Kind, Share
 from node.values.version import make_version
+from node.views.promisee import Promisee
 from node.views.rules import EPOCH_LEAP_MAX
 from ring.hashing import PARTITIONS
 from tests.node.samples import successor
@@ -61,9 +62,9 @@ async def test_take_that_cannot_be_stored_ends_serving_until_it_can(bench: Bench
     later = successor(bench.views.current, A, B, C)
     with patch.object(bench.store, "submit", side_effect=StorageFault("full")):
         await bench.views.take(ViewIs(later.encoded), B)
-    assert bench.views.is_behind
+    assert bench.views.lag.is_behind
     await bench.views.take(ViewIs(later.encoded), B)
-    assert not bench.views.is_behind
+    assert not bench.views.lag.is_behind
 
 
 async def test_adopt_same_epoch_higher_digest_wins_in_either_order(bench: Bench) -> None:
@@ -180,7 +181,7 @@ async def test_promise_of_an_epoch_once_promised_is_refused(bench: Bench) -> Non
     assert await bench.views.promise(wish(bench, 2, D)) == refusal
     again = Bench(bench.store, bench.config)
     assert await again.views.promise(wish(again, 2, C)) == refusal
-    assert again.views.promisee() == (2, "", "")
+    assert again.views.promisee() == Promisee(2, "", "")
 
 
 async def test_promise_asked_for_twice_is_given_twice(bench: Bench) -> None:
@@ -215,6 +216,23 @@ async def test_promise_to_build_on_a_view_that_is_out_of_force_is_refused(bench:
     assert await bench.views.promise(msgspec.structs.replace(request, base=later.id)) == Promised()
 
 
+async def test_promise_lets_the_view_pass_that_it_builds_on_and_is_kept(bench: Bench) -> None:
+    """A node that was late promises before it has heard of that view; it must not go on serving under an earlier one
+    until the promise is void."""
+    late, base = bench.views, successor(bench.views.current, A, B, C)
+    request = Promise(2, D, "t", (A, B, C), base.lineage_of_successor, base.id)
+    assert await late.promise(request) == Promised()
+    assert await late.adopt(base, B) is None and late.view_id == base.id
+    assert late.promisee() == Promisee(2, D, "t", base.id)
+    assert Bench(bench.store, bench.config).views.promisee() == Promisee(2, D, "t")
+
+
+async def test_promise_keeps_out_what_may_follow_the_view_that_it_builds_on(bench: Bench) -> None:
+    base = successor(bench.views.current, A, B, C)
+    await bench.views.promise(Promise(3, D, "t", (A, B, C), base.lineage_of_successor, base.id))
+    assert await bench.views.adopt(successor(base, A, B), B) == Busy(3, D, "t")
+
+
 async def test_promise_release_of_another_one_is_a_no_op(bench: Bench) -> None:
     await bench.views.promise(wish(bench, 2, C))
     await bench.views.release(1, C)
@@ -226,7 +244,7 @@ async def test_promise_release_of_another_one_is_a_no_op(bench: Bench) -> None:
 
 async def test_promise_survives_a_restart(bench: Bench) -> None:
     await bench.views.promise(wish(bench, 2, C))
-    assert Bench(bench.store, bench.config).views.promisee() == (2, C, "t")
+    assert Bench(bench.store, bench.config).views.promisee() == Promisee(2, C, "t")
 
 
 async def test_promise_below_the_view_held_is_answered_with_it(bench: Bench) -> None:

@@ -15,7 +15,8 @@ from node.views.change_conditions import (
     returning,
 )
 from node.views.coordinator import Coordinator
-from node.views.holder import Promisee, Views
+from node.views.holder import Views
+from node.views.promisee import Promisee
 from node.views.readiness import Readiness
 from node.views.risk import demand_safe
 from node.views.rules import decide_succession, is_foreign
@@ -29,7 +30,7 @@ ABLATIONS = (
         (
             Edit(
                 Views._hold,
-                "await self._store.set(Setting.PROMISE, msgspec.msgpack.encode(promisee))",
+                "await self._store.set(Setting.PROMISE, promisee.encoded())",
                 "pass",
             ),
         ),
@@ -152,7 +153,7 @@ ABLATIONS = (
     Ablation(
         "no silence while behind",
         "a node serves on that knows of a later view which its disk cannot take",
-        (Edit(Readiness.is_ready, "and not self._views.is_behind", ""),),
+        (Edit(Readiness.is_ready, "and not self._views.lag.is_behind", ""),),
         "test_views.py::test_node_whose_disk_cannot_take_the_view_serves_nothing",
     ),
     # What must hold before
