@@ -147,6 +147,15 @@ class Containers:
 
         await eventually(served, f"all keys served through {[spot.name for spot in spots]}")
 
+    async def settled(self, via: Spot) -> None:
+        """Wait until no view change is under way, as that node tells."""
+
+        async def over() -> bool:
+            reply = await self._http.ask(via.published, "GET", "/kvs/view-change")
+            return reply.status == 200 and reply.json["state"] == "settled"
+
+        await eventually(over, "the view change being over")
+
     async def alike(self, *spots: Spot) -> None:
         """Wait until the copies of each shard hold the same."""
 

@@ -73,10 +73,11 @@ async def test_kills_amid_growth_and_shrinking_lose_nothing_and_fail_nobody(
                     reply = await changed(http, view)
             finally:
                 killing.cancel()
-            assert reply.status == 200, reply.body
+            assert reply.status == 200, (len(view), reply.body)
             await asyncio.gather(*(docker("start", spot.name) for spot in SPOTS))
             await containers.listening(*SPOTS)
             await containers.alike(*view)
+            await containers.settled(NODE1)
     await clients.check_all()
     assert clients.failures == [], clients.failures[:3]
     await expect_content(http, content, NODE1)
