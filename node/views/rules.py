@@ -79,6 +79,10 @@ class ViewHolder(NamedTuple):
         """Whether this node's environment names any of them."""
         return not self.environment.isdisjoint(nodes)
 
+    def named_of(self, view: View) -> int:
+        """How many nodes of the view this node's environment names."""
+        return len(self.environment & view.nodes)
+
     def awaits_any(self, nodes: Iterable[Address]) -> bool:
         """Whether any of them is of its base: the view held names it, and it was never there."""
         return not (self.view.nodes - self.founders).isdisjoint(nodes)
@@ -107,7 +111,7 @@ def decide_succession(holder: ViewHolder, heard: Heard) -> Succession:
         return _decide_under_a_later_view(holder, heard)
     if holder.has_a_store:
         return _decide_with_keys(holder, heard)
-    if holder.is_guest and holder.me not in theirs.nodes:
+    if holder.is_guest and holder.me not in theirs.nodes and holder.named_of(theirs) <= holder.named_of(mine):
         return Succession.FOREIGN if theirs.epoch or heard.founders else Succession.AWAIT
     return _decide_first(holder, heard) if theirs.epoch else _decide_among_environments(holder, heard)
 

@@ -219,6 +219,19 @@ def test_succession_guest_of_a_store_does_not_follow_an_alien_in_its_place(
     assert decide_succession(holder(environment(B, C), (B, C)), heard(theirs, B, founders)) is expected
 
 
+@pytest.mark.parametrize(
+    ("theirs", "founders"),
+    [(successor(environment(B, C), B, C), NOBODY), (environment(B, C), (B, C))],
+    ids=["a later epoch", "epoch 0"],
+)
+def test_succession_guest_of_an_alien_leaves_it_for_the_store_that_its_environment_names(
+    theirs: View, founders: tuple[Address, ...]
+) -> None:
+    """An alien had the address of one of its nodes, and was heard first."""
+    me = holder(environment(B, D), (B, D))._replace(environment=frozenset({B, C}))
+    assert decide_succession(me, heard(theirs, C, founders)) is Succession.TAKE
+
+
 # Later views
 
 FIRST = successor(MINE, A, B, C)
