@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from gossip.view import Address, BadAddress, View, parse_nodes
-from node.api.data import JSON_HEADERS, decode_body, read_data
-from node.errors import NotFound, RequestFault
+from gossip.view import Address, View
+from node.api.change_request import Options, ViewChangeBody, body_of, if_epoch_of, if_safe_of, options_of, target_of
+from node.api.data import JSON_HEADERS, read_data
+from node.errors import NotFound
 from node.net.messages import AskStatus, Status
 from node.node import Node
 from node.views.change_conditions import TakeBack, Wish
@@ -29,16 +30,6 @@ from ring.zones import crowded
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class ViewChangeBody(msgspec.Struct, frozen=True, rename="kebab"):
-    view: Any = msgspec.UNSET
-    repl_factor: Any = msgspec.UNSET
-    if_epoch: Any = msgspec.UNSET
-    if_safe: Any = msgspec.UNSET
-
-
-_view_change_bodies = msgspec.json.Decoder(ViewChangeBody)
 
 
 class AdminApi:
@@ -138,29 +129,27 @@ class AdminApi:
         )
 
     async def view_change(self, request: web.Request) -> web.Response:
-        body = await self._body_of(request)
-        nodes, repl_factor = _target(body)
-        wish = Wish(frozenset(nodes), repl_factor, _if_epoch(body), _if_safe(body))
-        return await self._make(request, wish, nodes)
+        options, body = options_of(request.query), await self._body_of(request, names_view=True)
+        nodes, repl_factor = target_of(body)
+        wish = Wish(frozenset(nodes), repl_factor, if_epoch_of(body), if_safe_of(body))
+        return await self._make(request, options, wish, nodes)
 
     async def take_back(self, request: web.Request) -> web.Response:
-        body = await self._body_of(request)
-        return await self._make(request, TakeBack(_if_epoch(body), _if_safe(body)))
+        options, body = options_of(request.query), await self._body_of(request, names_view=False)
+        return await self._make(request, options, TakeBack(if_epoch_of(body), if_safe_of(body)))
 
-    async def _body_of(self, request: web.Request) -> ViewChangeBody:
-        data = await read_data(request, self._node.config.body_s)
-        body: ViewChangeBody = decode_body(data, _view_change_bodies, ViewChangeBody())
-        return body
+    async def _body_of(self, request: web.Request, names_view: bool) -> ViewChangeBody:
+        return body_of(await read_data(request, self._node.config.body_s), names_view)
 
     async def _make(
-        self, request: web.Request, wish: Wish | TakeBack, nodes: tuple[Address, ...] | None = None
+        self, request: web.Request, options: Options, wish: Wish | TakeBack, nodes: tuple[Address, ...] | None = None
     ) -> web.Response:
         """`nodes`: in the order in which the answer names them; None: in that of the shards."""
-        if request.query.get("dry-run") == "true":
+        if options.dry_run:
             return await self._dry_run(wish)
         change = await self._node.coordinator.change(wish)
         at_risk = _at_risk(change.risk)
-        if request.query.get("wait") == "false":
+        if not options.wait:
             return _reply({"message": "View change accepted", "epoch": change.view.epoch} | at_risk, 202)
         settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
         nodes = nodes or tuple(node for replicas in settled.view.shards for node in replicas)
@@ -243,43 +232,6 @@ class AdminApi:
         finally:
             task.cancel()
         return await task
-
-
-def _target(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
-    """The nodes in the order given, and the replication factor. Raises RequestFault."""
-    if body.view is msgspec.UNSET:
-        raise RequestFault("View is missing")
-    if not isinstance(body.view, str):
-        raise RequestFault("Malformed view: not a text")
-    try:
-        nodes = parse_nodes(body.view)
-    except BadAddress as error:
-        raise RequestFault(f"Malformed view: {error}") from None
-    factor = body.repl_factor
-    if factor is msgspec.UNSET:
-        return nodes, None
-    if not isinstance(factor, int) or isinstance(factor, bool) or not 1 <= factor <= len(nodes):
-        raise RequestFault(f"Malformed repl-factor: not a whole number from 1 to {len(nodes)}, the number of nodes")
-    return nodes, factor
-
-
-def _if_epoch(body: ViewChangeBody) -> int | None:
-    """Raises RequestFault."""
-    epoch = body.if_epoch
-    if epoch is msgspec.UNSET:
-        return None
-    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
-        raise RequestFault("Malformed if-epoch: not a whole number from 0 on, the epoch of the view in force")
-    return epoch
-
-
-def _if_safe(body: ViewChangeBody) -> bool:
-    """Raises RequestFault."""
-    if body.if_safe is msgspec.UNSET:
-        return False
-    if not isinstance(body.if_safe, bool):
-        raise RequestFault("Malformed if-safe: neither true nor false")
-    return body.if_safe
 
 
 def _at_risk(risk: Risk) -> dict[str, int | None]:

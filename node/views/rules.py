@@ -191,7 +191,10 @@ def environment_view(config: Config) -> View:
 
 def difference_to_environment(config: Config, view: View) -> str | None:
     """In one line, in what `view`, which was on the disk at the start, is not what the environment says, and how to get
-    there; None: in nothing. A factor that the environment leaves out says nothing."""
+    there; None: in nothing. A factor that the environment leaves out says nothing, nor does a `VIEW` without this node
+    itself: such a one only says where the store is to be found."""
+    if config.address not in config.view:
+        return None
     wanted = environment_view(config)
     factor = config.repl_factor if config.repl_factor is None else min(config.repl_factor, len(config.view))
     if wanted.nodes == view.nodes and config.repl_factor in (None, view.repl_factor):

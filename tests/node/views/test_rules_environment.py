@@ -47,6 +47,8 @@ def test_difference_to_the_environment_names_both_and_the_way(config: Config, vi
         (told(B, A), MINE),
         (told(A, B), environment(A, B, repl_factor=2)),
         (told(A, B, repl_factor=1), environment(A, B, repl_factor=1)),
+        (told(B), FIRST),
+        (told(B, repl_factor=2), MINE),
     ],
 )
 def test_difference_to_the_environment_none(config: Config, view: View) -> None:
