@@ -316,7 +316,7 @@ class Node:
             self.handoff.is_settled(),
             self.views.holds_keys(),
             self.config.zone,
-            self.co_owners.may_lack(),
+            self.co_owners.may_lack() and not self.views.is_newcomer,
             self._store.is_full,
             self.movement.still_ms(),
         )

@@ -83,6 +83,9 @@ class Views:
         self.donors = Donors(store.donors())
         """Those of the view in force that have yet to hand over."""
         self.lag = Lag(config.adoption_s)
+        self.is_newcomer = False
+        """Whether this node came into the view, or one before it, since it started, and so with the disk that it has:
+        of what it was ever brought as an owner, nothing is lost."""
         promise = store.setting(Setting.PROMISE)
         self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
         self._promised_at = time.monotonic()
@@ -237,6 +240,8 @@ class Views:
                 self.kinship.begin_anew()
             if view.epoch == 0:
                 self._followed = source
+            me = self._config.address
+            self.is_newcomer = me in view.nodes and (self.is_newcomer or me not in self.current.nodes)
             self._promisee = left
             self.lag.note_stored()
             self.current, self.view_id, self.ring = view, view.id, ring

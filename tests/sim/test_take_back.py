@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from node.errors import Conflict, RequestFault, Unavailable
-from node.net.messages import Adopt, Promise, Push, Request
+from node.net.messages import Adopt, Compare, Holding, Promise, Push, Request
 from node.views.change_conditions import TakeBack, Wish
 from node.views.coordinator import Settled
 from tests.sim.cluster import Machine, NoAnswer
@@ -179,6 +179,31 @@ def test_take_back_with_two_copies(trouble: str) -> None:
         settled = await taken_back(story, story[4], nodes(1, 2))
         assert settled.view.nodes == nodes(1, 2)
         await all_is_as_before(story, story[1], nodes(1, 2), copies=2)
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("step", [Holding, Compare, Push])
+def test_take_back_past_a_newcomer_that_hangs_gives_up_no_keys(step: type[Request], seed: int) -> None:
+    """All that it was brought is also where it came from, or with the other newcomer, which has lost nothing."""
+    story = Story(6, members=4, repl_factor=2, seed=seed)
+
+    async def tell() -> None:
+        await filled(story)
+
+        def sent(_sender: str, to: str, request: Request) -> None:
+            if isinstance(request, step) and to == "n5:1":
+                story[5].freeze()
+
+        story.cluster.network.watchers.append(sent)
+        await story.accept(story[1], Wish(nodes(1, 2, 3, 4, 5, 6)))
+        await asyncio.sleep(STEADY_S)
+        story.cluster.network.watchers.remove(sent)
+        settled = await story.wish(story[1], TakeBack(if_safe=True))
+        assert settled.view.nodes == nodes(1, 2, 3, 4)
+        story[5].thaw()
+        await all_is_as_before(story, story[1], nodes(1, 2, 3, 4), copies=2)
 
     story.run(tell())
 
