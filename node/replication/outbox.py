@@ -4,9 +4,8 @@ An entry is a key, not a record: what is sent is the record that is held when th
 written often while its co-owner is away takes the room of one. Confirmation is cumulative, by position. Should there
 be more entries than `ENTRIES_MAX`, the outbox overflows and remembers none: the two must then compare what they hold.
 
-What an overflow forgot is confirmed by the end of the next comparison, and only by that: the stream knows nothing of
-it. All else is confirmed by the stream, whether a comparison goes on or has failed: a write does not wait until
-millions of other keys have been compared.
+What is put in before a comparison begins is confirmed by its end, and only by that: of what an overflow forgot, the
+stream knows nothing. What is put in later is confirmed by the stream, whether the comparison goes on or has failed.
 
 Pure: no loop, no clock, no I/O. Who waits for a confirmation, or for something to send, is the business of
 `confirmations`.
@@ -137,11 +136,10 @@ class Outbox:
             self._confirmed = max(self._confirmed, self._streamed)
 
     def begin_comparison(self) -> None:
-        """If anything was forgotten, all that came before is the business of the comparison; from here on, take down
-        what is new."""
-        if self._has_overflowed:
-            self._has_overflowed = False
-            self._compared_from = self._position
+        """From here on, take down what is new; all that came before is the business of the comparison."""
+        self._has_overflowed = False
+        self._compared_from = self._position
+        self._forget()
 
     def end_comparison(self) -> None:
         """The co-owner has all that there was when the comparison began."""

@@ -35,6 +35,7 @@ from node.views.change_conditions import (
     Target,
     Wish,
     demand_all_hold,
+    demand_any_met,
     demand_epoch,
     demand_native,
     demand_nothing_moves,
@@ -228,6 +229,8 @@ class Coordinator:
             demand_to_be_taken_back(old, statuses)
         if old.epoch == 0:  # The environment has only named them: those that nobody has met may not be there at all.
             demand_reachable((node for node in target.nodes if not self._calls.has_met(node)), statuses)
+            if self._config.address not in old.nodes:
+                demand_any_met(old.nodes, self._calls.has_met)
         if target.is_met_by(old) and (target.nodes - statuses.keys() or is_dealt_by_zones(old, statuses)):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses, takes_back)

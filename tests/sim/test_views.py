@@ -166,6 +166,32 @@ def test_node_whose_disk_cannot_take_the_view_serves_nothing() -> None:
     story.run(tell())
 
 
+def test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view() -> None:
+    """All others are silent. What its environment says of them is long out of force: it would undo what they have
+    acknowledged."""
+    story = Story(3, members=2)
+    n1, n2, n3 = story.machines.values()
+    AcknowledgedViews(story.cluster)
+
+    async def tell() -> None:
+        await story.start()
+        await story.change(n1, [1, 2, 3])
+        for machine in (n1, n2):
+            machine.freeze()
+        n3.crash()
+        n3.lose_disk()
+        n3.start()
+        await asyncio.sleep(STEADY_S)
+        with pytest.raises(Unavailable):
+            await story.change(n3, [3])
+        for machine in (n1, n2):
+            machine.thaw()
+        await asyncio.sleep(STEADY_S)
+        assert {story.nodes_of(machine) for machine in story.machines.values()} == {frozenset(story.machines)}
+
+    story.run(tell())
+
+
 def test_change_that_gets_on_is_not_interrupted() -> None:
     story = Story(3, members=2)
     n1, n2, n3 = story.machines.values()

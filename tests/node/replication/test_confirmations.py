@@ -58,12 +58,11 @@ async def test_confirmations_who_come_after_the_confirmation_do_not_wait() -> No
 
 @on_virtual_time
 async def test_confirmations_are_told_when_a_comparison_ends() -> None:
-    with patch.object(module, "ENTRIES_MAX", 1):
-        outbox, confirmations = filled(b"a", b"b")
-        outbox.begin_comparison()
-        tasks = await waiting(confirmations, 1, outbox.append(b"a", 1.0))
-        outbox.end_comparison()
-        confirmations.settle()
+    outbox, confirmations = filled(b"a")
+    outbox.begin_comparison()
+    tasks = await waiting(confirmations, 1, outbox.append(b"a", 1.0))
+    outbox.end_comparison()
+    confirmations.settle()
     assert await told(tasks) == [True, None]
 
 
@@ -104,6 +103,21 @@ async def test_confirmations_stream_sleeps_until_something_is_put_in() -> None:
     confirmations.notify()
     await stream
     await confirmations.something_to_send()
+
+
+@on_virtual_time
+async def test_confirmations_stream_sleeps_on_when_a_comparison_has_taken_over_what_was_put_in() -> None:
+    outbox, confirmations = filled()
+    stream = asyncio.create_task(confirmations.something_to_send())
+    await asyncio.sleep(0.001)
+    outbox.append(b"a", 0.0)
+    confirmations.notify()
+    outbox.begin_comparison()
+    await asyncio.sleep(1)
+    assert not stream.done()
+    outbox.append(b"b", 0.0)
+    confirmations.notify()
+    await stream
 
 
 @settings(max_examples=200)

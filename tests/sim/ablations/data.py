@@ -52,7 +52,7 @@ ABLATIONS = (
     Ablation(
         "no sync before serving",
         "a co-owner that was never compared with is granted a lease",
-        (Edit(PeerState.answer_question, "if not self.is_in_step:", "if False:"),),
+        (Edit(PeerState.has_all, "self.is_in_step and", ""),),
     ),
     Ablation(
         "no asking around",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.storage.transaction import Transaction
 from node.views.calls import Calls
 from node.views.change_conditions import (
+    demand_any_met,
     demand_epoch,
     demand_nothing_moves,
     demand_promises,
@@ -16,6 +17,7 @@ from node.views.change_conditions import (
 )
 from node.views.coordinator import Coordinator
 from node.views.holder import Views
+from node.views.lag import Lag
 from node.views.promisee import Promisee
 from node.views.readiness import Readiness
 from node.views.risk import demand_safe
@@ -68,7 +70,7 @@ ABLATIONS = (
         "no base of promises",
         "a node promises what builds on a view that is out of force",
         (Edit(Views._promise, "request.base is not None and mine.id.supersedes(request.base)", "False"),),
-        "test_take_back.py::test_promise_of_what_builds_on_a_view_out_of_force_is_refused",
+        "../node/views/test_holder.py::test_promise_to_build_on_a_view_that_is_out_of_force_is_refused",
     ),
     Ablation(
         "no age of promises",
@@ -85,7 +87,7 @@ ABLATIONS = (
     Ablation(
         "no waiting for the promised view",
         "who has promised an epoch takes views below it",
-        (Edit(Views._adopt, "promisee.is_held and view.epoch < promisee.epoch", "False"),),
+        (Edit(Views._adopt, "promisee.keeps_out(view.id)", "False"),),
         "test_views.py::test_view_below_a_promise_is_not_taken_from_a_coordinator_that_was_paused",
     ),
     Ablation(
@@ -245,6 +247,24 @@ ABLATIONS = (
         "nodes that were only named by the environment count as being there",
         (Edit(Coordinator._attempt, "if old.epoch == 0:", "if False:"),),
         "test_views.py::test_change_to_nodes_of_the_environment_that_do_not_run_is_refused",
+    ),
+    Ablation(
+        "no meeting before all are removed",
+        "a newcomer that has met nobody replaces the view that its environment names",
+        (Edit(demand_any_met, "if not any(map(has_met, nodes)):", "if False:"),),
+        "test_views.py::test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view",
+    ),
+    Ablation(
+        "no passing of the view built on",
+        "a promise keeps out the view that it builds on",
+        (Edit(Promisee.keeps_out, "return self.base is None or view_id.supersedes(self.base)", "return True"),),
+        "../node/views/test_holder.py::test_promise_lets_the_view_pass_that_it_builds_on_and_is_kept",
+    ),
+    Ablation(
+        "no lag of adoptions that take long",
+        "a node whose disk hangs over a later view serves on under the earlier one",
+        (Edit(Lag._renew, "or bool(self._late)", ""),),
+        "../node/views/test_lag.py::test_lag_of_a_node_whose_disk_hangs_over_a_later_view",
     ),
     Ablation(
         "no joining",
