@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gossip.view import Address, BadAddress, View, parse_nodes
 from node.api.data import JSON_HEADERS, decode_body, read_data
+from node.api.presence import has_left
 from node.errors import NotFound, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
@@ -238,7 +239,7 @@ class AdminApi:
         """What `work` returns. It is cancelled once its client has gone away: the answer would reach nobody."""
         task = asyncio.create_task(work)
         try:
-            while not task.done() and request.transport is not None:
+            while not task.done() and not has_left(request.transport):
                 await asyncio.wait([task], timeout=self._node.config.client_check_s)
         finally:
             task.cancel()

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, web
 from aiohttp.typedefs import Handler
 
+from node.api import presence
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
 from node.api.staleness import Staleness, is_link
@@ -84,18 +85,28 @@ def _fault_of(error: web.HTTPException) -> RequestFault:
 
 class JsonProtocol(web.RequestHandler):
     """aiohttp's protocol, except that what it refuses before any handler is asked is answered in JSON too, without a
-    traceback in the log, and that a client whose bytes are late is reset."""
+    traceback in the log; that a client whose bytes are late is reset; and that one which sends no more, but still
+    listens, is answered what it has sent whole before its connection ends."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
         super().__init__(manager, **settings)
         self._staleness = staleness
         self._is_link = False
+        self._is_all = False
+        """The client sends no more, but waits for answers."""
+        self._answered = 0
+        """How many of the requests that have begun to arrive are answered."""
+        self._newest_body = EMPTY_PAYLOAD
+        """That of the last request that has begun to arrive."""
 
-    def take_over(self, transport: asyncio.Transport, start: bytes) -> None:
-        """Serve this connection from here on, beginning with `start`, which has been admitted."""
+    def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
+        """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
+        sends no more."""
         self._is_link = is_link(start)
         self.connection_made(transport)
-        super().data_received(start)
+        self._parse(start)
+        if is_all and not self.eof_received():
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         """aiohttp pauses reading as it likes, so the connection counts as one that is read from now on."""
@@ -103,14 +114,40 @@ class JsonProtocol(web.RequestHandler):
         if not self._is_link and transport is not None and not staleness.admit_more(data, staleness.inlet(transport)):
             transport.abort()
         else:
-            super().data_received(data)
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        self._note_newest()
+
+    def _note_newest(self) -> None:
+        if self._messages:
+            self._newest_body = self._messages[-1][1]
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes what is true for "leave it open".
+        """The client sends no more. True: it has yet to be answered; the connection ends once it is. A request of which
+        a part is missing is dropped, and a link to another node ends at once."""
+        if self._messages and not self._newest_body.is_eof():
+            self._messages.pop()
+            self._answered, self._newest_body = self._answered + 1, EMPTY_PAYLOAD
+        elif not self._newest_body.is_eof() or self._upgraded:
+            return False
+        self._is_all = self._answered < self._request_count
+        if self._is_all and self.transport is not None:
+            presence.watch(self.transport)
+        return self._is_all
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):  # An `Expect` that cannot be met.
             resp = render_fault(request.method, _fault_of(resp)).for_aiohttp()
-        return await super().finish_response(request, resp, start_time)
+        done = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        self._note_newest()
+        if self._is_all and self._answered == self._request_count:
+            self.close()
+        return done
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

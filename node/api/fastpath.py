@@ -66,8 +66,9 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
 class Successor(Protocol):
     """The protocol of a connection that is not for the short way."""
 
-    def take_over(self, transport: asyncio.Transport, start: bytes) -> None:
-        """Serve this connection from here on, beginning with `start`, which has been admitted."""
+    def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
+        """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
+        sends no more."""
 
 
 class FastPath:
@@ -122,6 +123,8 @@ class _Connection(asyncio.Protocol):
         self._writable = True
         self._reading = True
         self._ending = False
+        self._is_all = False
+        """The client sends no more, but may wait for answers."""
         self.swept = 0
         """How many sweeps there were since the last answer."""
 
@@ -152,6 +155,11 @@ class _Connection(asyncio.Protocol):
             self._reading = False
             self._transport.pause_reading()
 
+    def eof_received(self) -> bool:
+        """The client sends no more. True: it has yet to be answered; the connection ends once it is."""
+        self._is_all = True
+        return bool(self._at_work or self._ahead)
+
     def end(self) -> None:
         """Close as soon as the request being worked on is answered, or at once if there is none."""
         self._ending = True
@@ -179,6 +187,8 @@ class _Connection(asyncio.Protocol):
             else:
                 self._write(answer)
         self._ahead = data[done:]
+        if self._is_all and not self._ahead:
+            self.end()
         if not self._reading and len(self._ahead) <= AHEAD_BYTES_MAX:
             self._reading = True
             self._inlet.resume(self._front.staleness.now())
@@ -217,7 +227,7 @@ class _Connection(asyncio.Protocol):
             return
         successor = self._front.successor()
         self._transport.set_protocol(cast(asyncio.Protocol, successor))
-        successor.take_over(self._transport, data)
+        successor.take_over(self._transport, data, self._is_all)
 
 
 def _parse(data: bytes, start: int = 0) -> _Request | None:

@@ -4,49 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from functools import partial
 from time import monotonic
 
 import pytest
-from aiohttp import web
-from pytest_aiohttp import AiohttpServer
 
-from node.api.app import JsonProtocol
-from node.api.data import BODY_BYTES_MAX, KEYS
-from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
-from node.api.staleness import Staleness
-from node.timing.turns import Turns
+from node.api.data import BODY_BYTES_MAX
+from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, _parse
 from tests.cluster import eventually
-from tests.node.api.short_way import EchoApi, Server, read_answer
-from tests.node.fakes.readiness import HandReadiness
+from tests.node.api.short_way import PLAIN, Server, read_answer, reset
 
-PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 READ_BYTES_MAX = 256 * 1024
 """What asyncio takes from a socket at once."""
-
-
-@pytest.fixture
-def keepalive_s() -> float:
-    return 60.0
-
-
-@pytest.fixture
-async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
-    api = EchoApi()
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
-    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
-    behind = (await aiohttp_server(app)).handler
-    loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
-    staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
-    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
-    front = FastPath(api, staleness, successor, keepalive_s)
-    listening = await loop.create_server(front, "127.0.0.1", 0)
-    yield Server(api, front, listening.sockets[0].getsockname()[1])
-    api.go.set()
-    listening.close()
-    await front.close()
-    turns.close()
 
 
 async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
@@ -306,7 +274,7 @@ async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Ser
     _, writer = await server.connect()
     writer.write(b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n")
     await eventually(server.at_work, "the request is under way")
-    writer.close()
+    reset(writer)
     await eventually(server.has_let_go, "the client has left")
     (task,) = server.front.tasks
     server.api.go.set()
