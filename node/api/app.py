@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from node.api import presence
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
+from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
@@ -98,6 +99,7 @@ class JsonProtocol(web.RequestHandler):
         """How many of the requests that have begun to arrive are answered."""
         self._newest_body = EMPTY_PAYLOAD
         """That of the last request that has begun to arrive."""
+        self._line = RequestLine()
 
     def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
         """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
@@ -117,8 +119,11 @@ class JsonProtocol(web.RequestHandler):
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        super().data_received(data)
+        requests, body_is_open = self._request_count, not self._newest_body.is_eof()
+        super().data_received(self._line.encode(data))
         self._note_newest()
+        if body_is_open or self._request_count > requests:
+            self._line.is_open = self._newest_body.is_eof() and not self._buffer_paused and not self._upgraded
 
     def _note_newest(self) -> None:
         if self._messages:

@@ -88,8 +88,9 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def from_encoded(cls, encoded: str) -> PathKey:
-        """`encoded`: what stands between `KEYS` and the end of the path."""
-        raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
+        """`encoded`: what stands between `KEYS` and the end of the path; bytes that are no UTF-8 as surrogates."""
+        sent = encoded.encode(errors="surrogateescape")
+        raw = unquote_to_bytes(sent) if b"%" in sent else sent
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:

@@ -38,7 +38,9 @@ AHEAD_BYTES_MAX = 64 * 1024
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
-_LINE = re.compile(rb"(GET|PUT|DELETE) %b([A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
+_KEY = rb"[A-Za-z0-9%._~!$&'()*+,;=:@\x80-\xff-]+"
+"""Also with bytes beyond ASCII, which aiohttp does not take; `request_line` encodes those for it."""
+_LINE = re.compile(rb"(GET|PUT|DELETE) %b(%b) HTTP/1\.1" % (re.escape(KEYS.encode()), _KEY))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
@@ -241,7 +243,7 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
     if line is None or length is None or len(data) < head_end + 4 + length:
         return None
     end = head_end + 4 + length
-    return _Request(line[1].decode(), line[2].decode(), data[head_end + 4 : end], end)
+    return _Request(line[1].decode(), line[2].decode(errors="surrogateescape"), data[head_end + 4 : end], end)
 
 
 @lru_cache(HEADS_KEPT)
