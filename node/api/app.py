@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api import presence
 from node.api.admin import AdminApi
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, render_error, render_fault
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
 from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
@@ -28,7 +28,7 @@ class MethodNotAllowed(RequestFault):
 
     def __init__(self, allowed: Iterable[str]) -> None:
         super().__init__("Method not allowed")
-        self.headers = {"Allow": ", ".join(sorted(allowed))}
+        self.headers = {"Allow": ", ".join(sorted({*allowed, "OPTIONS"}))}
 
 
 class NotHttp(RequestFault):
@@ -44,15 +44,15 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
-    app.router.add_get(keys, data.handle, allow_head=False)
+    app.router.add_get(keys, data.handle)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
-    app.router.add_get("/kvs/key-count", admin.key_count, allow_head=False)
-    app.router.add_get("/kvs/shards", admin.shards, allow_head=False)
-    app.router.add_get("/kvs/shards/{id}", admin.shard, allow_head=False)
-    app.router.add_get("/kvs/status", admin.status, allow_head=False)
-    app.router.add_get("/kvs/ring", admin.ring, allow_head=False)
-    app.router.add_get("/kvs/view-change", admin.view_change_progress, allow_head=False)
+    app.router.add_get("/kvs/key-count", admin.key_count)
+    app.router.add_get("/kvs/shards", admin.shards)
+    app.router.add_get("/kvs/shards/{id}", admin.shard)
+    app.router.add_get("/kvs/status", admin.status)
+    app.router.add_get("/kvs/ring", admin.ring)
+    app.router.add_get("/kvs/view-change", admin.view_change_progress)
     app.router.add_put("/kvs/view-change", admin.view_change)
     app.router.add_delete("/kvs/view-change", admin.take_back)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
@@ -62,13 +62,17 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
 
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The one place where faults, ours and aiohttp's, become answers."""
+    """The one place where faults, ours and aiohttp's, become answers. OPTIONS, which no handler takes, is told what the
+    resource does take."""
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return render_fault(request.method, _fault_of(error)).for_aiohttp()
+        fault = _fault_of(error)
+        if isinstance(fault, MethodNotAllowed) and request.method == "OPTIONS":
+            return HttpAnswer(204, b"", fault.headers).for_aiohttp()
+        return render_fault(answered_as(request.method), fault).for_aiohttp()
     except Exception as error:
-        return render_error(request.method, request.path, error).for_aiohttp()
+        return render_error(answered_as(request.method), request.path, error).for_aiohttp()
 
 
 def _fault_of(error: web.HTTPException) -> RequestFault:

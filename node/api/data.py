@@ -124,7 +124,8 @@ class DataApi:
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
         key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
-        answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
+        method = answered_as(request.method)
+        answer = self.answer_here(method, key, data) or await self.answer(method, key, data)
         return answer.for_aiohttp()
 
     def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
@@ -203,6 +204,11 @@ class DataApi:
         owners = self._router.owners(key.raw)
         foreign = fault.status == 400 and self._address not in owners
         return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
+
+
+def answered_as(method: str) -> str:
+    """Whose answer a request gets: HEAD has that of GET, of which aiohttp leaves out the body, but not its length."""
+    return "GET" if method == "HEAD" else method
 
 
 async def read_data(request: web.Request, limit_s: float) -> bytes:
