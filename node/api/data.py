@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
+from node.api import hints
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
@@ -237,14 +238,14 @@ def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) ->
         if not data.isascii():
             data.decode()
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise RequestFault("Malformed JSON") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestFault("Malformed JSON").with_hint(hints.of_malformed_json(data, error)) from None
 
 
 def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
-    """The answer to a fault: its text, its details, and `more`."""
+    """The answer to a fault: its text, its details, and `more`; its hint as a header."""
     body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
-    return HttpAnswer(fault.status, _encode(body), fault.headers)
+    return HttpAnswer(fault.status, _encode(body), {**fault.headers, **hints.headers_of(fault.hint)})
 
 
 def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
