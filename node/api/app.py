@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from node.api import presence
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.index import IndexApi
 from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
@@ -55,6 +56,8 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get("/kvs/view-change", admin.view_change_progress)
     app.router.add_put("/kvs/view-change", admin.view_change)
     app.router.add_delete("/kvs/view-change", admin.take_back)
+    for path in ("/", "/kvs"):
+        app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
