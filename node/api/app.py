@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from aiohttp import EMPTY_PAYLOAD, web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.typedefs import Handler
 
 from node.api import presence
@@ -102,6 +102,8 @@ class JsonProtocol(web.RequestHandler):
         self._is_link = False
         self._is_all = False
         """The client sends no more, but waits for answers."""
+        self._is_garbled = False
+        """What the client sends makes no sense any more: it is not looked at."""
         self._answered = 0
         """How many of the requests that have begun to arrive are answered."""
         self._newest_body = EMPTY_PAYLOAD
@@ -120,17 +122,41 @@ class JsonProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """aiohttp pauses reading as it likes, so the connection counts as one that is read from now on."""
         transport, staleness = self.transport, self._staleness
+        if self._is_garbled:
+            return
         if not self._is_link and transport is not None and not staleness.admit_more(data, staleness.inlet(transport)):
             transport.abort()
         else:
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        requests, body_is_open = self._request_count, not self._newest_body.is_eof()
+        requests, body = self._request_count, self._newest_body
+        body_is_open = not body.is_eof()
         super().data_received(self._line.encode(data))
+        if self._request_count > requests and not body.is_eof():
+            self._refuse_rest_of(body)
         self._note_newest()
         if body_is_open or self._request_count > requests:
             self._line.is_open = self._newest_body.is_eof() and not self._buffer_paused and not self._upgraded
+
+    def _refuse_rest_of(self, body: StreamReader) -> None:
+        """What has come can be no part of this body. aiohttp takes it for another request, and would leave whoever
+        waits for the body waiting; who has just been woken learns it once it waits again."""
+        self._is_garbled = True
+        self._messages.pop()
+        self._answered += 1
+        if self._answered < self._request_count:
+            fault = web.RequestPayloadError("malformed")
+            body.set_exception(fault)
+            self._loop.call_soon(body.set_exception, fault)
+        else:
+            body.feed_eof()
+        self._end_with_last_answer()
+
+    def _end_with_last_answer(self) -> None:
+        self._is_all = True
+        if self._answered == self._request_count:
+            self.close()
 
     def _note_newest(self) -> None:
         if self._messages:
@@ -157,8 +183,10 @@ class JsonProtocol(web.RequestHandler):
         done = await super().finish_response(request, resp, start_time)
         self._answered += 1
         self._note_newest()
-        if self._is_all and self._answered == self._request_count:
-            self.close()
+        if self._is_garbled and self._answered == self._request_count:
+            self._newest_body.feed_eof()
+        if self._is_all:
+            self._end_with_last_answer()
         return done
 
     def handle_error(

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from aiohttp import web
 
 from gossip.view import host_of, port_of
-from node.api.app import JsonProtocol
 from node.api.request_line import RequestLine
-from node.api.staleness import Staleness
-from node.timing.turns import Turns
 from tests.cluster import eventually
-from tests.node.api.short_way import Server, read_answer
+from tests.node.api.short_way import Server, aiohttps_connection, read_answer
 from tests.node.api.two_nodes import TwoNodes, fault
-from tests.node.fakes.readiness import HandReadiness
 
 RAW = "GET /kvs/keys/café HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 LONG_RAW = RAW.replace(b"Host: x", b"Host: x\r\nTE: trailers")
@@ -71,41 +66,19 @@ async def test_request_line_in_two_pieces_on_a_connection_of_aiohttp(server: Ser
     writer.close()
 
 
-class Written(asyncio.Transport):
-    """What is written, in memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.mark.parametrize("size", [*range(1, 40), *range(40, 2 * len(LONG_PUT + BODY), 7)])
 async def test_request_line_bodies_are_left_as_they_are_however_it_is_cut(size: int) -> None:
     async def echo(request: web.BaseRequest) -> web.Response:
         return web.Response(body=await request.read())
 
-    loop, turns = asyncio.get_running_loop(), Turns(3600.0, time.monotonic)
-    staleness = Staleness(HandReadiness(), turns, time.monotonic, 1000.0)
-    protocol = JsonProtocol(web.Server(echo), staleness, loop=loop, access_log=None)
-    transport, sent = Written(), 2 * (LONG_PUT + BODY) + LONG_GET
-    protocol.take_over(transport, sent[:size], is_all=False)
-    for start in range(size, len(sent), size):
-        protocol.data_received(sent[start : start + size])
-        await asyncio.sleep(0)
+    sent = 2 * (LONG_PUT + BODY) + LONG_GET
+    with aiohttps_connection(echo, sent[:size]) as (protocol, transport):
+        for start in range(size, len(sent), size):
+            protocol.data_received(sent[start : start + size])
+            await asyncio.sleep(0)
 
-    async def are_answered() -> bool:
-        return transport.written.count(b"HTTP/1.1 200 OK") == 3
+        async def are_answered() -> bool:
+            return transport.written.count(b"HTTP/1.1 200 OK") == 3
 
-    await eventually(are_answered, "all are answered")
-    assert transport.written.count(b"\r\n\r\n" + BODY) == 2
-    protocol.force_close()
-    turns.close()
+        await eventually(are_answered, "all are answered")
+        assert transport.written.count(b"\r\n\r\n" + BODY) == 2
