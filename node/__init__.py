@@ -2,6 +2,8 @@
 
 Its rooms, each of which imports only from those below it; siblings on one line do not know each other:
 
+    process                             a node as a process
+    logs                                what it says to people
     api                                 the HTTP edge
     node.node                           one node, put together
     gossip_driver                       what gossip wants done
