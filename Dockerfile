@@ -15,5 +15,5 @@ ENV PATH=/opt/kvs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DI
 USER kvs
 VOLUME /data
 EXPOSE 13800
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['ADDRESS'].rsplit(':', 1)[1]), timeout=2); c.request('GET', '/kvs/key-count'); raise SystemExit(c.getresponse().status != 200)"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-m", "node.health"]
 CMD ["python", "-m", "node"]

@@ -2,7 +2,7 @@
 
 Its rooms, each of which imports only from those below it; siblings on one line do not know each other:
 
-    process                             a node as a process
+    process | health                    a node as a process | whether it answers
     logs                                what it says to people
     api                                 the HTTP edge
     node.node                           one node, put together

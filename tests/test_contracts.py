@@ -50,6 +50,7 @@ TRIES = [
     Try("rooms", "node/operations/router.py", "import node.node"),
     Try("rooms", "node/node.py", "import node.api.data"),
     Try("rooms", "node/api/data.py", "import node.process"),
+    Try("rooms", "node/health.py", "import node.process"),
     Try("rooms", "node/logs.py", "import node.process"),
     Try("rooms", "node/process.py", "import node.__main__"),
     Try("rooms", "node/helpers.py", ""),
