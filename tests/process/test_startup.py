@@ -16,6 +16,7 @@ import pytest
 
 from gossip.view import Address, host_of, port_of
 from tests.cluster import ROOT, Client, Processes, clean_environment, eventually, fresh_addresses, run_to_its_end
+from tests.commands import run
 from tests.node.api.raw_http import ask_raw
 
 pytestmark = pytest.mark.process
@@ -180,6 +181,22 @@ async def test_end_sigterm_while_it_is_still_loaded_0(processes: Processes, tmp_
     process.signal(signal.SIGTERM)
     assert await process.ended() == 0
     assert process.log.read_text() == ""
+
+
+BLOCKED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+os.execv(sys.executable, [sys.executable, "-m", "node"])
+"""
+
+
+async def test_end_sigterm_kept_from_before_it_was_loaded_0(tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    environment = clean_environment({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path / "data")})
+    ended = await run(sys.executable, "-c", BLOCKED, environment=environment, directory=ROOT)
+    assert (ended.status, ended.errors) == (0, [])
+    assert not (tmp_path / "data").exists()
 
 
 async def test_end_nobody_reads_stderr_and_it_serves_and_ends_all_the_same(http: Client, tmp_path: Path) -> None:
