@@ -17,6 +17,7 @@ from node.config import Config
 from node.environment import read_environment
 from node.errors import StartupFault
 from node.logs import LogWriter
+from node.own_names import demand_one_name
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
@@ -57,7 +58,9 @@ def main() -> int:
 def _run_to_its_end() -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(run(read_environment(os.environ)))
+            config = read_environment(os.environ)
+            demand_one_name(config)
+            runner.run(run(config))
     except StartupFault as fault:
         for line in fault.faults:
             print(line, file=sys.stderr)

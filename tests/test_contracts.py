@@ -52,6 +52,7 @@ TRIES = [
     Try("rooms", "node/api/data.py", "import node.process"),
     Try("rooms", "node/health.py", "import node.process"),
     Try("rooms", "node/logs.py", "import node.process"),
+    Try("rooms", "node/own_names.py", "import node.health"),
     Try("rooms", "node/process.py", "import node.__main__"),
     Try("rooms", "node/helpers.py", ""),
     Try("rooms", "node/cellar/__init__.py", ""),

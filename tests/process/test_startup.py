@@ -44,6 +44,16 @@ async def test_start_bad_variable_2_and_a_line_each(variable: str, text: str, li
     assert not (tmp_path / "data").exists()
 
 
+async def test_start_two_names_for_this_node_2_and_a_line(tmp_path: Path) -> None:
+    environment = {"ADDRESS": "localhost:13900", "VIEW": "localhost:13900,127.0.0.1:13900"}
+    ended = await run_to_its_end(environment | {"DATA_DIR": str(tmp_path / "data")})
+    assert ended.status == 2
+    assert ended.errors == [
+        "VIEW: '127.0.0.1:13900' is this node, whose ADDRESS is 'localhost:13900': give it one name"
+    ]
+    assert not (tmp_path / "data").exists()
+
+
 async def test_start_no_variable_at_all_names_both() -> None:
     ended = await run_to_its_end({})
     assert (ended.status, [line.partition(":")[0] for line in ended.errors]) == (2, ["ADDRESS", "VIEW"])
