@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from node.api.server import serving
 from node.config import Config
 from node.environment import read_environment
 from node.errors import StartupFault
 from node.logs import LogWriter
-from node.own_names import demand_one_name
+from node.own_names import TwoNames, demand_one_name
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
@@ -37,10 +37,14 @@ async def run(config: Config) -> None:
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)
         gc.freeze()  # What is here now stays.
         stop = asyncio.create_task(signalled.wait())
-        await asyncio.wait([node.life, stop], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [node.life, stop, node.second_name]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if node.life.done():
             stop.cancel()
             await node.life
+        if node.second_name.done() and not stop.done():
+            stop.cancel()
+            raise TwoNames(config.address, node.second_name.result())
 
 
 def main() -> int:

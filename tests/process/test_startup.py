@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -44,14 +45,27 @@ async def test_start_bad_variable_2_and_a_line_each(variable: str, text: str, li
     assert not (tmp_path / "data").exists()
 
 
+def two_names() -> tuple[dict[str, str], str]:
+    """An environment in which a node has them, and what is said of it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {"ADDRESS": f"localhost:{port}", "VIEW": f"localhost:{port},127.0.0.1:{port}", "BIND": "127.0.0.1"}
+    return environment, f"VIEW: '127.0.0.1:{port}' is this node, whose ADDRESS is 'localhost:{port}': give it one name"
+
+
 async def test_start_two_names_for_this_node_2_and_a_line(tmp_path: Path) -> None:
-    environment = {"ADDRESS": "localhost:13900", "VIEW": "localhost:13900,127.0.0.1:13900"}
+    environment, line = two_names()
     ended = await run_to_its_end(environment | {"DATA_DIR": str(tmp_path / "data")})
-    assert ended.status == 2
-    assert ended.errors == [
-        "VIEW: '127.0.0.1:13900' is this node, whose ADDRESS is 'localhost:13900': give it one name"
-    ]
+    assert (ended.status, ended.errors) == (2, [line])
     assert not (tmp_path / "data").exists()
+
+
+async def test_start_two_names_that_no_resolver_tells_2_once_it_has_reached_itself(tmp_path: Path) -> None:
+    environment, line = two_names()
+    blind = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport node.own_names\nnode.own_names.LOOKUPS_MAX = 1\n"
+    (tmp_path / "sitecustomize.py").write_text(blind)
+    ended = await run_to_its_end(environment | {"DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(tmp_path)})
+    assert (ended.status, ended.errors[-1]) == (2, line)
 
 
 async def test_start_no_variable_at_all_names_both() -> None:

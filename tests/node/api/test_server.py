@@ -60,6 +60,14 @@ async def test_server_serves_within_its_block_and_keeps_what_it_was_given(config
         assert (await http.get(config.address, "k")).json["value"] == 1
 
 
+async def test_server_finds_itself_under_a_second_name_of_its_view(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    me, alias = f"127.0.0.1:{port}", f"localhost:{port}"
+    async with serving(Config.for_test(me, (me, alias), tmp_path)) as serving_, asyncio.timeout(20):
+        assert await serving_.second_name == alias
+
+
 @pytest.mark.parametrize(
     ("bind", "hosts"),
     [(None, {"127.0.0.1", "127.0.0.9", "::1"}), ("127.0.0.1", {"127.0.0.1"}), ("::1", {"::1"})],
