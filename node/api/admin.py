@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gossip.view import Address, BadAddress, View, parse_nodes
 from node.api.data import JSON_HEADERS, decode_body, read_data
-from node.api.presence import has_left
+from node.api.presence import Presence
 from node.errors import NotFound, RequestFault
 from node.net.messages import AskStatus, Status
 from node.node import Node
@@ -237,10 +237,11 @@ class AdminApi:
 
     async def _while_client_waits(self, request: web.Request, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns. It is cancelled once its client has gone away: the answer would reach nobody."""
-        task = asyncio.create_task(work)
+        task, client = asyncio.create_task(work), Presence(request)
         try:
-            while not task.done() and not has_left(request.transport):
-                await asyncio.wait([task], timeout=self._node.config.client_check_s)
+            while not (await asyncio.wait([task], timeout=self._node.config.client_check_s))[0]:
+                if client.has_left():
+                    break
         finally:
             task.cancel()
         return await task

@@ -10,7 +10,6 @@ from typing import Any
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.typedefs import Handler
 
-from node.api import presence
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
 from node.api.index import IndexApi
@@ -162,6 +161,11 @@ class JsonProtocol(web.RequestHandler):
         if self._messages:
             self._newest_body = self._messages[-1][1]
 
+    @property
+    def sends_no_more(self) -> bool:
+        """Whether nothing more is taken from the client."""
+        return self._is_all
+
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes what is true for "leave it open".
         """The client sends no more. True: it has yet to be answered; the connection ends once it is. A request of which
         a part is missing is dropped, and a link to another node ends at once."""
@@ -171,8 +175,6 @@ class JsonProtocol(web.RequestHandler):
         elif not self._newest_body.is_eof() or self._upgraded:
             return False
         self._is_all = self._answered < self._request_count
-        if self._is_all and self.transport is not None:
-            presence.watch(self.transport)
         return self._is_all
 
     async def finish_response(

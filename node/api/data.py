@@ -91,7 +91,7 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
     def from_encoded(cls, encoded: str) -> PathKey:
         """`encoded`: what stands between `KEYS` and the end of the path; bytes that are no UTF-8 as surrogates."""
         sent = encoded.encode(errors="surrogateescape")
-        raw = unquote_to_bytes(sent) if b"%" in sent else sent
+        raw = unquote_to_bytes(sent) if "%" in encoded else sent
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:
