@@ -10,12 +10,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from aiohttp import web
 
 from gossip.settings import Settings
-from gossip.view import Address, port_of
+from gossip.view import Address, host_of, port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.fastpath import FastPath
@@ -59,7 +60,8 @@ async def serving(
         until = loop.time() + NAMES_SETTLE_S
 
         def found_itself(name: str) -> None:
-            if name in config.view and loop.time() < until and not second_name.done():
+            is_early = loop.time() < until and not second_name.done()
+            if is_early and name in config.view and not _listens_elsewhere(config):
                 second_name.set_result(name)
 
         peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself)
@@ -103,6 +105,17 @@ async def serving(
             await asyncio.wait([life])
             turns.close()
             await node.close()
+
+
+def _listens_elsewhere(config: Config) -> bool:
+    """Whether this node listens at another IP than that in its address. Then it may be that nothing but the name of
+    another node leads to it: addresses are mixed up, but it has not got two."""
+    try:
+        own = ip_address(host_of(config.address))
+    except ValueError:
+        return False
+    bound = own if config.bind is None else ip_address(config.bind)
+    return bound != own and not bound.is_unspecified
 
 
 def _open_store(config: Config) -> Store:
