@@ -15,5 +15,6 @@ ENV PATH=/opt/kvs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DI
 USER kvs
 VOLUME /data
 EXPOSE 13800
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['ADDRESS'].rsplit(':', 1)[1]), timeout=2); c.request('GET', '/kvs/key-count'); raise SystemExit(c.getresponse().status != 200)"]
-CMD ["python", "-m", "node"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-m", "node.health"]
+# Signals that come while Python starts are kept for the node, which lets them in as soon as it can act on them.
+CMD ["env", "--block-signal=TERM,INT", "python", "-m", "node"]

@@ -2,6 +2,8 @@
 
 Its rooms, each of which imports only from those below it; siblings on one line do not know each other:
 
+    process | health                    a node as a process | whether it answers
+    logs | own_names                    what it says to people | whether it has one name
     api                                 the HTTP edge
     node.node                           one node, put together
     gossip_driver                       what gossip wants done

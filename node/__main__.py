@@ -1,62 +1,28 @@
-"""`python -m node`: from the environment to a serving node, and from a signal to its end."""
+"""`python -m node`: a process that can be ended from its first moment on.
+
+All that takes time, even imports, comes after the handlers of signals. The kernel keeps from the first process of a
+container what that one has no handler for: a SIGTERM that came too early would be lost, and the node would serve on.
+Whoever starts this with the signals blocked, as the image does, has none lost even while Python itself starts.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import importlib
-import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import cast
+from types import FrameType
 
-from node.api.server import serving
-from node.config import Config
-from node.environment import read_environment
-from node.errors import StartupFault
-
-GARBAGE_THRESHOLD = 10_000
-"""Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
-have so many objects in use that with Python's own 700 there is a collection in each turn of the loop, which takes a
-tenth of the time of a durable write."""
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-async def run(config: Config) -> None:
-    """Run a node until SIGTERM or SIGINT. Raises StartupFault."""
-    signalled = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
-    async with serving(config) as node:
-        gc.freeze()  # What is here now stays.
-        stop = asyncio.create_task(signalled.wait())
-        await asyncio.wait([node.life, stop], return_when=asyncio.FIRST_COMPLETED)
-        if node.life.done():
-            stop.cancel()
-            await node.life
-
-
-def main() -> int:
-    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(run(read_environment(os.environ)))
-    except StartupFault as fault:
-        for line in fault.faults:
-            print(line, file=sys.stderr)
-        return fault.status
-    return 0
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: it serves half as many requests again."""
-    try:
-        return cast(Callable[[], asyncio.AbstractEventLoop], importlib.import_module("uvloop").new_event_loop)
-    except ImportError:
-        return None
+def _end(_: int, __: FrameType | None) -> None:
+    """There is nothing to finish: nobody has been answered yet, and the disk is as after a kill."""
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for number in ENDING:
+        signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    sys.exit(importlib.import_module("node.process").main())

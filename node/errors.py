@@ -8,7 +8,7 @@ anything may import it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 
 class StartupFault(Exception):
@@ -31,15 +31,20 @@ class BadDataDir(StartupFault):
 
 class RequestFault(Exception):
     """The caller erred, or asked for what cannot be done now: `error` is the text of the answer, `details` its further
-    fields."""
+    fields, `hint` what people are told besides."""
 
     status = 400
     headers: Mapping[str, str] = {}
+    hint = ""
 
     def __init__(self, error: str, **details: Any) -> None:
         super().__init__(error)
         self.error = error
         self.details = details
+
+    def with_hint(self, hint: str) -> Self:
+        self.hint = hint
+        return self
 
 
 class NotFound(RequestFault):

@@ -17,6 +17,7 @@ from aiohttp import web
 from gossip.view import Address, View
 from node.api.change_request import Options, ViewChangeBody, body_of, if_epoch_of, if_safe_of, options_of, target_of
 from node.api.data import JSON_HEADERS, read_data
+from node.api.presence import Presence
 from node.errors import NotFound
 from node.net.messages import AskStatus, Status
 from node.node import Node
@@ -225,10 +226,11 @@ class AdminApi:
 
     async def _while_client_waits(self, request: web.Request, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns. It is cancelled once its client has gone away: the answer would reach nobody."""
-        task = asyncio.create_task(work)
+        task, client = asyncio.create_task(work), Presence(request)
         try:
-            while not task.done() and request.transport is not None:
-                await asyncio.wait([task], timeout=self._node.config.client_check_s)
+            while not (await asyncio.wait([task], timeout=self._node.config.client_check_s))[0]:
+                if client.has_left():
+                    break
         finally:
             task.cancel()
         return await task

@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
+from node.api import hints
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
@@ -88,8 +89,9 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def from_encoded(cls, encoded: str) -> PathKey:
-        """`encoded`: what stands between `KEYS` and the end of the path."""
-        raw = unquote_to_bytes(encoded) if "%" in encoded else encoded.encode("utf-8", "surrogateescape")
+        """`encoded`: what stands between `KEYS` and the end of the path; bytes that are no UTF-8 as surrogates."""
+        sent = encoded.encode(errors="surrogateescape")
+        raw = unquote_to_bytes(sent) if "%" in encoded else sent
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:
@@ -123,7 +125,8 @@ class DataApi:
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
         key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
-        answer = self.answer_here(request.method, key, data) or await self.answer(request.method, key, data)
+        method = answered_as(request.method)
+        answer = self.answer_here(method, key, data) or await self.answer(method, key, data)
         return answer.for_aiohttp()
 
     def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
@@ -204,6 +207,11 @@ class DataApi:
         return ({"address": owners[0]} if foreign else {}) | {"causal-context": to_json(context or EMPTY)}
 
 
+def answered_as(method: str) -> str:
+    """Whose answer a request gets: HEAD has that of GET, of which aiohttp leaves out the body, but not its length."""
+    return "GET" if method == "HEAD" else method
+
+
 async def read_data(request: web.Request, limit_s: float) -> bytes:
     """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault. A compressed body is refused:
     a megabyte may unpack to a gigabyte, and the whole loop would stand still meanwhile."""
@@ -230,14 +238,14 @@ def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) ->
         if not data.isascii():
             data.decode()
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise RequestFault("Malformed JSON") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestFault("Malformed JSON").with_hint(hints.of_malformed_json(data, error)) from None
 
 
 def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
-    """The answer to a fault: its text, its details, and `more`."""
+    """The answer to a fault: its text, its details, and `more`; its hint as a header."""
     body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
-    return HttpAnswer(fault.status, _encode(body), fault.headers)
+    return HttpAnswer(fault.status, _encode(body), {**fault.headers, **hints.headers_of(fault.hint)})
 
 
 def render_error(method: str, path: str, error: Exception) -> HttpAnswer:

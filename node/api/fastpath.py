@@ -38,7 +38,9 @@ AHEAD_BYTES_MAX = 64 * 1024
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
-_LINE = re.compile(rb"(GET|PUT|DELETE) %b([A-Za-z0-9%%._~!$&'()*+,;=:@-]+) HTTP/1\.1" % re.escape(KEYS.encode()))
+_KEY = rb"[A-Za-z0-9%._~!$&'()*+,;=:@\x80-\xff-]+"
+"""Also with bytes beyond ASCII, which aiohttp does not take; `request_line` encodes those for it."""
+_LINE = re.compile(rb"(GET|PUT|DELETE) %b(%b) HTTP/1\.1" % (re.escape(KEYS.encode()), _KEY))
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
@@ -66,8 +68,9 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
 class Successor(Protocol):
     """The protocol of a connection that is not for the short way."""
 
-    def take_over(self, transport: asyncio.Transport, start: bytes) -> None:
-        """Serve this connection from here on, beginning with `start`, which has been admitted."""
+    def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
+        """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
+        sends no more."""
 
 
 class FastPath:
@@ -122,6 +125,8 @@ class _Connection(asyncio.Protocol):
         self._writable = True
         self._reading = True
         self._ending = False
+        self._is_all = False
+        """The client sends no more, but may wait for answers."""
         self.swept = 0
         """How many sweeps there were since the last answer."""
 
@@ -152,6 +157,11 @@ class _Connection(asyncio.Protocol):
             self._reading = False
             self._transport.pause_reading()
 
+    def eof_received(self) -> bool:
+        """The client sends no more. True: it has yet to be answered; the connection ends once it is."""
+        self._is_all = True
+        return bool(self._at_work or self._ahead)
+
     def end(self) -> None:
         """Close as soon as the request being worked on is answered, or at once if there is none."""
         self._ending = True
@@ -179,6 +189,8 @@ class _Connection(asyncio.Protocol):
             else:
                 self._write(answer)
         self._ahead = data[done:]
+        if self._is_all and not self._ahead:
+            self.end()
         if not self._reading and len(self._ahead) <= AHEAD_BYTES_MAX:
             self._reading = True
             self._inlet.resume(self._front.staleness.now())
@@ -217,7 +229,7 @@ class _Connection(asyncio.Protocol):
             return
         successor = self._front.successor()
         self._transport.set_protocol(cast(asyncio.Protocol, successor))
-        successor.take_over(self._transport, data)
+        successor.take_over(self._transport, data, self._is_all)
 
 
 def _parse(data: bytes, start: int = 0) -> _Request | None:
@@ -231,7 +243,7 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
     if line is None or length is None or len(data) < head_end + 4 + length:
         return None
     end = head_end + 4 + length
-    return _Request(line[1].decode(), line[2].decode(), data[head_end + 4 : end], end)
+    return _Request(line[1].decode(), line[2].decode(errors="surrogateescape"), data[head_end + 4 : end], end)
 
 
 @lru_cache(HEADS_KEPT)

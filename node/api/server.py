@@ -10,12 +10,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from aiohttp import web
 
 from gossip.settings import Settings
-from gossip.view import port_of
+from gossip.view import Address, host_of, port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.fastpath import FastPath
@@ -33,12 +34,16 @@ from node.timing.turns import Turns
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+NAMES_SETTLE_S = 5.0
+"""A node that serves for longer is not ended by a name that leads to it: rather by mistake of the name server."""
 
 
 class Serving(NamedTuple):
     node: Node
     life: asyncio.Task[None]
     """Ends only if the node fails, with the error."""
+    second_name: asyncio.Future[Address]
+    """Under which this node, soon after its start, has found itself, though its `VIEW` takes that for another node."""
 
 
 @asynccontextmanager
@@ -51,7 +56,15 @@ async def serving(
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
-        peers = Peers(config)
+        second_name: asyncio.Future[Address] = loop.create_future()
+        until = loop.time() + NAMES_SETTLE_S
+
+        def found_itself(name: str) -> None:
+            is_early = loop.time() < until and not second_name.done()
+            if is_early and name in config.view and not _listens_elsewhere(config):
+                second_name.set_result(name)
+
+        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself)
         try:
             node = Node(config, time, rng, store, await identify(store, rng, config.cluster), peers, gossip_settings)
             await node.start()
@@ -81,7 +94,7 @@ async def serving(
                 _listen(bound, config)
                 servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
             log.info("%s serves", config.address)
-            yield Serving(node, life)
+            yield Serving(node, life, second_name)
         finally:
             node.stop_serving()
             for server in servers:
@@ -92,6 +105,17 @@ async def serving(
             await asyncio.wait([life])
             turns.close()
             await node.close()
+
+
+def _listens_elsewhere(config: Config) -> bool:
+    """Whether this node listens at another IP than that in its address. Then it may be that nothing but the name of
+    another node leads to it: addresses are mixed up, but it has not got two."""
+    try:
+        own = ip_address(host_of(config.address))
+    except ValueError:
+        return False
+    bound = own if config.bind is None else ip_address(config.bind)
+    return bound != own and not bound.is_unspecified
 
 
 def _open_store(config: Config) -> Store:

@@ -51,7 +51,7 @@ class Acceptor:
             sender = parse_address(request.query.get("from", ""))
         except BadAddress as error:
             raise RequestFault(str(error)) from None
-        if not self._doorkeeper.is_meant(sender, request.query.get("to", "")):
+        if not self._doorkeeper.is_meant(sender, request.query.get("to", ""), request.query.get("process", "")):
             raise web.HTTPMisdirectedRequest()
         if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
             return self._of_another_cluster()

@@ -47,7 +47,7 @@ class Link:
         self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
         self._session = session
         self._peer = peer
-        self._url = url_of(peer, config.address, config.cluster)
+        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process)
         self._clock = clock
         self._doorkeeper = doorkeeper
         self._config = config

@@ -6,13 +6,15 @@ lets everybody in, so the end that knows must not rely on the one that does not.
 no view, no gossip, no clock and no key.
 
 Nodes dial each other several times a second. That somebody is turned away is logged when it begins and when it ends,
-once for each peer, whichever of the two dials.
+once for each peer, whichever of the two dials; and that it calls this node by a name that is not its own, once for each
+such name, since it may call it by its own as well. It may be this node itself, if its view has another name for it: so
+who dials also tells a number that its process has drawn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from yarl import URL
 
@@ -28,10 +30,13 @@ CLUSTER_HEADER = "Kvs-Cluster"
 REFUSED_MAX = 1024
 """Peers that are remembered as turned away: a stranger may call itself whatever it likes."""
 
+_NO_NAME = ""
 
-def url_of(peer: Address, sender: Address, cluster: str) -> URL:
-    """Where `sender`, of this cluster, dials `peer`."""
-    return URL.build(scheme="http", authority=peer, path=PATH, query={"from": sender, "to": peer, "cluster": cluster})
+
+def url_of(peer: Address, sender: Address, cluster: str, process: str = "") -> URL:
+    """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one."""
+    query = {"from": sender, "to": peer, "cluster": cluster} | ({"process": process} if process else {})
+    return URL.build(scheme="http", authority=peer, path=PATH, query=query)
 
 
 def cluster_of(told: Mapping[str, str], field: str) -> str:
@@ -41,13 +46,22 @@ def cluster_of(told: Mapping[str, str], field: str) -> str:
 
 
 class Doorkeeper:
-    """Whom one node turns away, and has said so."""
+    """Whom one node turns away, and has said so. `process`: the number of this process, empty if it has drawn none.
+    `found_itself` is told each name under which this process has dialled itself."""
 
-    def __init__(self, me: Address, cluster: str) -> None:
+    def __init__(
+        self,
+        me: Address,
+        cluster: str,
+        process: str = "",
+        found_itself: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._me = me
         self._cluster = cluster
-        self._refused: dict[Address, str] = {}
-        """Why, by peer, as it was last logged."""
+        self.process = process
+        self._found_itself = found_itself
+        self._refused: dict[tuple[Address, str], str] = {}
+        """Why, by peer, and by the wrong name that it has for this node, if that is why; as it was last logged."""
 
     def is_kin(self, peer: Address, cluster: str) -> bool:
         """Whether `peer`, which says that it is of `cluster`, may be spoken to."""
@@ -55,21 +69,26 @@ class Doorkeeper:
             self._refuse(peer, f"it is of the cluster {cluster!r}, and this node of {self._cluster!r}")
         return cluster == self._cluster
 
-    def is_meant(self, peer: Address, meant: str) -> bool:
-        """Whether it is this node that `peer` has dialled."""
-        if meant != self._me:
-            self._refuse(peer, f"it takes this node for {meant!r}; its ADDRESS is {self._me}")
-        return meant == self._me
+    def is_meant(self, peer: Address, meant: str, process: str = "") -> bool:
+        """Whether it is this node that `peer`, a process of this number, has dialled."""
+        if meant == self._me:
+            return True
+        if process and process == self.process:
+            self._refuse(peer, f"it is this node, which takes {meant!r} for another one", meant)
+            self._found_itself(meant)
+        else:
+            self._refuse(peer, f"it takes this node for {meant!r}; its ADDRESS is {self._me}", meant)
+        return False
 
     def admit(self, peer: Address) -> None:
         """There is a link with `peer`, whoever has dialled."""
-        if self._refused and (why := self._refused.pop(peer, None)) is not None:
+        if self._refused and (why := self._refused.pop((peer, _NO_NAME), None)) is not None:
             log.info("%s: turned away no more; before: %s", peer, why)
 
-    def _refuse(self, peer: Address, why: str) -> None:
-        if self._refused.get(peer) == why:
+    def _refuse(self, peer: Address, why: str, name: str = _NO_NAME) -> None:
+        if self._refused.get((peer, name)) == why:
             return
         if len(self._refused) >= REFUSED_MAX:
             del self._refused[next(iter(self._refused))]
-        self._refused[peer] = why
+        self._refused[peer, name] = why
         log.error("%s is turned away: %s", peer, why)

@@ -8,6 +8,7 @@ me") is its own evidence. Transfers have a link of their own, lest a client's re
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 
@@ -24,12 +25,12 @@ from node.timing.clock import HybridClock
 
 class Peers:
     """The links of one node: those that it dials, and by `acceptor` those that it answers on. Needs a running event
-    loop."""
+    loop. `process` and `found_itself` are for the `Doorkeeper`."""
 
     _clock: HybridClock
 
-    def __init__(self, config: Config) -> None:
-        self._doorkeeper = Doorkeeper(config.address, config.cluster)
+    def __init__(self, config: Config, process: str = "", found_itself: Callable[[str], None] = lambda _: None) -> None:
+        self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
         self.acceptor = Acceptor(config, self._doorkeeper, self._note_dialled)
         self._config = config
         self._session = aiohttp.ClientSession(

@@ -16,7 +16,7 @@ Pure: no loop, no I/O; the time and the view in force are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -27,6 +27,7 @@ from node.errors import PeerFault, PeerRefused
 from node.net.messages import (
     Answer,
     Foreign,
+    MayBeStored,
     NothingDeleted,
     ReadResult,
     Superseded,
@@ -92,6 +93,7 @@ class RouteState:
     __slots__ = (
         "_config",
         "_deadline",
+        "_failed",
         "_is_down",
         "_is_write",
         "_may_be_stored",
@@ -107,6 +109,8 @@ class RouteState:
         self._deadline = deadline
         self._is_write = is_write
         self._is_down = is_down
+        self._failed: Mapping[Address, str] = {}
+        """Who has been asked in vain, and how that ended the last time."""
         self._may_be_stored = False
         """Whether an attempt, of this round or an earlier one, may have been stored."""
 
@@ -136,9 +140,28 @@ class RouteState:
                 self._unsatisfied = self._unsatisfied or Answered(heard, owner)
             case PeerRefused() | Unable() | Foreign():
                 self._refusals += 1
+                self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.
                 self._may_be_stored = True
+                self._note_failure(owner, heard)
         return self._ask_next(now) if view_id == self.view_id else NextRound()
+
+    def _note_failure(self, owner: Address, heard: Answer | PeerFault) -> None:
+        match heard:
+            case PeerRefused():
+                how = "cannot be reached"
+            case PeerFault():
+                how = "has not answered"
+            case MayBeStored():
+                how = "cannot tell whether it is done"
+            case _:
+                how = "cannot do it now"
+        self._failed = {**self._failed, owner: how}
+
+    @property
+    def hint(self) -> str:
+        """Which owners have not done it, for people."""
+        return "; ".join(f"{owner} {self._failed[owner]}" for owner in self._owners if owner in self._failed)
 
     def greeted(self, view_id: ViewId, now: float) -> Step:
         """Views have been exchanged, as far as that was possible."""

@@ -151,5 +151,5 @@ class Router:
                         await asyncio.sleep(step.wait_s)
                     step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
                 case GivenUp():
-                    raise Unavailable()
+                    raise Unavailable().with_hint(route.hint)
         return step

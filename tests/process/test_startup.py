@@ -6,14 +6,18 @@ import asyncio
 import os
 import re
 import signal
+import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gossip.view import Address, host_of, port_of
-from tests.cluster import Client, Processes, eventually, fresh_addresses, run_to_its_end
+from tests.cluster import ROOT, Client, Processes, clean_environment, eventually, fresh_addresses, run_to_its_end
+from tests.commands import run
 from tests.node.api.raw_http import ask_raw
 
 pytestmark = pytest.mark.process
@@ -39,6 +43,29 @@ async def test_start_bad_variable_2_and_a_line_each(variable: str, text: str, li
     assert len(ended.errors) == len(lines)
     assert all(re.fullmatch(line + ".*", error) for line, error in zip(lines, ended.errors, strict=True))
     assert not (tmp_path / "data").exists()
+
+
+def two_names() -> tuple[dict[str, str], str]:
+    """An environment in which a node has them, and what is said of it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {"ADDRESS": f"localhost:{port}", "VIEW": f"localhost:{port},127.0.0.1:{port}", "BIND": "127.0.0.1"}
+    return environment, f"VIEW: '127.0.0.1:{port}' is this node, whose ADDRESS is 'localhost:{port}': give it one name"
+
+
+async def test_start_two_names_for_this_node_2_and_a_line(tmp_path: Path) -> None:
+    environment, line = two_names()
+    ended = await run_to_its_end(environment | {"DATA_DIR": str(tmp_path / "data")})
+    assert (ended.status, ended.errors) == (2, [line])
+    assert not (tmp_path / "data").exists()
+
+
+async def test_start_two_names_that_no_resolver_tells_2_once_it_has_reached_itself(tmp_path: Path) -> None:
+    environment, line = two_names()
+    blind = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport node.own_names\nnode.own_names.LOOKUPS_MAX = 1\n"
+    (tmp_path / "sitecustomize.py").write_text(blind)
+    ended = await run_to_its_end(environment | {"DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(tmp_path)})
+    assert (ended.status, ended.errors[-1]) == (2, line)
 
 
 async def test_start_no_variable_at_all_names_both() -> None:
@@ -156,6 +183,96 @@ async def test_end_sigterm_answers_what_is_in_flight(processes: Processes, http:
         writer.close()
     assert await processes[asked].ended() == 0
     assert time.monotonic() - began < 5
+
+
+BLOCKS = """
+import pathlib, time
+pathlib.Path(__file__).with_name("begun").touch()
+time.sleep(600)
+"""
+
+
+async def test_end_sigterm_while_it_is_still_loaded_0(processes: Processes, tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    (tmp_path / "msgspec.py").write_text(BLOCKS)
+    process = processes.make(node, [node], PYTHONPATH=str(tmp_path))
+    await process.spawn()
+
+    async def has_begun() -> bool:
+        return (tmp_path / "begun").exists()
+
+    await eventually(has_begun, "the first import that takes long")
+    process.signal(signal.SIGTERM)
+    assert await process.ended() == 0
+    assert process.log.read_text() == ""
+
+
+BLOCKED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+os.execv(sys.executable, [sys.executable, "-m", "node"])
+"""
+
+
+async def test_end_sigterm_kept_from_before_it_was_loaded_0(tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    environment = clean_environment({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path / "data")})
+    ended = await run(sys.executable, "-c", BLOCKED, environment=environment, directory=ROOT)
+    assert (ended.status, ended.errors) == (0, [])
+    assert not (tmp_path / "data").exists()
+
+
+async def test_end_nobody_reads_stderr_and_it_serves_and_ends_all_the_same(http: Client, tmp_path: Path) -> None:
+    """A terminal that is halted, a log driver that is stuck: not a line fits into the pipe."""
+    node = fresh_addresses(1)[0]
+    environment = clean_environment({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path)})
+    unread, stderr = os.pipe()
+    os.set_blocking(stderr, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(stderr, b"x" * 65536)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(stderr, b"x")
+    os.set_blocking(stderr, True)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "node", cwd=ROOT, env=environment, stderr=stderr
+    )
+    try:
+        assert (await eventually(lambda: http.put(node, "k", 1), "it serves")).status == 201
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(unread)
+        os.close(stderr)
+
+
+BROKEN = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from node.node import Node
+
+async def run(self):
+    raise RuntimeError("a mistake of the program")
+
+Node.run = run
+"""
+
+
+async def test_end_a_part_that_fails_ends_the_whole_1_with_a_traceback(processes: Processes, tmp_path: Path) -> None:
+    node = fresh_addresses(1)[0]
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    process = processes.make(node, [node], PYTHONPATH=str(tmp_path))
+    await process.spawn()
+    assert await process.ended() == 1
+    lines = process.log.read_text().splitlines()
+    assert lines[-1] == "RuntimeError: a mistake of the program"
+    assert sum(line.startswith("Traceback") for line in lines) == 1
 
 
 def refuses(node: Address) -> Callable[[], Awaitable[bool]]:

@@ -1,14 +1,26 @@
-"""Two nodes for all the tests of a module."""
+"""Two nodes for all the tests of a module; and a server of the short way in."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from time import monotonic
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
+from node.api.app import JsonProtocol
+from node.api.data import BODY_BYTES_MAX, KEYS
+from node.api.fastpath import FastPath
+from node.api.staleness import Staleness
+from node.timing.turns import Turns
 from tests.cluster import Cluster, client, fresh_addresses
+from tests.node.api.short_way import EchoApi, Server
 from tests.node.api.two_nodes import TwoNodes
+from tests.node.fakes.readiness import HandReadiness
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -18,3 +30,27 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TwoNode
         await cluster.start_all(nodes)
         yield TwoNodes(http, cluster, nodes)
         await cluster.close()
+
+
+@pytest.fixture
+def keepalive_s() -> float:
+    return 60.0
+
+
+@pytest.fixture
+async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
+    api = EchoApi()
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
+    behind = (await aiohttp_server(app)).handler
+    assert behind is not None
+    loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
+    staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
+    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
+    front = FastPath(api, staleness, successor, keepalive_s)
+    listening = await loop.create_server(front, "127.0.0.1", 0)
+    yield Server(api, front, behind, listening.sockets[0].getsockname()[1])
+    api.go.set()
+    listening.close()
+    await front.close()
+    turns.close()

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
+from node.api.app import JsonProtocol
 from node.api.data import DataApi, HttpAnswer, PathKey
 from node.api.fastpath import FastPath
+from node.api.staleness import Staleness
+from node.timing.turns import Turns
 from tests.cluster import eventually
+from tests.node.fakes.readiness import HandReadiness
+
+PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class EchoApi(DataApi):
@@ -40,9 +51,10 @@ class EchoApi(DataApi):
 
 
 class Server:
-    def __init__(self, api: EchoApi, front: FastPath, port: int) -> None:
+    def __init__(self, api: EchoApi, front: FastPath, behind: web.Server, port: int) -> None:
         self.api = api
         self.front = front
+        self._behind = behind
         self._port = port
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -54,6 +66,10 @@ class Server:
     async def has_let_go(self) -> bool:
         """Whether the one connection that was accepted is aiohttp's now, or closed."""
         return not self.front.connections
+
+    async def is_left_alone(self) -> bool:
+        """Whether no connection is open, on the short way or with aiohttp."""
+        return not self.front.connections and not self._behind.connections
 
     async def at_work(self) -> bool:
         """Whether a request is under way."""
@@ -83,3 +99,42 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         length = re.search(rb"Content-Length: (\d+)", head)
         assert length is not None
         return head, await reader.readexactly(int(length[1]))
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Leave for good: whoever merely closes its side may still listen, for all that the server knows."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class Written(asyncio.Transport):
+    """What is written, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@contextmanager
+def aiohttps_connection(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], start: bytes
+) -> Iterator[tuple[JsonProtocol, Written]]:
+    """A connection that has been handed to aiohttp with these bytes, to be given more of them piece by piece."""
+    loop, turns = asyncio.get_running_loop(), Turns(3600.0, time.monotonic)
+    staleness = Staleness(HandReadiness(), turns, time.monotonic, 1000.0)
+    protocol, transport = JsonProtocol(web.Server(handler), staleness, loop=loop, access_log=None), Written()
+    protocol.take_over(transport, start, is_all=False)
+    yield protocol, transport
+    protocol.force_close()
+    turns.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster, client, eventually, fresh_addresses
+from tests.node.api.raw_http import ask_raw
 from tests.node.api.two_nodes import TwoNodes, counts, fault, put_words, same, shard_info
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -145,6 +146,12 @@ async def test_admin_view_change_in_force_answers_and_moves_nothing(two: TwoNode
     shards = [{"address": n, "key-count": k} for n, k in zip(reversed(two.nodes), kept, strict=True)]
     assert reply.status == 200 and same(reply.body, counts("View change successful", shards=shards))
     assert await two.http.view_of(two.nodes[0]) == before
+
+
+async def test_admin_view_change_of_a_half_closed_client_is_answered(two: TwoNodes) -> None:
+    body = b'{"view":"%b"}' % ",".join(two.nodes).encode()
+    head = b"PUT /kvs/view-change HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert (await ask_raw(two.nodes[0], head + body, is_all=True))[0] == 200
 
 
 async def test_admin_view_change_planned_accepted_and_shown(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge
 from node.net.pool import Peers
 from node.node import Node
 from node.storage.identity import identify
-from tests.cluster import Client, Reply
+from tests.cluster import Client, Reply, eventually
 from tests.node.api.raw_http import ask_raw
 from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault
 from tests.node.fakes.clocks import SteadyTime
@@ -58,15 +58,17 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
 
 
 ALLOWED = {
-    "/kvs/keys/apple": "DELETE, GET, PUT",
-    "/kvs/key-count": "GET",
-    "/kvs/shards": "GET",
-    "/kvs/shards/1": "GET",
-    "/kvs/view-change": "DELETE, GET, PUT",
-    "/kvs/status": "GET",
-    "/kvs/ring": "GET",
+    "/kvs/keys/apple": "DELETE, GET, HEAD, OPTIONS, PUT",
+    "/kvs/key-count": "GET, HEAD, OPTIONS",
+    "/kvs/shards": "GET, HEAD, OPTIONS",
+    "/kvs/shards/1": "GET, HEAD, OPTIONS",
+    "/kvs/view-change": "DELETE, GET, HEAD, OPTIONS, PUT",
+    "/kvs/status": "GET, HEAD, OPTIONS",
+    "/kvs/ring": "GET, HEAD, OPTIONS",
+    "/": "GET, HEAD, OPTIONS",
+    "/kvs": "GET, HEAD, OPTIONS",
 }
-METHODS = ("POST", "PATCH", "HEAD", "OPTIONS", "DELETE", "PUT")
+METHODS = ("POST", "PATCH", "DELETE", "PUT")
 
 
 @pytest.mark.parametrize(
@@ -77,12 +79,41 @@ async def test_app_wrong_method_405_with_allow(app: Application, method: str, pa
     reply = await app.ask(method, path)
     assert (reply.status, reply.headers["Allow"]) == (405, ALLOWED[path])
     assert reply.headers["Content-Type"] == "application/json"
-    assert reply.body == (b"" if method == "HEAD" else fault("Method not allowed", method))
+    assert reply.body == fault("Method not allowed", method)
 
 
+@pytest.mark.parametrize("path", ALLOWED)
+async def test_app_options_204_with_allow(app: Application, path: str) -> None:
+    reply = await app.ask("OPTIONS", path)
+    assert (reply.status, reply.headers["Allow"], reply.body) == (204, ALLOWED[path], b"")
+
+
+async def test_app_options_of_an_unknown_path_404(app: Application) -> None:
+    reply = await app.ask("OPTIONS", "/kvs/x")
+    assert (reply.status, reply.body) == (404, fault("Not found", "OPTIONS"))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("body", [None, b'{"causal-context":{}}', b"{"], ids=["plain", "with a context", "malformed"])
 @pytest.mark.parametrize(
-    "path", ["/", "/kvs", "/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"]
+    "path", [*ALLOWED, "/kvs/keys/missing", f"/kvs/keys/{'k' * 51}", "/kvs/keys/%FF", "/kvs/shards/99", "/kvs/x"]
 )
+async def test_app_head_answers_as_get_does_without_the_body(two: TwoNodes, path: str, body: bytes | None) -> None:
+    await two.prepare("apple", b"1")
+    for node in two.nodes:
+
+        async def are_alike(node: str = node) -> bool:
+            """At once, but for what the nodes have just heard of each other."""
+            get, head = await two.http.ask(node, "GET", path, body), await two.http.ask(node, "HEAD", path, body)
+            assert (head.status, head.body) == (get.status, b"")
+            assert head.headers["Content-Type"] == "application/json"
+            assert head.headers.keys() == get.headers.keys()
+            return int(head.headers["Content-Length"]) == len(get.body)
+
+        await eventually(are_alike, "the length of the body")
+
+
+@pytest.mark.parametrize("path", ["/kvs/", "/kvs/keys", "/kvs/keys/a/b", "/kvs/shards/", "/kvs/x", "//kvs/keys/a"])
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 async def test_app_unknown_path_404(app: Application, method: str, path: str) -> None:
     reply = await app.ask(method, path, A_VALUE)
@@ -144,7 +175,7 @@ async def test_app_logs_what_an_operator_can_mend(
     [
         *(b"GET /peer HTTP/1.1", b"GET /peer?to=127.0.0.1:1&from=x HTTP/1.1", b"NOSUCH / HTTP/1.1", b"\0\1\2"),
         *(b"GET / HTTP/9.9", b"GET /kvs/keys/a b HTTP/1.1", b"PUT /kvs/keys/a HTTP/1.1\r\nContent-Length: -1"),
-        *(b"GET /kvs/keys/\xc3\xa9 HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
+        *(b"GET /kvs/keys/\xc3\xa9\xff HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
         *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
         *(b"PUT /kvs/keys/a HTTP/1.1\r\nExpect: nonsense", b"GET /no/such HTTP/1.1\r\nExpect: nonsense"),
         *(b"PUT /kvs/x HTTP/1.1", b"PATCH /kvs/keys/a HTTP/1.1", b"DELETE /kvs/key-count HTTP/1.1"),

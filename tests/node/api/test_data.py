@@ -290,6 +290,7 @@ async def test_api_owner_down_503_with_retry_after(tmp_path: Path, method: str, 
             reply = await http.ask(other, method, "/kvs/keys/apple", body)
             assert (reply.status, reply.body) == (503, fault("Unable to satisfy request", method))
             assert int(reply.headers["Retry-After"]) > 0
+            assert reply.headers["Kvs-Detail"].startswith(f"{owner} ")
             shard = (await http.ask(other, "GET", f"/kvs/shards/{nodes.index(owner) + 1}")).json
             assert (shard["key-count"], shard["replicas"]) == (0, [owner])
         finally:

@@ -4,49 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from functools import partial
 from time import monotonic
 
 import pytest
-from aiohttp import web
-from pytest_aiohttp import AiohttpServer
 
-from node.api.app import JsonProtocol
-from node.api.data import BODY_BYTES_MAX, KEYS
-from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, FastPath, _parse
-from node.api.staleness import Staleness
-from node.timing.turns import Turns
+from node.api.data import BODY_BYTES_MAX
+from node.api.fastpath import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, _parse
 from tests.cluster import eventually
-from tests.node.api.short_way import EchoApi, Server, read_answer
-from tests.node.fakes.readiness import HandReadiness
+from tests.node.api.short_way import PLAIN, Server, read_answer, reset
 
-PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 READ_BYTES_MAX = 256 * 1024
 """What asyncio takes from a socket at once."""
-
-
-@pytest.fixture
-def keepalive_s() -> float:
-    return 60.0
-
-
-@pytest.fixture
-async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
-    api = EchoApi()
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
-    app.router.add_route("*", KEYS + "{key:.*}", api.handle)
-    behind = (await aiohttp_server(app)).handler
-    loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
-    staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
-    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
-    front = FastPath(api, staleness, successor, keepalive_s)
-    listening = await loop.create_server(front, "127.0.0.1", 0)
-    yield Server(api, front, listening.sockets[0].getsockname()[1])
-    api.go.set()
-    listening.close()
-    await front.close()
-    turns.close()
 
 
 async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) -> None:
@@ -71,6 +39,7 @@ async def test_fastpath_whole_request_is_answered_as_by_aiohttp(server: Server) 
         b"PUT /kvs/keys/a HTTP/1.1\r\nhost:x\r\ncontent-length:3\r\nConnection: keep-alive\r\nX-Y: \t z \r\n\r\nabc",
         b"DELETE /kvs/keys/%2F%C3%A9;=a+b HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /kvs/keys/caf\xc3\xa9\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         PLAIN,
     ],
 )
@@ -86,10 +55,7 @@ def test_parse_plain_request(request_: bytes) -> None:
     [
         *(PLAIN[:length] for length in range(len(PLAIN))),
         *(b"HEAD" + PLAIN[3:], b"get" + PLAIN[3:], PLAIN.replace(b"1.1", b"1.0"), b"\r\n" + PLAIN),
-        *(
-            PLAIN.replace(b"/a ", path)
-            for path in (b"/ ", b"/a/b ", b"/a?x ", b"/a#x ", b"/a b ", b"/\xc3\xa9 ", b"/\0 ")
-        ),
+        *(PLAIN.replace(b"/a ", path) for path in (b"/ ", b"/a/b ", b"/a?x ", b"/a#x ", b"/a b ", b"/\0 ")),
         *(PLAIN.replace(b"/kvs", path) for path in (b"//kvs", b"/KVS", b"http://x/kvs")),
         *(
             PLAIN.replace(b"Host: x", b"Host: x\r\n" + header)
@@ -306,7 +272,7 @@ async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Ser
     _, writer = await server.connect()
     writer.write(b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n")
     await eventually(server.at_work, "the request is under way")
-    writer.close()
+    reset(writer)
     await eventually(server.has_let_go, "the client has left")
     (task,) = server.front.tasks
     server.api.go.set()

@@ -15,7 +15,7 @@ from gossip.view import Address, host_of, port_of
 from node.api.server import serving
 from node.config import Config
 from node.errors import BadDataDir, StartupFault
-from tests.cluster import Client, fresh_addresses
+from tests.cluster import Client, eventually, fresh_addresses
 
 
 @pytest.fixture
@@ -58,6 +58,27 @@ async def test_server_serves_within_its_block_and_keeps_what_it_was_given(config
         await asyncio.open_connection(host_of(config.address), port_of(config.address))
     async with serving(config):
         assert (await http.get(config.address, "k")).json["value"] == 1
+
+
+async def test_server_finds_itself_under_a_second_name_of_its_view(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    me, alias = f"127.0.0.1:{port}", f"localhost:{port}"
+    async with serving(Config.for_test(me, (me, alias), tmp_path)) as serving_, asyncio.timeout(20):
+        assert await serving_.second_name == alias
+
+
+async def test_server_that_listens_at_the_address_of_another_node_has_no_second_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    me, other = fresh_addresses(2)
+    async with serving(replace(Config.for_test(me, (me, other), tmp_path), bind=host_of(other))) as serving_:
+
+        async def has_dialled_itself() -> bool:
+            return f"it is this node, which takes {other!r} for another one" in caplog.text
+
+        await eventually(has_dialled_itself, "the node has dialled itself")
+        assert not serving_.second_name.done()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def test_url_tells_who_dials_whom_and_of_which_cluster() -> None:
     url = url_of("[::1]:81", ME, "ours")
     assert (url.host, url.port, url.path) == ("::1", 81, PATH)
     assert dict(url.query) == {"from": ME, "to": "[::1]:81", "cluster": "ours"}
+    assert dict(url_of("[::1]:81", ME, "ours", "7").query) == dict(url.query) | {"process": "7"}
 
 
 def test_cluster_of_one_that_tells_none_is_the_default() -> None:
@@ -61,6 +62,26 @@ def test_doorkeeper_says_once_who_takes_this_node_for_another(
         assert not doorkeeper.is_meant(PEER, "elsewhere:1")
     assert doorkeeper.is_meant(PEER, ME)
     assert levels(caplog) == ["ERROR"]
+
+
+def test_doorkeeper_says_once_who_has_two_names_for_this_node(
+    doorkeeper: Doorkeeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert not doorkeeper.is_meant(PEER, "elsewhere:1")
+        assert doorkeeper.is_meant(PEER, ME) and doorkeeper.is_kin(PEER, "ours")
+        doorkeeper.admit(PEER)
+    assert levels(caplog) == ["ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "found"), [("7", "7", ["elsewhere:1"]), ("7", "8", []), ("7", "", []), ("", "", [])]
+)
+def test_doorkeeper_finds_its_own_process_by_its_number(own: str, told: str, found: list[str]) -> None:
+    names: list[str] = []
+    doorkeeper = Doorkeeper(ME, "ours", own, names.append)
+    assert doorkeeper.is_meant(ME, ME, told) and not doorkeeper.is_meant(ME, "elsewhere:1", told)
+    assert names == found
 
 
 def test_doorkeeper_remembers_so_many(doorkeeper: Doorkeeper, caplog: pytest.LogCaptureFixture) -> None:

@@ -297,3 +297,23 @@ def test_route_ends_in_time_whatever_is_heard(answers: list[Answer | PeerFault],
                 now += step.wait_s
                 step = route.begin(V1, [A, B, C][:copies], now)
     assert now <= DEADLINE + CONFIG.retry_s and questions <= CONFIG.request_s / lasts_s + 2
+
+
+# What people are told
+
+
+def test_hint_names_the_owners_that_have_not_done_it_each_by_its_last_answer() -> None:
+    route = begun(A, B, C)
+    assert route.hint == ""
+    heard(route, LOST, Unable(), MayBeStored())
+    assert route.hint == "a:1 has not answered; b:1 cannot do it now; c:1 cannot tell whether it is done"
+    route.begin(V1, (A, B, C), NOW)
+    heard(route, REFUSED)
+    assert route.hint == "a:1 cannot be reached; b:1 cannot do it now; c:1 cannot tell whether it is done"
+
+
+def test_hint_says_nothing_of_those_that_are_no_owners_any_more() -> None:
+    route = begun(A, B)
+    heard(route, REFUSED)
+    route.begin(V2, (B, C), NOW)
+    assert route.hint == ""

@@ -214,9 +214,10 @@ async def test_owners_that_all_refuse_are_told_at_once() -> None:
     first, second = _owners(parts, key)
     parts.peers.script |= {first: OwnerInTurn(Unable()), second: OwnerInTurn(Unable())}
     began = parts.time.monotonic()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         await parts.router.write(key, b"1")
     assert parts.time.monotonic() == began
+    assert caught.value.hint == f"{first} cannot do it now; {second} cannot do it now"
 
 
 @on_virtual_time

@@ -1,0 +1,49 @@
+"""What is where: the answer to whoever opens a node in a browser, or curls it, and has read nothing yet."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gossip.view import Address
+from node.api.data import JSON_HEADERS
+
+PATHS = {
+    "/kvs/keys/<key>": 'PUT {"value": V}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
+    "/kvs/key-count": "GET: how many keys this node owns",
+    "/kvs/shards": "GET: the ids of the shards",
+    "/kvs/shards/<id>": "GET: the keys and replicas of a shard",
+    "/kvs/view-change": 'PUT {"view": "a:1,b:2", "repl-factor": N}, GET, DELETE: change the nodes, see how far, undo',
+    "/kvs/status": "GET: who is alive and holds what",
+    "/kvs/ring": "GET: which shard has which keys",
+}
+"""What each path takes, and what for."""
+
+
+class IndexApi:
+    """The handler of the paths that lead to all others."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def index(self, _: web.Request) -> web.Response:
+        answer: dict[str, Any] = {
+            "message": "A node of kvs, a key-value store: ask any node for any key",
+            "version": _version(),
+            "address": self._address,
+            "paths": PATHS,
+        }
+        return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS)
+
+
+@cache
+def _version() -> str | None:
+    """Of the release that is installed; None if none is, and this runs from its source."""
+    try:
+        return version("kvs")
+    except PackageNotFoundError:
+        return None

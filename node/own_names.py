@@ -1,0 +1,78 @@
+"""Does `VIEW` give this node a second name? Then it would wait for itself, under that name, for ever.
+
+`localhost:13800` and `127.0.0.1:13800` are two members of a view, each with its share of the keys, and one of them
+never answers. Only a node itself can be sure: what others are called by may not be known yet, or be known wrongly,
+while they have yet to start. So each looks up its own name, and whether another one leads to the same address and port.
+What takes the resolver too long is taken for another node, until this one reaches itself under that name; see
+`net.handshake`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from gossip.view import Address, host_of, port_of
+from node.config import Config
+from node.errors import BadEnvironment
+
+LOOKUP_S = 0.3
+"""A node listens within a second of its start."""
+LOOKUPS_MAX = 100
+"""Each has a thread of its own: one name may take the resolver minutes."""
+
+Lookup: TypeAlias = Callable[[str], Iterable[str]]
+"""The IP addresses of a host. May take long. Raises OSError."""
+
+
+class TwoNames(BadEnvironment):
+    """`VIEW` has other names for the node of this address."""
+
+    def __init__(self, address: Address, *others: Address) -> None:
+        super().__init__(
+            *(f"VIEW: {other!r} is this node, whose ADDRESS is {address!r}: give it one name" for other in others)
+        )
+
+
+def look_up(host: str) -> set[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return {str(address[0]) for *_, address in found}
+
+
+def demand_one_name(config: Config, lookup: Lookup = look_up) -> None:
+    """Raises TwoNames, with all in `VIEW` that are other names of this node."""
+    own, port = host_of(config.address), port_of(config.address)
+    others = [node for node in config.view if node != config.address and port_of(node) == port][: LOOKUPS_MAX - 1]
+    if not others:
+        return
+    found = _look_up_all({own, *map(host_of, others)}, lookup)
+    aliases = [other for other in others if found.get(host_of(other), set()) & found.get(own, set())]
+    if aliases:
+        raise TwoNames(config.address, *aliases)
+
+
+def _look_up_all(hosts: set[str], lookup: Lookup) -> dict[str, set[str]]:
+    """What could be found within `LOOKUP_S`."""
+    results: SimpleQueue[tuple[str, set[str]]] = SimpleQueue()
+
+    def find(host: str) -> None:
+        try:
+            results.put((host, set(lookup(host))))
+        except (OSError, UnicodeError):
+            results.put((host, set()))
+
+    for host in hosts:
+        threading.Thread(target=find, args=(host,), daemon=True).start()
+    found: dict[str, set[str]] = {}
+    until = time.monotonic() + LOOKUP_S
+    while len(found) < len(hosts):
+        try:
+            host, addresses = results.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            break
+        found[host] = addresses
+    return found

@@ -1,0 +1,83 @@
+"""From the environment to a serving node, and from a signal to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from node.api.server import serving
+from node.config import Config
+from node.environment import read_environment
+from node.errors import StartupFault
+from node.logs import LogWriter
+from node.own_names import TwoNames, demand_one_name
+
+GARBAGE_THRESHOLD = 10_000
+"""Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
+have so many objects in use that with Python's own 700 there is a collection in each turn of the loop, which takes a
+tenth of the time of a durable write."""
+LAST_LINES_S = 0.5
+"""How long the end of a node waits for its last lines to be written."""
+
+log = logging.getLogger(__name__)
+
+
+async def run(config: Config) -> None:
+    """Run a node until SIGTERM or SIGINT; until it serves, these are for `__main__`. Raises StartupFault."""
+    signalled = asyncio.Event()
+    async with serving(config) as node:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+        gc.freeze()  # What is here now stays.
+        stop = asyncio.create_task(signalled.wait())
+        ends: list[asyncio.Future[Any]] = [node.life, stop, node.second_name]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if node.life.done():
+            stop.cancel()
+            await node.life
+        if node.second_name.done() and not stop.done():
+            stop.cancel()
+            raise TwoNames(config.address, node.second_name.result())
+
+
+def main() -> int:
+    """The exit status. If stderr takes nothing, this ends the process itself: Python would wait for it."""
+    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+    writer = LogWriter(sys.stderr)
+    logging.getLogger().addHandler(writer.handler)
+    logging.getLogger().setLevel(logging.INFO)
+    status = _run_to_its_end()
+    if not writer.close(LAST_LINES_S):
+        os._exit(status)
+    return status
+
+
+def _run_to_its_end() -> int:
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            config = read_environment(os.environ)
+            demand_one_name(config)
+            runner.run(run(config))
+    except StartupFault as fault:
+        for line in fault.faults:
+            print(line, file=sys.stderr)
+        return fault.status
+    except Exception:
+        log.critical("this node ends: it would be half alive", exc_info=True)
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: it serves half as many requests again."""
+    try:
+        return cast(Callable[[], asyncio.AbstractEventLoop], importlib.import_module("uvloop").new_event_loop)
+    except ImportError:
+        return None

@@ -1,0 +1,40 @@
+"""A node says what it is, and names every path that it takes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from node.api.app import make_app
+from node.api.data import DataApi
+from node.api.index import PATHS
+from node.net.handshake import PATH as PEER
+from node.net.pool import Peers
+from tests.node.api.two_nodes import TwoNodes
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("path", ["/", "/kvs"])
+async def test_index_golden(two: TwoNodes, path: str) -> None:
+    for node in two.nodes:
+        reply = await two.http.ask(node, "GET", path)
+        assert reply.status == 200 and reply.headers["Content-Type"] == "application/json"
+        assert list(reply.json) == ["message", "version", "address", "paths"]
+        assert reply.json["address"] == node
+        assert reply.json["version"] is None or re.fullmatch(r"\d+\.\d+\.\d+", reply.json["version"])
+
+
+async def test_index_has_every_path_that_there_is_and_no_other(two: TwoNodes) -> None:
+    node = two.cluster.nodes[two.nodes[0]]
+    assert isinstance(node.transport, Peers)
+    app = make_app(node, DataApi(node.config, node.router), node.transport)
+    paths = {resource.canonical for resource in app.router.resources()} - {"/", "/kvs", PEER}
+    assert paths == {path.translate({ord("<"): "{", ord(">"): "}"}) for path in PATHS}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_index_says_which_methods_a_path_takes(two: TwoNodes, path: str) -> None:
+    allowed = (await two.http.ask(two.nodes[0], "OPTIONS", re.sub("<.*>", "1", path))).headers["Allow"]
+    assert {*re.findall("PUT|GET|DELETE|POST", PATHS[path]), "HEAD", "OPTIONS"} == set(allowed.split(", "))

@@ -1,0 +1,49 @@
+"""A node is asked for its health where it listens, which need not be 127.0.0.1."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from gossip.view import Address, host_of, port_of
+from node.environment import read_environment
+from node.health import where
+from tests.cluster import ROOT, Cluster, clean_environment, fresh_addresses
+from tests.commands import run
+
+IN_DOCKER = "10.10.0.4:13800"
+
+
+@pytest.mark.parametrize(
+    ("address", "bind", "expected"),
+    [
+        (IN_DOCKER, "", ("127.0.0.1", 13800)),
+        (IN_DOCKER, "0.0.0.0", ("127.0.0.1", 13800)),
+        (IN_DOCKER, "10.10.0.4", ("10.10.0.4", 13800)),
+        (IN_DOCKER, "::", ("::1", 13800)),
+        (IN_DOCKER, "[fd00::4]", ("fd00::4", 13800)),
+        ("127.0.0.7:80", "", ("127.0.0.7", 80)),
+        ("127.0.0.7:80", "127.0.0.9", ("127.0.0.9", 80)),
+        ("[::1]:80", "", ("::1", 80)),
+        ("node1:80", "", ("127.0.0.1", 80)),
+    ],
+)
+def test_health_is_asked_where_the_node_listens(address: Address, bind: str, expected: tuple[str, int]) -> None:
+    environment = {"ADDRESS": address, "VIEW": address, "BIND": bind}
+    assert where(read_environment(environment)) == expected
+
+
+async def test_health_of_a_node_by_its_environment_while_it_is_up_and_down(cluster: Cluster) -> None:
+    (node,) = fresh_addresses(1)
+    environment = clean_environment({"ADDRESS": f"node1:{port_of(node)}", "VIEW": "node1:1", "BIND": host_of(node)})
+    await cluster.start(node, [node])
+    up = await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)
+    await cluster.stop(node)
+    down = await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)
+    assert (up.status, down.status) == (0, 1)
+
+
+def test_health_is_what_the_image_asks() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert 'CMD ["python", "-m", "node.health"]' in text and "127.0.0.1" not in text
