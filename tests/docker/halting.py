@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from gossip.view import Address, ViewId
-from node.__main__ import main
 from node.net.messages import Answer, Request
 from node.net.pool import Peers
 from node.net.transport import Answering, answer_of
 from node.node import Node
+from node.process import main
 from node.repair.handoff import Handoff
 from node.storage.store import Store
 from node.values.version import Version

@@ -59,7 +59,7 @@ ABLATIONS = (
         "no refusal of promised epochs",
         "a node promises an epoch that it has promised before",
         (Edit(Views._promise, "max(mine.epoch, self._believable(held.epoch))", "mine.epoch"),),
-        "../node/views/test_holder.py::test_promise_of_an_epoch_once_promised_is_refused",
+        "../node/views/test_holder_promises.py::test_promise_of_an_epoch_once_promised_is_refused",
     ),
     Ablation(
         "no epoch above the promised ones",
@@ -70,7 +70,7 @@ ABLATIONS = (
         "no base of promises",
         "a node promises what builds on a view that is out of force",
         (Edit(Views._promise, "request.base is not None and mine.id.supersedes(request.base)", "False"),),
-        "../node/views/test_holder.py::test_promise_to_build_on_a_view_that_is_out_of_force_is_refused",
+        "../node/views/test_holder_promises.py::test_promise_to_build_on_a_view_that_is_out_of_force_is_refused",
     ),
     Ablation(
         "no age of promises",
@@ -258,7 +258,7 @@ ABLATIONS = (
         "no passing of the view built on",
         "a promise keeps out the view that it builds on",
         (Edit(Promisee.keeps_out, "return self.base is None or view_id.supersedes(self.base)", "return True"),),
-        "../node/views/test_holder.py::test_promise_lets_the_view_pass_that_it_builds_on_and_is_kept",
+        "../node/views/test_holder_promises.py::test_promise_lets_the_view_pass_that_it_builds_on_and_is_kept",
     ),
     Ablation(
         "no lag of adoptions that take long",
