@@ -82,7 +82,7 @@ ABLATIONS = (
                 "False",
             ),
         ),
-        "test_views.py::test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it[0]",
+        "test_views.py::test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it[1]",
     ),
     Ablation(
         "no waiting for the promised view",
