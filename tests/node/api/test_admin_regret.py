@@ -200,7 +200,9 @@ async def test_admin_status_tells_which_keys_wait_for_copies(cluster: Cluster, h
     await cluster.start(d, [a, b], repl_factor=2)
 
     async def waits_no_more() -> bool:
-        return bool((await http.ask(c, "GET", "/kvs/status")).json["keys-waiting-for-copies"] == 0)
+        status = (await http.ask(c, "GET", "/kvs/status")).json
+        left = sum(node["keys-to-hand-over"] for node in status["nodes"])
+        return bool(status["keys-waiting-for-copies"] == left == 0)
 
     await eventually(waits_no_more, "all copies are there")
     assert [await http.key_count(node) for node in (c, d)] == [KEYS, KEYS]
