@@ -63,11 +63,23 @@ def _status(answer: responses.Status) -> Shown:
         table.add_row(
             node.address, Text.assemble(_state(node.state), _clock(node)), shard, _number(node.key_count), settled
         )
-    view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", _state(answer.state))
+    view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", *_state_of_all(answer))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
     head = Text.assemble(view, f", {copies}, as {answer.address} sees it\n", *_crowded(answer.crowded_shards))
     waiting = [node for node in answer.nodes if node.keys_waiting_for_copies]
     return Group(head, Text(f"{_waiting(answer, waiting)}\n", "yellow"), table) if waiting else Group(head, table)
+
+
+def _state_of_all(answer: responses.Status) -> Iterator[Text]:
+    """The state of the whole: the node that was asked speaks for itself alone."""
+    late = [
+        node.address
+        for node in answer.nodes
+        if node.member and (node.settled_epoch is None or node.settled_epoch < answer.epoch)
+    ]
+    yield _state("moving" if late else answer.state)
+    if late:
+        yield Text(f" (not settled by {', '.join(late)})", "yellow")
 
 
 def _waiting(answer: responses.Status, waiting: Iterable[responses.NodeStatus]) -> str:

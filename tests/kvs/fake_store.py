@@ -24,6 +24,17 @@ PLAN = {
     "moves": [{"from": "10.0.0.1:80", "to": "10.0.0.3:80", "partitions": 1365, "keys": 3}],
     "shards": [*SHARDS, {"shard-id": "3", "replicas": ["10.0.0.3:80"], "partitions": 1365}],
 }
+NODE = {
+    "address": "10.0.0.1:80",
+    "state": "alive",
+    "member": True,
+    "shard-id": "1",
+    "key-count": 12345,
+    "settled-epoch": 3,
+    "clock-offset-ms": None,
+    "keys-to-hand-over": 0,
+    "keys-waiting-for-copies": 0,
+}
 STATUS = {
     "address": "10.0.0.1:80",
     "epoch": 3,
@@ -32,17 +43,7 @@ STATUS = {
     "repl-factor": None,
     "crowded-shards": CROWDED,
     "nodes": [
-        {
-            "address": "10.0.0.1:80",
-            "state": "alive",
-            "member": True,
-            "shard-id": "1",
-            "key-count": 12345,
-            "settled-epoch": 3,
-            "clock-offset-ms": None,
-            "keys-to-hand-over": 0,
-            "keys-waiting-for-copies": 0,
-        },
+        NODE,
         {
             "address": "[fe80::1]:80",
             "state": "dead",

@@ -8,7 +8,7 @@ import pytest
 
 from ring.hashing import partition_of
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import STATUS, FakeStore, answer
+from tests.kvs.fake_store import NODE, STATUS, FakeStore, answer
 
 
 def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
@@ -17,6 +17,15 @@ def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
     assert re.search(r"10\.0\.0\.1:80 +alive +1 +12,345 +epoch 3", shown)
     assert re.search(r"\[fe80::1\]:80 +dead, clock -3,600 s off +outside +- +-", shown)
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("settled_epoch", [3, 2, None])
+def test_status_head_is_settled_only_if_all_members_are(run: Kvs, store: FakeStore, settled_epoch: int | None) -> None:
+    """The node that was asked has nothing left to do, but a restarted one is still being filled."""
+    late = {**NODE, "address": "10.0.0.2:80", "settled-epoch": settled_epoch}
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "state": "settled", "nodes": [NODE, late]})
+    said = "settled," if settled_epoch == 3 else "moving (not settled by 10.0.0.2:80),"
+    assert f"epoch 3 (00ff00ff00ff00ff), {said}" in run("status").stdout
 
 
 def test_ring_table_shows_shares(run: Kvs) -> None:
