@@ -136,7 +136,7 @@ class Arrivals:
         co_owners = self._views.ring.co_owners(self._config.address)
         batch = _Batch(sender, self._views.view_id, records, finished, not push.may_lack)
         deadline = self._time.monotonic() + self._config.co_owners_wait_s
-        waits = sender not in co_owners and (co_owners or self._clients_served())
+        waits = sender not in co_owners and (bool(co_owners) or self._clients_served())
         return self._take_in_turn(batch, deadline) if waits else self._take(batch, deadline)
 
     async def _take_in_turn(self, batch: _Batch, deadline: float) -> Answer:

@@ -3,12 +3,11 @@
 - Whether a view may follow the one held is decided by `rules`, here it is done. A view is durable before it is acted
   on, and goes through the writer's queue, so that every write queued under the old one is refused. The donors that come
   with it are stored in the same transaction. It happens whole, even if whoever asked for it goes away.
-- A promise is durable, to one coordinator for one epoch; it keeps lower views out, and is void after a time. But its
-  epoch is never promised again, not even once the promise is void or given back: a coordinator that died with a view
-  stored and told to nobody may return an hour later, and must not find another view of the same epoch in force, which
-  by its digest might lose to it although it was acknowledged.
-- A node that knows of a later view which its disk cannot take serves nothing until it can: what it holds is out of
-  force.
+- A promise is durable, to one coordinator for one epoch; it keeps lower views out but for those that it builds on, see
+  `promisee`, and is void after a time. But its epoch is never promised again, not even once the promise is void or
+  given back: a coordinator that died with a view stored and told to nobody may return an hour later, and must not find
+  another view of the same epoch in force, which by its digest might lose to it although it was acknowledged.
+- A node that knows of a later view and cannot store it serves nothing, see `lag`.
 """
 
 from __future__ import annotations
