@@ -17,6 +17,7 @@ import xxhash
 
 import gossip.messages
 from gossip.core import Gossip
+from gossip.membership import State
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -67,11 +68,11 @@ from node.timing.clock import HybridClock, Memory, Time
 from node.values.donors import NOTHING
 from node.views.asking import Asking
 from node.views.calls import Calls
+from node.views.census import Census, LastHeard
 from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from node.views.risk import LastHeard
 from node.views.state_log import StateLog
 from ring.hashing import pack, unpack
 from ring.ring import Ring
@@ -118,8 +119,8 @@ class Node:
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
         states = StateLog()
         asking = Asking(config, time, views, calls, self._answer_here, states)
-        self.coordinator = Coordinator(config, time, views, calls, asking, states, clock.now_ms, self._last_heard)
-        self.forecaster = Forecaster(config, views, calls, asking, self._last_heard)
+        self.coordinator = Coordinator(config, time, views, calls, asking, states, clock.now_ms, self._census)
+        self.forecaster = Forecaster(config, views, calls, asking, self._census)
         settings = gossip_settings or Settings()
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
@@ -324,13 +325,13 @@ class Node:
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
         self._gossip_driver.hear(sender, message)
 
-    def _last_heard(self, node: Address) -> LastHeard | None:
-        member = self.gossip.members.get(node)
-        record = member.record if member else None
-        if record is None:
-            return None
-        settled = ViewId(record.settled_epoch, record.settled_digest)
-        return LastHeard(record.key_count, record.to_hand_over, settled)
+    def _census(self) -> Census:
+        census: dict[Address, LastHeard] = {}
+        for node, (state, record) in self.gossip.members.items():
+            if record is not None:
+                settled, is_well = ViewId(record.settled_epoch, record.settled_digest), state is State.ALIVE
+                census[node] = LastHeard(record.key_count, record.to_hand_over, settled, is_well)
+        return census
 
     # What is remembered
 

@@ -204,6 +204,7 @@ class Handoff:
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""
         view_id, asked_at = self._views.view_id, self._time.monotonic()
+        share = self._views.donors.shares.get(donor)
         answer: Answer | None
         try:
             answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
@@ -216,6 +217,8 @@ class Handoff:
             answer = Holding(b"")  # It was removed, and another store's node has its address now.
         if isinstance(answer, Holding):
             self._silent_since.pop(donor, None)
+            if self._views.donors.shares.get(donor) != share:
+                return  # It has handed over something since it said so: it would be waited for once more.
             await answer_of(self._arrivals.note_holding(donor, answer))
         else:
             self._silent_since.setdefault(donor, asked_at)

@@ -27,6 +27,7 @@ from node.net.messages import Foreign, Promise, Promised, Release, Status
 from node.timing.clock import Time
 from node.views.asking import Asking
 from node.views.calls import Calls
+from node.views.census import TakeCensus, who_bring
 from node.views.change_conditions import (
     UNDER_WAY,
     Again,
@@ -50,7 +51,7 @@ from node.views.change_conditions import (
 )
 from node.views.holder import Views
 from node.views.plan import is_dealt_by_zones, plan_for
-from node.views.risk import NO_RISK, Census, Risk, demand_safe, risk_of
+from node.views.risk import NO_RISK, Risk, demand_safe, risk_of
 from node.views.rules import next_epoch
 from node.views.state_log import StateLog
 
@@ -103,7 +104,7 @@ class _Replies(NamedTuple):
 
 
 class Coordinator:
-    """`now_ms`: the time by the fastest clock it knows. `census`: what gossip last heard of the keys of a node."""
+    """`now_ms`: the time by the fastest clock it knows."""
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class Coordinator:
         asking: Asking,
         states: StateLog,
         now_ms: Callable[[], int],
-        census: Census,
+        census: TakeCensus,
     ) -> None:
         self._config = config
         self._time = time
@@ -129,8 +130,7 @@ class Coordinator:
     async def close(self) -> None:
         for task in self._preparing.values():
             task.cancel()
-        if self._preparing:
-            await asyncio.wait(self._preparing.values())
+        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
 
     # What the API calls
 
@@ -181,9 +181,9 @@ class Coordinator:
             self._states.begin("moves", f"view {view_id} has yet to settle")
         awaited = {owed.address for status in statuses.values() for owed in (*status.waiting, *status.handing)}
         for node in nodes:
-            if node in statuses and statuses[node].view == view_id:
-                self._asking.note_taken(node)
             if node in statuses:
+                if statuses[node].view == view_id:
+                    self._asking.note_taken(node)
                 self._states.end(("awaited", node), f"{node} can be reached again")
             elif node in awaited and not settled:
                 self._states.begin(("awaited", node), f"view {view_id} waits for {node}, which cannot be reached")
@@ -214,7 +214,7 @@ class Coordinator:
         """One try at bringing about what is wished. Raises Again if what it was built on no longer holds."""
         old, takes_back = self._views.current, isinstance(wish, TakeBack)
         target = wish.under(old)
-        nodes = old.nodes | old.donor_nodes | target.nodes
+        nodes = old.nodes | old.donor_nodes | target.nodes | who_bring(self._census())
         statuses = await self._asking.statuses(nodes | {self._config.address}, self._config.unreachable_s)
         if self._views.is_blank and target.nodes != old.nodes:
             await self._join({node: statuses[node] for node in target.nodes & statuses.keys()})
@@ -307,9 +307,9 @@ class Coordinator:
         return _Made(view, frozenset(replies.promised), frozenset(replies.foreign), risk)
 
     def _give_up(self, old: View, wish: Wish | TakeBack, answered: Mapping[Address, Status]) -> Risk:
-        """What the change gives up if just these nodes can be reached. Raises Conflict if it may not. Judged before
-        anybody is asked for a promise, and again once all have been: who was there then may be gone."""
-        risk = risk_of(old, wish.under(old).nodes, answered, self._census)
+        """What the change gives up if just these nodes can be reached: judged before anybody is asked for a promise,
+        and again once all have been. Raises Conflict if it may not."""
+        risk = risk_of(old, wish.under(old).nodes, answered, self._census())
         if wish.if_safe:
             demand_safe(risk)
         return risk

@@ -10,6 +10,7 @@ from node.config import Config
 from node.net.messages import CountKeys, KeyCounts
 from node.views.asking import Asking
 from node.views.calls import Calls
+from node.views.census import TakeCensus, who_bring
 from node.views.change_conditions import (
     TakeBack,
     Wish,
@@ -20,7 +21,7 @@ from node.views.change_conditions import (
 )
 from node.views.holder import Views
 from node.views.plan import Plan, plan_for
-from node.views.risk import Census, Risk, risk_of
+from node.views.risk import Risk, risk_of
 from ring.hashing import pack
 
 
@@ -35,9 +36,7 @@ class Forecast(NamedTuple):
 
 
 class Forecaster:
-    """`census`: what gossip last heard of the keys of a node."""
-
-    def __init__(self, config: Config, views: Views, calls: Calls, asking: Asking, census: Census) -> None:
+    def __init__(self, config: Config, views: Views, calls: Calls, asking: Asking, census: TakeCensus) -> None:
         self._config = config
         self._views = views
         self._calls = calls
@@ -65,8 +64,10 @@ class Forecaster:
             answer = await self._asking.call(source, CountKeys(pack(partitions)))
             if isinstance(answer, KeyCounts):
                 counts.update(zip(partitions, answer.counts, strict=True))
-        return Forecast(plan, counts, risk_of(old, nodes, statuses, self._census))
+        return Forecast(plan, counts, risk_of(old, nodes, statuses, self._census()))
 
     def _concerned(self, wish: Wish | TakeBack) -> frozenset[Address]:
         view = self._views.current
-        return view.nodes | view.donor_nodes | wish.under(view).nodes | {self._config.address}
+        return (
+            view.nodes | view.donor_nodes | wish.under(view).nodes | who_bring(self._census()) | {self._config.address}
+        )

@@ -110,7 +110,8 @@ class Views:
         me = self._config.address
         named = (self._introduced | frozenset(self._config.view)) - {me}
         founders = self.founding.founders
-        return ViewHolder(me, named, self.current, founders, self.holds_keys(), self._followed, self._has_asked_around)
+        asked, stores = self._has_asked_around, self.kinship.stores
+        return ViewHolder(me, named, self.current, founders, self.holds_keys(), self._followed, asked, stores)
 
     @property
     def is_blank(self) -> bool:
@@ -149,6 +150,7 @@ class Views:
 
     def note_same_view(self, peer: Address, founders: Collection[Address] = ()) -> None:
         """`peer` holds the view in force, and knows of these founders."""
+        self.kinship.note_store(peer, self.current.lineage_of_successor)
         self.kinship.note_same_view(peer)
         if self.current.epoch == 0:
             self._founding = self.founding.with_holders(self.current, [peer, *founders], bool(founders))
@@ -197,6 +199,7 @@ class Views:
         """Whether the view may follow is decided at once, so that one which changes nothing waits for nobody; and again
         under the lock, for another view may have been adopted while this one waited for it."""
         view, _, source = heard
+        self.kinship.note_store(source, view.lineage_of_successor)
         if environments_contradict(self._as_holder(), heard):
             higher = source if view.id > self.view_id else self._config.address
             self.kinship.complain(

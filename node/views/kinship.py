@@ -27,6 +27,8 @@ class Kinship:
         each call asks it."""
         self._awaited: set[Address] = set()
         """Those of them that have nothing, and would follow this store's next view."""
+        self.stores: dict[Address, int] = {}
+        """Which store each node was of when its view was heard last, by the lineage of that view."""
         self._kin: set[Address] = set()
         """Where nodes were heard last that are."""
         self._complaints: dict[Address, str] = {}
@@ -39,6 +41,10 @@ class Kinship:
     def is_awaited(self, peer: Address) -> bool:
         """Whether the node there is not of this store, but has nothing either, so that it may be taken in."""
         return peer in self._awaited
+
+    def note_store(self, peer: Address, lineage: int) -> None:
+        """It holds a view of this lineage."""
+        self.stores[peer] = lineage
 
     def note_kin(self, peer: Address) -> None:
         """It holds a view of this store, be it an older one."""

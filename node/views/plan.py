@@ -2,9 +2,10 @@
 
 The donors of a partition that gets a new owner are its earlier owners, those that remain included: the new one must not
 speak before it has heard one of them. So is, alone, whoever still had something for those, if it answered the
-coordinator. An earlier owner is named even if it was silent: it may have been paused, and back at work under the
-old view before the new one is in force; only by asking it is it fenced. One outside the view costs nothing while it is
-down, and is not named again by the view after that. Should it return later still, it announces itself.
+coordinator, which also asks those of whom gossip says so: see `census`. An earlier owner is named even if it was
+silent: it may have been paused, and back at work under the old view before the new one is in force; only by asking it
+is it fenced. One outside the view costs nothing while it is down, and is not named again by the view after that. Should
+it return later still, it announces itself.
 
 In which zone a node is, it says itself; the nodes of the next view are dealt by that.
 """

@@ -12,45 +12,20 @@ may have come to it since it last spoke.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import and_, or_
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from gossip.view import Address, View, ViewId
+from gossip.view import Address, View
 from node.errors import Conflict
 from node.net.messages import Status
+from node.views.census import Census, Estimate
 from node.views.rules import ring_of
 from ring.hashing import unpack
 from ring.placement import Shard
 from ring.ring import Ring
 from ring.sets import ALL, bits_of
-
-
-class LastHeard(NamedTuple):
-    """What gossip last heard of the live keys on a node's disk."""
-
-    owned: int
-    to_hand_over: int
-    """Of partitions that it does not own."""
-    settled: ViewId
-    """The view that it had settled; of digest 0 if it had none."""
-
-    def under(self, view_id: ViewId) -> _Estimate:
-        """What that comes to while the view of `view_id` is in force."""
-        nothing = 0 if self.settled == view_id else None
-        return _Estimate(self.owned or nothing, self.to_hand_over or nothing)
-
-
-class _Estimate(NamedTuple):
-    """How many live keys a node may have; None: nobody knows, so any number."""
-
-    owned: int | None = None
-    to_hand_over: int | None = None
-
-
-Census: TypeAlias = Callable[[Address], LastHeard | None]
-"""What was last heard of a node; None: nothing, since this node's start."""
 
 
 class Risk(NamedTuple):
@@ -80,7 +55,7 @@ def risk_of(old: View, nodes: Collection[Address], statuses: Mapping[Address, St
     anywhere = reduce(or_, unsafe.values())
     owners = {node for replicas, partitions in unsafe.items() if partitions for node in gone.intersection(replicas)}
     donors = {node for node in gone if donated.get(node, _NOTHING).any & ~ring.bits_of(node) & anywhere}
-    keys = {node: last.under(old.id) if (last := census(node)) else _Estimate() for node in gone}
+    keys = {node: last.under(old.id) if (last := census.get(node)) else Estimate() for node in gone}
     at_risk = {node for node in owners if keys[node].owned != 0}
     at_risk |= {node for node in donors if keys[node].to_hand_over != 0}
     if not at_risk:

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -64,6 +64,8 @@ class ViewHolder(NamedTuple):
     """From whom it took an epoch-0 view that is not its own environment's."""
     has_asked_around: bool
     """Whether those that its environment names have been asked, so that it joins no stranger in place of its own."""
+    stores: Mapping[Address, int] = {}
+    """Of each node that was heard, the lineage of the views that it held."""
 
     @property
     def has_a_store(self) -> bool:
@@ -80,8 +82,11 @@ class ViewHolder(NamedTuple):
         return not self.environment.isdisjoint(nodes)
 
     def named_of(self, view: View) -> int:
-        """How many nodes of the view this node's environment names."""
-        return len(self.environment & view.nodes)
+        """How many nodes of that view's store this node's environment names: nodes of the view, and whoever holds one
+        of that store."""
+        lineage = view.lineage_of_successor
+        holders = {node for node, held in self.stores.items() if held == lineage}
+        return len(self.environment & (view.nodes | holders))
 
     def awaits_any(self, nodes: Iterable[Address]) -> bool:
         """Whether any of them is of its base: the view held names it, and it was never there."""

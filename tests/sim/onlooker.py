@@ -53,7 +53,7 @@ class Glance(NamedTuple):
     """Who holds the newest version acknowledged."""
     views: dict[Address, ViewId]
     deciders: frozenset[Address]
-    """Who may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
+    """Which machines may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
 
 
 class Onlooker:
@@ -79,6 +79,7 @@ class Onlooker:
         if register.version is not None and not holders and not self.is_forgotten(key):
             raise Violation(f"{key!r}: {register.acknowledged!r} was acknowledged, and is on no disk")
         node = self._cluster.machines[asked].node
+        owners = set() if node is None else set(node.views.ring.owners(partition_of(key)))
         return Glance(
             key,
             self._cluster.loop.now,
@@ -93,7 +94,7 @@ class Onlooker:
                 for address, machine in self._cluster.machines.items()
                 if machine.node
             },
-            frozenset(() if node is None else node.views.ring.owners(partition_of(key))),
+            frozenset(self._cluster.machines.keys() & owners),
         )
 
     def is_forgotten(self, key: bytes) -> bool:

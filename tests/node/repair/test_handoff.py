@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from node.net.messages import Answer, AskHolding, Compare, Differing, Holding, Push, Request, Taken, Unable
+from node.net.transport import answer_of
 from node.values.donors import Kind
 from ring.hashing import pack, partition_of
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
@@ -186,6 +187,23 @@ async def test_donor_that_answers_under_a_view_that_was_left_is_not_noted() -> N
     parts.peers.script[C] = answer_late
     await parts.handoff._ask_for_holding(C)
     assert C in parts.views.donors.shares
+
+
+@on_virtual_time
+async def test_donor_that_has_handed_over_since_it_answered_is_waited_for_no_more() -> None:
+    """Its answer is overtaken on the way: whoever asks would see the move begin once more."""
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    await parts.wait_durably(Row(partition_of(key), C, Kind.ALONE))
+    held = pack([partition_of(key)])
+
+    async def answer_overtaken(request: Request) -> Answer:
+        await answer_of(parts.arrivals.push(C, Push((), held)))
+        return Holding(held)
+
+    parts.peers.script[C] = answer_overtaken
+    await parts.handoff._ask_for_holding(C)
+    assert not parts.views.donors.shares
 
 
 @on_virtual_time

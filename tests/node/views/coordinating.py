@@ -20,9 +20,9 @@ from node.net.messages import (
     ViewIs,
 )
 from node.views.asking import Asking
+from node.views.census import LastHeard
 from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
-from node.views.risk import LastHeard
 from node.views.state_log import StateLog
 from ring.hashing import unpack
 from tests.node.parts import A, B, C, Parts, node_a
@@ -40,9 +40,9 @@ class Coordinating:
         states = StateLog()
         asking = self.asking = Asking(parts.config, parts.time, parts.views, parts.calls, self._answer_here, states)
         self.coordinator = Coordinator(
-            parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, self.heard.get
+            parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, lambda: self.heard
         )
-        self.forecaster = Forecaster(parts.config, parts.views, parts.calls, asking, self.heard.get)
+        self.forecaster = Forecaster(parts.config, parts.views, parts.calls, asking, lambda: self.heard)
 
     async def _answer_here(self, request: Request) -> Answer:
         views = self.parts.views
@@ -68,13 +68,14 @@ class Peer:
         self.promised = 0
         self.takes_views = True
         self.promises = True
+        self.handing: tuple[Owed, ...] = ()
         self.asked: list[Request] = []
 
     def __call__(self, request: Request) -> Answer:
         self.asked.append(request)
         match request:
             case AskStatus():
-                return Status(self.view, self.promised, "", 0, (), (), True, False)
+                return Status(self.view, self.promised, "", 0, self.handing, (), not self.handing, False)
             case Promise() if self.promises:
                 return Promised()
             case Adopt() if self.takes_views:

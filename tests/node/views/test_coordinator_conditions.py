@@ -7,10 +7,10 @@ import pytest
 from gossip.view import ViewId
 from node.errors import Conflict, PeerRefused
 from node.net.messages import Answer, Owed, Promise, Release, Request
+from node.views.census import LastHeard
 from node.views.change_conditions import Wish
-from node.views.risk import LastHeard
 from node.views.rules import EPOCH_LEAP_MAX
-from tests.node.parts import A, B, C, on_virtual_time
+from tests.node.parts import A, B, C, D, on_virtual_time
 from tests.node.views.coordinating import Coordinating, of_three, peers_of
 
 NO_VIEW = ViewId(0, 0)
@@ -90,3 +90,31 @@ async def test_change_that_moves_and_waits_for_a_node_says_so_once(caplog: pytes
         f"view {view_id} has settled",
         f"view {view_id} waits for {C} no more",
     ]
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+@on_virtual_time
+async def test_who_brings_something_that_no_view_names_is_named_as_a_donor(is_well: bool) -> None:
+    """It was down when the view in force was made; nobody waits for it, nor would ask it under the next."""
+    parts = await of_three()
+    bench = Coordinating(parts)
+    peers_of(parts, B)
+    (bringer,) = peers_of(parts, D)
+    bringer.handing = (Owed(C, 1, 7),)
+    bench.heard[D] = LastHeard(0, 7, NO_VIEW, is_well)
+    change = await bench.coordinator.change(Wish(frozenset({A, B})))
+    donors = {donor for donor, alone, _ in change.view.donors if alone}
+    assert donors == ({D} if is_well else set())
+    assert any(isinstance(request, Promise) for request in bringer.asked) is is_well
+
+
+@on_virtual_time
+async def test_who_brings_something_to_a_node_that_can_take_it_makes_the_next_change_wait() -> None:
+    """It is under way home, as is what the donors bring that the view names."""
+    parts = await of_three()
+    bench = Coordinating(parts)
+    *_, bringer = peers_of(parts, B, C, D)
+    bringer.handing = (Owed(C, 1, 7),)
+    bench.heard[D] = LastHeard(0, 7, NO_VIEW)
+    with pytest.raises(Conflict, match="under way"):
+        await bench.coordinator.change(Wish(frozenset({A, B})))

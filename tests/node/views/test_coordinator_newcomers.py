@@ -44,9 +44,7 @@ async def coordinator(parts: Parts) -> Coordinator:
 
     states = StateLog()
     asking = Asking(parts.config, parts.time, parts.views, parts.calls, answer_here, states)
-    return Coordinator(
-        parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, lambda _: None
-    )
+    return Coordinator(parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, dict)
 
 
 def holds_keys(parts: Parts) -> Newcomer:

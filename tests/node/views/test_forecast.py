@@ -7,8 +7,8 @@ import pytest
 from gossip.view import ViewId
 from node.errors import Conflict, Unavailable
 from node.net.messages import Owed, Promise
+from node.views.census import LastHeard
 from node.views.change_conditions import TakeBack, Wish
-from node.views.risk import LastHeard
 from tests.node.parts import A, B, C, D, on_virtual_time
 from tests.node.views.coordinating import Coordinating, of_three, peers_of
 

@@ -70,3 +70,12 @@ def test_kinship_node_of_another_store_that_was_given_the_own_address_does_not_m
 ) -> None:
     kinship.note_foreign(A)
     assert not kinship.foreign and levels(caplog) == ["ERROR"]
+
+
+def test_kinship_knows_the_store_that_a_node_was_of_when_it_was_heard_last(kinship: Kinship) -> None:
+    """Also of those that a node of another store would judge otherwise."""
+    kinship.note_store(B, 1)
+    kinship.note_store(C, 1)
+    kinship.begin_anew()
+    kinship.note_store(C, 2)
+    assert kinship.stores == {B: 1, C: 2}

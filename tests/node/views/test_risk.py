@@ -10,7 +10,8 @@ import pytest
 from gossip.view import Address, View
 from node.errors import Conflict
 from node.net.messages import Owed, Status
-from node.views.risk import NO_RISK, LastHeard, Risk, demand_safe, risk_of
+from node.views.census import LastHeard
+from node.views.risk import NO_RISK, Risk, demand_safe, risk_of
 from node.views.rules import ring_of
 from ring.hashing import pack
 from tests.node.samples import successor
@@ -38,7 +39,7 @@ def at_risk(
 ) -> Risk:
     """`settled`: the view that those who were heard had settled by then; None: `view`."""
     last = {node: LastHeard(*keys, (settled or view).id) for node, keys in heard.items()}
-    return risk_of(view, {f"{name}:1" for name in nodes}, statuses, last.get)
+    return risk_of(view, {f"{name}:1" for name in nodes}, statuses, last)
 
 
 def all_up(view: View, but: str = "") -> dict[Address, Status]:

@@ -232,6 +232,17 @@ def test_succession_guest_of_an_alien_leaves_it_for_the_store_that_its_environme
     assert decide_succession(me, heard(theirs, C, founders)) is Succession.TAKE
 
 
+def test_succession_guest_of_an_alien_leaves_it_for_the_store_of_most_nodes_that_its_environment_names() -> None:
+    """They were removed from the view of that store, and bring clients to it."""
+    alien, moved = environment(B, "f:1"), successor(environment(A, B, C, D), "e:1")
+    me = holder(alien, (B, "f:1"))._replace(environment=frozenset({B, C, D}))
+    theirs, ours = moved.lineage_of_successor, alien.lineage_of_successor
+    one_of_each = me._replace(stores={B: ours, D: theirs})
+    assert decide_succession(one_of_each, heard(moved, D)) is Succession.FOREIGN
+    two_of_them = me._replace(stores={B: ours, C: theirs, D: theirs})
+    assert decide_succession(two_of_them, heard(moved, D)) is Succession.TAKE
+
+
 # Later views
 
 FIRST = successor(MINE, A, B, C)
