@@ -27,7 +27,7 @@ from bench import redis_cluster
 from bench.figures import Figure, table
 from bench.lanes import any_keys, read_once
 from bench.relay import Count, relays
-from bench.scale import MB, VALUE
+from bench.scale import MB, VALUE, VALUE_RUN
 from bench.servers import ROOT, Server, fill, free_addresses, server, status_of, wait_until
 from bench.steady import Job, Phase
 from bench.tables import show
@@ -237,19 +237,29 @@ def under_load(course: Course, scale: Scale, directory: Path) -> Iterator[Figure
 
 
 def counted(course: Course, scale: Scale, directory: Path) -> Iterator[Figure]:
-    """What passes between the nodes at rest, and what has to."""
+    """What passes between the nodes at rest, and what has to. A record is known by its value."""
     keys = any_keys(scale.keys_counted)
     per_partition = [0] * PARTITIONS
     for key in keys:
         per_partition[partition_of(key.encode())] += 1
     with _relayed_cluster(course, keys, directory) as (running, between):
         for before, after in _steps(course):
-            owned, passed = owners(running.asked[0]), between.passed_bytes
+            owned, passed, values = owners(running.asked[0]), between.passed_bytes, between.passed_values
             change(running, after, len(keys))
-            passed = between.passed_bytes - passed
+            passed, values = between.passed_bytes - passed, between.passed_values - values
             gained = [len(new - old) for old, new in zip(owned, owners(running.asked[0]), strict=True)]
             records = sum(count * copies for count, copies in zip(per_partition, gained, strict=True))
+            if values < records:
+                raise RuntimeError(f"{values} records were seen to pass, and {records} must have")
             must = records * (len(keys[0]) + RECORD_BYTES)
+            yield Figure(
+                f"{course.name}, {before} -> {after}: records",
+                values / records,
+                "of those that must",
+                1.02,
+                True,
+                f"{values:,} passed between the nodes, {records:,} must",
+            )
             yield Figure(
                 f"{course.name}, {before} -> {after}: bytes",
                 passed / must,
@@ -262,7 +272,7 @@ def counted(course: Course, scale: Scale, directory: Path) -> Iterator[Figure]:
 def _relayed_cluster(course: Course, keys: Sequence[str], directory: Path) -> Iterator[tuple[Cluster, Count]]:
     with ExitStack() as stack:
         addresses = free_addresses(max(course.sizes))
-        between = stack.enter_context(relays({address: _behind(address) for address in addresses}))
+        between = stack.enter_context(relays({address: _behind(address) for address in addresses}, VALUE_RUN))
         yield stack.enter_context(cluster(course, keys, directory, addresses, behind_relays=True)), between
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MB = 1_000_000
-VALUE = f'"{"v" * 98}"'
-"""100 bytes."""
+VALUE_RUN = 98
+VALUE = f'"{"v" * VALUE_RUN}"'
+"""100 bytes, known by the run of equal ones between two others."""
 
 
 class Scale(NamedTuple):
