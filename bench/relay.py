@@ -126,12 +126,12 @@ def relays(targets: Mapping[str, str], run: int | None = None) -> Iterator[Count
         socket.create_server((host_of(address), port_of(address))): target for address, target in targets.items()
     }
 
-    def run() -> None:
+    def serve() -> None:
         for bound, target in sockets.items():
             loop.run_until_complete(loop.create_server(partial(_Front, count, target), sock=bound))
         loop.run_forever()
 
-    thread = Thread(target=run)
+    thread = Thread(target=serve)
     thread.start()
     try:
         yield count
