@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 import msgspec
 
-from kvs.ending import NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
 from kvs.params import Addresses, AddressList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kvs.client import Client
     from kvs.load import Tally
 
-INTERNAL, INTERRUPTED = 70, 130
+INTERNAL = 70
 DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:13800" for host in range(2, 6))
 """The nodes that `make up` starts."""
 
@@ -193,12 +193,16 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
 def main() -> None:
     try:
         sys.exit(kvs.main(prog_name="kvs", standalone_mode=False) or 0)
+    except click.UsageError as fault:
+        command = fault.ctx.command_path if fault.ctx else "kvs"
+        click.echo(f"Error: {fault.format_message()} See {command} --help.", err=True)
+        sys.exit(fault.exit_code)
     except click.ClickException as fault:
         fault.show()
         sys.exit(fault.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(Interrupted.exit_code)
     except Exception as error:
         click.echo(f"Error: this is a fault of kvs itself: {type(error).__name__}: {error}", err=True)
         sys.exit(INTERNAL)

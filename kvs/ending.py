@@ -9,7 +9,7 @@ imported inside the functions that need them, and help and completion stay insta
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -32,6 +32,15 @@ class Refusal(click.ClickException):
 
 class NoAnswer(click.ClickException):
     exit_code = 3
+
+
+class Interrupted(click.ClickException):
+    """By Ctrl-C, with something to say about what was begun."""
+
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.format_message(), file=file, err=True)
 
 
 def run(

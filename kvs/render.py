@@ -138,7 +138,9 @@ def _plan(answer: responses.Plan) -> Shown:
     lost = [] if answer.keys_at_risk is msgspec.UNSET else [Text(f"{_at_risk(answer)}\n", "red")]
     if not answer.moves:
         return Group(*lost, Text("Nothing would move. The shards:\n"), after)
-    head = f"{_counted(answer.partitions, 'partition')} with {_counted(answer.keys, 'key')} would move:\n"
+    copies = sum(move.partitions for move in answer.moves)
+    each = "" if copies == answer.partitions else f", some to more than one node, {copies:,} copies in all"
+    head = f"{_counted(answer.partitions, 'partition')} with {_counted(answer.keys, 'key')} would move{each}:\n"
     return Group(*lost, Text(head), moves, Text("\nThe shards after that:\n"), after)
 
 

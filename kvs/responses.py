@@ -80,6 +80,11 @@ class Status(_Body, frozen=True):
     crowded_shards: tuple[CrowdedShard, ...] = ()
     keys_waiting_for_copies: int = 0
 
+    @property
+    def former(self) -> tuple[str, ...]:
+        """Nodes outside the view that the store knows: most were in it."""
+        return tuple(node.address for node in self.nodes if not node.member)
+
 
 class PlannedShard(_Body, frozen=True):
     shard_id: str

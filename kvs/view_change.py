@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from kvs.ending import NoAnswer, Refusal, output_option, print_json, run, show
+from kvs.ending import Interrupted, NoAnswer, Refusal, output_option, print_json, run, show
 from kvs.params import Addresses, AddressList, AddressParam
-from kvs.wanted import Mistake, lost_keys, wanted
+from kvs.wanted import Mistake, lost_keys, short_of_copies, wanted
 
 if TYPE_CHECKING:
     from kvs.client import Change, Client, Refused
@@ -90,8 +90,10 @@ def view_change(
         if undo:
             return Change(None, if_epoch=(await client.progress()).epoch), ()
         ring = await client.ring()
-        nodes, notes = (to, ()) if to else wanted(ring.nodes, replace, added, removed)
-        return Change(nodes, repl_factor, if_epoch=ring.epoch), notes
+        former = () if to else (await client.status()).former
+        nodes, notes = (to, ()) if to else wanted(ring.nodes, replace, added, removed, former)
+        short = short_of_copies(len(nodes), repl_factor or ring.repl_factor)
+        return Change(nodes, repl_factor, if_epoch=ring.epoch), (*notes, short) if short else notes
 
     try:
         change, notes = run(endpoints, planned)
@@ -141,8 +143,13 @@ def _accept(endpoints: Addresses, output: str, change: Change) -> None:
 def _complete(endpoints: Addresses, output: str, change: Change) -> None:
     from kvs.render import change_bar
 
-    with change_bar() as report:
-        changed = run(endpoints, lambda client: client.change_view(change, report), _explain)
+    try:
+        with change_bar() as report:
+            changed = run(endpoints, lambda client: client.change_view(change, report), _explain)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Interrupted: the change goes on; `kvs view-change` shows how far, --undo takes it back"
+        ) from None
     _tell_lost(changed)
     show(changed, output)
 

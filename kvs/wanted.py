@@ -4,7 +4,7 @@ instead."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from kvs.params import Addresses
@@ -21,25 +21,44 @@ class Wanted(NamedTuple):
 
 
 def wanted(
-    present: Addresses, replaced: Iterable[tuple[str, str]], added: Iterable[str], removed: Iterable[str]
+    present: Addresses,
+    replaced: Iterable[tuple[str, str]],
+    added: Iterable[str],
+    removed: Iterable[str],
+    former: Collection[str] = (),
 ) -> Wanted:
     """The nodes of the next view, in the order of the present one: whoever replaces a node takes its place. `replaced`:
-    pairs of a node that goes and one that comes. Raises Mistake."""
+    pairs of a node that goes and one that comes. `former`: nodes outside the view that the store knows. Raises
+    Mistake."""
     pairs, added, removed = tuple(replaced), tuple(added), tuple(removed)
+    done = [(old, new) for old, new in pairs if new in present and old not in present and old in former]
+    pairs = tuple(pair for pair in pairs if pair not in done)
     for old, new in pairs:
         _check_pair(present, old, new)
     coming, going = [*added, *(new for _, new in pairs)], [*removed, *(old for old, _ in pairs)]
     for address, times in Counter(coming + going).items():
         if times > 1:
             raise Mistake(f"{address} is named {times} times: say once what is to become of it")
+    for node in removed:
+        if node not in present and node not in former:
+            raise Mistake(f"{node} is not in the view of {', '.join(present)}, nor known to the store")
     successors = dict(pairs)
     stay = (successors.get(node, node) for node in present if node not in removed)
     nodes = tuple(dict.fromkeys((*stay, *added)))
     if not nodes:
         raise Mistake("No node would remain, and a store has one at least; to move it to other nodes: --to")
     notes = [f"{node} is already in the view" for node in added if node in present]
-    notes += [f"{node} is not in the view" for node in removed if node not in present]
+    notes += [f"{node} is out of the view already" for node in removed if node not in present]
+    notes += [f"{new} has taken the place of {old} already" for old, new in done]
     return Wanted(nodes, tuple(notes))
+
+
+def short_of_copies(nodes: int, repl_factor: int | None) -> str | None:
+    """What there is to say about so many nodes for so many copies; None: nothing."""
+    if repl_factor is None or nodes >= repl_factor:
+        return None
+    there = "1 node has" if nodes == 1 else f"{nodes} nodes have"
+    return f"{there} room for {nodes} of {repl_factor} copies: there will be no more until more nodes are added"
 
 
 def lost_keys(keys: int | None) -> str:
@@ -56,7 +75,7 @@ def _check_pair(present: Addresses, old: str, new: str) -> None:
             "empty one, and no view change"
         )
     if new in present and old not in present:
-        raise Mistake(f"{new} is in the view and {old} is not: that is done already; `kvs view-change` shows how far")
+        raise Mistake(f"{new} is in the view of {', '.join(present)} already, and the store does not know {old}")
     if old not in present:
         raise Mistake(f"{old} is not in the view of {', '.join(present)}: to take {new} in besides these: --add {new}")
     if new in present:

@@ -22,6 +22,9 @@ def _end(_: int, __: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        print("python -m node takes no arguments: its environment tells it, by ADDRESS and VIEW", file=sys.stderr)
+        sys.exit(2)
     for number in ENDING:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

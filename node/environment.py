@@ -40,8 +40,10 @@ def read_environment(env: Mapping[str, str]) -> Config:
     factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
     if factor_text and not factor:
         faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
-    cluster = env.get("CLUSTER", "").strip() or CLUSTER_DEFAULT
-    if not _CLUSTER.fullmatch(cluster):
+    cluster = env.get("CLUSTER", CLUSTER_DEFAULT).strip()
+    if not cluster:
+        faults.append(f"CLUSTER: empty: name the store, or leave the variable out, and it is {CLUSTER_DEFAULT!r}")
+    elif not _CLUSTER.fullmatch(cluster):
         faults.append(f"CLUSTER: {cluster!r} is not a name: 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-', no sign first")
     if bind_text and _ip(bind_text) is None:
         faults.append(f"BIND: {bind_text!r} is not an IP address")

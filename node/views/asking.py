@@ -87,7 +87,7 @@ def _reason(answer: Answer | None) -> str:
         case None:
             return "it cannot be reached"
         case Foreign():
-            return "it holds the data of another cluster"
+            return "it is of another cluster"
         case Busy(epoch, coordinator):
             return f"it has promised to wait for epoch {epoch} of {coordinator}"
         case _:

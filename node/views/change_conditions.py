@@ -84,12 +84,12 @@ class State(Enum):
     SETTLED = "settled"
 
 
-def state_of(view_id: ViewId, statuses: Collection[Status | None]) -> State:
-    """`view_id`: that of the view in force. A node that cannot be reached, None, may have something left to move."""
-    reached = [status for status in statuses if status is not None]
-    if any(status.target for status in reached):
+def state_of(view: View, statuses: Mapping[Address, Status]) -> State:
+    """How far the change to `view`, the one in force, has come. `statuses`: of its nodes and donors, those that can be
+    reached."""
+    if any(status.target for status in statuses.values()):
         return State.PREPARING
-    return State.SETTLED if len(reached) == len(statuses) and is_settled(view_id, reached) else State.MOVING
+    return State.SETTLED if has_settled(view, statuses) else State.MOVING
 
 
 def is_settled(view_id: ViewId, statuses: Iterable[Status]) -> bool:
@@ -98,8 +98,10 @@ def is_settled(view_id: ViewId, statuses: Iterable[Status]) -> bool:
 
 
 def has_settled(view: View, statuses: Mapping[Address, Status]) -> bool:
-    """Whether the change to `view` is over: all nodes that it concerns can be reached, and have settled it."""
-    concerned = view.nodes | view.donor_nodes
+    """Whether the change to `view` is over: its nodes can be reached, and have settled it, and so have its donors; but
+    for those that are gone, once nobody waits for what they have."""
+    awaited = {owed.address for status in statuses.values() for owed in status.waiting}
+    concerned = view.nodes | view.donor_nodes & (statuses.keys() | awaited)
     return concerned <= statuses.keys() and is_settled(view.id, (statuses[node] for node in concerned))
 
 
@@ -189,7 +191,7 @@ def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> Non
     is to go does not stand in the way."""
     refused = sorted(wanted.intersection(foreign))
     if refused:
-        raise Conflict(f"{', '.join(refused)}: holds the data of another cluster", foreign=refused)
+        raise Conflict(f"{', '.join(refused)}: of another cluster, by its data or by its CLUSTER", foreign=refused)
 
 
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:

@@ -196,7 +196,7 @@ class Coordinator:
         nodes = view.nodes | view.donor_nodes
         reached = await self._asking.statuses(nodes)
         statuses = {node: reached.get(node) for node in sorted(nodes)}
-        return Progress(view, state_of(view.id, statuses.values()), statuses)
+        return Progress(view, state_of(view, reached), statuses)
 
     # Preparing: from what was asked for to a view in force
 

@@ -47,6 +47,28 @@ def test_bad_usage_exits_2(run: Kvs, store: FakeStore, arguments: list[str]) -> 
     assert not any(method in ("PUT", "DELETE") for method, _ in store.asked)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["get"], "Error: Missing argument 'KEY'. See kvs get --help."),
+        (["frobnicate"], "Error: No such command 'frobnicate'. See kvs --help."),
+        (
+            ["view-change", "--to", "a:1", "--add", "b:1"],
+            "Error: --to names all nodes: it goes with none of --add, --remove and --replace. See kvs view-change "
+            "--help.",
+        ),
+    ],
+)
+def test_main_bad_usage_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kvs", *arguments])
+    with pytest.raises(SystemExit) as end:
+        kvs.cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_help_imports_neither_http_nor_tables() -> None:
     code = "import sys, kvs.cli; sys.exit(any(name in sys.modules for name in ('aiohttp', 'rich', 'asyncio')))"
     assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0

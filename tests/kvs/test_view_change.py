@@ -9,10 +9,13 @@ import re
 import subprocess
 import sys
 import threading
+from typing import NoReturn
 
 import pytest
 from aiohttp import web
 
+import kvs.cli
+from kvs.client import Change, Client
 from kvs.view_change import UNDER_WAY
 from tests.kvs.command import Kvs
 from tests.kvs.fake_store import PLAN, FakeStore, answer, progress
@@ -173,6 +176,53 @@ def test_view_change_dry_run_shows_what_would_be_lost(run: Kvs, store: FakeStore
     shown = run("view-change", "--remove", "10.0.0.2:80", "--dry-run").stdout
     assert "Up to 718 keys would be lost: only 10.0.0.2:80 can have them, and cannot be reached" in shown
     assert json.loads(run("view-change", "--to", "c:1", "--dry-run", "-o", "json").stdout) == plan
+
+
+def test_view_change_dry_run_counts_copies_where_partitions_get_more_than_one(run: Kvs, store: FakeStore) -> None:
+    """Or the sum of the table would not be what its head says."""
+    moves = [PLAN["moves"][0], {**PLAN["moves"][0], "to": "10.0.0.4:80"}]  # type: ignore[index]
+    store.fault = lambda method, _p: answer(200, **{**PLAN, "moves": moves}) if method == "PUT" else None
+    shown = run("view-change", "--to", "c:1", "--dry-run").stdout
+    head = "1,365 partitions with 3 keys would move, some to more than one node, 2,730 copies in all:"
+    assert head in shown
+
+
+NO_ROOM = "have room for 2 of 3 copies: there will be no more until more nodes are added"
+
+
+@pytest.mark.parametrize(
+    ("option", "note"),
+    [
+        (["--remove", "[fe80::1]:80"], "[fe80::1]:80 is out of the view already"),
+        (["--replace", "[fe80::1]:80", "10.0.0.2:80"], "10.0.0.2:80 has taken the place of [fe80::1]:80 already"),
+        (
+            ["--repl-factor", "3"],
+            "2 nodes have room for 2 of 3 copies: there will be no more until more nodes are added",
+        ),
+    ],
+)
+def test_view_change_says_what_is_done_already_and_what_cannot_be(
+    run: Kvs, store: FakeStore, option: list[str], note: str
+) -> None:
+    """And asks for the view all the same: whoever gives a command again joins what it has begun."""
+    result = run("view-change", *option)
+    assert (result.exit_code, result.stderr) == (0, f"Note: {note}\n")
+    assert _views_asked_for(store) == ["10.0.0.1:80,10.0.0.2:80"]
+
+
+def test_view_change_interrupted_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: str
+) -> None:
+    def interrupted(_: Client, __: Change, ___: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "change_view", interrupted)
+    monkeypatch.setattr(sys, "argv", ["kvs", "-e", endpoint, "view-change", "--to", "c:1"])
+    with pytest.raises(SystemExit) as end:
+        kvs.cli.main()
+    assert end.value.code == 130
+    told = "Interrupted: the change goes on; `kvs view-change` shows how far, --undo takes it back\n"
+    assert capsys.readouterr().err == told
 
 
 def _on_a_terminal(endpoint: str, *arguments: str, typed: bytes = b"", status: int = 0) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvs.wanted import Mistake, Wanted, lost_keys, wanted
+from kvs.wanted import Mistake, Wanted, lost_keys, short_of_copies, wanted
 
 A, B, C, D, E = "a:1", "b:1", "c:1", "d:1", "e:1"
 PRESENT = (A, B, C)
@@ -18,11 +18,14 @@ PRESENT = (A, B, C)
         ([(B, D), (A, E)], [], [C], Wanted((E, D))),
         ([(B, D)], [E], [A], Wanted((D, C, E))),
         ([], [D], [A, B, C], Wanted((D,))),
-        ([], [A], [D], Wanted(PRESENT, (f"{A} is already in the view", f"{D} is not in the view"))),
+        ([], [A], [D], Wanted(PRESENT, (f"{A} is already in the view", f"{D} is out of the view already"))),
+        ([(D, A)], [], [], Wanted(PRESENT, (f"{A} has taken the place of {D} already",))),
+        ([(D, A), (B, E)], [], [], Wanted((A, E, C), (f"{A} has taken the place of {D} already",))),
     ],
 )
 def test_wanted(replaced: list[tuple[str, str]], added: list[str], removed: list[str], expected: Wanted) -> None:
-    assert wanted(PRESENT, replaced, added, removed) == expected
+    """Whoever gives a command again, since it was interrupted, joins what it has begun."""
+    assert wanted(PRESENT, replaced, added, removed, former=[D]) == expected
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,9 @@ def test_wanted(replaced: list[tuple[str, str]], added: list[str], removed: list
     [
         ([(B, B)], [], [], "b:1 cannot replace itself: a node that has lost its disk is started again"),
         ([(D, E)], [], [], "d:1 is not in the view of a:1, b:1, c:1: to take e:1 in besides these: --add e:1"),
-        ([(D, A)], [], [], "a:1 is in the view and d:1 is not: that is done already"),
+        ([(D, A)], [], [], "a:1 is in the view of a:1, b:1, c:1 already, and the store does not know d:1"),
+        ([], [], [D], "d:1 is not in the view of a:1, b:1, c:1, nor known to the store"),
+        ([], [], [A, D], "d:1 is not in the view of a:1, b:1, c:1, nor known to the store"),
         ([(A, B)], [], [], "b:1 is in the view already: to let a:1 go without a new node: --remove a:1"),
         ([(A, D), (A, E)], [], [], "a:1 is named 2 times"),
         ([(A, D), (B, D)], [], [], "d:1 is named 2 times"),
@@ -53,3 +58,16 @@ def test_wanted_mistakes_say_what_to_do_instead(
 )
 def test_lost_keys_as_people_say_it(keys: int | None, told: str) -> None:
     assert lost_keys(keys) == told
+
+
+@pytest.mark.parametrize(
+    ("nodes", "factor", "told"),
+    [
+        (1, 2, "1 node has room for 1 of 2 copies: there will be no more until more nodes are added"),
+        (2, 3, "2 nodes have room for 2 of 3 copies: there will be no more until more nodes are added"),
+        (2, 2, None),
+        (1, None, None),
+    ],
+)
+def test_short_of_copies_is_told(nodes: int, factor: int | None, told: str | None) -> None:
+    assert short_of_copies(nodes, factor) == told

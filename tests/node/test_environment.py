@@ -89,6 +89,8 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
         ("REPL_FACTOR", "9" * 5000, "999"),
         ("CLUSTER", "two words", "'two words'"),
         ("CLUSTER", "-x", "'-x'"),
+        ("CLUSTER", "", "leave the variable out"),
+        ("CLUSTER", " ", "leave the variable out"),
         ("CLUSTER", "späti", "'späti'"),
         ("CLUSTER", "a/b", "'a/b'"),
         ("CLUSTER", "x" * 65, "xxx"),

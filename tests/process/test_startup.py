@@ -207,6 +207,15 @@ async def test_end_sigterm_while_it_is_still_loaded_0(processes: Processes, tmp_
     assert process.log.read_text() == ""
 
 
+async def test_end_arguments_are_refused_in_one_line(tmp_path: Path) -> None:
+    """A node is told by its environment; whoever asks for help must not get a node."""
+    node = fresh_addresses(1)[0]
+    environment = clean_environment({"ADDRESS": node, "VIEW": node, "DATA_DIR": str(tmp_path / "data")})
+    ended = await run(sys.executable, "-m", "node", "--help", environment=environment, directory=ROOT)
+    assert (ended.status, len(ended.errors)) == (2, 1) and "takes no arguments" in ended.errors[0]
+    assert not (tmp_path / "data").exists()
+
+
 BLOCKED = """
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])

@@ -51,18 +51,18 @@ PROMISED = msgspec.structs.replace(status(), promised=5, target="t")
 @pytest.mark.parametrize(
     ("statuses", "state"),
     [
-        ([status(), status()], State.SETTLED),
-        ([status(), None], State.MOVING),
-        ([status(), status(START)], State.MOVING),
-        ([status(), status(handing=(B,))], State.MOVING),
-        ([None, None], State.MOVING),
-        ([PROMISED, status(START)], State.PREPARING),
-        ([None, PROMISED], State.PREPARING),
+        ({A: status(), B: status()}, State.SETTLED),
+        ({A: status()}, State.MOVING),
+        ({A: status(), B: status(START)}, State.MOVING),
+        ({A: status(), B: status(handing=(B,))}, State.MOVING),
+        ({}, State.MOVING),
+        ({A: PROMISED, B: status(START)}, State.PREPARING),
+        ({B: PROMISED}, State.PREPARING),
     ],
     ids=["all settled", "one silent", "another view", "one hands over", "all silent", "promised", "silent, promised"],
 )
-def test_state_of(statuses: list[Status | None], state: State) -> None:
-    assert state_of(OLD.id, statuses) is state
+def test_state_of(statuses: dict[Address, Status], state: State) -> None:
+    assert state_of(OLD, statuses) is state
 
 
 @pytest.mark.parametrize(
