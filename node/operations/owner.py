@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
-from contextlib import suppress
 from typing import NamedTuple
 
 from gossip.view import Address, ViewId
@@ -59,6 +58,14 @@ class NewAttempt(NamedTuple):
     """Whether it has stored the write on this disk all the same."""
 
 
+class Newest(NamedTuple):
+    """What a read may tell of a key."""
+
+    record: Record | None
+    holder: Address
+    """Who has it on disk."""
+
+
 class Owner:
     def __init__(
         self,
@@ -95,7 +102,9 @@ class Owner:
             return None
         self.served_at = self._time.monotonic()
         record = self._store.get(partition, key)
-        return ReadResult(None if record is None else record.value)
+        if record is None:
+            return ReadResult(None)
+        return ReadResult(record.value) if self._co_owners.has_spread(key, record.version) else None
 
     def serve(self, operation: Read | Write, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
@@ -205,17 +214,37 @@ class Owner:
 
     # Reading
 
-    async def _read(self, view_id: ViewId, partition: int, read: Read, sightings: Sightings) -> Answer:
-        held, seen = self._store.get(partition, read.key), sightings.newest
-        if seen is None or (held is not None and held.version >= seen.version):
-            if held is None and not sightings.is_complete:
-                return Unable()
-            return self._found(read, held, self._config.address)
-        holder = sightings.source
-        with suppress(Fenced, StorageFault):  # It is kept for later readers; this one is answered in any case.
-            await self._store.merge(view_id, [(partition, read.key, seen.encode())], exclude={sightings.source})
-            holder = self._config.address
-        return self._found(read, seen, holder)
+    async def _read(self, view_id: ViewId, partition: int, read: Read, sightings: Sightings) -> Answer | NewAttempt:
+        found = await self._newest(view_id, partition, read.key, sightings)
+        if isinstance(found, NewAttempt):
+            return found
+        if found.record is None and not sightings.is_complete:
+            return Unable()
+        return self._found(read, *found)
+
+    async def _newest(self, view_id: ViewId, partition: int, key: bytes, sightings: Sightings) -> Newest | NewAttempt:
+        """What there is to tell of the key, once no later read can be told anything older, through whatever node. A
+        write that is under way may have come to some owners only, and whoever brings it may die before it comes to the
+        others; so they are brought what is told here, and waited for."""
+        record, seen, me = self._store.get(partition, key), sightings.newest, self._config.address
+        if seen is not None and (record is None or record.version < seen.version):
+            record = seen
+            try:
+                await self._store.merge(view_id, [(partition, key, seen.encode())], exclude={sightings.source})
+            except Fenced:
+                return NewAttempt(self._config.retry_s)
+            except StorageFault:  # It cannot be kept here, nor be brought to anybody.
+                return Newest(record, sightings.source) if sightings.agree else NewAttempt(self._config.retry_s)
+        if record is None or self._co_owners.has_spread(key, record.version):
+            return Newest(record, me)
+        has_it = sightings.holders if seen is not None and seen.version == record.version else ()
+        try:
+            if not await self._streams.await_copies([key], has_it) and has_it:
+                await self._streams.await_copies([key])  # They have it, but must hear who was left out of it.
+        except (Fenced, StorageFault):
+            return NewAttempt(self._config.retry_s)
+        self._co_owners.note_spread(key, record.version)
+        return Newest(record, me) if self._readiness.enter() else NewAttempt()
 
     def _found(self, read: Read, record: Record | None, holder: Address) -> ReadResult:
         value = None if record is None else record.value
@@ -251,7 +280,8 @@ class Owner:
                     return self._wrote(write, replaced, is_everywhere=True)  # Spared the way through an empty wait.
                 return await self._replicate(write, replaced, earliest, sightings.is_donor_silent)
             case Absent():
-                return self._nothing_deleted(partition, write)
+                newest = await self._newest(view_id, partition, write.key, sightings)
+                return newest if isinstance(newest, NewAttempt) else self._nothing_deleted(partition, write)
             case Newer(version):
                 return Superseded(version)
             case Unsure():

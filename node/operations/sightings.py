@@ -45,15 +45,22 @@ class Sightings(NamedTuple):
 
     newest: Record | None
     source: Address
-    """Who holds `newest`."""
+    """Who holds `newest`, of several the first."""
     is_complete: bool
     """Whether what is neither here nor in `newest` does not exist."""
+    holders: Collection[Address] = ()
+    """All who hold `newest`."""
     heard: Collection[Address] = ()
     """Who has told all that it holds of the key, be it nothing."""
     is_donor_silent: bool = False
     """Whether an owner under an earlier view was passed over, which may still answer alone."""
     is_undecided: bool = False
     """Whether a node of the view answered, but could not tell: it must be asked again, not passed over."""
+
+    @property
+    def agree(self) -> bool:
+        """Whether everybody who was heard holds `newest`."""
+        return all(peer in self.holders for peer in self.heard)
 
 
 NOBODY_ASKED = Sightings(None, "", True)
@@ -62,21 +69,24 @@ NOBODY_ASKED = Sightings(None, "", True)
 def weigh(answers: Answers, asker: Asker) -> Sightings:
     """What these answers, to Fetch, say together. Of equal versions, the one of the first peer in `answers` counts."""
     newest: Record | None = None
-    source = ""
+    holders: list[Address] = []
     for peer, answer in answers.items():
         if isinstance(answer, Fetched) and answer.record is not None:
             record = decode_record(answer.record)
             if _is_not_to_be_believed(answer.record, peer, answer.stable_watermark, asker):
                 continue
             if newest is None or record.version > newest.version:
-                newest, source = record, peer
+                newest, holders = record, [peer]
+            elif record.version == newest.version:
+                holders.append(peer)
     heard = {peer for peer, answer in answers.items() if _tells(answer)}
     lacking = {peer for peer, answer in answers.items() if isinstance(answer, Fetched) and not _tells(answer)}
     silent = {peer for peer, answer in answers.items() if answer is None}
     return Sightings(
         newest,
-        source,
+        holders[0] if holders else "",
         _is_complete(heard, lacking, silent, asker),
+        tuple(holders),
         heard,
         not silent.issubset(asker.owners),
         any(_is_undecided(peer, answer, asker) for peer, answer in answers.items()),

@@ -19,7 +19,12 @@ from node.config import Config
 from node.replication.emptied_disk import Filling, OwnFilling
 from node.replication.peer_state import NEVER, LeaseAnswer, PeerState
 from node.timing.clock import Time
+from node.values.version import Version, clock_of
 from node.views.holder import Views
+
+SPREAD_MAX = 10_000
+"""Of so many keys it is remembered that their latest version was waited for: those that are written and read again and
+again. Of the others it is found out anew, until they are old enough."""
 
 
 class LeavingOut(Enum):
@@ -54,6 +59,10 @@ class CoOwners:
         self._states: dict[Address, PeerState] = {}
         self._leased_until = NEVER
         """When the first of the leases ends: what each read asks."""
+        self._stable = 0
+        """What has a clock up to this has spread."""
+        self._spread: dict[bytes, Version] = {}
+        """What has spread besides: somebody has waited for that."""
         self.change_view()
 
     def change_view(self) -> None:
@@ -63,6 +72,8 @@ class CoOwners:
             address: PeerState(address, self._since, config.lease_s, config.owing_s)
             for address in self._views.ring.co_owners(config.address)
         }
+        self._stable = 0
+        self._spread.clear()
         self._note_leases()
 
     def check(self) -> None:
@@ -247,9 +258,30 @@ class CoOwners:
     def is_everywhere(self, key: bytes) -> bool:
         """Whether every co-owner is known to have what is held of `key`. Of several, one may have sent it here that has
         yet to bring it to the others."""
-        return len(self._states) < 2 and all(
-            state.is_in_step and state.outbox.position_of(key) is None for state in self._states.values()
-        )
+        return len(self._states) < 2 and all(state.has_what_is_held(key) for state in self._states.values())
+
+    def has_spread(self, key: bytes, version: Version) -> bool:
+        """Whether no owner can answer a later read with something older than `version`, which is held of `key`: as far
+        as is known, every co-owner has it, or was left out of it. The hot path."""
+        states = self._states
+        for state in states.values():
+            if not state.has_what_is_held(key):
+                break
+        else:
+            if len(states) < 2 or clock_of(version) <= self._stable:
+                return True
+        return self._spread.get(key) == version
+
+    def note_spread(self, key: bytes, version: Version) -> None:
+        """Somebody has waited until every co-owner had it, or was left out of it: under this view, that stays so."""
+        if len(self._spread) >= SPREAD_MAX:
+            self._spread.clear()
+        self._spread[key] = version
+
+    def note_stable(self, clock: int) -> None:
+        """Every owner of this node's keys has announced under the view in force that all which it took up to `clock` is
+        on all of them; see `retention.stability`."""
+        self._stable = clock
 
     def marks(self) -> Mapping[PeerState, int]:
         """How far it is to `have_passed`."""

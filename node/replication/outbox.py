@@ -120,6 +120,10 @@ class Outbox:
         """Whether the co-owner has what was put in as `position`."""
         return position <= self._confirmed or self._compared_from < position <= self._streamed
 
+    def is_compared(self, position: int) -> bool:
+        """Whether only the end of a comparison confirms `position`."""
+        return self._confirmed < position <= self._compared_from
+
     def confirmed_among(self, positions: Iterable[int]) -> list[int]:
         """Those of `positions` for which `is_confirmed`; written out, because every message asks it of all who wait."""
         confirmed, compared_from, streamed = self._confirmed, self._compared_from, self._streamed

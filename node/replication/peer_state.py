@@ -143,6 +143,10 @@ class PeerState:
         """Whether it has all that is here, but for what is on its way: then it may have a lease."""
         return self.is_in_step and not self.owes(now)
 
+    def has_what_is_held(self, key: bytes) -> bool:
+        """Whether it has what is held of `key` here, or something later."""
+        return self._comparison is Comparison.IN_STEP and self.outbox.position_of(key) is None
+
     def may_be_leased(self, now: float) -> bool:
         """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""
         return now <= self.grant_ends_at

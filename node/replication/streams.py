@@ -100,7 +100,7 @@ class Streams:
         states = self._co_owners.all(exclude)
         left_out: set[Address] = set()
         for state, position in [(state, self._position_for(state, keys)) for state in states]:
-            if not await self._await_confirmation(state, position, earliest):
+            if not await self._await_confirmation(state, position, earliest, keys):
                 left_out.add(state.address)
         are_told = not left_out
         while not are_told and len(left_out) < len(states):
@@ -129,8 +129,11 @@ class Streams:
         if not all(map(self._co_owners.has, states)):
             raise Fenced(str(self._views.view_id))
 
-    async def _await_confirmation(self, state: PeerState, position: int, earliest: float) -> bool:
-        """Returns once the co-owner has confirmed `position`. False: it was left out."""
+    async def _await_confirmation(
+        self, state: PeerState, position: int, earliest: float, keys: Sequence[bytes] = ()
+    ) -> bool:
+        """Returns once the co-owner has confirmed `position`. False: it was left out. `keys`: what was put in there; if
+        a comparison takes that over, they are put in once more, lest the wait be for everything else too."""
         while self._co_owners.has(state):
             match self._co_owners.leave_out(state, earliest):
                 case LeavingOut.DONE:
@@ -142,6 +145,8 @@ class Streams:
                         return True
                     if state.has_no_room:
                         raise StorageFault(f"the disk of {state.address} is full")
+                    if keys and self._co_owners.has(state) and state.outbox.is_compared(position):
+                        position = self._position_for(state, keys)
         return False
 
     async def _relay(self, state: PeerState, keys: Sequence[bytes], told: tuple[Address, ...], earliest: float) -> bool:
@@ -177,6 +182,7 @@ class Streams:
         state = self._co_owners.get(peer)
         if state is not None:
             state.become_comparing()
+            self._give_up(state)
         return state
 
     def end_comparison(self, state: PeerState, has_arrived: bool) -> None:

@@ -151,6 +151,8 @@ class Stability:
         self._judge_candidate()
         view_id = self._views.view_id
         self._announced = _Reading(view_id, self._reached.under(view_id) if is_settled else 0)
+        me = self._config.address
+        self._co_owners.note_stable(self._lowest((me, *self._views.ring.co_owners(me))))
 
     @property
     def announced(self) -> int:

@@ -55,6 +55,6 @@ async def lone_owner(
         await note_filled(store)  # It has been here before: what it does not hold, it has not lost.
         node = Node(config, time, rng, store, await identify(store, rng, config.cluster), peers)
         await node.start()
-        async with running(node.run() if runs else node.readiness.run()):
+        async with running(*([node.run()] if runs else [node.readiness.run(), node.streams.run()])):
             assert await node.readiness.wait_until_ready(time.monotonic() + config.silence_s)
             yield Lone(node, store, peers, time)

@@ -21,14 +21,19 @@ def newest_view(cluster: Cluster) -> View:
 def is_spared(cluster: Cluster, machine: Machine) -> bool:
     """Whether each record on the disk of `machine` is on another disk too, in this version or a later one: on that of
     another owner, or, if `machine` owns it itself, on that of a former owner, which keeps what it has until as many
-    owners as there shall be copies have it."""
-    ring = ring_of(newest_view(cluster))
+    owners as there shall be copies have it. So must be the view: one that was made while all others were away is known
+    to nobody any more once that disk is lost."""
+    newest, held = newest_view(cluster), machine.disk.view()
+    views = [other.disk.view() for other in cluster.machines.values() if other is not machine]
+    if held is not None and not any(view is not None and view.id >= held.id for view in views):
+        return False
+    ring = ring_of(newest)
     for key, record in machine.disk.records():
         owners = ring.owners(partition_of(key))
         keepers = cluster.machines if machine.address in owners else owners
         others = [cluster.machines[keeper].disk for keeper in keepers if keeper != machine.address]
-        held = [other for disk in others if (other := disk.record(key)) is not None]
-        if not any(other.version >= record.version for other in held):
+        found = [other for disk in others if (other := disk.record(key)) is not None]
+        if not any(other.version >= record.version for other in found):
             return False
     return True
 

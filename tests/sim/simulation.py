@@ -15,6 +15,7 @@ from typing import NamedTuple
 from node.config import CLUSTER_DEFAULT
 from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
+from tests.sim.contention import Contention
 from tests.sim.sessions import Sessions
 from tests.sim.upheaval import Upheaval
 from tests.sim.workload import Workload
@@ -29,6 +30,8 @@ SESSIONS_EVERY, SESSIONS_S = 10, 6.0
 """In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
 SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
+CONTENTION_AT, CONTENTION_S = 5, 8.0
+"""In seeds that end in this digit, many clients use few keys at once, and nothing is cut."""
 UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (2, 3, 7), 12.0, 6
 """Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
 UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
@@ -71,9 +74,11 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     # In an upheaval so many are away that one with an empty disk and a wrong `VIEW` may find nobody: it is a store of
     # its own then, until it meets the others, and is right to say that a key is new.
     errs = seed % ERRORS_EVERY == 3 and not is_upheaval
-    workload: Sessions | Workload
+    workload: Sessions | Contention | Workload
     if in_sessions:
         workload = Sessions(cluster, SESSIONS_S)
+    elif seed % 10 == CONTENTION_AT:
+        workload = Contention(cluster, CONTENTION_S)
     elif is_upheaval:
         workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, aliens, errs, Upheaval, UPHEAVAL_CLIENTS)
     else:

@@ -13,9 +13,11 @@ import pytest
 from node.errors import Unavailable
 from node.net.messages import ReadResult
 from node.operations import sightings
+from node.storage.keys import Setting, setting_place
 from node.values.record import Record
 from node.values.version import make_version
 from ring.hashing import partition_of
+from tests.node.samples import successor
 from tests.sim.ablations.switch import Ablation, Edit, switched_off
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.losses import has_caught_up, is_spared
@@ -234,6 +236,23 @@ def test_disk_is_spared_only_while_another_owner_or_a_former_one_has_all_that_it
         scene.lay(C, LATER, b"3")
         assert not is_spared(scene.cluster, machines[C])
         scene.lay(B, NEW, b"2")
+        assert is_spared(scene.cluster, machines[A])
+
+    scene.play(act)
+
+
+def test_disk_is_spared_only_while_its_view_is_known_elsewhere() -> None:
+    """Nobody could tell that an acknowledged change was made, were the only disk lost that has its view."""
+    scene = Scene(copies=2)
+    machines = scene.cluster.machines
+
+    def act() -> None:
+        view = machines[A].disk.view()
+        assert view is not None and is_spared(scene.cluster, machines[A])
+        later = successor(view, A)
+        machines[A].disk.items[setting_place(Setting.VIEW)] = later.encoded
+        assert not is_spared(scene.cluster, machines[A])
+        machines[B].disk.items[setting_place(Setting.VIEW)] = later.encoded
         assert is_spared(scene.cluster, machines[A])
 
     scene.play(act)

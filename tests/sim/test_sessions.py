@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,11 +13,10 @@ from node.net.messages import Wrote
 from node.operations.causality import Demand
 from node.replication.co_owners import CoOwners
 from node.values.context import EMPTY
+from tests.sim.apart import Run, apart
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
 from tests.sim.simulation import quieten
-
-T = TypeVar("T")
 
 DURATION_S = 8.0
 RULES: dict[str, Callable[[], None]] = {
@@ -28,11 +24,6 @@ RULES: dict[str, Callable[[], None]] = {
     "what an answer adds": lambda: setattr(CoOwners, "is_everywhere", lambda *_: True),
 }
 """How to switch each of them off."""
-
-
-class Run(NamedTuple):
-    seen: Counter[str]
-    fault: str | None
 
 
 def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None) -> Run:
@@ -46,14 +37,6 @@ def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None) -> Run:
     except Exception as error:
         return Run(sessions.seen, repr(error.exceptions if isinstance(error, ExceptionGroup) else error))
     return Run(sessions.seen, None)
-
-
-def apart(work: Callable[[], T], monkeypatch: pytest.MonkeyPatch) -> T:
-    """What `work` returns in a process of its own: the order of sets is part of a run, and killed nodes leave remains
-    behind."""
-    monkeypatch.setenv("PYTHONHASHSEED", "0")
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work).result()
 
 
 @pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(4, 2, 20), (7, 3, 3000), (10, 5, 20)])

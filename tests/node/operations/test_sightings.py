@@ -153,4 +153,4 @@ def test_weigh_is_donor_silent(peer: Address, answer: Answer | None, is_silent: 
 
 
 def test_weigh_nobody_asked() -> None:
-    assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, set())
+    assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, heard=set())

@@ -145,6 +145,23 @@ async def test_write_whose_entry_a_comparison_took_over_is_given_up_too() -> Non
 
 
 @on_virtual_time
+async def test_write_in_flight_when_a_comparison_begins_waits_for_its_own_key_only() -> None:
+    """A comparison may take seconds."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    peer.confirms = False
+    async with parts.running():
+        await put(parts)
+        waiting = acknowledged(parts)
+        await asyncio.sleep(SOON_S)
+        parts.streams.begin_comparison(B)
+        peer.confirms = True
+        async with asyncio.timeout(1.0):
+            await waiting
+        assert KEY in peer.held
+
+
+@on_virtual_time
 async def test_write_is_not_left_out_before_the_earliest_moment() -> None:
     parts = await node_a(A, B, repl_factor=2)
     await asyncio.sleep(1.0)

@@ -6,6 +6,7 @@ from node.node import Node
 from node.operations.owner import Owner
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
+from node.replication.streams import Streams
 from node.views.readiness import Readiness
 from tests.sim.ablations.switch import Ablation, Edit
 from tests.sim.disk import SimEngine
@@ -37,6 +38,19 @@ ABLATIONS = (
         "no leases",
         "an owner always answers alone",
         (Edit(CoOwners.unleased, "if now < self._leased_until:", "if True:"),),
+    ),
+    Ablation(
+        "no write-back of reads",
+        "a read tells what has come here, whether the other owners have it or not",
+        (Edit(CoOwners.has_spread, "states = self._states", "return True"),),
+        "test_contention.py::test_contention_every_history_is_linearizable[2-2]",
+    ),
+    Ablation(
+        "no second way around a comparison",
+        "what is waited for when a comparison begins is confirmed by its end",
+        (Edit(Streams.begin_comparison, "self._give_up(state)", "pass"),),
+        "../node/replication/test_streams_acknowledging.py::"
+        "test_write_in_flight_when_a_comparison_begins_waits_for_its_own_key_only",
     ),
     Ablation(
         "no restamping",
