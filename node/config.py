@@ -49,6 +49,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """For the way back of an answer to another node: one that comes too late costs its caller the link."""
     retry_s: float = 0.02
     """Between two attempts when nothing has changed that would make the next one fare better."""
+    keep_s: float = 0.4
+    """A read of what a peer has waits so long for this node's disk to keep it. Together with a silence that is less
+    than an owner's client waits."""
     # Co-owners in step; how these relate: `_check_replication`.
     heartbeat_s: float = 0.1
     """Between two heartbeats to a co-owner."""
@@ -60,6 +63,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     relay_s: float = 0.675
     """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
     less than `relay_call_s`, for which the co-owner that asked for it waits."""
+    stuck_retry_s: float = 0.25
+    """Between two attempts at a co-owner whose disk is full or hangs: how soon it is caught up once it takes something
+    again, at the price of a small message now and then."""
+    stuck_compare_s: float = 1.0
+    """The same for a comparison with it, which takes more."""
     empty_wait_s: float = 3.0
     """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
     nobody tells it of does not exist. In a store that is new, nobody ever will."""
@@ -124,6 +132,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs_s_max: float = 0.005
     """How long the jobs of one commit may keep the loop: some 300 writes. A single job may take longer."""
+
+    commit_s: float = 1.0
+    """A commit that takes longer means that the disk hangs: what queues behind it is refused. Longer than the slowest
+    of disks that are well takes, and shorter than a client waits, whose request can then be brought to another owner.
+    """
 
     reserve_bytes: int = 16 * 1024 * 1024
     """Room on the disk that records are not let into, so that a full node can promise, take views, hand over and
@@ -233,6 +246,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_requests(self) -> None:
         assert 2 * self.attempt_s < self.request_s, "an owner that is silent must leave time to ask another one"
+        assert self.silence_s + self.keep_s < self.request_s - self.silence_s, "a read that is kept comes in time"
         assert self.silence_s + self.reply_s < self.attempt_s, "an owner must outwait a silent peer, and still answer"
         assert 0 < self.retry_s < self.reply_s < self.silence_s, "a pause must be short beside what is waited for"
 
@@ -241,6 +255,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert self.owing_s <= self.lease_s, "who falls behind is refused its next lease before its last one ends"
         assert self.lease_s < self.silence_s, "when a co-owner is found silent, its lease has ended"
         assert self.silence_s < self.relay_s < self.relay_call_s, "a relay outlasts a silence, and its caller a relay"
+        assert self.silence_s + self.ping_s < self.confirm_s < self.relay_s, "a disk hangs only if its node is there"
+        assert self.owing_s + self.lease_s < self.confirm_s, "when a disk is found to hang, its node's lease has ended"
+        assert self.retry_s < self.stuck_retry_s < self.stuck_compare_s, "who is stuck is asked less often"
         assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"
 
     def _check_clock(self) -> None:
@@ -268,6 +285,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check_storage(self) -> None:
         assert self.jobs_s_max < self.pause_s, "a node that is busy with writes does not take itself for paused"
+        assert self.silence_s < self.commit_s, "a disk may take longer than a node that is there is silent"
+        assert self.commit_s + self.attempt_s < self.request_s, "another owner is asked when the disk here hangs"
         forgotten = 6 * self.transfer_lanes * self.batch_bytes
         assert self.reserve_bytes >= 2 * forgotten, "a full node can forget what it has handed over"
         assert 0 < self.reserve_share < 1, "a small disk is not all reserve"
@@ -280,6 +299,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def relay_call_s(self) -> float:
         """How long a co-owner that has asked for a relay waits for its end: two silences."""
         return 2 * self.silence_s
+
+    @property
+    def confirm_s(self) -> float:
+        """How long a co-owner may take to make durable what it is sent; if it takes longer, and is there, its disk
+        hangs."""
+        return self.attempt_s
 
     @property
     def pause_check_s(self) -> float:

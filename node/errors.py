@@ -93,10 +93,25 @@ class PeerLost(PeerFault):
     """The connection broke, or the peer was silent too long, after the call was sent: it may have been executed."""
 
 
+class PeerLate(PeerLost):
+    """The call has not been answered in the time that it was given, which says nothing about the peer; its link is
+    there still."""
+
+
+class TooManyCalls(PeerFault):
+    """This node has more calls under way to the peer than it may: the call was not sent, and nothing is said about the
+    peer. Who takes this for its silence passes over what only that peer has."""
+
+
 class Fenced(Exception):
     """A write job was queued under a view that is not the store's view now: nothing was written, and the request must
     be routed anew."""
 
 
 class StorageFault(Exception):
-    """The disk refused a write, since it is full or fails: nothing of the transaction was acknowledged."""
+    """The disk refused a write, since it is full, hangs or fails: nothing of the transaction was acknowledged."""
+
+
+class Unclosed(Exception):
+    """The disk hangs, so the store could not be closed: the process has to end without waiting for it, and without
+    tidying up what another thread still uses."""

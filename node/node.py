@@ -27,6 +27,7 @@ from node.net.messages import (
     Adopt,
     Answer,
     AskHolding,
+    AskStamp,
     AskStatus,
     Compare,
     CountKeys,
@@ -263,6 +264,8 @@ class Node:
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)
+            case AskStamp():
+                return self.router.lend_stamp()
             case Heartbeat():
                 return self.heartbeats.answer(sender, request)
             case Replicate():
@@ -336,7 +339,11 @@ class Node:
     # What is remembered
 
     async def _store_clock(self, memory: Memory) -> None:
-        await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
+        try:
+            async with asyncio.timeout(self.config.commit_s):
+                await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
+        except TimeoutError:
+            raise StorageFault("the disk hangs") from None
 
     def _clients_served(self) -> bool:
         return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

@@ -15,7 +15,7 @@ from typing import Any, cast
 from node.api.server import serving
 from node.config import Config
 from node.environment import read_environment
-from node.errors import StartupFault
+from node.errors import StartupFault, Unclosed
 from node.logs import LogWriter
 from node.own_names import TwoNames, demand_one_name
 
@@ -48,13 +48,18 @@ async def run(config: Config) -> None:
 
 
 def main() -> int:
-    """The exit status. If stderr takes nothing, this ends the process itself: Python would wait for it."""
+    """The exit status. If stderr takes nothing, or the disk hangs, this ends the process itself: Python would wait."""
     gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
     writer = LogWriter(sys.stderr)
     logging.getLogger().addHandler(writer.handler)
     logging.getLogger().setLevel(logging.INFO)
-    status = _run_to_its_end()
-    if not writer.close(LAST_LINES_S):
+    is_closed = True
+    try:
+        status = _run_to_its_end()
+    except Unclosed as fault:
+        is_closed, status = False, 0 if fault.__context__ is None else 1
+        log.error("%s: this node ends without waiting for it", fault, exc_info=fault.__context__)
+    if not writer.close(LAST_LINES_S) or not is_closed:
         os._exit(status)
     return status
 
@@ -69,6 +74,8 @@ def _run_to_its_end() -> int:
         for line in fault.faults:
             print(line, file=sys.stderr)
         return fault.status
+    except Unclosed:
+        raise
     except Exception:
         log.critical("this node ends: it would be half alive", exc_info=True)
         return 1

@@ -180,6 +180,8 @@ class NodeProcess:
         self.data_dir = directory / address
         self.log = directory / f"{address}.log"
         self.environment = {"ADDRESS": address, "VIEW": ",".join(view), "DATA_DIR": str(self.data_dir)} | environment
+        self.program: tuple[str, ...] = ("-m", "node")
+        """What Python runs; it has to become a node, or be one."""
         self._process: asyncio.subprocess.Process | None = None
 
     async def spawn(self) -> None:
@@ -187,7 +189,12 @@ class NodeProcess:
         assert self._process is None, f"{self.address} runs already"
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "node", cwd=ROOT, env=clean_environment(self.environment), stdout=log, stderr=log
+                sys.executable,
+                *self.program,
+                cwd=ROOT,
+                env=clean_environment(self.environment),
+                stdout=log,
+                stderr=log,
             )
 
     async def start(self) -> None:

@@ -51,7 +51,7 @@ async def serving(
     config: Config, gossip_settings: Settings | None = None, time: Time | None = None
 ) -> AsyncIterator[Serving]:
     """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
-    but hands nothing over: it stays an owner. Raises StartupFault."""
+    but hands nothing over: it stays an owner. Raises StartupFault, and Unclosed at the end if the disk hangs."""
     loop = asyncio.get_running_loop()
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
@@ -126,6 +126,7 @@ def _open_store(config: Config) -> Store:
                 config.data_dir,
                 asyncio.get_running_loop(),
                 config.jobs_s_max,
+                commit_s=config.commit_s,
                 reserve_bytes=config.reserve_bytes,
                 reserve_share=config.reserve_share,
             )

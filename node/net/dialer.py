@@ -66,7 +66,7 @@ class Link:
         self._timer_at = inf
 
     async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
-        """The answer to one call. Raises PeerRefused or PeerLost; see `Transport.call`."""
+        """The answer to one call. Raises PeerFault; see `Transport.call`."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
         id_ = self._state.call(answer, self._loop.time(), timeout_s, attempt)
         self._calls.append(Call(id_, view_id, int(timeout_s * 1000), request))

@@ -15,7 +15,8 @@ is proved there is what runs here.
 The invariant is what callers build on. A call that fails with PeerRefused was never handed to a connection, and never
 will be: its caller may ask somebody else at no risk. Whatever was handed to one fails with PeerLost, since the peer may
 have executed it, and the connection is broken first wherever the peer is to blame: were it kept, the peer could execute
-a call long after its caller had given up on it. Each call ends exactly once.
+a call long after its caller had given up on it. Each call ends exactly once. One too many fails with TooManyCalls, for
+that is not the peer's fault.
 
 A peer is *silent* when a call that says something about it has waited for its answer in vain. It then counts as down,
 all that waits on the link fails, and new calls are refused at once, not each after a wait of its own; meanwhile the
@@ -35,13 +36,13 @@ from typing import Generic, TypeVar
 import msgspec
 
 from node.config import Config
-from node.errors import PeerFault, PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
 
 Caller = TypeVar("Caller")
 """Whatever the driver knows a call's caller by; a future for instance."""
 
 PENDING_MAX = 10_000
-"""Calls that wait on one link, and casts as well; beyond, a peer this slow is as good as gone."""
+"""Calls that wait on one link, and casts as well; more would be too much for this node's memory."""
 BUDGET_S_MIN = 0.001
 """A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
 
@@ -112,12 +113,13 @@ class LinkState(Generic[Caller]):
     # What callers want
 
     def call(self, caller: Caller, now: float, timeout_s: float, attempt: bool) -> int:
-        """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused."""
+        """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused,
+        TooManyCalls."""
         self._wanted_at = now
         if self._phase is not _UP:
             self._want(now)
         if len(self._calls) >= PENDING_MAX:
-            raise PeerRefused(f"{self._peer} is too slow")
+            raise TooManyCalls(f"{PENDING_MAX} calls wait for {self._peer} already")
         if timeout_s < BUDGET_S_MIN:
             raise PeerRefused(f"no time is left to ask {self._peer}")
         self._last_id = id_ = self._last_id + 1
@@ -216,7 +218,7 @@ class LinkState(Generic[Caller]):
             if is_telling:
                 self._fall_silent(output, now)
             else:
-                fault = PeerRefused if id_ > self._sent_id else PeerLost
+                fault = PeerRefused if id_ > self._sent_id else PeerLate
                 self._fail(output, id_, fault(f"{self._peer} has not answered in the time left"))
         if self._ping_at <= now:
             self._ping(output, now)

@@ -51,11 +51,11 @@ class Transport(Protocol):
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer:
-        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time) or PeerLost.
+        """The answer of `to`. Raises PeerRefused (also if `timeout_s` leaves no time), PeerLost or TooManyCalls.
 
         `bulk`: a transfer, which must not delay other calls. `attempt`: `to` is an owner that may need longer than
-        this, since it may be waiting for others itself; that it does not answer in time says nothing about it, and
-        pings tell whether it is there."""
+        this, since it may be waiting for others or its disk; that it does not answer in time (PeerLate) says nothing
+        about it, and pings tell whether it is there."""
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         """Send and forget."""

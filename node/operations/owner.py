@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerLost, StorageFault
+from node.errors import Fenced, PeerLost, StorageFault, TooManyCalls
 from node.net.messages import (
     Answer,
     Fetch,
@@ -150,8 +150,6 @@ class Owner:
             return self._views.told()
         demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
-        if isinstance(operation, Write) and self._co_owners.is_some_disk_full():
-            return Unable()
         asked = self._not_synced_with(partition)
         if demand is not None:
             asked = {*asked, *demand.whom_to_ask}
@@ -180,7 +178,10 @@ class Owner:
         """What `peers` hold of the key. They are asked in parallel, and have told enough if nobody else has to be asked
         by then."""
         asked = sorted(peers)
-        answers = await asyncio.gather(*(self._fetch(peer, key, view_id) for peer in asked))
+        try:
+            answers = await asyncio.gather(*(self._fetch(peer, key, view_id) for peer in asked))
+        except TooManyCalls:
+            return NewAttempt(self._config.retry_s)
         is_other_view = self._views.view_id != view_id
         if not self._readiness.enter() or is_other_view or not self._not_synced_with(partition) <= peers:
             return NewAttempt()
@@ -230,10 +231,11 @@ class Owner:
         if seen is not None and (record is None or record.version < seen.version):
             record = seen
             try:
-                await self._store.merge(view_id, [(partition, key, seen.encode())], exclude={sightings.source})
+                keeping = self._store.merge(view_id, [(partition, key, seen.encode())], exclude={sightings.source})
+                await self._timeouts.within(self._config.keep_s, keeping)
             except Fenced:
                 return NewAttempt(self._config.retry_s)
-            except StorageFault:  # It cannot be kept here, nor be brought to anybody.
+            except (StorageFault, TimeoutError):  # It cannot be kept here, nor be brought to anybody.
                 return Newest(record, sightings.source) if sightings.agree else NewAttempt(self._config.retry_s)
         if record is None or self._co_owners.has_spread(key, record.version):
             return Newest(record, me)
@@ -296,8 +298,6 @@ class Owner:
             is_everywhere = await self._streams.await_copies([write.key], earliest=earliest)
             if is_donor_silent:
                 await asyncio.sleep(self._co_owners.old_leases_end() - self._time.monotonic())
-        except StorageFault:
-            return MayBeStored()
         except Fenced:
             return NewAttempt(is_stored=True)
         self._demand_ready()

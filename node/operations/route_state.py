@@ -23,7 +23,7 @@ import msgspec
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerFault, PeerRefused
+from node.errors import PeerFault, PeerRefused, TooManyCalls
 from node.net.messages import (
     Answer,
     Foreign,
@@ -138,7 +138,7 @@ class RouteState:
                 return Greet(owner) if view_id == self.view_id else NextRound()
             case Unsatisfied():
                 self._unsatisfied = self._unsatisfied or Answered(heard, owner)
-            case PeerRefused() | Unable() | Foreign():
+            case PeerRefused() | TooManyCalls() | Unable() | Foreign():
                 self._refusals += 1
                 self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.
@@ -150,6 +150,8 @@ class RouteState:
         match heard:
             case PeerRefused():
                 how = "cannot be reached"
+            case TooManyCalls():
+                how = "has too many calls of this node to answer"
             case PeerFault():
                 how = "has not answered"
             case MayBeStored():

@@ -11,7 +11,7 @@ The causal context of a request passes here too: the clock is set above it, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -19,14 +19,26 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import PeerFault, Unavailable
-from node.net.messages import Answer, NothingDeleted, Read, ReadResult, Superseded, Write, Wrote
+from node.errors import PeerFault, StorageFault, Unavailable
+from node.net.messages import (
+    Answer,
+    AskStamp,
+    NothingDeleted,
+    Read,
+    ReadResult,
+    Stamped,
+    Superseded,
+    Unable,
+    Write,
+    Wrote,
+)
 from node.net.transport import Transport
 from node.operations.owner import Owner
 from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
+from node.values.version import Version
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
@@ -115,13 +127,34 @@ class Router:
             raise Unavailable() from None
 
     async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Answered:
-        version, refusals = await self._clock.stamp(), 0
+        version, refusals = await self._stamp(key, self._clock.stamp()), 0
         while True:
             answered = await self._route(key, Write(key, version, value, context), deadline)
             if not isinstance(answered.answer, Superseded):
                 return answered
             refusals += 1
-            version = await self._clock.stamp_above(answered.answer.version, lead_ms=2 ** min(refusals, 16))
+            stamping = self._clock.stamp_above(answered.answer.version, lead_ms=2 ** min(refusals, 16))
+            version = await self._stamp(key, stamping)
+
+    async def _stamp(self, key: bytes, stamping: Awaitable[Version]) -> Version:
+        """This node's own stamp; or where its disk takes no ceiling of its clock, one of another owner, which has heard
+        by then how far this node's clock was to go. Raises Unavailable."""
+        try:
+            return await stamping
+        except StorageFault:
+            for owner in self.owners(key):
+                if owner != self._config.address:
+                    answer = await self._calls.try_ask(owner, AskStamp(), self._config.attempt_s, attempt=True)
+                    if isinstance(answer, Stamped):
+                        return answer.version
+        raise Unavailable()
+
+    async def lend_stamp(self) -> Stamped | Unable:
+        """Answer a node whose own clock may not go on."""
+        try:
+            return Stamped(await self._clock.stamp())
+        except StorageFault:
+            return Unable()
 
     def _deadline(self) -> float:
         return self._time.monotonic() + self._config.request_s

@@ -23,7 +23,7 @@ from contextlib import suppress
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerFault, StorageFault
+from node.errors import Fenced, PeerFault, StorageFault, TooManyCalls
 from node.net.messages import Answer, AskHolding, Foreign, Holding, Owed
 from node.net.transport import answer_of
 from node.repair import holdings
@@ -200,6 +200,8 @@ class Handoff:
         if state is not None:
             has_arrived = await self._transfers.bring([peer], self._unheard_by(peer), view_id, forget=False)
             self._streams.end_comparison(state, has_arrived)
+            if state.is_stuck:
+                await asyncio.sleep(self._config.stuck_compare_s)
 
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""
@@ -208,6 +210,9 @@ class Handoff:
         answer: Answer | None
         try:
             answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
+        except TooManyCalls as fault:
+            log.debug("no announcement from %s: %s", donor, fault)
+            return  # That is not its silence.
         except PeerFault as fault:
             log.debug("no announcement from %s: %s", donor, fault)
             answer = Foreign() if self._calls.is_foreign(donor) else None

@@ -34,7 +34,7 @@ class LeavingOut(Enum):
     TOO_EARLY = auto()
     """It may be left out, but not yet of this write."""
     NOT_POSSIBLE = auto()
-    """It can be reached, or a lease that it may have still counts."""
+    """It can be reached and takes what it is sent, or a lease that it may have still counts."""
 
 
 class Links(Protocol):
@@ -219,8 +219,9 @@ class CoOwners:
     # Who may be left out
 
     def may_be_left_out(self, state: PeerState) -> bool:
-        """Whether it is silent or gone, and no lease that it may have can count any more."""
-        return self._links.is_down(state.address) and not state.may_be_leased(self._time.monotonic())
+        """Whether it is silent, gone or stuck, and no lease that it may have can count any more."""
+        is_able = not state.is_stuck and not self._links.is_down(state.address)
+        return not is_able and not state.may_be_leased(self._time.monotonic())
 
     def leave_out(self, state: PeerState, earliest: float) -> LeavingOut:
         """Let all that is in its outbox now be acknowledged without it, if that is possible, and not before `earliest`
@@ -233,21 +234,18 @@ class CoOwners:
         return LeavingOut.DONE
 
     def note_silence(self, state: PeerState) -> bool:
-        """The co-owner has not answered. Returns whether it may be left out by now, so that nobody shall wait for it.
-        Before it fell silent, it may have told one of the other co-owners something that never reached the rest. So if
-        its silence is new, all of these are to be compared with."""
+        """The co-owner has not answered, or not taken what it was sent. Returns whether it may be left out by now, so
+        that nobody shall wait for it. Before it fell silent, it may have told one of the other co-owners something that
+        never reached the rest. So if its silence is new, all of these are to be compared with. One that is stuck goes
+        on telling all of them."""
         if not self.may_be_left_out(state):
             state.become_audible()
             return False
-        if state.become_silent():
+        if self._links.is_down(state.address) and state.become_silent():
             for other in self._states.values():
                 if other is not state:
                     other.become_uncompared()
         return True
-
-    def is_some_disk_full(self) -> bool:
-        """Whether a co-owner that can be reached cannot store what it is sent: no write could be acknowledged."""
-        return any(state.has_no_room and not self.may_be_left_out(state) for state in self._states.values())
 
     # Who has what
 

@@ -9,6 +9,10 @@ Two promises meet here, and each needs the other:
   acknowledged so is owed to it from that moment on: a co-owner that was merely paused is back sooner than it would be
   missed, and must not get a lease before it has what it was left out of.
 
+A co-owner whose disk takes nothing, since it is full or hangs, is *stuck*. It can be reached, but the two promises
+treat it as if it could not: it gets no lease, and once the last one that it may have has ended, writes are acknowledged
+without it. Its node still serves: without a lease it asks the others first, as it would after a cut.
+
 In step means: the co-owner has all that is here, but for what is in its outbox. A comparison brings it there; another
 store under its address, an overflow of the outbox or a difference that was seen takes it back. A comparison under way
 is worth nothing once one of these has come in between, but it still goes on: until it has ended, no other one begins.
@@ -47,7 +51,7 @@ class LeaseAnswer(Enum):
 
     GRANTED = auto()
     OWING = auto()
-    """It lacks something that is on its way to it, or about to be."""
+    """It lacks something that is on its way to it, or about to be, and that its disk can take."""
     REFUSED = auto()
 
 
@@ -75,7 +79,7 @@ class PeerState:
         """Whether it could be left out when it was last tried."""
         self._left_out_up_to = 0
         """Up to this position of the outbox, something was acknowledged without it."""
-        self._has_no_room = False
+        self._is_stuck = False
         self._is_owed = True
         """Nobody knows before it has answered a heartbeat."""
 
@@ -120,9 +124,9 @@ class PeerState:
         return self._is_empty
 
     @property
-    def has_no_room(self) -> bool:
-        """Whether its disk has refused what it was sent last."""
-        return self._has_no_room
+    def is_stuck(self) -> bool:
+        """Whether its disk has taken nothing of what it was sent last, though its node can be reached."""
+        return self._is_stuck
 
     @property
     def is_due(self) -> bool:
@@ -141,7 +145,7 @@ class PeerState:
 
     def has_all(self, now: float) -> bool:
         """Whether it has all that is here, but for what is on its way: then it may have a lease."""
-        return self.is_in_step and not self.owes(now)
+        return self.is_in_step and not self._is_stuck and not self.owes(now)
 
     def has_what_is_held(self, key: bytes) -> bool:
         """Whether it has what is held of `key` here, or something later."""
@@ -167,7 +171,7 @@ class PeerState:
             self._granted_at = now
             return LeaseAnswer.GRANTED
         is_to_be_brought = self._comparison is not Comparison.UNCOMPARED or self.outbox.has_overflowed
-        return LeaseAnswer.OWING if is_to_be_brought else LeaseAnswer.REFUSED
+        return LeaseAnswer.OWING if is_to_be_brought and not self._is_stuck else LeaseAnswer.REFUSED
 
     def become_leased(self, sent_at: float) -> None:
         """It has given this node a lease, in answer to a question sent at `sent_at`."""
@@ -204,12 +208,12 @@ class PeerState:
 
     def confirm(self, position: int) -> None:
         """It has all that was sent up to `position` on disk."""
-        self._has_no_room = False
+        self._is_stuck = False
         self.outbox.confirm(position)
 
-    def refuse(self, has_no_room: bool) -> None:
-        """It has answered, but not taken what it was sent."""
-        self._has_no_room = has_no_room
+    def become_stuck(self) -> None:
+        """Its disk takes nothing."""
+        self._is_stuck = True
 
     def leave_out(self) -> None:
         """What is in its outbox now may be acknowledged without it."""
@@ -232,7 +236,6 @@ class PeerState:
     def become_comparing(self) -> None:
         """A comparison begins. What changes from here on is for the stream."""
         self._comparison = Comparison.COMPARING
-        self._has_no_room = False
         self.outbox.begin_comparison()
 
     def end_comparison(self, has_arrived: bool) -> None:
@@ -240,6 +243,7 @@ class PeerState:
         assert self._comparison in (Comparison.COMPARING, Comparison.IN_VAIN), "a comparison ends that never began"
         if has_arrived and self._comparison is Comparison.COMPARING:
             self._comparison = Comparison.IN_STEP
+            self._is_stuck = False
             self.outbox.end_comparison()
         else:
             self._comparison = Comparison.UNCOMPARED

@@ -16,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerFault, StorageFault
+from node.errors import Fenced, PeerFault, PeerLate, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable
 from node.net.transport import Answering
 from node.replication.co_owner_tasks import CoOwnerTasks
@@ -29,7 +31,7 @@ from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
-from node.values.record import received
+from node.values.record import is_live, received
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -39,6 +41,9 @@ log = logging.getLogger(__name__)
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
 """One message of a stream holds no more, since it is confirmed as a whole, and a write waits for its message."""
+RELIEF_MAX = 1000
+"""Among so many entries, the first of an outbox, deletions are looked for that relieve a full disk: some milliseconds'
+work."""
 
 
 class Streams:
@@ -64,6 +69,8 @@ class Streams:
         self._calls = calls
         self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
         """Who waits on the outbox of each co-owner under the view in force."""
+        self._lacking: set[PeerState] = set()
+        """The co-owners that were stuck, and have not taken all since: the log tells of each once."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
@@ -76,6 +83,7 @@ class Streams:
         for confirmations in self._confirmations.values():
             confirmations.give_up()
         self._confirmations = {state: Confirmations(state.outbox) for state in self._co_owners.all()}
+        self._lacking.clear()
         self._co_owner_tasks.restart()
 
     def spread(self, news: Sequence[News]) -> None:
@@ -93,8 +101,7 @@ class Streams:
         self, keys: Sequence[bytes], exclude: Collection[Address] = (), earliest: float = 0.0
     ) -> bool:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
-        done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile, StorageFault
-        if a co-owner's disk has refused them."""
+        done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile."""
         if not keys:
             return True
         states = self._co_owners.all(exclude)
@@ -143,8 +150,6 @@ class Streams:
                 case LeavingOut.NOT_POSSIBLE:
                     if await self._confirmations[state].wait_for(position):
                         return True
-                    if state.has_no_room:
-                        raise StorageFault(f"the disk of {state.address} is full")
                     if keys and self._co_owners.has(state) and state.outbox.is_compared(position):
                         position = self._position_for(state, keys)
         return False
@@ -163,7 +168,7 @@ class Streams:
             if isinstance(answer, Taken):
                 return True
             if isinstance(answer, NoRoom):
-                raise StorageFault(f"the disk of {state.address} is full")
+                self._note_stuck(state)
             if self._co_owners.leave_out(state, earliest) is LeavingOut.DONE:
                 return False
             await asyncio.sleep(self._config.retry_s)
@@ -172,9 +177,23 @@ class Streams:
     # What concerns those who wait
 
     def note_silence(self, state: PeerState) -> None:
-        """The co-owner has not answered: if it may be left out by now, nobody shall wait for it."""
+        """The co-owner has not answered, or not taken what it was sent: if it may be left out by now, nobody shall wait
+        for it."""
         if self._co_owners.note_silence(state):
             self._give_up(state)
+
+    def _note_stuck(self, state: PeerState) -> None:
+        """Its disk has taken nothing. It is told so: it gets no lease."""
+        state.become_stuck()
+        if state not in self._lacking:
+            self._lacking.add(state)
+            log.warning("the disk of %s is full or hangs: writes go on without it", state.address)
+
+    def _note_taken(self, state: PeerState) -> None:
+        """Its disk takes something, perhaps not all."""
+        if state in self._lacking and not state.outbox:
+            self._lacking.remove(state)
+            log.info("%s has taken all that its disk had refused", state.address)
 
     def begin_comparison(self, peer: Address) -> PeerState | None:
         """What changes from here on is for the stream, what is here already for the comparison. None: it is no
@@ -211,7 +230,8 @@ class Streams:
                 is_taken = False
             if not is_taken:
                 self.note_silence(state)
-                await asyncio.sleep(self._config.retry_s)
+                may_rest = state.is_stuck and self._co_owners.may_be_left_out(state)
+                await asyncio.sleep(self._config.stuck_retry_s if may_rest else self._config.retry_s)
 
     async def _send(self, state: PeerState, confirmations: Confirmations) -> bool:
         """Whether the head of the outbox has been confirmed."""
@@ -219,26 +239,41 @@ class Streams:
             return False  # What would be sent need not be read. The heartbeats find out when it is back.
         position, records = self._head(state)
         state.mark_sent(position)
-        request, timeout_s = Replicate(records, False, self._told(state)), self._config.silence_s
-        try:
-            answer = await self._calls.ask(state.address, request, timeout_s)
-        except PeerFault as fault:
-            log.debug("stream to %s: %s", state.address, fault)
-            return False
+        answer = await self._ask_to_take(state, Replicate(records, False, self._told(state)))
         if isinstance(answer, Taken):
             state.confirm(position)
             confirmations.settle()
+            self._note_taken(state)
             return True
-        state.refuse(isinstance(answer, NoRoom))
-        if state.has_no_room:
-            confirmations.give_up()
+        if isinstance(answer, NoRoom):
+            self._note_stuck(state)
+            await self._relieve(state)
         return False
 
+    async def _relieve(self, state: PeerState) -> None:
+        """Bring a full disk the deletions that wait behind what it refuses: they make room there."""
+        keys = (entry.key for entry in state.outbox.head(RELIEF_MAX))
+        found = ((key, self._store.encoded(partition_of(key), key)) for key in keys)
+        tombstones = ((key, record) for key, record in found if record is not None and not is_live(record))
+        if relief := tuple(islice(tombstones, STREAM_KEYS_MAX)):
+            await self._ask_to_take(state, Replicate(relief, False))
+
+    async def _ask_to_take(self, state: PeerState, request: Replicate) -> Answer:
+        """Unable if there is no answer. If that is since its disk takes so long, though its node is there, it is as
+        good as NoRoom."""
+        try:
+            return await self._calls.ask(state.address, request, self._config.confirm_s, attempt=True)
+        except PeerFault as fault:
+            log.debug("stream to %s: %s", state.address, fault)
+            if isinstance(fault, PeerLate):
+                self._note_stuck(state)
+            return Unable()
+
     def _head(self, state: PeerState) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
-        """What goes into the next message: up to which position, and the records."""
+        """What goes into the next message: up to which position, and the records. One that is stuck is sent little."""
         records: list[tuple[bytes, bytes]] = []
         position, room = 0, STREAM_BYTES_MAX
-        for entry in state.outbox.head(STREAM_KEYS_MAX):
+        for entry in state.outbox.head(1 if state.is_stuck else STREAM_KEYS_MAX):
             encoded = self._store.encoded(partition_of(entry.key), entry.key)
             if encoded is not None:
                 room -= len(encoded)
@@ -269,17 +304,25 @@ class Streams:
     async def _take(
         self, sender: Address, view_id: ViewId, request: Replicate, records: Sequence[tuple[int, bytes, bytes]]
     ) -> Answer:
+        exclude = {sender, *request.told} if request.relayed or request.told else None
         try:
-            await self._store.merge(
-                view_id, records, exclude={sender, *request.told} if request.relayed or request.told else None
-            )
+            await self._store.merge(view_id, records, exclude)
             if request.relayed:
                 async with asyncio.timeout(self._config.relay_s):
                     await self.await_copies([key for _, key, _ in records], exclude={sender, *request.told})
         except Fenced:
             return self._views.told()
         except StorageFault:
+            await self._take_deletions(view_id, records, exclude)
             return NoRoom()
         except TimeoutError:
             return Unable()
         return Taken()
+
+    async def _take_deletions(
+        self, view_id: ViewId, records: Sequence[tuple[int, bytes, bytes]], exclude: Collection[Address] | None
+    ) -> None:
+        """Of what a full disk has refused, take what makes room on it."""
+        if relief := self._store.relief_of(records):
+            with suppress(Fenced, StorageFault):
+                await self._store.merge(view_id, relief, exclude)

@@ -8,7 +8,9 @@ file. A file that breaks it was truncated, and is refused before it is mapped. S
 blocks set aside, see `reserve`.
 
 A new store is made under another name, and renamed when it is whole and on stable storage. So no crash of this program
-leaves a short or empty store file: such a file is damaged, and never taken for a new store.
+leaves a short or empty store file: such a file is damaged, and never taken for a new store. Where a directory cannot be
+made durable, as on some network file systems, a whole store could be gone after a crash, and so no store is kept there,
+be there one already or not.
 
 Only this module, `lmdb_engine` and `committer` import lmdb.
 """
@@ -35,6 +37,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 """LMDB makes its pages as large as those of the system."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
+"""What a file system says that can make files durable at most."""
 ALLOCATED_AT_ONCE = 64 * 1024
 """So much more or less of a nearly full disk is found out about."""
 
@@ -79,7 +83,9 @@ class DataDir:
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 self._take_lock()
+                self._demand_durable_names(self._path)
                 if not os.path.lexists(self._file):
+                    self._demand_durable_names(self._path.absolute().parent)
                     self._create(map_bytes_first)
                 self._check()
                 self._store = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
@@ -130,6 +136,16 @@ class DataDir:
         except BlockingIOError:
             raise BadDataDir(f"DATA_DIR {self._path}: in use by another node") from None
 
+    def _demand_durable_names(self, directory: Path) -> None:
+        try:
+            _sync(directory)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+            raise BadDataDir(
+                f"DATA_DIR {self._path}: its file system cannot make a directory durable; keep it on a local one"
+            ) from None
+
     def _create(self, map_bytes: int) -> None:
         draft = self._path / "store.new"
         draft.unlink(missing_ok=True)
@@ -140,7 +156,6 @@ class DataDir:
         _set_length(draft, map_bytes)
         draft.rename(self._file)
         _sync(self._path)
-        _sync(self._path.absolute().parent)
 
     def _check(self) -> None:
         """Before the store file is mapped: raises BadDataDir if it is not a store, or not a whole one."""

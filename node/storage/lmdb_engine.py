@@ -23,8 +23,8 @@ Therefore what a read sees and what `committed` was told change in the same inst
 Room is kept on the disk for jobs that must go on when it is full, see `reserve` and `room`. Once there is no more to be
 had, a batch is one job, lest many together need more than is left.
 
-The queue has no bound of its own: requests in flight are bounded where they come in, and a job that is refused here was
-accepted there. A write that failed is not tried again: only its client knows whether it still matters.
+The queue has no bound of its own: requests in flight are bounded where they come in; but what queues behind a commit
+that hangs is refused, see `stall`. A write that failed is not tried again: only its client knows whether it matters.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ from typing import Any, NamedTuple, TypeVar
 import lmdb
 import msgspec
 
-from node.errors import StorageFault
+from node.errors import StorageFault, Unclosed
 from node.storage.committer import Committer, Done, Work
 from node.storage.data_dir import MAP_BYTES_FIRST, DataDir, bytes_in_use, end_of_pages
 from node.storage.room import Room
+from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineFactory, EngineTransaction, Transaction
 
 T = TypeVar("T")
@@ -78,18 +79,20 @@ def open_engine(
     clock: Callable[[], float] = monotonic,
     reserve_bytes: int = 0,
     reserve_share: float = 1.0,
+    commit_s: float = 60.0,
 ) -> EngineFactory:
     """The engine on the data directory `path`, for use in the thread of `loop` only. The factory raises BadDataDir.
     `jobs_s_max`: how long the jobs of one batch may keep the loop, by `clock`; seconds, but not the loop's, since
     uvloop's clock stands still during a callback. `reserve_bytes`: how much room is kept for what must go on when the
-    disk is full, but no more than this share of its file system."""
+    disk is full, but no more than this share of its file system. `commit_s`: how long a commit may take before the disk
+    counts as one that hangs."""
 
     def open_in(
         begin: Callable[[EngineTransaction], Transaction], committed: Callable[[Transaction], None]
     ) -> LmdbEngine:
         directory = DataDir(path, map_bytes_first)
         kept = min(reserve_bytes, int(reserve_share * directory.file_system_bytes())) if reserve_bytes else 0
-        return LmdbEngine(directory, loop, clock, jobs_s_max, begin, committed, kept)
+        return LmdbEngine(directory, loop, clock, jobs_s_max, begin, committed, kept, commit_s)
 
     return open_in
 
@@ -106,6 +109,7 @@ class LmdbEngine:
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
         kept: int,
+        commit_s: float,
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -120,6 +124,7 @@ class LmdbEngine:
         self._has_turn = False
         self._failing = False
         self._closed = False
+        self._stall = StallWatch(loop, commit_s, self._refuse_queue)
         self._room = Room(directory, kept, loop, self._ask_for_room)
         self._committer = Committer(loop, self._room.allocate, self._end_batch)
         self._note_end()
@@ -156,6 +161,8 @@ class LmdbEngine:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
+        elif self._stall.has_stalled:
+            future.set_exception(StorageFault(HANGS))
         elif grows and self._room.is_full:
             future.set_exception(StorageFault(FULL))
         else:
@@ -170,8 +177,11 @@ class LmdbEngine:
         while self._queue or self._commit is not None:
             if self._commit is None:
                 self._run_batch(len(self._queue))
+            elif (done := self._committer.wait(self._stall.left_s())) is not None:
+                self._end_batch(done)
             else:
-                self._end_batch(self._committer.wait())
+                raise Unclosed(HANGS)
+        self._stall.close()
         self._room.close()
         self._committer.close()
         self._environment.close()
@@ -228,11 +238,13 @@ class LmdbEngine:
     def _hand_over(self, commit: _Commit, raw: lmdb.Transaction[bytes] | None) -> None:
         """To the committer."""
         self._commit = commit
+        self._stall.begin()
         self._committer.take(Work(self._room.to_allocate(), raw))
 
     def _end_batch(self, done: Done) -> None:
         assert self._commit is not None
         (transaction, jobs, outcomes), self._commit = self._commit, None
+        self._stall.end()
         if done.allocate is not None:
             self._room.note_allocated(done.allocate, done.allocated)
         if done.fault is not None:
@@ -271,6 +283,10 @@ class LmdbEngine:
                 if job not in again:
                     self._tell(job.future, None, _storage_fault(fault))
         self._want_turn()
+
+    def _refuse_queue(self) -> None:
+        while self._queue:
+            self._tell(self._queue.popleft().future, None, StorageFault(HANGS))
 
     def _tell(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         if future.done() or self._loop.is_closed():  # Nobody waits for it.

@@ -73,6 +73,7 @@ class Store:
         self._on_news = on_news
 
     def close(self) -> None:
+        """Raises Unclosed if the disk hangs."""
         self._engine.close()
 
     # Records
@@ -188,8 +189,16 @@ class Store:
         """Whether these records take more room than what they replace."""
         if not records or not self._engine.is_full:
             return bool(records)
-        held = ((self.encoded(partition, key), encoded) for partition, key, encoded in records)
-        return any(is_live(new) or old is None or len(old) < len(new) for old, new in held)
+        return len(self.relief_of(records)) < len(records)
+
+    def relief_of(self, records: Sequence[tuple[int, bytes, bytes]]) -> Sequence[tuple[int, bytes, bytes]]:
+        """Those of these records that take no more room than what they replace; none if the disk is not full."""
+        if not self._engine.is_full:
+            return ()
+        held = ((record, self.encoded(record[0], record[1])) for record in records)
+        return [
+            record for record, old in held if not is_live(record[2]) and old is not None and len(old) >= len(record[2])
+        ]
 
     def drop(self, fence: ViewId, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
         """Forget these records, given by (partition, key, version), except where another version is held now."""

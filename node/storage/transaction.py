@@ -64,10 +64,12 @@ class Engine(Protocol):
         """Queue a job. Gives its result once that is on stable storage. Raises what the job raised, which then has
         written nothing, or StorageFault if the disk refused. A job may run more than once before it is committed, so it
         must change nothing but its transaction. One that `grows` the store is refused while the disk is full; the
-        others may use what is kept for them, see `reserve`."""
+        others may use what is kept for them, see `reserve`. All are refused while the disk hangs, but for those of the
+        commit that hangs, of which nobody can tell; see `stall`. Who stops waiting before the commit leaves the queue.
+        """
 
     def close(self) -> None:
-        """Commit what has been submitted, then close."""
+        """Commit what has been submitted, then close. Raises Unclosed if the disk hangs."""
 
 
 EngineFactory: TypeAlias = Callable[

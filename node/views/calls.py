@@ -16,7 +16,7 @@ import logging
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerFault, PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused, TooManyCalls
 from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
 from node.net.transport import Transport
 from node.timing.clock import Time
@@ -108,20 +108,28 @@ class Calls:
 
     async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
-        link that merely breaks says nothing about the peer, so the question is put again."""
+        link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
+        too many calls under way; raises TooManyCalls if that does not end in time."""
         deadline = self._time.monotonic() + self._config.silence_s
+        too_many: TooManyCalls | None = None
         while (left_s := deadline - self._time.monotonic()) > 0:
+            too_many = None
             try:
                 return await self.ask(peer, request, left_s, view_id)
             except PeerRefused:
                 break
             except PeerLost:
                 continue
+            except TooManyCalls as fault:
+                too_many = fault
+                await asyncio.sleep(self._config.retry_s)
+        if too_many is not None:
+            raise too_many
         return None
 
     async def greet(self, peer: Address) -> Answer | None:
         """Exchange views with `peer`; None if it has not answered."""
-        answer = await self.ask_patiently(peer, Hello(self._views.current.encoded, self._views.founders))
+        answer = await self._ask_for_view(peer, Hello(self._views.current.encoded, self._views.founders))
         if answer is None:
             log.debug("no view from %s", peer)
         else:
@@ -137,9 +145,16 @@ class Calls:
         question."""
         question = self._questions.get(peer)
         if question is None:
-            question = self._questions[peer] = asyncio.create_task(self.ask_patiently(peer, FetchView()))
+            question = self._questions[peer] = asyncio.create_task(self._ask_for_view(peer, FetchView()))
             question.add_done_callback(lambda _: self._questions.pop(peer))
         return await asyncio.shield(question)
+
+    async def _ask_for_view(self, peer: Address, request: Hello | FetchView) -> Answer | None:
+        try:
+            return await self.ask_patiently(peer, request)
+        except TooManyCalls as fault:
+            log.error("%s", fault)
+            return None
 
     # The side that is asked
 

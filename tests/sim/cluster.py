@@ -81,6 +81,11 @@ class Machine:
         """Whether it has been free of trouble of its own for so long."""
         return self.runs and not self.disk.ill and self._cluster.loop.now - self.troubled_at > since_s
 
+    def is_stuck(self, since_s: float) -> bool:
+        """Whether its disk has been full, or hung, and all else been well, for so long."""
+        is_stuck = self.disk.full or self.disk.hung
+        return self.runs and is_stuck and self._cluster.loop.now - self.troubled_at > since_s
+
     def was_ill(self, since_s: float) -> bool:
         """Whether its disk was slow or full within so long."""
         return self.disk.ill or self._cluster.loop.now - self.disk_troubled_at <= since_s
@@ -158,7 +163,7 @@ class Machine:
         def open_engine(
             begin: Callable[[EngineTransaction], Transaction], committed: Callable[[Transaction], None]
         ) -> SimEngine:
-            self._engine = SimEngine(self.disk, begin, committed, self._committed)
+            self._engine = SimEngine(self.disk, begin, committed, self._committed, self.config.commit_s)
             return self._engine
 
         rng = random.Random(self._cluster.rng.getrandbits(64))

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from gossip.view import View, decode_view
 from node.errors import StorageFault
 from node.storage.keys import DONORS, Setting, record_place, setting_place
+from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineTransaction, Transaction
 from node.values.record import Record, decode_record
 from ring.hashing import partition_of
@@ -29,6 +30,8 @@ BATCH_MAX = 64
 SYNC_S = 0.003
 SLOW_SYNC_S = 0.3
 """The longest commit of a slow disk: behind another one, it can make its node seem silent."""
+COMMIT_S = 1.0
+"""From when on a commit counts as one that hangs, where nobody says otherwise."""
 HUNG_CHECK_S = 0.05
 """How soon after a disk hangs no longer its commit is done."""
 
@@ -143,6 +146,7 @@ class SimEngine:
         begin: Callable[[EngineTransaction], Transaction],
         committed: Callable[[Transaction], None],
         watch: Callable[[Transaction, Mapping[bytes, bytes | None], Mapping[bytes, bytes]], None] = lambda *_: None,
+        commit_s: float = COMMIT_S,
     ) -> None:
         self._disk = disk
         self._begin = begin
@@ -152,6 +156,7 @@ class SimEngine:
         self._under_way: _Commit | None = None
         self._closed = False
         self._loop = asyncio.get_running_loop()
+        self._stall = StallWatch(self._loop, commit_s, self._refuse_queue)
 
     def get(self, key: bytes) -> bytes | None:
         return self._disk.items.get(key)
@@ -168,6 +173,9 @@ class SimEngine:
         if self._closed:
             future.set_exception(StorageFault("the store is closed"))
             return future
+        if self._stall.has_stalled:
+            future.set_exception(StorageFault(HANGS))
+            return future
         self._queue.append(_Job(job, future, grows))
         if self._under_way is None and len(self._queue) == 1:
             self._loop.call_soon(self._run_batch)
@@ -180,9 +188,15 @@ class SimEngine:
                 self._end_batch(self._under_way)
             else:
                 self._run_batch()
+        self._stall.close()
+
+    def _refuse_queue(self) -> None:
+        jobs, self._queue = self._queue, []
+        _resolve([(job, None, StorageFault(HANGS)) for job in jobs])
 
     def crash(self) -> None:
         """The process is gone: a commit under way is on the disk, or it is not."""
+        self._stall.close()
         if self._under_way is not None and self._disk.rng.random() < 0.5:
             self._disk.apply(self._under_way.changes)
 
@@ -202,6 +216,7 @@ class SimEngine:
         commit = _Commit(transaction, overlay.changes, [_outcome(job, transaction) for job in jobs])
         transaction.finish()
         self._under_way = commit
+        self._stall.begin()
         self._loop.call_later(self._disk.rng.random() * self._disk.sync_s, self._end_batch, commit)
 
     def _end_batch(self, commit: _Commit) -> None:
@@ -211,6 +226,7 @@ class SimEngine:
             self._loop.call_later(HUNG_CHECK_S, self._end_batch, commit)
             return
         self._under_way = None
+        self._stall.end()
         gone = self._disk.apply(commit.changes)
         self._committed(commit.transaction)
         self._watch(commit.transaction, commit.changes, gone)

@@ -29,6 +29,9 @@ RECOVERY_S = 0.5
 around, dialling again."""
 ANSWER_S = 2.0
 """A limit of docs/operations.md: a client has its answer within this."""
+STUCK_S = 3.0
+"""Who has been full, or hung, for so long has been found out and left out by all: by each for itself, and by those that
+were told."""
 BACKLOG_S = 0.5
 """A lease that was given before a backlog arrived counts for less than this."""
 
@@ -142,6 +145,8 @@ class Onlooker:
         record = self.record(owner, glance.key)
         if record is None or record.value != value or value == glance.acknowledged or glance.version is None:
             return False
+        if self._cluster.machines[owner].disk.ill and (newest := self.newest(glance.key)) and newest.value == value:
+            return False  # It has heard of it, and its disk does not keep it.
         return record.version < glance.version
 
     def _check_that_somebody_was_heard(self, glance: Glance, owner: Address) -> None:
@@ -223,25 +228,33 @@ class Onlooker:
 
     def check_failure(self, glance: Glance, asked: Address, fault: Exception, is_write: bool) -> None:
         """Raises Violation if a node that was well all the time could not tell what a well owner holds, while others
-        were well, killed or paused. Writes are only counted: who must first be left out may take all their time."""
+        were well, killed or paused; or could not have a write done while there was a well owner, and others were well,
+        full or hung for long enough to be left out. Other writes are only counted: who must first be left out may take
+        all their time."""
         machines = self._cluster.machines
         since_s = RECOVERY_S + self._cluster.loop.now - glance.began
         node = machines[asked].node
-        if node is None or not machines[asked].is_well(since_s):
+        if node is None or not machines[asked].is_well(since_s) or self._cluster.is_cut(since_s):
             return
-        is_disturbed = any(machine.was_ill(since_s) for machine in machines.values()) or self._cluster.is_cut(since_s)
         views = {
             glance.views.get(asked),
             *(machine.node.views.view_id for machine in machines.values() if machine.node),
         }
-        if is_disturbed or len(views) > 1:
+        if len(views) > 1:
             return
-        for owner in node.views.ring.owners(partition_of(glance.key)):
-            if owner in glance.holders and machines[owner].is_well(since_s):
-                if is_write:
-                    self._seen["writes refused beside a well owner"] += 1
-                    return
-                raise Violation(f"{glance.key!r}: {fault!r} of {asked}, while {owner} holds it and is well")
+        owners = [machines[owner] for owner in node.views.ring.owners(partition_of(glance.key))]
+        if is_write and node.views.donors.of(partition_of(glance.key)):
+            return
+        if is_write and any(owner.is_well(since_s) for owner in owners):
+            if all(machine.is_well(since_s) or machine.is_stuck(STUCK_S + since_s) for machine in machines.values()):
+                raise Violation(f"{glance.key!r}: {fault!r} of {asked}, beside owners that are well or left out")
+            self._seen["writes refused beside a well owner"] += 1
+            return
+        if any(machine.was_ill(since_s) for machine in machines.values()):
+            return
+        for owner in owners:
+            if owner.address in glance.holders and owner.is_well(since_s):
+                raise Violation(f"{glance.key!r}: {fault!r} of {asked}, while {owner.address} holds it and is well")
 
     # Excuses
 

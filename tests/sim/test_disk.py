@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from node.errors import StorageFault
 from tests.node.storage.engine_contract import DiskOf, EngineContract, PlainBatch, Storage, put
 from tests.sim.disk import Disk, SimEngine
 
@@ -72,3 +73,18 @@ async def test_disk_that_hangs_commits_once_it_does_no_longer(disk: Disk) -> Non
     disk.mend()
     await future
     assert engine.get(b"k") == b"1"
+
+
+async def test_disk_that_hangs_refuses_what_queues_behind_its_commit(disk: Disk) -> None:
+    engine = SimEngine(disk, PlainBatch, lambda _: None, commit_s=0.1)
+    disk.hung = True
+    under_way = engine.submit(put(b"a", b"1"))
+    await asyncio.sleep(0.01)
+    with pytest.raises(StorageFault):
+        await engine.submit(put(b"b", b"1"))
+    with pytest.raises(StorageFault):
+        await engine.submit(put(b"c", b"1"))
+    disk.mend()
+    await under_way
+    await engine.submit(put(b"d", b"1"))
+    assert [engine.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", None, None, b"1"]

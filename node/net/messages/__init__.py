@@ -10,6 +10,7 @@ travel is told by `frames`.
     Read        who a client has asked  an owner of the key  ReadResult, Unsatisfied
     Write       who a client has asked  an owner of the key  Wrote, NothingDeleted, Superseded, MayBeStored, Unsatisfied
     Fetch       an owner                a co-owner or donor  Fetched
+    AskStamp    who a client has asked  an owner of the key  Stamped
     Hello       any node                any node             ViewIs
     FetchView   who lacks a later view  who holds it         ViewIs
     Promise     a coordinator           nodes of both views  Promised, Busy, Foreign, NoRoom, ViewIs
@@ -42,6 +43,7 @@ from node.net.messages.co_owners import (
     Replicate,
 )
 from node.net.messages.data import (
+    AskStamp,
     DataAnswer,
     DataRequest,
     Fetch,
@@ -50,6 +52,7 @@ from node.net.messages.data import (
     NothingDeleted,
     Read,
     ReadResult,
+    Stamped,
     Superseded,
     Unsatisfied,
     Write,
@@ -95,6 +98,7 @@ __all__ = [
     "Adopt",
     "Answer",
     "AskHolding",
+    "AskStamp",
     "AskStatus",
     "Busy",
     "Compare",
@@ -123,6 +127,7 @@ __all__ = [
     "Release",
     "Replicate",
     "Request",
+    "Stamped",
     "Status",
     "Superseded",
     "Taken",

@@ -85,5 +85,18 @@ class Fetched(NodeMessage, frozen=True, tag=31):
         return len(self.record or b"") > LARGE_BYTES
 
 
-DataRequest: TypeAlias = Read | Write | Fetch
-DataAnswer: TypeAlias = ReadResult | Wrote | NothingDeleted | Superseded | MayBeStored | Unsatisfied | Fetched
+class AskStamp(NodeMessage, frozen=True, tag=50):
+    """The sender's disk takes nothing, so its clock may not go on: a version, please, for a write of its client. It is
+    above the reading that comes along with this."""
+
+    any_view = True
+
+
+class Stamped(NodeMessage, frozen=True, tag=51):
+    """Answers AskStamp: nobody else is given this version."""
+
+    version: VersionBytes
+
+
+DataRequest: TypeAlias = Read | Write | Fetch | AskStamp
+DataAnswer: TypeAlias = ReadResult | Wrote | NothingDeleted | Superseded | MayBeStored | Unsatisfied | Fetched | Stamped

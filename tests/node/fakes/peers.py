@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import gossip.messages
 from gossip.view import Address, ViewId
-from node.errors import PeerLost, PeerRefused
+from node.errors import PeerLate, PeerLost, PeerRefused
 from node.net.messages import (
     Adopt,
     Answer,
@@ -91,7 +91,7 @@ class ScriptedPeers:
             async with asyncio.timeout(timeout_s):
                 return await answer_of(answer)
         except TimeoutError:
-            raise PeerLost(f"{to} is too late") from None
+            raise (PeerLate if attempt else PeerLost)(f"{to} is too late") from None
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         self.casts.append((to, message))

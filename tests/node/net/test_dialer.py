@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from node.errors import PeerLost, PeerRefused
+from node.errors import PeerLost, TooManyCalls
 from node.net import link_state
 from node.net.messages import ReadResult
 from tests.node.net.links import Links
@@ -19,7 +19,7 @@ async def test_link_too_many_waiting_refused(network: Links, monkeypatch: pytest
     network.b.handler.go_on.clear()
     waiting = [asyncio.create_task(network.a.ask(network.b, b"%d" % number)) for number in range(5)]
     await asyncio.sleep(0)
-    with pytest.raises(PeerRefused):
+    with pytest.raises(TooManyCalls):
         await network.a.ask(network.b, b"one more")
     await arrived(network.b, b"4")
     network.b.handler.go_on.set()

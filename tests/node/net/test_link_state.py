@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from node.errors import PeerFault, PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
 from node.net.link_state import BUDGET_S_MIN, PENDING_MAX, LinkState, Phase
 from tests.node.net.link_driver import CONFIG, HURRIED_S, MOMENT_S, PATIENT_S, TELLING_S, Driver, Fate, driver_in, up
 
@@ -155,7 +155,7 @@ def test_link_call_without_answer_fails_alone_if_it_says_nothing(
     driver.wait(timeout_s - MOMENT_S)
     assert "in vain" not in driver.fates
     driver.wait(2 * MOMENT_S)
-    assert driver.fates["in vain"].fault is (PeerLost if sent else PeerRefused)
+    assert driver.fates["in vain"].fault is ((PeerLost if tells else PeerLate) if sent else PeerRefused)
     assert ("other" in driver.fates, driver.state.is_down) == (tells, tells)
     assert {driver.names.get(id_) for id_ in driver.queue} <= {"other", None}
 
@@ -168,7 +168,7 @@ def test_link_attempt_at_a_peer_that_answers_pings_leaves_it_up() -> None:
         for id_ in driver.sent - driver.names.keys():
             driver.answer(id_)
         driver.wait(CONFIG.ping_s / 4)
-    assert driver.fates["attempt"] == Fate(PeerLost, was_sent=True)
+    assert driver.fates["attempt"] == Fate(PeerLate, was_sent=True)
     assert driver.state.phase is UP
     assert driver.pings == round(CONFIG.attempt_s / CONFIG.ping_s)
 
@@ -225,8 +225,9 @@ def test_link_too_many_calls_are_refused() -> None:
     driver = up()
     for number in range(PENDING_MAX):
         driver.state.call(f"{number}", driver.now, PATIENT_S, False)
-    with pytest.raises(PeerRefused):
+    with pytest.raises(TooManyCalls):
         driver.call("one more")
+    assert not driver.state.is_down
     driver.state.check()
 
 

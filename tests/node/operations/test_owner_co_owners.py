@@ -6,22 +6,29 @@ import asyncio
 
 import pytest
 
+from node.errors import TooManyCalls
 from node.net.messages import (
     Answer,
     Fetch,
     Fetched,
+    Heartbeat,
+    HeartbeatAnswer,
     MayBeStored,
     NothingDeleted,
     ReadResult,
+    Request,
     Superseded,
     Unable,
     ViewIs,
     Wrote,
 )
 from node.values.record import Record
+from tests.node.fakes.peers import THEIR_ID
 from tests.node.operations.asking import V5, read, write
-from tests.node.parts import A, B, C, node_a, on_virtual_time, record
+from tests.node.parts import STORE_ID, A, B, C, node_a, on_virtual_time, record
 from tests.node.samples import successor
+
+GRANTED = HeartbeatAnswer(STORE_ID, False, False, True, False)
 
 
 @on_virtual_time
@@ -182,14 +189,15 @@ async def test_write_not_confirmed_in_time_may_be_stored() -> None:
 @on_virtual_time
 async def test_write_when_the_view_changes_before_all_have_it_is_made_sure_of_under_the_new_one() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B).is_free.clear()
+    peer = parts.co_owner(B)
+    peer.is_free.clear()
     async with parts.running():
         writing = asyncio.create_task(write(parts, b"k"))
         await asyncio.sleep(0.1)
         await parts.views.adopt(successor(parts.views.current, A, B), B)
         await asyncio.sleep(0.1)
         assert not writing.done()
-        peer = parts.co_owner(B)
+        peer.is_free.set()
         assert await writing == Wrote(False)
     assert peer.held[b"k"].version == V5
 
@@ -250,30 +258,71 @@ async def test_owner_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
 
 
 @on_virtual_time
-async def test_write_whose_co_owner_has_no_room_is_given_up_at_once_and_later_ones_are_not_begun() -> None:
+async def test_write_goes_on_without_a_co_owner_that_has_no_room_once_its_lease_has_ended() -> None:
     parts = await node_a(A, B, repl_factor=2)
     peer = parts.co_owner(B)
-    peer.has_room = False
+    parts.compare(B)
     async with parts.running():
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.0)
+        assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
+        peer.has_room = False
         began = parts.time.monotonic()
-        assert await write(parts, b"first") == MayBeStored()
-        assert await write(parts, b"second") == Unable()
+        assert await write(parts, b"first") == Wrote(False)
+        assert parts.config.lease_s < parts.time.monotonic() - began < parts.config.lease_s + 0.1
+        assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) != GRANTED
+        began = parts.time.monotonic()
+        assert await write(parts, b"second") == Wrote(False)
         assert parts.time.monotonic() - began < 0.1
-        assert parts.held(b"first") is not None and parts.held(b"second") is None
-        assert await read(parts, b"second") == ReadResult(None)
         peer.has_room = True
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
         assert await write(parts, b"third") == Wrote(False)
-    assert set(peer.held) == {b"first", b"third"}
+        assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
+    assert set(peer.held) == {b"first", b"second", b"third"}
 
 
 @on_virtual_time
-async def test_write_co_owner_without_room_that_goes_down_is_left_out() -> None:
+async def test_write_goes_on_without_a_co_owner_whose_disk_hangs() -> None:
+    """Its node answers everything else."""
     parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B).has_room = False
+    peer = parts.co_owner(B)
+    parts.compare(B)
     async with parts.running():
-        assert await write(parts, b"first") == MayBeStored()
-        del parts.peers.script[B]
         await asyncio.sleep(1.0)
+        assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
+        peer.is_free.clear()
+        began = parts.time.monotonic()
+        assert await write(parts, b"first") == Wrote(False)
+        assert parts.config.lease_s < parts.time.monotonic() - began < parts.config.confirm_s + 0.1
+        assert not parts.peers.is_down(B)
+        began = parts.time.monotonic()
         assert await write(parts, b"second") == Wrote(False)
+        assert parts.time.monotonic() - began < 0.1
+        peer.is_free.set()
+        await asyncio.sleep(1.0)
+        assert set(peer.held) == {b"first", b"second"}
+
+
+@on_virtual_time
+async def test_read_waits_for_no_disk_that_hangs() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B, (b"k", record(3))).lease_granted = False
+    parts.disk.hung = True
+    began = parts.time.monotonic()
+    assert await read(parts, b"k") == ReadResult(b"1")
+    assert parts.time.monotonic() - began < parts.config.keep_s + 0.1
+    await asyncio.sleep(parts.config.commit_s)
+    began = parts.time.monotonic()
+    assert await read(parts, b"k") == ReadResult(b"1")
+    assert parts.time.monotonic() - began < 0.1
+    assert await write(parts, b"k") == Unable()
+
+
+@on_virtual_time
+async def test_read_that_finds_too_many_calls_under_way_says_nothing_about_who_was_not_asked() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+
+    def too_many(_: Request) -> Answer:
+        raise TooManyCalls("too many calls")
+
+    parts.peers.script[B] = too_many
+    assert await read(parts, b"k") == Unable()

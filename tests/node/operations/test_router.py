@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from gossip.view import Address, ViewId
-from node.errors import PeerLost, PeerRefused, Unavailable
+from node.errors import PeerLost, PeerRefused, StorageFault, Unavailable
 from node.net.messages import (
     Answer,
+    AskStamp,
     Fetch,
     Fetched,
     Foreign,
@@ -17,11 +18,15 @@ from node.net.messages import (
     MayBeStored,
     NothingDeleted,
     ReadResult,
+    Request,
+    Stamped,
     Superseded,
     Unable,
     ViewIs,
     Wrote,
 )
+from node.net.transport import Answering
+from node.timing.clock import Memory
 from node.values.record import Record
 from node.values.version import clock_of, make_version
 from tests.node.fakes.peers import OwnerInTurn
@@ -56,6 +61,50 @@ async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped()
     held = parts.held(key)
     assert held is not None and held.version > absurd and held.value in (b"1", b"2")
     assert clock_of(await parts.clock.stamp()) < clock_of(absurd)
+
+
+def takes_no_ceiling(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: Memory) -> None:
+        raise StorageFault("the disk hangs")
+
+    monkeypatch.setattr(parts.clock, "_remember", refuse)
+
+
+@on_virtual_time
+async def test_write_on_a_disk_that_takes_no_ceiling_is_stamped_by_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = await node_a(A, B)
+    takes_no_ceiling(parts, monkeypatch)
+    asked, lent = [], iter([ahead(parts, 1), ahead(parts, 3)])
+    owner = OwnerInTurn(Superseded(ahead(parts, 2)), Wrote(True))
+
+    def answer(request: Request) -> Answering:
+        if isinstance(request, AskStamp):
+            asked.append(parts.clock.reading)
+            return Stamped(next(lent))
+        return owner(request)
+
+    parts.peers.script[B] = answer
+    assert (await parts.router.write(parts.key_of(B), b"1")).answer == Wrote(True)
+    assert owner.versions == [ahead(parts, 1), ahead(parts, 3)]
+    assert asked[1] >= clock_of(ahead(parts, 2)), "the stamp is to be above what it was superseded by"
+
+
+@on_virtual_time
+async def test_write_that_nobody_stamps_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = await node_a(A, B)
+    takes_no_ceiling(parts, monkeypatch)
+    parts.peers.script[B] = lambda _: Unable()
+    for owner in (A, B):
+        with pytest.raises(Unavailable):
+            await parts.router.write(parts.key_of(owner), b"1")
+    assert await parts.router.lend_stamp() == Unable()
+
+
+@on_virtual_time
+async def test_stamp_that_is_lent_is_given_to_nobody_else() -> None:
+    parts = await node_a(A, B)
+    lent = [await parts.router.lend_stamp() for _ in range(3)]
+    assert len({*lent, Stamped(await parts.clock.stamp())}) == 4
 
 
 @on_virtual_time

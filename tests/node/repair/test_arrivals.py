@@ -127,7 +127,7 @@ async def test_push_that_waits_for_its_turn_too_long_is_refused_and_changes_noth
 async def test_push_of_a_co_owner_does_not_wait_behind_those_that_wait_for_it() -> None:
     """Until the comparison has ended that this is part of, nothing that came before it is confirmed."""
     parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B).is_free.clear()
+    parts.co_owner(B).confirms = False
     async with parts.running():
         waiting = asyncio.ensure_future(push(parts, C, (b"k", record(5))))
         await asyncio.sleep(0.1)

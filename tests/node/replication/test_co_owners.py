@@ -152,14 +152,19 @@ async def test_left_out_only_if_down_and_when_no_lease_can_count() -> None:
 
 
 @on_virtual_time
-async def test_full_disk_counts_only_while_its_node_can_be_reached() -> None:
-    parts = await node_a(A, B, repl_factor=2)
-    parts.co_owner(B)
-    await asyncio.sleep(1)
-    state_of(parts, B).refuse(has_no_room=True)
-    assert parts.co_owners.is_some_disk_full()
-    del parts.peers.script[B]
-    assert not parts.co_owners.is_some_disk_full()
+async def test_left_out_stuck_is_as_good_as_down_and_no_news_to_the_others() -> None:
+    """It goes on telling them what it has."""
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B), parts.co_owner(C)
+    parts.compare(B, C)
+    stuck = state_of(parts, B)
+    assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
+    stuck.become_stuck()
+    assert not parts.co_owners.may_be_left_out(stuck), "its lease may count"
+    await asyncio.sleep(parts.config.lease_s + 0.001)
+    assert parts.co_owners.may_be_left_out(stuck)
+    assert parts.co_owners.note_silence(stuck)
+    assert parts.co_owners.in_step() == [B, C]
 
 
 # Who has what

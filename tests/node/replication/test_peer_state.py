@@ -187,13 +187,20 @@ def test_peer_state_comparison_is_due(small: None, steps: tuple[Step, ...], is_d
     assert after(*steps).is_due is is_due
 
 
-def test_peer_state_room_is_found_by_the_next_answer_or_comparison() -> None:
-    def refuse(state: PeerState) -> None:
-        state.refuse(has_no_room=True)
+def test_peer_state_stuck_until_it_takes_something() -> None:
+    stuck = (hear, PeerState.become_stuck)
+    assert after(*stuck).is_stuck and after(*stuck, begin).is_stuck
+    assert not after(*stuck, confirm).is_stuck
+    for has_arrived in (False, True):
+        state = after(*stuck, begin)
+        state.end_comparison(has_arrived)
+        assert state.is_stuck is not has_arrived
 
-    assert after(hear, refuse).has_no_room
-    for step in (confirm, begin, lambda state: state.refuse(has_no_room=False)):
-        assert not after(hear, refuse, step).has_no_room
+
+def test_peer_state_stuck_gets_no_lease_and_is_not_told_that_anything_is_to_come() -> None:
+    """Told so, it would wait with what it has to bring itself."""
+    assert after(*IN_STEP).answer_question(NOW) is LeaseAnswer.GRANTED
+    assert after(*IN_STEP, PeerState.become_stuck).answer_question(NOW) is LeaseAnswer.REFUSED
 
 
 def test_peer_state_first_heard_stays() -> None:

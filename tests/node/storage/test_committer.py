@@ -32,7 +32,20 @@ async def test_committer_that_is_waited_for_tells_nobody_else() -> None:
     told: list[Done] = []
     committer = Committer(asyncio.get_running_loop(), lambda span: span.stop, told.append)
     committer.take(Work(None, None))
-    assert committer.wait() == Done(None, 0, None)
+    assert committer.wait(20.0) == Done(None, 0, None)
+    assert committer.wait(0.0) is None
     await asyncio.sleep(0.05)
     assert not told
+    committer.close()
+
+
+async def test_committer_outlives_whatever_goes_wrong_in_its_work() -> None:
+    def allocate(span: Span) -> int:
+        raise OSError("no such device")
+
+    committer = Committer(asyncio.get_running_loop(), allocate, lambda _: None)
+    for _ in range(2):
+        committer.take(Work(Span(1, 9), None))
+        done = committer.wait(20.0)
+        assert done is not None and done.allocated == 1 and isinstance(done.fault, OSError)
     committer.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -95,6 +97,28 @@ async def test_data_dir_unwritable_is_refused() -> None:
 async def test_data_dir_where_nothing_can_be_made_is_refused() -> None:
     with pytest.raises(BadDataDir):
         open_in(Path("/proc/nothing"))
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOTSUP], ids=["EINVAL", "ENOTSUP"])
+@pytest.mark.parametrize("durable_first", [False, True], ids=["a new store", "a store that is there"])
+async def test_data_dir_whose_names_cannot_be_made_durable_is_refused_at_every_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, durable_first: bool
+) -> None:
+    """As on some network file systems: the first start ended badly there, and the second one served."""
+    fsync = os.fsync
+
+    def of_files_alone(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(error, os.strerror(error))
+        fsync(descriptor)
+
+    if durable_first:
+        open_in(tmp_path / "data").close()
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    for _ in range(2):
+        with pytest.raises(BadDataDir, match="cannot make a directory durable; keep it on a local one"):
+            open_in(tmp_path / "data")
+    assert (tmp_path / "data" / "store.lmdb").exists() == durable_first
 
 
 def truncate(bytes_left: int) -> Callable[[Path], None]:

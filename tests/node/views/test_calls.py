@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.errors import PeerFault, PeerLost, PeerRefused
+from node.errors import PeerFault, PeerLost, PeerRefused, TooManyCalls
 from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
@@ -56,6 +56,28 @@ async def test_try_ask_has_no_answer_whatever_the_link_raises(bench: Bench, faul
 async def test_try_ask_answered_has_the_answer(bench: Bench) -> None:
     bench.peers.script[B] = lambda _: ReadResult(b"1")
     assert await bench.calls.try_ask(B, Read(b"k"), 1.0) == ReadResult(b"1")
+
+
+@pytest.mark.parametrize("clears", [True, False])
+async def test_ask_patiently_does_not_take_too_many_calls_for_silence(bench: Bench, clears: bool) -> None:
+    """Whoever is silent is passed over, with what only it has."""
+    asked = 0
+
+    async def answer(_: Request) -> Answer:
+        nonlocal asked
+        asked += 1
+        bench.time.now += 0.1
+        if clears and asked > 2:
+            return ReadResult(b"1")
+        raise TooManyCalls("too many calls")
+
+    bench.peers.script[B] = answer
+    if clears:
+        assert await bench.calls.ask_patiently(B, Read(b"k")) == ReadResult(b"1")
+    else:
+        with pytest.raises(TooManyCalls):
+            await bench.calls.ask_patiently(B, Read(b"k"))
+        assert await bench.calls.greet(B) is None
 
 
 async def test_ask_patiently_puts_its_question_again_when_a_link_breaks(bench: Bench) -> None:

@@ -7,6 +7,8 @@ from node.operations.owner import Owner
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
+from node.storage.stall import StallWatch
+from node.views.calls import Calls
 from node.views.readiness import Readiness
 from tests.sim.ablations.switch import Ablation, Edit
 from tests.sim.disk import SimEngine
@@ -67,6 +69,44 @@ ABLATIONS = (
         "no sync before serving",
         "a co-owner that was never compared with is granted a lease",
         (Edit(PeerState.has_all, "self.is_in_step and", ""),),
+    ),
+    Ablation(
+        "no leaving out of who is stuck",
+        "a co-owner whose disk takes nothing is waited for as long as its node can be reached",
+        (Edit(CoOwners.may_be_left_out, "not state.is_stuck and ", ""),),
+        "test_stuck_owners.py::test_stuck_owners_two_of_three_leave_the_third_to_write_alone",
+    ),
+    Ablation(
+        "no end of leases before leaving out",
+        "a co-owner is left out though a lease that it has may count",
+        (Edit(CoOwners.may_be_left_out, " and not state.may_be_leased(self._time.monotonic())", ""),),
+        "../node/replication/test_co_owners.py::test_left_out_stuck_is_as_good_as_down_and_no_news_to_the_others",
+    ),
+    Ablation(
+        "no refusal of leases to who is stuck",
+        "a co-owner whose disk takes nothing is granted leases",
+        (Edit(PeerState.has_all, "and not self._is_stuck ", ""),),
+        "../node/replication/test_peer_state.py"
+        "::test_peer_state_stuck_gets_no_lease_and_is_not_told_that_anything_is_to_come",
+    ),
+    Ablation(
+        "no refusal behind a commit that hangs",
+        "what queues behind a commit that hangs is kept until it ends",
+        (Edit(StallWatch._look, "self._refuse_queue()", "pass"),),
+        "test_disk.py::test_disk_that_hangs_refuses_what_queues_behind_its_commit",
+    ),
+    Ablation(
+        "no limit for keeping what is read",
+        "a read waits until the disk has kept what another owner told",
+        (Edit(Owner._read, "self._config.keep_s", "1000.0"),),
+        "../node/operations/test_owner_co_owners.py::test_read_waits_for_no_disk_that_hangs",
+    ),
+    Ablation(
+        "no word of too many calls",
+        "that a call was one too many counts as its peer's silence",
+        (Edit(Calls.ask_patiently, "raise too_many", "return None"),),
+        "../node/operations/test_owner_co_owners.py"
+        "::test_read_that_finds_too_many_calls_under_way_says_nothing_about_who_was_not_asked",
     ),
     Ablation(
         "no asking around",

@@ -1,0 +1,54 @@
+"""A disk that hangs is noticed once a commit has taken too long, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+
+from node.storage.stall import StallWatch
+from tests.node.parts import on_virtual_time
+
+LIMIT_S = 1.0
+
+
+def watch(refused: list[float]) -> StallWatch:
+    loop = asyncio.get_running_loop()
+    return StallWatch(loop, LIMIT_S, lambda: refused.append(loop.time()))
+
+
+@on_virtual_time
+async def test_stall_is_found_when_the_commit_has_taken_as_long_and_ends_with_it() -> None:
+    refused: list[float] = []
+    stall, loop = watch(refused), asyncio.get_running_loop()
+    stall.begin()
+    await asyncio.sleep(0.7)
+    stall.end()
+    stall.begin()
+    began = loop.time()
+    await asyncio.sleep(0.9)
+    assert not stall.has_stalled and 0.0 < stall.left_s() < 0.2
+    await asyncio.sleep(5.0)
+    assert stall.has_stalled and [at - began for at in refused] == [LIMIT_S] and stall.left_s() == 0.0
+    stall.end()
+    assert not stall.has_stalled
+
+
+@on_virtual_time
+async def test_stall_is_none_while_commits_are_quick_or_there_are_none() -> None:
+    refused: list[float] = []
+    stall = watch(refused)
+    for _ in range(100):
+        stall.begin()
+        await asyncio.sleep(0.09)
+        stall.end()
+    await asyncio.sleep(10.0)
+    assert not refused and not stall.has_stalled and stall.left_s() == 0.0
+
+
+@on_virtual_time
+async def test_stall_closed_refuses_nothing_any_more() -> None:
+    refused: list[float] = []
+    stall = watch(refused)
+    stall.begin()
+    stall.close()
+    await asyncio.sleep(10.0)
+    assert not refused
