@@ -123,6 +123,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """No clock is this far ahead of another by accident."""
     clock_lead_step_ms: int = 1000
     """A lead that has grown by less is not worth a durable write."""
+    clock_reach_ms: int = 60_000
+    """A clock that is so far above the fastest of all others may be wrong: by it, nothing is stamped."""
+    clock_alone_s: float = 10.0
+    """Where no other node was heard for so long, nobody contradicts this machine's clock: two keepalives of a link
+    that nobody uses, and more than a pause of the network."""
+    clock_jitter_ms: int = 50
+    """What a peer's clock seems to move by is the time that messages take, up to this."""
     clock_off_ms: int = 60_000
     """A peer's clock that is this far from this node's is reported in the log."""
     clock_complaint_s: float = 60.0
@@ -261,9 +268,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert self.retry_s < self.heartbeat_s, "a stream notices no later than the heartbeats who is back"
 
     def _check_clock(self) -> None:
-        assert 1000 * self.clock_ceiling_s < self.clock_lead_ms_max, "the first stamps after a restart are believed"
         assert self.clock_lead_step_ms < self.clock_lead_ms_max, "a lead is remembered before it is taken for an error"
-        assert self.clock_off_ms < self.clock_lead_ms_max, "a clock is reported before it is taken for an error"
+        assert self.clock_off_ms <= self.clock_reach_ms, "a clock is reported before it is not believed any more"
+        assert 1000 * self.clock_ceiling_s < self.clock_reach_ms, "the first stamps after a restart are believed"
+        assert self.clock_reach_ms < self.clock_lead_ms_max, "who knows of a write can name it in a context"
+        assert self.clock_jitter_ms < self.clock_reach_ms, "a clock that is set is noticed"
+        assert self.silence_s < self.clock_alone_s, "a node that is silent for a moment leaves nobody alone"
 
     def _check_retention(self) -> None:
         assert self.answer_s < self.stable_lag_s, "a write that is tried at a second owner is not refused for its age"

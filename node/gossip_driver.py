@@ -100,7 +100,7 @@ class GossipDriver:
     def _start_round(self) -> None:
         self._gossip.update(*self._renew_announcement())
         self._do(self._gossip.start_round(self._time.monotonic(), self._rng))
-        self._clock.notice_wall()
+        self._clock.judge()
         if self._clock.has_new_lead and self._keeping is None:
             self._keeping = self._tasks.create_task(self._keep_lead())
         if self._views.has_new_founding and self._keeping_founding is None:

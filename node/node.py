@@ -65,7 +65,8 @@ from node.retention.tombstones import Tombstones
 from node.storage.identity import Identity
 from node.storage.keys import Setting
 from node.storage.store import Store
-from node.timing.clock import HybridClock, Memory, Time
+from node.storage.transaction import Transaction
+from node.timing.clock import Anchor, HybridClock, Memory, Time
 from node.values.donors import NOTHING
 from node.views.asking import Asking
 from node.views.calls import Calls
@@ -95,9 +96,7 @@ class Node:
         self.config = config
         self._time = time
         self._store = store
-        remembered = store.setting(Setting.CLOCK)
-        memory = Memory() if remembered is None else msgspec.msgpack.decode(remembered, type=Memory)
-        clock = self.clock = HybridClock(config, time, identity.store_id, memory, self._store_clock)
+        clock = self.clock = HybridClock(config, time, identity.store_id, self._stored_clock(), self._store_clock)
         self.transport = transport
         transport.attach(clock, self)
         views = self.views = Views(config, store, time, self._view_changed)
@@ -126,7 +125,9 @@ class Node:
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)
-        self.tombstones = Tombstones(config, time, store, views, self.stability, lambda: bool(self.handoff.misplaced()))
+        self.tombstones = Tombstones(
+            config, time, store, views, self.stability, clock.now_ms, lambda: bool(self.handoff.misplaced())
+        )
         self.router = Router(
             config, time, clock, views, readiness, self.owner, self.stability.unstable, calls, transport
         )
@@ -338,10 +339,20 @@ class Node:
 
     # What is remembered
 
+    def _stored_clock(self) -> Memory:
+        memory, anchor = self._store.setting(Setting.CLOCK), self._store.setting(Setting.CLOCK_ANCHOR)
+        ceiling, lead_ms = (0, 0) if memory is None else msgspec.msgpack.decode(memory, type=tuple[int, int])
+        return Memory(ceiling, lead_ms, None if anchor is None else msgspec.msgpack.decode(anchor, type=Anchor))
+
     async def _store_clock(self, memory: Memory) -> None:
+        def job(transaction: Transaction) -> None:
+            transaction.set(Setting.CLOCK, msgspec.msgpack.encode((memory.ceiling, memory.lead_ms)))
+            if memory.anchor is not None:
+                transaction.set(Setting.CLOCK_ANCHOR, msgspec.msgpack.encode(memory.anchor))
+
         try:
             async with asyncio.timeout(self.config.commit_s):
-                await self._store.set(Setting.CLOCK, msgspec.msgpack.encode(memory))
+                await self._store.submit(job)
         except TimeoutError:
             raise StorageFault("the disk hangs") from None
 

@@ -74,6 +74,7 @@ TRIES = [
     Try("deciding-is-pure", "node/views/plan.py", "import random"),
     Try("deciding-is-pure", "node/views/rules.py", "import asyncio"),
     Try("deciding-is-pure", "node/timing/pause_detector.py", "import time"),
+    Try("deciding-is-pure", "node/timing/witnesses.py", "import time"),
     Try("kvs-apart", "kvs/responses.py", "import node.errors"),
     Try("kvs-apart", "node/api/admin.py", "import kvs.responses"),
     Try("kvs-borrows-little", "kvs/client.py", "import gossip.membership"),

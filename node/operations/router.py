@@ -42,7 +42,7 @@ from node.values.version import Version
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from ring.hashing import partition_of
+from ring.hashing import hash_of, partition_of
 
 Operation: TypeAlias = Read | Write
 
@@ -127,7 +127,11 @@ class Router:
             raise Unavailable() from None
 
     async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Answered:
+        if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
+            raise Unavailable()  # Others have yet to tell what time is possible.
         version, refusals = await self._stamp(key, self._clock.stamp()), 0
+        if context and (seen := context.floor(hash_of(key))) >= version:
+            version = await self._stamp(key, self._clock.stamp_above(seen, lead_ms=1))
         while True:
             answered = await self._route(key, Write(key, version, value, context), deadline)
             if not isinstance(answered.answer, Superseded):

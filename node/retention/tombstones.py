@@ -61,15 +61,18 @@ class Tombstones:
         store: Store,
         views: Views,
         stability: Stability,
+        now_ms: Callable[[], int],
         holds_of_others: Callable[[], bool],
     ) -> None:
-        """`holds_of_others`: whether there is anything here that this node does not own, and has yet to bring home. Of
-        what was deleted from that since, it has not heard."""
+        """`now_ms`: the time by the fastest clock that can be believed. `holds_of_others`: whether there is anything
+        here that this node does not own, and has yet to bring home. Of what was deleted from that since, it has not
+        heard."""
         self._config = config
         self._time = time
         self._store = store
         self._views = views
         self._stability = stability
+        self._now_ms = now_ms
         self._holds_of_others = holds_of_others
 
     async def run(self) -> None:
@@ -84,7 +87,7 @@ class Tombstones:
 
     def forgettable(self) -> int:
         """Up to which clock deletions may be forgotten as far as this node is concerned; 0: none."""
-        now_ms = self._time.wall_ms()
+        now_ms = min(self._time.wall_ms(), self._now_ms())
         if not self._stability.announced or now_ms < self._views.current.spare_until_ms or self._holds_of_others():
             return 0
         grace_ms = self._config.tombstone_grace_ms

@@ -40,6 +40,8 @@ class Setting(StrEnum):
     """To which coordinator this node has promised to wait, see `views.holder`."""
     CLOCK = "clock"
     """What the hybrid clock must know after a restart, see `timing.clock`."""
+    CLOCK_ANCHOR = "anchor"
+    """What it must know besides if only the process was started again, and not its machine."""
     LOW_WATERMARK = "floor"
     """The clock reading at or below which no client's write is taken, see `retention.stability`."""
     STABLE_WATERMARK = "seen"

@@ -26,7 +26,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import xxhash
 
-from node.values.version import CLOCK_MAX, Version, clock_of
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version
 
 ENTRIES_MAX = 64
 OWNERS_MAX = 64
@@ -63,6 +63,12 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         """The version that a read of the key must find or pass."""
         sight = self.entries.get(key_hash)
         return None if sight is None else sight.version
+
+    def floor(self, key_hash: int) -> Version:
+        """What a later write of the key must have a version above: so high a clock may be in here that no node has
+        taken it over."""
+        folded = make_version(max(self.folded.values(), default=0), 2**64 - 1)
+        return max(folded, self.needed(key_hash) or folded)
 
     def names(self, address: str) -> bool:
         """Whether a read of one of this owner's keys must reach this owner."""

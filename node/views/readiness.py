@@ -56,7 +56,7 @@ class Readiness:
         self._views = views
         self._calls = calls
         self._on_pause = on_pause
-        self._pauses = PauseDetector(config.pause_s, time.monotonic())
+        self._pauses = PauseDetector(config.pause_s, time.wall(), time.monotonic())
         self._has_asked = asyncio.Event()
         """Whether all have been asked since the start, or the last pause."""
         self._ask = asyncio.Event()
@@ -66,14 +66,14 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        if paused_s := self._pauses.note_running(self._time.monotonic()):
+        if paused_s := self._pauses.note_running(self._time.wall()):
             self._face_pause(paused_s)
         return self.is_ready
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
         Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
-        if paused_s := self._pauses.note_running(self._time.monotonic()):
+        if paused_s := self._pauses.note_running(self._time.wall()):
             self._face_pause(paused_s)
         return not self._was_paused_long or self.is_ready
 
@@ -112,7 +112,8 @@ class Readiness:
 
     async def _tick(self) -> None:
         while True:
-            self.enter()
+            if paused_s := self._pauses.compare(self._time.wall(), self._time.monotonic()):
+                self._face_pause(paused_s)
             await asyncio.sleep(self._config.pause_check_s)
 
     async def _watch_environment(self) -> None:
@@ -126,6 +127,7 @@ class Readiness:
 
     def _face_pause(self, paused_s: float) -> None:
         log.warning("this process was paused: asking the other nodes before serving on")
+        self._pauses.begin_anew(self._time.wall(), self._time.monotonic())
         self._was_paused_long |= paused_s > self._config.late_s
         self._has_asked.clear()
         self._ask.set()

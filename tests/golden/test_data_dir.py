@@ -48,7 +48,7 @@ PROMISEE = Promisee(2, C, TARGET)
 CEILING = (NOW_MS + 5_000 + 1_000) << 16
 """A second above the stamp that was given, which went by the faster clock of C."""
 SHARES = {B: Share(0, 1 << MOVED[1], bits_of((*COPIED, MOVED[0]))), D: Share(bits_of((8, 4095)))}
-YOUNGER = {Setting.CLUSTER, Setting.FOUNDING}
+YOUNGER = {Setting.CLOCK_ANCHOR, Setting.CLUSTER, Setting.FOUNDING}
 """What was not kept yet when the golden store was made."""
 
 

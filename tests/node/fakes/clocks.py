@@ -7,6 +7,7 @@ without what the process of the test was kept from.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ class HandTime:
 
     def __init__(self, wall_ms: int = WALL_START_MS) -> None:
         self.now = STARTED_S
+        self.booted = "first"
         self.set_wall(wall_ms)
 
     def set_wall(self, wall_ms: int) -> None:
@@ -35,6 +37,12 @@ class HandTime:
 
     def monotonic(self) -> float:
         return self.now
+
+    def boot_id(self) -> str:
+        return self.booted
+
+    def wall(self) -> float:
+        return self.now + self._wall_ahead_ms / 1000
 
     def wall_ms(self) -> int:
         return int(self.now * 1000) + self._wall_ahead_ms
@@ -58,12 +66,26 @@ class LoopTime:
     def monotonic(self) -> float:
         return self._loop.time() + self._started_s
 
+    def wall(self) -> float:
+        return self._wall_start_ms / 1000 + self._loop.time()
+
     def wall_ms(self) -> int:
         return self._wall_start_ms + int(self._loop.time() * 1000)
+
+    def boot_id(self) -> str:
+        return "only"
 
     def of_loop(self, monotonic: float) -> float:
         """What the loop's clock shows at that moment: the same for all machines."""
         return monotonic - self._started_s
+
+    def set_wall_ahead(self, ms: int) -> None:
+        """Set the wall clock ahead, or back, by so much."""
+        self._wall_start_ms += ms
+
+    def stand_still(self, seconds: float) -> None:
+        """The monotonic clock has stood still for so long, until now."""
+        self._started_s -= seconds
 
     def jump(self, seconds: float) -> None:
         """Go on by so much, without anything being run that would have been due meanwhile."""
@@ -86,9 +108,16 @@ class SteadyTime(SystemTime):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         _make_steady(self._loop)
+        self._wall_ahead_s = time.time() - self._loop.time()
 
     def monotonic(self) -> float:
         return self._loop.time()
+
+    def wall(self) -> float:
+        return self._loop.time() + self._wall_ahead_s
+
+    def wall_ms(self) -> int:
+        return int(self.wall() * 1000)
 
 
 class SteadyClock:

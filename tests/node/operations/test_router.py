@@ -26,9 +26,11 @@ from node.net.messages import (
     Wrote,
 )
 from node.net.transport import Answering
-from node.timing.clock import Memory
+from node.timing.clock import Clocks, Memory
+from node.values.context import Context, Sight, owner_id, to_json
 from node.values.record import Record
 from node.values.version import clock_of, make_version
+from ring.hashing import hash_of
 from tests.node.fakes.peers import OwnerInTurn
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 from tests.node.samples import successor
@@ -105,6 +107,49 @@ async def test_stamp_that_is_lent_is_given_to_nobody_else() -> None:
     parts = await node_a(A, B)
     lent = [await parts.router.lend_stamp() for _ in range(3)]
     assert len({*lent, Stamped(await parts.clock.stamp())}) == 4
+
+
+@on_virtual_time
+async def test_delete_passes_a_version_that_only_a_wrong_clock_can_have_stamped() -> None:
+    parts = await node_a(A, B)
+    key, absurd = parts.key_of(A), ahead(parts, 365 * parts.config.clock_lead_ms_max)
+    await parts.keep((key, Record(absurd, b"0", False)))
+    assert (await parts.router.write(key, None)).answer == Wrote(True)
+    held = parts.held(key)
+    assert held is not None and held.version > absurd and held.value is None
+
+
+@on_virtual_time
+@pytest.mark.parametrize("is_folded", [False, True])
+async def test_write_is_stamped_above_what_its_context_names_though_the_clock_is_not(is_folded: bool) -> None:
+    """Somebody who is cut off has it: unstamped by it, the client's later write would lose against its earlier one."""
+    parts = await node_a(A, B)
+    key, seen = parts.key_of(A), ahead(parts, parts.config.clock_lead_ms_max // 2)
+    entries, folded = {hash_of(key): Sight(seen, owner_id(B))}, {owner_id(B): clock_of(seen)}
+    context = Context({}, folded) if is_folded else Context(entries)
+    await parts.router.write(key, b"1", parts.router.take_context(to_json(context)))
+    held = parts.held(key)
+    assert held is not None and held.version > seen
+    assert clock_of(await parts.clock.stamp()) < clock_of(seen)
+
+
+@on_virtual_time
+async def test_write_is_not_stamped_before_others_could_tell_what_time_is_possible() -> None:
+    parts = await node_a(A, B)
+    parts.readiness.is_ready = False
+    with pytest.raises(Unavailable):
+        await parts.router.write(parts.key_of(A), b"1")
+    assert parts.clock.reading == 0
+
+
+@on_virtual_time
+async def test_write_here_is_refused_while_the_clock_is_ahead_of_all_others() -> None:
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    parts.clock.hear(B, Clocks(0, parts.time.wall_ms() - 3_600_000))
+    with pytest.raises(Unavailable, match="3600 s ahead of all others"):
+        await parts.router.write(key, b"1")
+    assert parts.held(key) is None
 
 
 @on_virtual_time

@@ -23,6 +23,7 @@ NAMES = {
     Setting.FENCE: "fence",
     Setting.PROMISE: "promise",
     Setting.CLOCK: "clock",
+    Setting.CLOCK_ANCHOR: "anchor",
     Setting.LOW_WATERMARK: "floor",
     Setting.STABLE_WATERMARK: "seen",
     Setting.PURGE_WATERMARK: "purged",
