@@ -59,6 +59,8 @@ class Machine:
         """When a trouble of this machine last began or ended, and when one of its disk last ended."""
         self.lost_at = -1e9
         """When its disk was last lost."""
+        self.stood_still_until = -1e9
+        """Until when its node may take its monotonic clock for one that never stood still."""
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self.network = cluster.network
@@ -228,7 +230,7 @@ class Machine:
             assert self._port is not None
             self.node.check(None if self._commits % COMMITS_PER_WALK == 0 else changed)
             self._port.check()
-            check_leases(self, self._around())
+            check_leases(self, self._around(), self._cluster.loop.now)
 
 
 class Cluster:

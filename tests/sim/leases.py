@@ -21,15 +21,17 @@ ROUNDING_S = 1e-9
 """The clocks of machines differ by what they showed at the start, and so does the last bit of what is left."""
 
 
-def check_leases(machine: Machine, machines: Mapping[Address, Machine]) -> None:
+def check_leases(machine: Machine, machines: Mapping[Address, Machine], now: float) -> None:
     """Raises AssertionError if a lease that this machine holds or gives is not what the other end knows of it. A paused
-    one counts as running: its leases may still be relied on when it goes on."""
+    one counts as running: its leases may still be relied on when it goes on. Not so of one whose monotonic clock has
+    stood still: that is noticed before anything relies on them."""
     if machine.node is not None:
         for state in machine.node.co_owners.all():
             other = machines.get(state.address)
             if other is not None:  # A wrong environment may name anybody.
-                _check(machine, other)
-                _check(other, machine)
+                for holder, giver in ((machine, other), (other, machine)):
+                    if now > holder.stood_still_until:
+                        _check(holder, giver)
 
 
 def _check(holder: Machine, giver: Machine) -> None:

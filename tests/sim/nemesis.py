@@ -26,6 +26,7 @@ from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import has_caught_up, is_spared, newest_view, outlives_its_hosts
 from tests.sim.steps import Snare, Step
 from tests.sim.trace import name_of, names_of, view_name
+from tests.sim.wrong_clocks import WrongClocks
 
 if TYPE_CHECKING:
     from tests.sim.aliens import Aliens
@@ -43,7 +44,6 @@ ALIENS_S_MAX = 5.0
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
-
 STEPS = (Step.PROMISE, Step.PROMISES, Step.STORED, Step.PUSHED, Step.MOVING, Step.SETTLING)
 """At which a coordinator is struck; `upheaval` strikes others too, and at more steps."""
 
@@ -58,9 +58,10 @@ class Nemesis:
         views: AcknowledgedViews,
         aliens: Aliens | None = None,
         errs: bool = False,
+        sets_clocks: bool = False,
     ) -> None:
         """`aliens`: another store, which has the address of a machine now and then. `errs`: whoever starts a machine
-        anew may tell it a wrong `VIEW`."""
+        anew may tell it a wrong `VIEW`. `sets_clocks`: clocks are wrong for a while, and machines suspended."""
         self._cluster = cluster
         self._aliens = aliens
         self._errs = errs
@@ -91,6 +92,9 @@ class Nemesis:
             self._faults += [self._lose_host] * 3
         if aliens is not None:
             self._faults += [self._reuse_address] * 2
+        self._clocks = WrongClocks(cluster, seen, cluster.rng) if sets_clocks else None
+        if self._clocks is not None:
+            self._faults += self._clocks.faults
 
     async def run(self, until: float) -> None:
         """Do harm until then, and wait until the last of it is over."""

@@ -45,14 +45,17 @@ class Outages(Nemesis):
 
     cut_s_max = 4.0
 
-    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
-        super().__init__(cluster, seen, AcknowledgedViews(cluster))
+    def __init__(self, cluster: Cluster, seen: Counter[str], sets_clocks: bool) -> None:
+        super().__init__(cluster, seen, AcknowledgedViews(cluster), sets_clocks=sets_clocks)
         self._faults = [self._crash, self._freeze, self._fill_disk, self._slow_disk, *[self._isolate] * 4]
+        if self._clocks is not None:
+            self._faults += self._clocks.faults
 
 
 class Sessions:
-    def __init__(self, cluster: Cluster, duration_s: float) -> None:
+    def __init__(self, cluster: Cluster, duration_s: float, sets_clocks: bool = False) -> None:
         self.cluster = cluster
+        self._sets_clocks = sets_clocks
         self.duration_s = duration_s
         self.seen: Counter[str] = Counter()
         self.written: dict[int, Written] = {}
@@ -69,7 +72,7 @@ class Sessions:
         async with asyncio.TaskGroup() as tasks:
             for session in sessions:
                 tasks.create_task(session.run())
-            await Outages(self.cluster, self.seen).run(until=self.duration_s)
+            await Outages(self.cluster, self.seen, self._sets_clocks).run(until=self.duration_s)
             self.stopping = True
         heal(self.cluster)
         async with asyncio.TaskGroup() as tasks:

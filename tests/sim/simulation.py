@@ -40,6 +40,8 @@ FORGETFUL_EVERY, GRACE_S = 4, 40.0
 ALIENS_EVERY, ERRORS_EVERY = 5, 7
 """In one seed of so many, another store uses an address of this one; and whoever starts a machine anew may tell it
 another `VIEW`."""
+CLOCKS_EVERY, CLOCKS_AT = 7, (1, 5)
+"""In two seeds of so many, of those that are not about forgetting, clocks are set and machines suspended."""
 
 
 class Result(NamedTuple):
@@ -74,15 +76,16 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     # In an upheaval so many are away that one with an empty disk and a wrong `VIEW` may find nobody: it is a store of
     # its own then, until it meets the others, and is right to say that a key is new.
     errs = seed % ERRORS_EVERY == 3 and not is_upheaval
+    sets_clocks = seed % CLOCKS_EVERY in CLOCKS_AT and not is_forgetful
     workload: Sessions | Contention | Workload
     if in_sessions:
-        workload = Sessions(cluster, SESSIONS_S)
+        workload = Sessions(cluster, SESSIONS_S, sets_clocks)
     elif seed % 10 == CONTENTION_AT:
         workload = Contention(cluster, CONTENTION_S)
     elif is_upheaval:
-        workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, aliens, errs, Upheaval, UPHEAVAL_CLIENTS)
+        workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, aliens, errs, Upheaval, UPHEAVAL_CLIENTS, sets_clocks)
     else:
-        workload = Workload(cluster, KEYS, DURATION_S, grace_s, aliens, errs)
+        workload = Workload(cluster, KEYS, DURATION_S, grace_s, aliens, errs, sets_clocks=sets_clocks)
     fault = None
     try:
         cluster.loop.run(workload.run())

@@ -114,11 +114,11 @@ def test_check_of_leases_notices(bend: Callable[[PeerState, PeerState], None], i
             one.freeze()
         holder, giver = one.node.co_owners.get(other.address), other.node.co_owners.get(one.address)
         assert holder is not None and giver is not None and holder.leased_until > NEVER
-        check_leases(other, cluster.machines)
+        check_leases(other, cluster.machines, cluster.loop.now)
         bend(holder, giver)
         for machine in (one, other):
             with pytest.raises(AssertionError):
-                check_leases(machine, cluster.machines)
+                check_leases(machine, cluster.machines, cluster.loop.now)
 
     cluster.loop.run(live())
 

@@ -51,8 +51,9 @@ class Upheaval(Nemesis):
         views: AcknowledgedViews,
         aliens: Aliens | None = None,
         errs: bool = False,
+        sets_clocks: bool = False,
     ) -> None:
-        super().__init__(cluster, seen, views, aliens, errs)
+        super().__init__(cluster, seen, views, aliens, errs, sets_clocks)
         has_cuts = self._rng.random() < CUTS_SHARE
         self._harms = [Harm.KILL, Harm.KILL, Harm.PAUSE, Harm.PAUSE, Harm.EMPTY, Harm.FILL]
         self._faults = [
@@ -69,6 +70,8 @@ class Upheaval(Nemesis):
         ]
         if aliens is not None:
             self._faults += [self._reuse_address] * 2
+        if self._clocks is not None:
+            self._faults += self._clocks.faults
         if has_cuts:
             self._harms.append(Harm.CUT)
             self._faults += [self._isolate, self._cut]

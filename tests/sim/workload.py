@@ -34,7 +34,7 @@ LASTING = 1.5
 
 class Workload:
     """`seen` counts what happened, for the report. `grace_s`: the cluster's, if peace shall last for longer than it.
-    `aliens`, `errs`: see `Nemesis`."""
+    `aliens`, `errs`, `sets_clocks`: see `Nemesis`."""
 
     def __init__(
         self,
@@ -46,10 +46,12 @@ class Workload:
         errs: bool = False,
         nemesis: type[Nemesis] = Nemesis,
         clients: int = CLIENTS,
+        sets_clocks: bool = False,
     ) -> None:
         self.cluster = cluster
         self._aliens = aliens
         self._errs = errs
+        self._sets_clocks = sets_clocks
         self.rng = cluster.rng
         self.duration_s = duration_s
         self.clients = clients
@@ -85,7 +87,7 @@ class Workload:
         async with asyncio.TaskGroup() as tasks:
             for number in range(self.clients):
                 tasks.create_task(self._client(f"c{number}"))
-            nemesis = self._nemesis(self.cluster, self.seen, self._views, self._aliens, self._errs)
+            nemesis = self._nemesis(self.cluster, self.seen, self._views, self._aliens, self._errs, self._sets_clocks)
             await nemesis.run(until=self.cluster.loop.now + duration_s)
             self._stopping = True
 

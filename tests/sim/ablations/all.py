@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import data, deletions, moves, views
+from tests.sim.ablations import clocks, data, deletions, moves, views
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
 """Within so many an ablation must be caught."""
 
-ABLATIONS = (*data.ABLATIONS, *views.ABLATIONS, *moves.ABLATIONS, *deletions.ABLATIONS)
+ABLATIONS = (*data.ABLATIONS, *views.ABLATIONS, *moves.ABLATIONS, *deletions.ABLATIONS, *clocks.ABLATIONS)
 
 
 def named(name: str) -> Ablation:
