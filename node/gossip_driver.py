@@ -17,14 +17,16 @@ from typing import NamedTuple
 import gossip.messages
 from gossip.core import Gossip, Output
 from gossip.loop import rounds
+from gossip.membership import State
 from gossip.settings import Settings
-from gossip.view import Address
+from gossip.view import Address, ViewId
 from node.errors import StorageFault
 from node.net.transport import Transport
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
 from node.views.calls import Calls
+from node.views.census import Census, LastHeard
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,15 @@ class GossipDriver:
         """Another view is in force here."""
         self._gossip.set_view(self._views.view_id, self._views.current.nodes)
         self._clock.forget_all_but(self._gossip.members)
+
+    def census(self) -> Census:
+        """What was last heard of the keys of each node."""
+        census: dict[Address, LastHeard] = {}
+        for node, (state, record) in self._gossip.members.items():
+            if record is not None:
+                settled, is_well = ViewId(record.settled_epoch, record.settled_digest), state is State.ALIVE
+                census[node] = LastHeard(record.key_count, record.to_hand_over, settled, is_well)
+        return census
 
     def hear(self, sender: Address, message: gossip.messages.Message) -> None:
         """Take a cast, if it comes from a node of this store: its record, and what it tells of others, would be told on

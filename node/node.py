@@ -12,12 +12,10 @@ import logging
 import random
 from collections.abc import Collection
 
-import msgspec
 import xxhash
 
 import gossip.messages
 from gossip.core import Gossip
-from gossip.membership import State
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -62,15 +60,14 @@ from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
+from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
-from node.storage.keys import Setting
 from node.storage.store import Store
-from node.storage.transaction import Transaction
-from node.timing.clock import Anchor, HybridClock, Memory, Time
+from node.timing.clock import HybridClock, Time
 from node.values.donors import NOTHING
 from node.views.asking import Asking
 from node.views.calls import Calls
-from node.views.census import Census, LastHeard
+from node.views.census import Census
 from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
@@ -96,7 +93,8 @@ class Node:
         self.config = config
         self._time = time
         self._store = store
-        clock = self.clock = HybridClock(config, time, identity.store_id, self._stored_clock(), self._store_clock)
+        memory = ClockMemory(store, config.commit_s)
+        clock = self.clock = HybridClock(config, time, identity.store_id, memory.recall(), memory.keep)
         self.transport = transport
         transport.attach(clock, self)
         views = self.views = Views(config, store, time, self._view_changed)
@@ -330,31 +328,7 @@ class Node:
         self._gossip_driver.hear(sender, message)
 
     def _census(self) -> Census:
-        census: dict[Address, LastHeard] = {}
-        for node, (state, record) in self.gossip.members.items():
-            if record is not None:
-                settled, is_well = ViewId(record.settled_epoch, record.settled_digest), state is State.ALIVE
-                census[node] = LastHeard(record.key_count, record.to_hand_over, settled, is_well)
-        return census
-
-    # What is remembered
-
-    def _stored_clock(self) -> Memory:
-        memory, anchor = self._store.setting(Setting.CLOCK), self._store.setting(Setting.CLOCK_ANCHOR)
-        ceiling, lead_ms = (0, 0) if memory is None else msgspec.msgpack.decode(memory, type=tuple[int, int])
-        return Memory(ceiling, lead_ms, None if anchor is None else msgspec.msgpack.decode(anchor, type=Anchor))
-
-    async def _store_clock(self, memory: Memory) -> None:
-        def job(transaction: Transaction) -> None:
-            transaction.set(Setting.CLOCK, msgspec.msgpack.encode((memory.ceiling, memory.lead_ms)))
-            if memory.anchor is not None:
-                transaction.set(Setting.CLOCK_ANCHOR, msgspec.msgpack.encode(memory.anchor))
-
-        try:
-            async with asyncio.timeout(self.config.commit_s):
-                await self._store.submit(job)
-        except TimeoutError:
-            raise StorageFault("the disk hangs") from None
+        return self._gossip_driver.census()
 
     def _clients_served(self) -> bool:
         return self._time.monotonic() - self.owner.served_at < self.config.clients_recent_s

@@ -157,7 +157,7 @@ class Router:
         """Answer a node whose own clock may not go on."""
         try:
             return Stamped(await self._clock.stamp())
-        except StorageFault:
+        except (StorageFault, Unavailable):
             return Unable()
 
     def _deadline(self) -> float:
