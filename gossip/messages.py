@@ -51,7 +51,7 @@ class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unkn
     version: Count
     """Counts the changes of the record within one incarnation."""
     store_id: Count
-    """Made with the data directory: the same address with another store id is a new node with an emptied disk."""
+    """Drawn at each start: the same address with another store id is another process."""
     settled_epoch: Count
     """The latest view epoch for which the node has nothing left to hand over and nothing left to take."""
     key_count: Count

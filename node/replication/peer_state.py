@@ -17,6 +17,10 @@ In step means: the co-owner has all that is here, but for what is in its outbox.
 store under its address, an overflow of the outbox or a difference that was seen takes it back. A comparison under way
 is worth nothing once one of these has come in between, but it still goes on: until it has ended, no other one begins.
 
+Another store is there whenever the co-owner was started anew: its disk may be empty, or older than what its process
+before confirmed, and neither it nor anybody else can tell. Mostly it is neither, and lacks just what is in its outbox.
+So the stream goes first, and the comparison that follows finds everything alike.
+
 Modelled on the progress tracker of etcd's raft. Pure: no loop, no clock, no I/O. Events come in as methods, with the
 time (monotonic, in seconds) where it matters.
 """
@@ -67,7 +71,9 @@ class PeerState:
         self._owing_s = owing_s
         self._comparison = Comparison.UNCOMPARED
         self._store_id: int | None = None
-        """Whose store it said it was when it was last heard; None: not heard yet. An emptied disk is another store."""
+        """Whose store it said it was when it was last heard; None: not heard yet. See `storage.identity`."""
+        self._streamed_first = 0
+        """What was in the outbox up to here when another store came is for the stream, before they are compared."""
         self._heard_at = NEVER
         """When it was first heard."""
         self._is_empty = False
@@ -91,7 +97,8 @@ class PeerState:
         assert not (self._comparison is Comparison.COMPARING and self.outbox.has_overflowed), (
             f"a comparison with {self.address} would count that began before the overflow"
         )
-        assert self._left_out_up_to <= self.outbox.position, f"{self.address} is left out of what is yet to come"
+        latest = max(self._left_out_up_to, self._streamed_first)
+        assert latest <= self.outbox.position, f"{self.address} is left out of what is yet to come, or waits for it"
         assert (self._store_id is None) == (self._heard_at == NEVER), f"{self.address} was heard without a store"
         assert self._leased_at == NEVER or self._store_id is not None, f"a lease of {self.address}, not heard yet"
         assert max(self._leased_at, self._granted_at, self._heard_at) <= now, f"{self.address}: a time to come"
@@ -133,10 +140,16 @@ class PeerState:
         """Whether it is out of step, and it is time to compare.
 
         That waits until it has said which store it is, lest the comparison be credited to another one. It also waits
-        while the co-owner is about to bring this node what this node lacks, since what both have by then need not be
-        listed; unless the outbox has overflowed, because until the comparison begins no write is acknowledged."""
-        is_ready = self._store_id is not None and (self.outbox.has_overflowed or not self._is_owed)
-        return is_ready and not self.is_in_step
+        while the stream brings it what it missed before it was started anew, and while it is about to bring this node
+        what this node lacks, since what both have by then need not be listed; unless the outbox has overflowed, because
+        until the comparison begins no write is acknowledged."""
+        is_ready = self.outbox.has_overflowed or not (self._is_owed or self._is_streamed_first)
+        return self._store_id is not None and is_ready and not self.is_in_step
+
+    @property
+    def _is_streamed_first(self) -> bool:
+        """Whether it has yet to confirm what was for it when another store came."""
+        return not self.outbox.is_past(self._streamed_first)
 
     def owes(self, now: float) -> bool:
         """Whether it has yet to confirm what was acknowledged without it, or what it has had long enough."""
@@ -163,6 +176,7 @@ class PeerState:
             self._heard_at = now
         elif self._store_id != store_id:
             self._lose_track()
+            self._streamed_first = self.outbox.position
         self._store_id, self._is_empty = store_id, is_empty
 
     def answer_question(self, now: float) -> LeaseAnswer:
@@ -170,7 +184,8 @@ class PeerState:
         if self.has_all(now):
             self._granted_at = now
             return LeaseAnswer.GRANTED
-        is_to_be_brought = self._comparison is not Comparison.UNCOMPARED or self.outbox.has_overflowed
+        is_compared = self._comparison is not Comparison.UNCOMPARED
+        is_to_be_brought = is_compared or self.outbox.has_overflowed or self._is_streamed_first
         return LeaseAnswer.OWING if is_to_be_brought and not self._is_stuck else LeaseAnswer.REFUSED
 
     def become_leased(self, sent_at: float) -> None:

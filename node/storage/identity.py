@@ -1,4 +1,11 @@
-"""Which store a disk holds, how often a node was started on it, and whether co-owners have yet to fill it."""
+"""Which store a process has found on its disk, how often a node was started on it, and whether co-owners have yet to
+fill it.
+
+A store id is drawn at each start. What a process finds may be less than what the one before it has confirmed, for
+somebody may have put back an older copy of the directory; it may be what another node has too, for directories can be
+copied. The disk cannot tell, as all that is on it is as old as it is. So to its co-owners each process has a store
+that they do not know, and must compare; and it stamps versions that nobody has ever stamped.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +23,7 @@ FORMAT = b"2"
 
 class Identity(NamedTuple):
     store_id: int
-    """A random number made with the data directory: an emptied node is another one."""
+    """A random number that no process before this one had, be it on this disk or on another."""
     incarnation: int
     """1 at the first start, and one more at every other; or at least above what others have heard of."""
     is_filled: bool
@@ -26,26 +33,26 @@ class Identity(NamedTuple):
 async def identify(store: Store, rng: random.Random, cluster: str) -> Identity:
     """The identity with which this node of `cluster` starts. Durable when it returns. Raises StorageFault, or
     BadDataDir for the store of another release, or of another cluster."""
-    known = store.setting(Setting.STORE_ID)
-    if known is not None and store.setting(Setting.FORMAT) != FORMAT:
+    is_new = store.setting(Setting.STORE_ID) is None
+    if not is_new and store.setting(Setting.FORMAT) != FORMAT:
         raise BadDataDir("written by another release of this program, in a form that this one cannot read")
     owner = store.setting(Setting.CLUSTER)
     if owner is not None and owner != cluster.encode():
         what = f"of the cluster {owner.decode()!r}, while CLUSTER is {cluster!r}"
         raise BadDataDir(f"{what}: correct CLUSTER, or name another directory")
-    store_id = rng.getrandbits(64) if known is None else int.from_bytes(known)
+    store_id = rng.getrandbits(64)
     incarnation = int.from_bytes(store.setting(Setting.INCARNATION) or b"\0") + 1
 
     def job(transaction: Transaction) -> None:
-        if known is None:
+        if is_new:
             transaction.set(Setting.FORMAT, FORMAT)
             transaction.set(Setting.CLUSTER, cluster.encode())
-            transaction.set(Setting.STORE_ID, store_id.to_bytes(8))
             transaction.set(Setting.UNFILLED, b"1")
+        transaction.set(Setting.STORE_ID, store_id.to_bytes(8))
         transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, known is not None and not store.setting(Setting.UNFILLED))
+    return Identity(store_id, incarnation, not is_new and not store.setting(Setting.UNFILLED))
 
 
 async def note_filled(store: Store) -> None:

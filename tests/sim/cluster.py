@@ -58,7 +58,7 @@ class Machine:
         self.troubled_at = self.disk_troubled_at = -1e9
         """When a trouble of this machine last began or ended, and when one of its disk last ended."""
         self.lost_at = -1e9
-        """When its disk was last lost."""
+        """When its disk was last lost, or became older."""
         self.stood_still_until = -1e9
         """Until when its node may take its monotonic clock for one that never stood still."""
         self.stored_at: dict[bytes, float] = {}
@@ -122,6 +122,14 @@ class Machine:
         self.lost_at = self._cluster.loop.now
         self.stored_at.clear()
         self._held = ViewId(0, 0)
+
+    def put_back(self, older: Disk) -> None:
+        """It comes back with this copy that was made of its disk."""
+        assert self.host is None
+        self._cluster.fault(f"{name_of(self.address)} gets an older disk", self)
+        self.disk, self.lost_at = older, self._cluster.loop.now
+        view = older.view()
+        self._held = ViewId(0, 0) if view is None else view.id
 
     def freeze(self) -> None:
         assert self.host is not None

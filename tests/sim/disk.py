@@ -56,6 +56,12 @@ class Disk:
         self._order: list[bytes] = []
         """The keys of `items`, ascending."""
 
+    def copy(self) -> Disk:
+        """A disk with the same on it, and in good health."""
+        copy = Disk(self.rng)
+        copy.items, copy._order = dict(self.items), list(self._order)
+        return copy
+
     @property
     def ill(self) -> bool:
         return self.full or self.exhausted or self.hung or self.sync_s > SYNC_S

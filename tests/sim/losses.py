@@ -1,6 +1,7 @@
 """Which disks may be lost without breaking what the store promises: as many at once as there are copies, less one; and
 of the next only once the survivors have caught up. All those of one host count as one, if the nodes of the view are so
-many on so many hosts that no two copies need to share one."""
+many on so many hosts that no two copies need to share one. A disk that comes back older than it was counts as lost: all
+that came to it since is gone."""
 
 from __future__ import annotations
 
@@ -10,6 +11,40 @@ from gossip.view import View, host_of
 from node.views.rules import ring_of
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
+from tests.sim.disk import Disk
+
+
+class Losses:
+    """The disks that were lost, and may be. `seen` counts them."""
+
+    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
+        self._cluster = cluster
+        self._seen = seen
+        self._lost: list[Machine] = []
+
+    def unfilled(self) -> list[Machine]:
+        """The machines whose disks were lost, and may not hold again what they should."""
+        self._lost = [machine for machine in self._lost if not has_caught_up(self._cluster, machine)]
+        return self._lost
+
+    def spare(self) -> int:
+        """How many more may be lost now."""
+        return (newest_view(self._cluster).repl_factor or 1) - 1 - len(self.unfilled())
+
+    def may_lose(self, machine: Machine) -> bool:
+        """Whether its disk may be lost now, without more being lost at a time than the copies allow."""
+        return self.spare() > 0 and is_spared(self._cluster, machine)
+
+    def lose(self, machine: Machine) -> None:
+        self._seen["lost disks"] += 1
+        machine.lose_disk()
+        self._lost.append(machine)
+
+    def put_back(self, machine: Machine, older: Disk) -> None:
+        """Its disk is the copy that was made of it a while ago."""
+        self._seen["older disks"] += 1
+        machine.put_back(older)
+        self._lost.append(machine)
 
 
 def newest_view(cluster: Cluster) -> View:

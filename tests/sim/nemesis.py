@@ -1,5 +1,5 @@
-"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full or lost, views
-and numbers of copies that change; and coordinators that are struck at a chosen step of their change.
+"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full, lost, or older
+than they were, views and numbers of copies that change; and coordinators that are struck at a step of their change.
 
 Faults come one after the other at random times and overlap. Every one counts itself in `seen` when it really happens,
 so that the report tells which seeds were worth their time.
@@ -23,7 +23,7 @@ from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews, Asked
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
-from tests.sim.losses import has_caught_up, is_spared, newest_view, outlives_its_hosts
+from tests.sim.losses import Losses, is_spared, outlives_its_hosts
 from tests.sim.steps import Snare, Step
 from tests.sim.trace import name_of, names_of, view_name
 from tests.sim.wrong_clocks import WrongClocks
@@ -41,6 +41,8 @@ FOUNDED_S = 2.0
 be new ones of another store that knows one of their addresses."""
 ALIENS_S_MAX = 5.0
 """Another store's node has the address of a machine for so long at most."""
+OLDER_S_MAX = 6.0
+"""How much older a disk is at most that comes back older: far less than the time for which deletions are remembered."""
 CHANGE_S = 6.0
 """Who asked for a view change waits for its end for so long."""
 
@@ -71,8 +73,7 @@ class Nemesis:
         self._began = cluster.loop.now
         self._machines: Sequence[Machine] = list(cluster.machines.values())
         self._under_way = asyncio.TaskGroup()
-        self._emptied: list[Machine] = []
-        """Whose disks were lost, and may not hold again what they should."""
+        self._losses = Losses(cluster, seen)
         self._wrong = 0
         """How many wrong environments there were."""
         self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -81,6 +82,7 @@ class Nemesis:
             self._cut,
             self._isolate,
             self._lose_disk,
+            self._put_disk_back,
             self._fill_disk,
             self._strike_disk,
             self._slow_disk,
@@ -127,7 +129,7 @@ class Nemesis:
     def _err(self, machine: Machine) -> None:
         """Tell it any nodes, and one that does not exist; but with one among them that has all its data: nobody can
         tell a node that has nothing, and knows nobody, from a new one."""
-        sound = [other.address for other in self._machines if other not in (machine, *self._emptied)]
+        sound = [other.address for other in self._machines if other not in (machine, *self._losses.unfilled())]
         told = {self._rng.choice(sound), *self._rng.sample(sorted(self._cluster.machines), self._rng.randint(1, 4))}
         self._wrong += 1
         view = tuple(sorted({*told, f"x{self._wrong}:1"}))
@@ -231,17 +233,23 @@ class Nemesis:
         """Machines die with their disks, and come back with empty ones: one, or with three copies two. No more than
         that until they hold all again that they should; and only while all that they had is on another owner's disk
         as well: no more is promised."""
-        self._emptied = [machine for machine in self._emptied if not has_caught_up(self._cluster, machine)]
-        spare = (newest_view(self._cluster).repl_factor or 1) - 1 - len(self._emptied)
-        losses = min(spare, self._rng.randint(1, FACTOR_MAX - 1))
+        losses = min(self._losses.spare(), self._rng.randint(1, FACTOR_MAX - 1))
         for machine in self._rng.sample(self._machines, len(self._machines)):
             if losses > 0 and machine.runs and is_spared(self._cluster, machine):
                 losses -= 1
-                self._seen["lost disks"] += 1
                 machine.crash()
-                machine.lose_disk()
-                self._emptied.append(machine)
+                self._losses.lose(machine)
                 self._begin(self._restart, machine)
+
+    async def _put_disk_back(self) -> None:
+        """A machine dies, and comes back with a copy of its disk that was made a while ago; with the same limits."""
+        machine = self._rng.choice(self._machines)
+        older = machine.disk.copy()
+        await asyncio.sleep(self._rng.uniform(0.0, OLDER_S_MAX))
+        if machine.runs and machine.lost_at < self._cluster.loop.now - OLDER_S_MAX and self._losses.may_lose(machine):
+            machine.crash()
+            self._losses.put_back(machine, older)
+            await self._restart(machine)
 
     async def _lose_host(self) -> None:
         """All machines of one host die with their disks, and come back with empty ones, if the copies have to allow it
@@ -253,8 +261,7 @@ class Nemesis:
             for machine in host:
                 if machine.host is not None:
                     machine.crash()
-                    machine.lose_disk()
-                    self._emptied.append(machine)
+                    self._losses.lose(machine)
                     self._begin(self._restart, machine)
 
     async def _slow_disk(self) -> None:

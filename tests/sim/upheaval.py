@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from gossip.view import Address
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.losses import has_caught_up, is_spared, newest_view
 from tests.sim.nemesis import FACTOR_MAX, Nemesis
 from tests.sim.steps import Part, Snare, Step
 from tests.sim.trace import name_of
@@ -67,6 +66,7 @@ class Upheaval(Nemesis):
             self._freeze,
             self._slow_disk,
             *[self._lose_disk] * 2,
+            self._put_disk_back,
         ]
         if aliens is not None:
             self._faults += [self._reuse_address] * 2
@@ -111,10 +111,10 @@ class Upheaval(Nemesis):
                 machine.disk.full, machine.disk.exhausted = True, self._rng.random() < 0.5
                 self._undo(self._make_room, machine)
             case Harm.KILL | Harm.EMPTY:
-                is_lost = harm is Harm.EMPTY and self._may_lose(machine)
+                is_lost = harm is Harm.EMPTY and self._losses.may_lose(machine)
                 machine.crash()
                 if is_lost:
-                    self._lose(machine)
+                    self._losses.lose(machine)
                 self._undo(self._restart, machine)
 
     def _undo(self, work: Callable[[Machine], Coroutine[Any, Any, None]], machine: Machine) -> None:
@@ -149,17 +149,6 @@ class Upheaval(Nemesis):
     def _start_again(self, machine: Machine) -> None:
         if machine.host is None and not self._is_displaced(machine):
             machine.start()
-
-    def _may_lose(self, machine: Machine) -> bool:
-        """Whether its disk may be lost now, without more being lost at a time than the copies allow."""
-        self._emptied = [emptied for emptied in self._emptied if not has_caught_up(self._cluster, emptied)]
-        spare = (newest_view(self._cluster).repl_factor or 1) - 1 - len(self._emptied)
-        return spare > 0 and is_spared(self._cluster, machine)
-
-    def _lose(self, machine: Machine) -> None:
-        self._seen["lost disks"] += 1
-        machine.lose_disk()
-        self._emptied.append(machine)
 
     # Those who are left behind
 
@@ -245,8 +234,8 @@ class Upheaval(Nemesis):
             await self._change_among([machine for machine in self._machines if machine.runs and machine is not away])
         await asyncio.sleep(self._rng.choice(AWAY_S) * self._rng.random())
         away.thaw()
-        if away.host is None and is_lost and self._may_lose(away):
-            self._lose(away)
+        if away.host is None and is_lost and self._losses.may_lose(away):
+            self._losses.lose(away)
         self._start_again(away)
         self._seen["removed nodes back"] += 1
         while away.node is None and away.host is not None:

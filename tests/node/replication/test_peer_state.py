@@ -75,7 +75,12 @@ def after(*steps: Step) -> PeerState:
     return state
 
 
+def lease(state: PeerState) -> None:
+    state.become_leased(NOW)
+
+
 IN_STEP = (hear, begin, arrive)
+LEASED = (*IN_STEP, lease)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,9 @@ IN_STEP = (hear, begin, arrive)
         ((hear, begin, hear_another, hear), Comparison.IN_VAIN, LeaseAnswer.OWING),
         ((hear, begin, hear_another, arrive), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
         ((hear, begin, hear_another, arrive, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
+        ((*IN_STEP, write, hear_another), Comparison.UNCOMPARED, LeaseAnswer.OWING),
+        ((*IN_STEP, write, hear_another, confirm), Comparison.UNCOMPARED, LeaseAnswer.REFUSED),
+        ((*IN_STEP, write, hear_another, begin, arrive), Comparison.IN_STEP, LeaseAnswer.GRANTED),
         # More was missed than the outbox remembers.
         ((*IN_STEP, overflow), Comparison.UNCOMPARED, LeaseAnswer.OWING),
         ((hear, begin, overflow), Comparison.IN_VAIN, LeaseAnswer.OWING),
@@ -180,8 +188,25 @@ def test_peer_state_silence_is_news_once() -> None:
         ((hear, overflow), True),
         ((overflow,), False),
         (IN_STEP, False),
+        ((*LEASED, write, hear_another), False),
+        ((*LEASED, write, hear_another, confirm), True),
+        ((*LEASED, write, hear_another, confirm, write), True),
+        ((*LEASED, write, hear_another, overflow), True),
     ],
-    ids=["silent", "owing not known", "owed", "refused", "leased", "overflowed", "overflowed, store not known", "done"],
+    ids=[
+        "silent",
+        "owing not known",
+        "owed",
+        "refused",
+        "leased",
+        "overflowed",
+        "overflowed, store not known",
+        "done",
+        "started anew, and lacks what the stream brings",
+        "started anew, and brought that",
+        "started anew, and brought that, while more is written",
+        "started anew, and lacks more than is remembered",
+    ],
 )
 def test_peer_state_comparison_is_due(small: None, steps: tuple[Step, ...], is_due: bool) -> None:
     assert after(*steps).is_due is is_due
@@ -286,6 +311,10 @@ def leave_out_what_is_to_come(state: PeerState) -> None:
     state._left_out_up_to = 1
 
 
+def stream_first_what_is_to_come(state: PeerState) -> None:
+    state._streamed_first = 1
+
+
 def lease_from_a_stranger(state: PeerState) -> None:
     state._store_id, state._heard_at = None, NEVER
     state.become_leased(NOW)
@@ -301,6 +330,7 @@ def grant_in_time_to_come(state: PeerState) -> None:
         forget_what_is_compared,
         count_what_was_forgotten,
         leave_out_what_is_to_come,
+        stream_first_what_is_to_come,
         lease_from_a_stranger,
         grant_in_time_to_come,
     ],

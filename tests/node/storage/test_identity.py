@@ -16,12 +16,19 @@ CLUSTER = "ours"
 
 
 @on_virtual_time
-async def test_identity_stays_with_the_disk_and_counts_starts() -> None:
+async def test_identity_counts_starts() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
-    first = await identify(store_on(disk), rng, CLUSTER)
-    again = await identify(store_on(disk), rng, CLUSTER)
-    assert (first.incarnation, first.is_filled) == (1, False)
-    assert again == Identity(first.store_id, 2, False)
+    for incarnation in (1, 2):
+        identity = await identify(store_on(disk), rng, CLUSTER)
+        assert identity == Identity(identity.store_id, incarnation, False)
+
+
+@on_virtual_time
+async def test_identity_of_each_start_is_another_store() -> None:
+    disk, rng = Disk(random.Random(1)), random.Random(1)
+    ids = {(await identify(store_on(disk), rng, CLUSTER)).store_id for _ in range(3)}
+    assert len(ids) == 3
+    assert int.from_bytes(disk.items[setting_place(Setting.STORE_ID)]) in ids
 
 
 @on_virtual_time
@@ -63,7 +70,7 @@ async def test_identity_of_a_disk_of_another_cluster_is_refused() -> None:
 @on_virtual_time
 async def test_identity_of_a_disk_older_than_names_goes_by_any() -> None:
     disk, rng = Disk(random.Random(1)), random.Random(1)
-    first = await identify(store_on(disk), rng, CLUSTER)
+    await identify(store_on(disk), rng, CLUSTER)
     del disk.items[setting_place(Setting.CLUSTER)]
-    for name in ("theirs", CLUSTER):
-        assert (await identify(store_on(disk), rng, name)).store_id == first.store_id
+    for incarnation, name in ((2, "theirs"), (3, CLUSTER)):
+        assert (await identify(store_on(disk), rng, name)).incarnation == incarnation

@@ -7,6 +7,7 @@ from node.operations.owner import Owner
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
+from node.storage.identity import identify
 from node.storage.stall import StallWatch
 from node.views.calls import Calls
 from node.views.readiness import Readiness
@@ -98,7 +99,7 @@ ABLATIONS = (
     Ablation(
         "no limit for keeping what is read",
         "a read waits until the disk has kept what another owner told",
-        (Edit(Owner._read, "self._config.keep_s", "1000.0"),),
+        (Edit(Owner._newest, "self._config.keep_s", "1000.0"),),
         "../node/operations/test_owner_co_owners.py::test_read_waits_for_no_disk_that_hangs",
     ),
     Ablation(
@@ -107,6 +108,18 @@ ABLATIONS = (
         (Edit(Calls.ask_patiently, "raise too_many", "return None"),),
         "../node/operations/test_owner_co_owners.py"
         "::test_read_that_finds_too_many_calls_under_way_says_nothing_about_who_was_not_asked",
+    ),
+    Ablation(
+        "no doubt in older disks",
+        "a process takes the store id that it finds on its disk, so it has what the one before it had confirmed",
+        (
+            Edit(
+                identify,
+                "store_id = rng.getrandbits(64)",
+                "store_id = int.from_bytes(store.setting(Setting.STORE_ID) or rng.randbytes(8))",
+            ),
+        ),
+        "test_older_disks.py::test_older_disk_is_not_believed",
     ),
     Ablation(
         "no asking around",
