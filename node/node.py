@@ -97,7 +97,7 @@ class Node:
         clock = self.clock = HybridClock(config, time, identity.store_id, memory.recall(), memory.keep)
         self.transport = transport
         transport.attach(clock, self)
-        views = self.views = Views(config, store, time, self._view_changed)
+        views = self.views = Views(config, store, time, self._view_changed, identity.former)
         calls = self.calls = Calls(config, time, views, transport)
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls)

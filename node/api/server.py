@@ -66,7 +66,8 @@ async def serving(
 
         peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself)
         try:
-            node = Node(config, time, rng, store, await identify(store, rng, config.cluster), peers, gossip_settings)
+            identity = await identify(store, rng, config.cluster, config.address)
+            node = Node(config, time, rng, store, identity, peers, gossip_settings)
             await node.start()
         except (BadDataDir, StorageFault) as fault:
             await peers.close()

@@ -1,10 +1,14 @@
-"""Which store a process has found on its disk, how often a node was started on it, and whether co-owners have yet to
-fill it.
+"""Which store a process has found on its disk, whose it was, how often a node was started on it, and whether co-owners
+have yet to fill it.
 
 A store id is drawn at each start. What a process finds may be less than what the one before it has confirmed, for
 somebody may have put back an older copy of the directory; it may be what another node has too, for directories can be
 copied. The disk cannot tell, as all that is on it is as old as it is. So to its co-owners each process has a store
 that they do not know, and must compare; and it stamps versions that nobody has ever stamped.
+
+A directory belongs to one address. Under another one, since it was copied or mixed up with that of another node, what
+is in it is brought to those who own it, but it is not what this node should have: that has to come from others, as if
+the disk had been lost. `Views.start` sees to it, and writes down the new address with that.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from gossip.view import Address
 from node.errors import BadDataDir
 from node.storage.keys import Setting
 from node.storage.store import Store
@@ -28,10 +33,12 @@ class Identity(NamedTuple):
     """1 at the first start, and one more at every other; or at least above what others have heard of."""
     is_filled: bool
     """Whether co-owners have brought this disk all that an earlier disk of this node may have held."""
+    former: Address | None = None
+    """The other node whose directory this was; None: it was always that of this one."""
 
 
-async def identify(store: Store, rng: random.Random, cluster: str) -> Identity:
-    """The identity with which this node of `cluster` starts. Durable when it returns. Raises StorageFault, or
+async def identify(store: Store, rng: random.Random, cluster: str, me: Address) -> Identity:
+    """The identity with which the node `me` of `cluster` starts. Durable when it returns. Raises StorageFault, or
     BadDataDir for the store of another release, or of another cluster."""
     is_new = store.setting(Setting.STORE_ID) is None
     if not is_new and store.setting(Setting.FORMAT) != FORMAT:
@@ -40,6 +47,8 @@ async def identify(store: Store, rng: random.Random, cluster: str) -> Identity:
     if owner is not None and owner != cluster.encode():
         what = f"of the cluster {owner.decode()!r}, while CLUSTER is {cluster!r}"
         raise BadDataDir(f"{what}: correct CLUSTER, or name another directory")
+    former = (store.setting(Setting.ADDRESS) or me.encode()).decode()
+    is_moved = former != me
     store_id = rng.getrandbits(64)
     incarnation = int.from_bytes(store.setting(Setting.INCARNATION) or b"\0") + 1
 
@@ -47,12 +56,16 @@ async def identify(store: Store, rng: random.Random, cluster: str) -> Identity:
         if is_new:
             transaction.set(Setting.FORMAT, FORMAT)
             transaction.set(Setting.CLUSTER, cluster.encode())
+        if is_new or is_moved:
             transaction.set(Setting.UNFILLED, b"1")
+        if not is_moved:
+            transaction.set(Setting.ADDRESS, me.encode())
         transaction.set(Setting.STORE_ID, store_id.to_bytes(8))
         transaction.set(Setting.INCARNATION, incarnation.to_bytes(8))
 
     await store.submit(job)
-    return Identity(store_id, incarnation, not is_new and not store.setting(Setting.UNFILLED))
+    is_filled = not is_new and not store.setting(Setting.UNFILLED)
+    return Identity(store_id, incarnation, is_filled, former if is_moved else None)
 
 
 async def note_filled(store: Store) -> None:

@@ -26,6 +26,8 @@ class Setting(StrEnum):
     """In which form all this is written, see `identity`."""
     CLUSTER = "cluster"
     """The name of the store, as it was when the directory was made; there is none in one that is older than names."""
+    ADDRESS = "address"
+    """That of the node whose directory this is; there is none in one that is older than this."""
     STORE_ID = "store_id"
     INCARNATION = "incarnation"
     UNFILLED = "unfilled"

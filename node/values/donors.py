@@ -12,7 +12,7 @@ partitions, see `ring.sets`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -123,8 +123,7 @@ def shares_under(
     """
     owned = new_ring.bits_of(me)
     if new.base != old.id:
-        everybody = (old.nodes | new.nodes | new.donor_nodes) - {me}
-        return {donor: Share(owned) for donor in sorted(everybody)} if owned else {}
+        return shares_of_all(old.nodes | new.nodes | new.donor_nodes, owned, me)
     owned_before = old_ring.bits_of(me)
     shares: dict[Address, Share] = {}
     for donor, alone, packed in new.donors:
@@ -136,6 +135,11 @@ def shares_under(
             shares[donor] = shares.get(donor, NOTHING).joined(share)
     mine = ((donor, share.within(owned)) for donor, share in sorted(shares.items()) if donor != me)
     return {donor: share for donor, share in mine if share != NOTHING}
+
+
+def shares_of_all(nodes: Collection[Address], owned: int, me: Address) -> dict[Address, Share]:
+    """Where nobody knows who holds what: each of `nodes` may hold any of what `me` owns."""
+    return {node: Share(owned) for node in sorted(nodes) if node != me} if owned else {}
 
 
 @lru_cache(LISTS_KEPT)

@@ -46,6 +46,7 @@ from node.views.rules import (
     may_be_promised,
     ring_of,
 )
+from node.views.takeover import take_over
 from ring.ring import Ring
 from ring.sets import ALL
 
@@ -56,11 +57,20 @@ class Views:
     """The view of one node. `on_change` is called whenever another one has become visible here, before anything else
     happens."""
 
-    def __init__(self, config: Config, store: Store, time: Time, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        time: Time,
+        on_change: Callable[[], None],
+        former: Address | None = None,
+    ) -> None:
+        """`former`: see `Identity`."""
         self._config = config
         self._store = store
         self._time = time
         self._on_change = on_change
+        self._former = former
         self._adopting = asyncio.Lock()
         self._adoptions: dict[tuple[bytes, tuple[Address, ...], Address], asyncio.Task[Busy | Foreign | None]] = {}
         self._followed: Address | None = None
@@ -90,7 +100,7 @@ class Views:
         self._promised_at = time.monotonic()
 
     async def start(self) -> None:
-        """Make the environment's view durable where the disk has none."""
+        """Make the environment's view durable where the disk has none, and this node's what was another's."""
         if self._store.view() is None:
             view, founding, now = self.current, self._founding, reading_at(self._time.wall_ms())
 
@@ -102,6 +112,9 @@ class Views:
             await self._store.submit(job)
         elif (difference := difference_to_environment(self._config, self.current)) is not None:
             log.warning("%s", difference)
+        if self._former is not None:
+            me = self._config.address
+            self.donors = await take_over(self._store, self.current, self.ring, me, self._former)
 
     def holds_keys(self) -> bool:
         return bool(self._store.occupied)

@@ -79,7 +79,9 @@ async def node_on(store: Store) -> Node:
     """A, that its environment has told of itself and B. Nothing of it runs."""
     rng = random.Random(1)
     config = Config.for_test(A, (A, B), Path("/nowhere"))
-    return Node(config, HandTime(), rng, store, await identify(store, rng, config.cluster), ScriptedPeers())
+    return Node(
+        config, HandTime(), rng, store, await identify(store, rng, config.cluster, config.address), ScriptedPeers()
+    )
 
 
 def view_after(old: View) -> View:

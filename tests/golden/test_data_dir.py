@@ -48,7 +48,7 @@ PROMISEE = Promisee(2, C, TARGET)
 CEILING = (NOW_MS + 5_000 + 1_000) << 16
 """A second above the stamp that was given, which went by the faster clock of C."""
 SHARES = {B: Share(0, 1 << MOVED[1], bits_of((*COPIED, MOVED[0]))), D: Share(bits_of((8, 4095)))}
-YOUNGER = {Setting.CLOCK_ANCHOR, Setting.CLUSTER, Setting.FOUNDING}
+YOUNGER = {Setting.ADDRESS, Setting.CLOCK_ANCHOR, Setting.CLUSTER, Setting.FOUNDING}
 """What was not kept yet when the golden store was made."""
 
 
@@ -97,7 +97,7 @@ async def test_golden_donors_are_read(store: Store) -> None:
 
 
 async def test_golden_identity_is_taken_up(store: Store) -> None:
-    identity = await identify(store, random.Random(2), "any")
+    identity = await identify(store, random.Random(2), "any", "a:1")
     assert identity == Identity(identity.store_id, 2, False)
     assert identity.store_id != STORE_ID
 

@@ -51,9 +51,9 @@ async def lone_owner(
     time, peers, rng = LoopTime(), ScriptedPeers(), random.Random(1)
     config = replace(Config.for_test(A, (A, *others), Path("/nowhere"), len(others) + 1), zone=zone)
     with closing(store_on(disk or Disk(rng))) as store:
-        await identify(store, rng, config.cluster)
+        await identify(store, rng, config.cluster, config.address)
         await note_filled(store)  # It has been here before: what it does not hold, it has not lost.
-        node = Node(config, time, rng, store, await identify(store, rng, config.cluster), peers)
+        node = Node(config, time, rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
         async with running(*([node.run()] if runs else [node.readiness.run(), node.streams.run()])):
             assert await node.readiness.wait_until_ready(time.monotonic() + config.silence_s)

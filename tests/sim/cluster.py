@@ -180,7 +180,7 @@ class Machine:
         store = Store(open_engine)
         port = self._port = Port(self.network, self.config, host)
         try:
-            identity = await identify(store, rng, self.config.cluster)
+            identity = await identify(store, rng, self.config.cluster, self.address)
             node = Node(self.config, self.time, rng, store, identity, port, Settings())
             await node.start()
         except StorageFault:

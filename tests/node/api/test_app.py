@@ -51,7 +51,7 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
     config, rng = Config.for_test("a:1", ("a:1",), tmp_path), random.Random(1)
     with closing(open_store(tmp_path)) as store:
         peers = Peers(config)
-        node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster), peers)
+        node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
         yield await serve(make_app(node, DataApi(config, node.router), peers), aiohttp_client)
         await node.close()

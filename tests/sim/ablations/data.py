@@ -11,6 +11,7 @@ from node.storage.identity import identify
 from node.storage.stall import StallWatch
 from node.views.calls import Calls
 from node.views.readiness import Readiness
+from node.views.takeover import take_over
 from tests.sim.ablations.switch import Ablation, Edit
 from tests.sim.disk import SimEngine
 
@@ -120,6 +121,21 @@ ABLATIONS = (
             ),
         ),
         "test_older_disks.py::test_older_disk_is_not_believed",
+    ),
+    Ablation(
+        "no doubt in another node's disk",
+        "a node takes what is in the directory of another one for what it should have itself",
+        (Edit(identify, "is_moved = former != me", "is_moved = False"),),
+        "test_mixed_up_disks.py::test_swapped_disk_does_not_deny_what_is_in_the_other_one",
+    ),
+    Ablation(
+        "no donors after a mix-up",
+        "a node that was started on the directory of another one asks nobody for what it should have",
+        (
+            Edit(take_over, "put=shares", "put={}"),
+            Edit(take_over, "return Donors(shares)", "return Donors({})"),
+        ),
+        "test_mixed_up_disks.py::test_swapped_disks_lose_nothing_and_serve_nothing_stale[one copy]",
     ),
     Ablation(
         "no asking around",
