@@ -115,7 +115,7 @@ class Gossip:
         if message.record.address != sender:
             return Output()
         incarnation = self.record.incarnation
-        rival = self._members.rival(message.record)
+        rival = self._members.rival(message.record) or self._members.predecessor(message.record)
         others = message.records if isinstance(message, Delta) else ()
         self._learn([message.record, *others], message.rumours)
         sends: list[tuple[Address, Message]] = []
@@ -130,6 +130,11 @@ class Gossip:
             sends += self._react(sender, message, rival)
         own = self.record.incarnation
         return Output(tuple(sends), fetch_view_from, own if own > incarnation else None)
+
+    @property
+    def stable_before(self) -> int:
+        """See `Membership`."""
+        return self._members.stable_before
 
     # Rounds
 

@@ -66,6 +66,8 @@ class Membership(Mapping[Address, Member]):
     def __init__(self, own: MemberRecord, settings: Settings) -> None:
         self.own = own
         """This node's own record, which is also among `_records`."""
+        self.stable_before = 0
+        """The highest `stable` that another process has announced under this address, as others remember."""
         self._address = own.address
         self._settings = settings
         self._records: dict[Address, MemberRecord | None] = {own.address: own}
@@ -168,9 +170,18 @@ class Membership(Mapping[Address, Member]):
         held = self._records.get(record.address)
         return held if held is not None and held != record and held.rank >= record.rank else None
 
+    def predecessor(self, record: MemberRecord) -> MemberRecord | None:
+        """What another process under the address of this one has announced, which has just sent `record`: it may not
+        have on its disk what it takes to say that."""
+        held = self._records.get(record.address)
+        is_another = held is not None and held.store_id != record.store_id
+        return held if held is not None and is_another and held.stable > record.stable else None
+
     def merge_record(self, record: MemberRecord) -> bool:
         """Returns whether this changed anything."""
         if record.address == self._address:
+            if record.store_id != self.own.store_id:
+                self.stable_before = max(self.stable_before, record.stable)
             if record == self.own or record.rank < self.own.rank or record.incarnation > HEARSAY_INCARNATION_MAX:
                 return False
             self._go_above(record.incarnation)

@@ -22,6 +22,7 @@ from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.errors import StorageFault
 from node.net.transport import Transport
+from node.storage.identity import note_behind
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
@@ -45,7 +46,8 @@ class Announcement(NamedTuple):
 
 
 class GossipDriver:
-    """What is begun here runs in `tasks`. `renew_announcement` is called once at the start of each round."""
+    """What is begun here runs in `tasks`. `renew_announcement` is called once at the start of each round.
+    `note_behind` is called when this disk is found to be older than it was, and tells whether that matters."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class GossipDriver:
         calls: Calls,
         transport: Transport,
         renew_announcement: Callable[[], Announcement],
+        note_behind: Callable[[], bool],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._gossip = gossip
@@ -71,6 +74,9 @@ class GossipDriver:
         self._calls = calls
         self._transport = transport
         self._renew_announcement = renew_announcement
+        self._note_behind = note_behind
+        self._stable_before = store.low_watermark()
+        """Up to which clock this disk has what it takes to announce it, or is known not to have it."""
         self._tasks = tasks
         self._keeping: asyncio.Task[None] | None = None
         """The write of a new lead of the clock that is under way."""
@@ -107,6 +113,15 @@ class GossipDriver:
             self._tasks.create_task(self._calls.learn(sender))
             return
         self._do(self._gossip.receive(sender, message, self._time.monotonic()))
+        if self._gossip.stable_before > self._stable_before:
+            self._face_older_disk(self._gossip.stable_before)
+
+    def _face_older_disk(self, stable: int) -> None:
+        """A process under this address has announced what is not on this disk, though it is there before it is said."""
+        self._stable_before = stable
+        if self._note_behind():
+            log.warning("the disk is older than it was: nobody believes it before co-owners have been compared with")
+            self._tasks.create_task(self._keep_behind(stable))
 
     def _start_round(self) -> None:
         self._gossip.update(*self._renew_announcement())
@@ -133,6 +148,12 @@ class GossipDriver:
         except StorageFault as fault:
             log.error("cannot store by how much another clock leads: %s", fault)
         self._keeping = None
+
+    async def _keep_behind(self, stable: int) -> None:
+        try:
+            await note_behind(self._store, stable)
+        except StorageFault as fault:
+            log.error("cannot store that the disk is older than it was: %s", fault)
 
     async def _keep_founding(self) -> None:
         try:

@@ -100,7 +100,7 @@ class Node:
         views = self.views = Views(config, store, time, self._view_changed, identity.former)
         calls = self.calls = Calls(config, time, views, transport)
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
-        co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls)
+        co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
         tasks = CoOwnerTasks(co_owners)
         self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
         store.attach(self.streams.spread)
@@ -131,9 +131,9 @@ class Node:
         )
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
-        self._tasks, announce = asyncio.TaskGroup(), self._renew_announcement
+        self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
         self._gossip_driver = GossipDriver(
-            self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, self._tasks
+            self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, note_behind, self._tasks
         )
 
     async def start(self) -> None:

@@ -158,6 +158,8 @@ class Owner:
             if isinstance(found, NewAttempt):
                 return found
             sightings = found
+        if self._co_owners.is_behind and not self._is_co_owner_heard(sightings):
+            return Unable()
         if demand is not None and demand.may_refuse and not self._is_met(demand, partition, operation.key, sightings):
             return Unsatisfied()
         if isinstance(operation, Read):
@@ -195,6 +197,9 @@ class Owner:
         )
         sightings = weigh(dict(zip(asked, answers, strict=True)), asker)
         return NewAttempt(self._config.retry_s) if sightings.is_undecided else sightings
+
+    def _is_co_owner_heard(self, sightings: Sightings) -> bool:
+        return any(self._co_owners.get(peer) is not None for peer in sightings.heard)
 
     async def _fetch(self, peer: Address, key: bytes, view_id: ViewId) -> Answer | None:
         """None if it refused the connection or was silent, or if another cluster's node has its address now."""

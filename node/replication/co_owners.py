@@ -45,14 +45,16 @@ class Links(Protocol):
 
 
 class CoOwners:
-    """`is_filled`: what the disk says, see `Identity`."""
+    """`is_filled`, `is_behind`: what the disk says, see `Identity`."""
 
-    def __init__(self, config: Config, time: Time, views: Views, is_filled: bool, links: Links) -> None:
+    def __init__(
+        self, config: Config, time: Time, views: Views, is_filled: bool, links: Links, is_behind: bool = False
+    ) -> None:
         self._config = config
         self._time = time
         self._views = views
         self._links = links
-        self._filling = OwnFilling(is_filled, time.monotonic() + config.empty_wait_s)
+        self._filling = OwnFilling(is_filled, time.monotonic() + config.empty_wait_s, is_behind)
         self._is_stopping = False
         self._since = NEVER
         """When the view in force was adopted here."""
@@ -68,12 +70,15 @@ class CoOwners:
     def change_view(self) -> None:
         """Another view is in force."""
         config, self._since = self._config, self._time.monotonic()
+        before = self._states.keys()
         self._states = {
             address: PeerState(address, self._since, config.lease_s, config.owing_s)
             for address in self._views.ring.co_owners(config.address)
         }
         self._stable = 0
         self._spread.clear()
+        if before and not before & self._states.keys():
+            self._filling.end_wait()
         self._note_leases()
 
     def check(self) -> None:
@@ -179,6 +184,17 @@ class CoOwners:
     @property
     def filling(self) -> Filling:
         return self._filling.state(self._views.holds_keys())
+
+    def note_behind(self) -> bool:
+        """This disk is older than it was. Returns whether that matters: there are co-owners who may have the rest."""
+        if self._states:
+            self._filling.become_behind()
+        return bool(self._states)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether nothing counts that is here or not before a co-owner has said what it has."""
+        return self._filling.is_behind and bool(self._states)
 
     def is_waiting_to_be_filled(self) -> bool:
         """Whether what is not here may exist nevertheless, and it is too early to say that it does not."""

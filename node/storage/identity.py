@@ -26,6 +26,10 @@ FORMAT = b"2"
 """The form of what is on disk: raised with a release that cannot read what the release before it has written."""
 
 
+BEHIND = b"2"
+"""Of an unfilled disk: it is known to be older than it was."""
+
+
 class Identity(NamedTuple):
     store_id: int
     """A random number that no process before this one had, be it on this disk or on another."""
@@ -35,6 +39,8 @@ class Identity(NamedTuple):
     """Whether co-owners have brought this disk all that an earlier disk of this node may have held."""
     former: Address | None = None
     """The other node whose directory this was; None: it was always that of this one."""
+    is_behind: bool = False
+    """Whether the disk is known to be older than it was."""
 
 
 async def identify(store: Store, rng: random.Random, cluster: str, me: Address) -> Identity:
@@ -65,7 +71,19 @@ async def identify(store: Store, rng: random.Random, cluster: str, me: Address) 
 
     await store.submit(job)
     is_filled = not is_new and not store.setting(Setting.UNFILLED)
-    return Identity(store_id, incarnation, is_filled, former if is_moved else None)
+    is_behind = not is_moved and store.setting(Setting.UNFILLED) == BEHIND
+    return Identity(store_id, incarnation, is_filled, former if is_moved else None, is_behind)
+
+
+async def note_behind(store: Store, stable: int) -> None:
+    """Remember that this disk is older than what was announced by a process on it, and take no write at or below that
+    clock. Durable when it returns. Raises StorageFault."""
+
+    def job(transaction: Transaction) -> None:
+        transaction.set(Setting.UNFILLED, BEHIND)
+        transaction.raise_low_watermark(stable)
+
+    await store.submit(job)
 
 
 async def note_filled(store: Store) -> None:

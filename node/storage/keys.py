@@ -31,7 +31,8 @@ class Setting(StrEnum):
     STORE_ID = "store_id"
     INCARNATION = "incarnation"
     UNFILLED = "unfilled"
-    """Not empty while no co-owner has brought this disk what an earlier disk of this node may have held."""
+    """Not empty while no co-owner has brought this disk what an earlier disk of this node may have held, or this one
+    before an older copy of it was put back; see `identity`."""
     VIEW = "view"
     """The view in force, encoded."""
     FOUNDING = "founding"

@@ -204,6 +204,29 @@ def test_rival_is_what_an_emptied_node_has_to_go_above(sent: MemberRecord, has_r
     assert membership(B).rival(sent) == (B if has_rival else None)
 
 
+@pytest.mark.parametrize(
+    ("sent", "has_predecessor"),
+    [
+        (replace(B, incarnation=6, version=0, store_id=1), True),
+        (replace(B, incarnation=1, version=0, store_id=1), True),
+        (replace(B, incarnation=6, version=0, store_id=1, stable=9), False),
+        (replace(B, version=3), False),
+    ],
+    ids=["another store", "an older one", "one that has announced as much", "the same process"],
+)
+def test_predecessor_is_what_another_process_has_announced(sent: MemberRecord, has_predecessor: bool) -> None:
+    known = replace(B, stable=9)
+    assert membership(known).predecessor(sent) == (known if has_predecessor else None)
+    assert membership().predecessor(sent) is None
+
+
+def test_stable_before_is_the_highest_that_another_process_announced_under_this_address() -> None:
+    members = membership()
+    for incarnation, store_id, stable in ((9, OWN.store_id, 50), (1, 3, 20), (9, 4, 10), (1, 3, 20)):
+        members.merge_record(replace(OWN, incarnation=incarnation, store_id=store_id, stable=stable))
+    assert members.stable_before == 20
+
+
 def test_suspect_ripens_to_dead_in_time_that_grows_with_the_cluster() -> None:
     for size in (3, 30, 300):
         nodes = ["a:1", "b:1", *(f"n{i}:1" for i in range(size - 2))]

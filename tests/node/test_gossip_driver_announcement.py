@@ -7,18 +7,21 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from gossip.core import Gossip
 from gossip.messages import Delta, MemberRecord
 from gossip.settings import Settings
 from gossip.view import ViewId
 from node.gossip_driver import Announcement, GossipDriver
 from node.net.messages import FetchView, ViewIs
+from node.storage.identity import BEHIND
 from node.storage.keys import Setting
 from tests.node.fakes.peers import THEIR_ID
 from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time
 from tests.node.samples import successor
 
-ROUNDS = 8
+ROUNDS, WATERMARK = 8, 10
 ANNOUNCED = Announcement(settled_epoch=3, key_count=7, settled_digest=9, stable=5, forgettable=4)
 THEIRS = MemberRecord(B, incarnation=1, version=1, store_id=THEIR_ID, settled_epoch=0, key_count=0)
 
@@ -42,6 +45,7 @@ class Bench:
             parts.calls,
             parts.peers,
             self._renew_announcement,
+            parts.co_owners.note_behind,
             tasks,
         )
         self.driver.change_view()
@@ -57,7 +61,8 @@ class Bench:
 @asynccontextmanager
 async def driver_of_a() -> AsyncIterator[Bench]:
     """At its end, what was begun is done."""
-    parts = await node_a(A, B)
+    parts = await node_a(A, B, repl_factor=2)
+    await parts.store.submit(lambda transaction: transaction.raise_low_watermark(WATERMARK))
     async with asyncio.TaskGroup() as tasks:
         yield Bench(parts, tasks)
 
@@ -89,3 +94,21 @@ async def test_gossip_driver_stores_the_incarnation_that_it_had_to_go_above() ->
         own = MemberRecord(A, incarnation=5, version=1, store_id=STORE_ID, settled_epoch=0, key_count=0)
         bench.hear(bench.parts.views.view_id, own)
     assert bench.parts.store.setting(Setting.INCARNATION) == (6).to_bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("store_id", "stable", "is_older"),
+    [(THEIR_ID, WATERMARK + 1, True), (THEIR_ID, WATERMARK, False), (STORE_ID, WATERMARK + 1, False)],
+    ids=["not on this disk", "on this disk", "this process"],
+)
+@on_virtual_time
+async def test_gossip_driver_knows_a_disk_that_is_older_than_what_was_announced(
+    store_id: int, stable: int, is_older: bool
+) -> None:
+    async with driver_of_a() as bench:
+        own = MemberRecord(A, incarnation=0, version=1, store_id=store_id, settled_epoch=0, key_count=0, stable=stable)
+        for _ in range(2):
+            bench.hear(bench.parts.views.view_id, own)
+        assert bench.parts.co_owners.is_behind is is_older
+    assert bench.parts.store.setting(Setting.UNFILLED) == (BEHIND if is_older else None)
+    assert bench.parts.store.low_watermark() == (stable if is_older else WATERMARK)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any
 
+import pytest
+
+from node.errors import Unavailable
 from node.net.messages import ReadResult
+from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
+from tests.sim.nemesis import change
 from tests.sim.peace import read
 
 STEADY_S = 5.0
+KNOWN_S = 0.5
+"""For others to be gossiped with, so that they can say what they remember."""
 KEY, LATER = b"key", b"later"
 
 
@@ -40,6 +48,17 @@ class Story:
         await self.put(via, KEY, b"1")
         (version,) = {record.version for machine in self.machines if (record := machine.disk.record(KEY)) is not None}
         return version[8:]
+
+    def owners(self, key: bytes) -> tuple[Machine, Machine, Machine]:
+        """Both of them, and one that is none."""
+        node = self.machines[0].node
+        assert node is not None
+        owners = [self.cluster.machines[owner] for owner in node.views.ring.owners(partition_of(key))]
+        return owners[0], owners[1], next(machine for machine in self.machines if machine not in owners)
+
+    def neighbour(self, key: bytes) -> bytes:
+        """A key of the same partition."""
+        return next(other for n in count() if partition_of(other := b"n%d" % n) == partition_of(key))
 
     async def until_it_serves(self, machine: Machine) -> None:
         while machine.node is None or not machine.node.readiness.is_ready:
@@ -95,6 +114,46 @@ def test_older_disk_has_what_it_lacks_before_the_other_copy_dies() -> None:
             await asyncio.sleep(0.001)
         other.crash()
         assert await story.value(older, KEY) == b"new"
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["at once", "started once more"])
+def test_older_disk_says_nothing_while_only_others_know_that_it_is_older(is_restarted: bool) -> None:
+    """Its co-owner is down. When that is back, it is asked; if it is removed, what it had is given up."""
+    story = Story(4, repl_factor=2)
+
+    async def tell() -> None:
+        await story.start()
+        older, other, bystander = story.owners(KEY)
+        await story.put(older, KEY, b"old")
+        copy = older.disk.copy()
+        await story.put(older, KEY, b"new")
+        await asyncio.sleep(2 * STEADY_S)
+        other.crash()
+        older.crash()
+        older.put_back(copy)
+        older.start()
+        await story.until_it_serves(older)
+        await asyncio.sleep(KNOWN_S)
+        if is_restarted:
+            older.crash()
+            older.start()
+            await story.until_it_serves(older)
+        until = story.cluster.loop.now + STEADY_S
+        while story.cluster.loop.now < until:
+            for key in (KEY, story.neighbour(KEY)):
+                with pytest.raises(Unavailable):
+                    await story.value(older, key)
+            await asyncio.sleep(0.1)
+        if is_restarted:
+            other.start()
+            await asyncio.sleep(STEADY_S)
+            assert await story.value(older, KEY) == b"new"
+        else:
+            remaining = [machine.address for machine in story.machines if machine is not other]
+            await bystander.ask(lambda node: change(node, remaining), 10.0)
+            assert await story.value(older, KEY) == b"old"
 
     story.run(tell())
 

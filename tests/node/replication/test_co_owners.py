@@ -14,7 +14,7 @@ from node.replication.co_owners import SPREAD_MAX, CoOwners, LeavingOut
 from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from tests.node.fakes.peers import THEIR_ID
-from tests.node.parts import STORE_ID, A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.parts import STORE_ID, A, B, C, D, Parts, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
 GRANTED, OWING, REFUSED = (
@@ -54,6 +54,28 @@ async def test_co_owners_unleased_are_those_whose_lease_was_asked_for_too_long_a
     assert list(parts.co_owners.unleased()) == [B]
     await asyncio.sleep(0.2)
     assert sorted(parts.co_owners.unleased()) == [B, C]
+
+
+@on_virtual_time
+async def test_co_owners_of_an_older_disk_end_that_by_a_lease() -> None:
+    parts, alone = await node_a(A, B, C, repl_factor=3), await node_a(A, B)
+    assert parts.co_owners.note_behind() and not alone.co_owners.note_behind()
+    assert parts.co_owners.is_behind and parts.co_owners.may_lack() and not alone.co_owners.is_behind
+    answered(parts, B, LeaseAnswer.GRANTED, may_lack=True)
+    assert parts.co_owners.is_behind
+    assert answered(parts, C, LeaseAnswer.GRANTED)
+    assert not parts.co_owners.is_behind and not parts.co_owners.may_lack()
+
+
+@pytest.mark.parametrize(("nodes", "is_behind"), [((A, B), True), ((A, D), False), ((A,), False)])
+@on_virtual_time
+async def test_co_owners_of_an_older_disk_are_waited_for_while_one_is_in_the_view(
+    nodes: tuple[str, ...], is_behind: bool
+) -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owners.note_behind()
+    await parts.views.adopt(successor(parts.views.current, *nodes), B)
+    assert parts.co_owners.is_behind is is_behind
 
 
 @pytest.mark.parametrize("lease", [LeaseAnswer.OWING, LeaseAnswer.REFUSED])

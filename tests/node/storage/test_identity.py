@@ -7,7 +7,7 @@ import random
 import pytest
 
 from node.errors import BadDataDir
-from node.storage.identity import Identity, identify, note_filled
+from node.storage.identity import Identity, identify, note_behind, note_filled
 from node.storage.keys import Setting, setting_place
 from tests.node.parts import on_virtual_time, store_on
 from tests.sim.disk import Disk
@@ -101,3 +101,17 @@ async def test_identity_of_a_disk_older_than_addresses_is_of_any() -> None:
     identity = await identify(store_on(disk), rng, CLUSTER, OTHER)
     assert identity.former is None and identity.is_filled
     assert (await identify(store_on(disk), rng, CLUSTER, ME)).former == OTHER
+
+
+@on_virtual_time
+async def test_identity_behind_is_remembered_until_it_is_filled() -> None:
+    disk, rng = Disk(random.Random(1)), random.Random(1)
+    store = store_on(disk)
+    await identify(store, rng, CLUSTER, ME)
+    await note_filled(store)
+    await note_behind(store, 7)
+    identity = await identify(store_on(disk), rng, CLUSTER, ME)
+    assert identity.is_behind and not identity.is_filled and store.low_watermark() == 7
+    await note_filled(store)
+    identity = await identify(store_on(disk), rng, CLUSTER, ME)
+    assert identity.is_filled and not identity.is_behind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gossip.membership import Membership
 from node.node import Node
 from node.operations.owner import Owner
 from node.replication.co_owners import CoOwners
@@ -121,6 +122,24 @@ ABLATIONS = (
             ),
         ),
         "test_older_disks.py::test_older_disk_is_not_believed",
+    ),
+    Ablation(
+        "no silence while only others know",
+        "a node whose disk is older than what it announced answers from it while its co-owners cannot be heard",
+        (
+            Edit(
+                Owner._attempt,
+                "if self._co_owners.is_behind and not self._is_co_owner_heard(sightings):",
+                "if False:",
+            ),
+        ),
+        "test_older_disks.py::test_older_disk_says_nothing_while_only_others_know_that_it_is_older[at once]",
+    ),
+    Ablation(
+        "no memory of what was announced",
+        "who hears of a new process at an address does not tell it what the one before it had announced",
+        (Edit(Membership.predecessor, "is_another and held.stable > record.stable", "False"),),
+        "test_older_disks.py::test_older_disk_says_nothing_while_only_others_know_that_it_is_older[at once]",
     ),
     Ablation(
         "no doubt in another node's disk",
