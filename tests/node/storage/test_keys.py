@@ -15,6 +15,7 @@ KEY = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
 NAMES = {
     Setting.FORMAT: "format",
     Setting.CLUSTER: "cluster",
+    Setting.ADDRESS: "address",
     Setting.STORE_ID: "store_id",
     Setting.INCARNATION: "incarnation",
     Setting.UNFILLED: "unfilled",
