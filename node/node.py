@@ -64,7 +64,7 @@ from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
-from node.values.donors import NOTHING
+from node.values.donors import NOTHING, Share
 from node.views.asking import Asking
 from node.views.calls import Calls
 from node.views.census import Census
@@ -211,7 +211,7 @@ class Node:
             assert self._store.view() == view, "the view in force is not the one on disk"
             stored = self._store.donors()
             for donor, share in self.views.donors.shares.items():
-                kept = stored.get(donor, NOTHING)
+                kept = stored.get(donor, NOTHING).joined(Share(alone=self.arrivals.unsaved(donor)))
                 forgotten = any(held & ~on_disk for held, on_disk in zip(share, kept, strict=True))
                 assert not forgotten, f"some of what {donor} is a donor of would be forgotten by a restart"
 

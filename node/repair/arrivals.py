@@ -22,7 +22,7 @@ from node.repair.movement import Movement
 from node.replication.streams import Streams
 from node.storage.store import Store
 from node.timing.clock import Time
-from node.values.donors import NO_CHANGE, DonorsChange
+from node.values.donors import NO_CHANGE, NOTHING, DonorsChange, Share
 from node.values.record import received
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
@@ -63,6 +63,8 @@ class Arrivals:
         self._streams = streams
         self._clients_served = clients_served
         self._movement = movement
+        self._unsaved: dict[tuple[ViewId, Address], int] = {}
+        """The partitions of which somebody has announced to be a donor, and which the disk has not taken down yet."""
         self._turn = asyncio.Lock()
         """One batch at a time is taken while clients are served, and one at a time goes on to the co-owners: what
         clients write meanwhile queues up behind it."""
@@ -77,18 +79,31 @@ class Arrivals:
             return self._refused(donor)
         if held & ~ring.bits_of(me):
             return self._refused(donor)
-        is_co_owner = donor in ring.co_owners(me)
+        is_co_owner, view_id = donor in ring.co_owners(me), self._views.view_id
         change = change_by_holding(self._views.donors, donor, held, is_co_owner, holding.may_lack)
-        return self._note(self._views.view_id, change, bool(held))
+        if unsaved := self.unsaved(donor) & held & ~change.put.get(donor, NOTHING).partitions:
+            change = change._replace(put={donor: change.put.get(donor, NOTHING).joined(Share(alone=unsaved))})
+        return self._note(view_id, donor, change, bool(held))
 
-    async def _note(self, view_id: ViewId, change: DonorsChange, brings_any: bool) -> Answer:
+    def unsaved(self, donor: Address) -> int:
+        """The partitions of which it is a donor, as it has announced, of which the disk does not know yet."""
+        return self._unsaved.get((self._views.view_id, donor), 0)
+
+    async def _note(self, view_id: ViewId, donor: Address, change: DonorsChange, brings_any: bool) -> Answer:
+        """A donor that is new is asked from now on, however long the disk takes to note that, or if it never does:
+        whoever reads its keys meanwhile must not be told that there are none."""
         if change != NO_CHANGE:
+            if donor in change.put:
+                self._unsaved[view_id, donor] = change.put[donor].partitions
+                self._views.change_donors(view_id, DonorsChange(put=change.put))
             try:
                 await self._store.change_donors(view_id, change)
             except Fenced:
+                self._unsaved.pop((view_id, donor), None)
                 return self._views.told()
             except StorageFault:
                 return NoRoom()
+            self._unsaved.pop((view_id, donor), None)
             self._views.change_donors(view_id, change)
             self._movement.note()
         return NoRoom() if brings_any and self._store.is_full else Taken()

@@ -148,7 +148,7 @@ def _bits_of(packed: bytes) -> int:
 
 
 class Donors:
-    """The list in memory. It is changed only after the disk was."""
+    """The list in memory. It forgets nothing before the disk has."""
 
     def __init__(self, shares: Mapping[Address, Share]) -> None:
         self._shares = dict(shares)

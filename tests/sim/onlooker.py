@@ -243,7 +243,7 @@ class Onlooker:
         if len(views) > 1:
             return
         owners = [machines[owner] for owner in node.views.ring.owners(partition_of(glance.key))]
-        if is_write and node.views.donors.of(partition_of(glance.key)):
+        if is_write and (node.views.donors.of(partition_of(glance.key)) or self._may_not_stamp(asked)):
             return
         if is_write and any(owner.is_well(since_s) for owner in owners):
             if all(machine.is_well(since_s) or machine.is_stuck(STUCK_S + since_s) for machine in machines.values()):
@@ -255,6 +255,12 @@ class Onlooker:
         for owner in owners:
             if owner.address in glance.holders and owner.is_well(since_s):
                 raise Violation(f"{glance.key!r}: {fault!r} of {asked}, while {owner.address} holds it and is well")
+
+    def _may_not_stamp(self, asked: Address) -> bool:
+        """Whether its clock is further ahead of all others than anybody believes."""
+        wall_ms = {address: machine.time.wall_ms() for address, machine in self._cluster.machines.items()}
+        ahead_ms = wall_ms.pop(asked) - max(wall_ms.values())
+        return ahead_ms > self._cluster.machines[asked].config.clock_reach_ms
 
     # Excuses
 

@@ -223,12 +223,32 @@ async def test_announcement_is_noted_on_a_full_disk_and_told_that_there_is_no_ro
 
 
 @on_virtual_time
-async def test_announcement_that_cannot_be_noted_is_told_so() -> None:
+async def test_announcement_that_cannot_be_noted_is_told_so_and_its_donor_is_asked_all_the_same() -> None:
+    """Whoever reads what it has meanwhile must not hear that there is nothing; and the disk learns of it later."""
     parts = await node_a(A, B)
     (key,) = parts.own_keys(1)
+    holding, row = Holding(pack(places([key]))), Row(partition_of(key), C, ALONE)
     parts.disk.exhausted = True
-    assert await answer_of(parts.arrivals.note_holding(C, Holding(pack(places([key]))))) == NoRoom()
-    assert not rows(parts)
+    for _ in range(2):
+        assert await answer_of(parts.arrivals.note_holding(C, holding)) == NoRoom()
+        assert C in parts.views.donors.of(partition_of(key)) and row not in rows_of(parts.store.donors())
+        assert parts.arrivals.unsaved(C)
+    parts.disk.mend()
+    assert await answer_of(parts.arrivals.note_holding(C, holding)) == Taken()
+    assert rows_of(parts.store.donors()) == [row] and not parts.arrivals.unsaved(C)
+    assert await answer_of(parts.arrivals.note_holding(C, Holding(b""))) == Taken()
+    assert rows(parts) == []
+
+
+@on_virtual_time
+async def test_announcement_on_a_disk_that_hangs_counts_at_once() -> None:
+    parts = await node_a(A, B)
+    (key,) = parts.own_keys(1)
+    parts.disk.hung = True
+    noting = asyncio.ensure_future(answer_of(parts.arrivals.note_holding(C, Holding(pack(places([key]))))))
+    await asyncio.sleep(0)
+    assert C in parts.views.donors.of(partition_of(key)) and not noting.done()
+    noting.cancel()
 
 
 @on_virtual_time
