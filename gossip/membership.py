@@ -74,6 +74,9 @@ class Membership(Mapping[Address, Member]):
         self._suspicions: dict[Address, Suspicion] = {}
         """Kept apart from the records because they are few: ten thousand tables of ten thousand nodes, as in a large
         simulation, have to fit into memory."""
+        self._predecessors: dict[Address, MemberRecord] = {}
+        """Of other processes under the address of a known one, the record that announced most, while it has announced
+        less: whoever brings its record first, it is told."""
         self._in_view: frozenset[Address] = frozenset()
         self._epoch = 0
 
@@ -173,9 +176,9 @@ class Membership(Mapping[Address, Member]):
     def predecessor(self, record: MemberRecord) -> MemberRecord | None:
         """What another process under the address of this one has announced, which has just sent `record`: it may not
         have on its disk what it takes to say that."""
-        held = self._records.get(record.address)
-        is_another = held is not None and held.store_id != record.store_id
-        return held if held is not None and is_another and held.stable > record.stable else None
+        known = self._records.get(record.address), self._predecessors.get(record.address)
+        others = [held for held in known if held is not None and held.store_id != record.store_id]
+        return max((held for held in others if held.stable > record.stable), key=lambda held: held.stable, default=None)
 
     def merge_record(self, record: MemberRecord) -> bool:
         """Returns whether this changed anything."""
@@ -192,6 +195,10 @@ class Membership(Mapping[Address, Member]):
                 return False
         elif held >= record:
             return False
+        if (predecessor := self.predecessor(record)) is not None:
+            self._predecessors[record.address] = predecessor
+        else:
+            self._predecessors.pop(record.address, None)
         self._records[record.address] = record
         suspicion = self._suspicions.get(record.address)
         if suspicion is not None and suspicion.rumour.incarnation < record.incarnation:
@@ -267,6 +274,7 @@ class Membership(Mapping[Address, Member]):
     def _forget(self, address: Address) -> None:
         del self._records[address]
         self._suspicions.pop(address, None)
+        self._predecessors.pop(address, None)
 
     def _strangers(self) -> int:
         return len(self._records) - len(self._in_view) - (self._address not in self._in_view)

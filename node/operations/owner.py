@@ -246,7 +246,7 @@ class Owner:
             return Newest(record, me)
         has_it = sightings.holders if seen is not None and seen.version == record.version else ()
         try:
-            if not await self._streams.await_copies([key], has_it) and has_it:
+            if not await self._streams.await_copies([key], has_it, are_noted=False) and has_it:
                 await self._streams.await_copies([key])  # They have it, but must hear who was left out of it.
         except (Fenced, StorageFault):
             return NewAttempt(self._config.retry_s)
@@ -282,10 +282,10 @@ class Owner:
             return Unable()
         self._demand_ready()
         match outcome:
-            case Written(replaced):
+            case Written(replaced, is_repeated):
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
                     return self._wrote(write, replaced, is_everywhere=True)  # Spared the way through an empty wait.
-                return await self._replicate(write, replaced, earliest, sightings.is_donor_silent)
+                return await self._replicate(write, replaced, earliest, sightings.is_donor_silent, not is_repeated)
             case Absent():
                 newest = await self._newest(view_id, partition, write.key, sightings)
                 return newest if isinstance(newest, NewAttempt) else self._nothing_deleted(partition, write)
@@ -295,12 +295,12 @@ class Owner:
                 return Unable()
 
     async def _replicate(
-        self, write: Write, replaced: bool, earliest: float, is_donor_silent: bool
+        self, write: Write, replaced: bool, earliest: float, is_donor_silent: bool, is_noted: bool
     ) -> Answer | NewAttempt:
         """Answer once all have it. No co-owner is left out before `earliest` (monotonic), and a donor that is silent
         may still answer alone until its leases end."""
         try:
-            is_everywhere = await self._streams.await_copies([write.key], earliest=earliest)
+            is_everywhere = await self._streams.await_copies([write.key], (), earliest, is_noted)
             if is_donor_silent:
                 await asyncio.sleep(self._co_owners.old_leases_end() - self._time.monotonic())
         except Fenced:

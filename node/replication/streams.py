@@ -98,15 +98,21 @@ class Streams:
     # Acknowledging
 
     async def await_copies(
-        self, keys: Sequence[bytes], exclude: Collection[Address] = (), earliest: float = 0.0
+        self,
+        keys: Sequence[bytes],
+        exclude: Collection[Address] = (),
+        earliest: float = 0.0,
+        are_noted: bool = True,
     ) -> bool:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
-        done before `earliest` (monotonic): whether none was. Raises Fenced if the view changes meanwhile."""
+        done before `earliest` (monotonic): whether none was. `are_noted`: what is held was put into their outboxes as
+        it came; if not, what they are being sent of a key may be what was held before. Raises Fenced if the view
+        changes meanwhile."""
         if not keys:
             return True
         states = self._co_owners.all(exclude)
         left_out: set[Address] = set()
-        for state, position in [(state, self._position_for(state, keys)) for state in states]:
+        for state, position in [(state, self._position_for(state, keys, are_noted)) for state in states]:
             if not await self._await_confirmation(state, position, earliest, keys):
                 left_out.add(state.address)
         are_told = not left_out
@@ -127,8 +133,9 @@ class Streams:
             await self._await_confirmation(state, position, 0.0)
         self._fence(states)
 
-    def _position_for(self, state: PeerState, keys: Sequence[bytes]) -> int:
-        position = state.position_for(keys, self._time.monotonic())
+    def _position_for(self, state: PeerState, keys: Sequence[bytes], are_noted: bool = True) -> int:
+        now = self._time.monotonic()
+        position = state.position_for(keys, now) if are_noted else max(state.append(key, now) for key in keys)
         self._confirmations[state].notify()
         return position
 
@@ -309,7 +316,8 @@ class Streams:
             await self._store.merge(view_id, records, exclude)
             if request.relayed:
                 async with asyncio.timeout(self._config.relay_s):
-                    await self.await_copies([key for _, key, _ in records], exclude={sender, *request.told})
+                    keys = [key for _, key, _ in records]
+                    await self.await_copies(keys, exclude={sender, *request.told}, are_noted=False)
         except Fenced:
             return self._views.told()
         except StorageFault:

@@ -32,6 +32,8 @@ class Written(NamedTuple):
     """The write is in the store under its version. `replaced`: it found a live value."""
 
     replaced: bool
+    is_repeated: bool = False
+    """Whether it was there already, wherever it came from."""
 
 
 class Absent(NamedTuple):
@@ -126,7 +128,7 @@ class Store:
                 transaction.put(partition, key, encoded, held, exclude=())
                 held = encoded
             if held is not None and version_of(held) == version:
-                return Written(has_replaced(held))
+                return Written(has_replaced(held), is_repeated=True)
             if held is None and not sure:
                 return Unsure()
             live = held is not None and is_live(held)

@@ -220,6 +220,19 @@ def test_predecessor_is_what_another_process_has_announced(sent: MemberRecord, h
     assert membership().predecessor(sent) is None
 
 
+def test_predecessor_is_remembered_until_its_successor_has_announced_as_much() -> None:
+    """Whoever brings the record of the new process first: the process itself must still hear what it announced."""
+    old, new = replace(B, stable=9), replace(B, incarnation=6, version=0, store_id=1)
+    members = membership(old)
+    members.merge_record(new)
+    assert members.predecessor(new) == members.predecessor(replace(new, version=1, stable=8)) == old
+    members.merge_record(replace(new, version=1, stable=8))
+    assert members.predecessor(replace(new, version=1, stable=8)) == old
+    members.merge_record(replace(new, version=2, stable=9))
+    assert members.predecessor(replace(new, version=2, stable=9)) is None
+    assert members.predecessor(replace(new, version=3, stable=8)) is None
+
+
 def test_stable_before_is_the_highest_that_another_process_announced_under_this_address() -> None:
     members = membership()
     for incarnation, store_id, stable in ((9, OWN.store_id, 50), (1, 3, 20), (9, 4, 10), (1, 3, 20)):

@@ -297,10 +297,16 @@ class Onlooker:
         )
 
     def _reaches(self, owner: Address, holder: Address, since_s: float) -> bool:
-        """Whether `owner` could talk to `holder` all the time since then, and that one was free of trouble."""
+        """Whether `owner` could talk to `holder` all the time since then, and that one was free of trouble. One that
+        was removed has to announce itself, which it does again and again; so then both must have been."""
         if owner == holder:
             return True
-        joined = self._cluster.machines[holder].is_well(since_s) and self._cluster.is_joined(owner, holder, since_s)
+        machines = self._cluster.machines
+        node = machines[owner].node
+        is_removed = node is not None and holder not in node.views.current.nodes | node.views.current.donor_nodes
+        if is_removed and not machines[owner].is_well(since_s):
+            return False
+        joined = machines[holder].is_well(since_s) and self._cluster.is_joined(owner, holder, since_s)
         return joined and self._knows(owner, holder)
 
     def _is_backlog(self, glance: Glance, owner: Address, holder: Address) -> bool:

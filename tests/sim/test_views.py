@@ -193,20 +193,20 @@ def test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view() -> 
 
 
 def test_change_that_gets_on_is_not_interrupted() -> None:
-    story = Story(3, members=2)
-    n1, n2, n3 = story.machines.values()
+    story = Story(4, members=2)
+    n1, n2, n3, _ = story.machines.values()
     moving = asyncio.Event()
 
     async def tell() -> None:
         await story.start()
         for number in range(20):
             await story.put(n1, b"k%d" % number)
-        n3.disk.sync_s = 1.0
+        n3.disk.sync_s = 0.5
         Snare(story.cluster, n1, Step.MOVING, moving.set)
         first = asyncio.create_task(story.change(n1, [3]))
         await moving.wait()
-        with pytest.raises(Conflict):
-            await story.change(n2, [1])
+        with pytest.raises(Conflict, match="under way"):
+            await story.change(n2, [3, 4])
         assert (await first).view.nodes == {"n3:1"}
 
     story.run(tell())

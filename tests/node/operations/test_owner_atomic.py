@@ -72,6 +72,29 @@ async def test_read_of_what_a_co_owner_has_sent_brings_it_to_the_third_one_first
 
 
 @on_virtual_time
+async def test_read_does_not_take_the_confirmation_of_an_older_value_for_its_own() -> None:
+    """The older one is on its way to the third owner, for an earlier read, when the newer one comes here."""
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    third = parts.co_owner(C)
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        parts.compare(B, C)
+        await asyncio.sleep(SOON_S)
+        await received(parts, B, (KEY, record(5, b"older")))
+        third.is_free.clear()
+        earlier = asyncio.ensure_future(read(parts, KEY))
+        await asyncio.sleep(SOON_S / 8)
+        assert third.sent, "it has begun"
+        await received(parts, B, (KEY, record(6, b"newer")))
+        later = asyncio.ensure_future(read(parts, KEY))
+        await asyncio.sleep(SOON_S / 8)
+        third.is_free.set()
+        assert (await earlier, await later) == (ReadResult(b"older"), ReadResult(b"newer"))
+        assert third.held[KEY] == record(6, b"newer")
+
+
+@on_virtual_time
 async def test_read_of_what_is_old_enough_asks_nobody_until_the_view_changes() -> None:
     parts = await node_a(A, B, C, repl_factor=3)
     parts.co_owner(B)

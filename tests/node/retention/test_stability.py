@@ -52,7 +52,7 @@ async def test_low_watermark_refuses_what_comes_after_it_and_not_what_came_befor
         nothing = store.write(view_id, partition, b"fresh", v(6), None)
         above = store.write(view_id, partition, KEY, v(8), b"3")
         await low_watermark
-        assert (await before, await again) == (Written(False), Written(False))
+        assert (await before, await again) == (Written(False), Written(False, is_repeated=True))
         assert await below == Newer(make_version(START + 8, 0))
         assert await at == Newer(make_version(START + 8, 0))
         assert await nothing == Absent()
