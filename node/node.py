@@ -233,6 +233,8 @@ class Node:
     # Other nodes
 
     def answer(self, sender: Address, view_id: ViewId, budget_s: float, request: Request) -> Answering:
+        if not self.readiness.admit_peer():
+            return Unable()  # The links are being reset: nobody hears it.
         if view_id == self.views.view_id or request.any_view:
             return self._act(sender, budget_s, request)
         return self._answer_reconciled(sender, view_id, budget_s, request)

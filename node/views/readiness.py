@@ -66,16 +66,25 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        if paused_s := self._pauses.note_running(self._time.wall()):
-            self._face_pause(paused_s)
+        self._notice_pause()
         return self.is_ready
+
+    def admit_peer(self) -> bool:
+        """Before anything that another node has sent is acted on: whether no pause is noticed right now. What arrives
+        first after one was sent before it; those who sent it have gone on without this node."""
+        return not self._notice_pause()
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
         Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
+        self._notice_pause()
+        return not self._was_paused_long or self.is_ready
+
+    def _notice_pause(self) -> bool:
+        """Whether there has been one since this was last asked."""
         if paused_s := self._pauses.note_running(self._time.wall()):
             self._face_pause(paused_s)
-        return not self._was_paused_long or self.is_ready
+        return paused_s > 0
 
     @property
     def is_ready(self) -> bool:

@@ -66,6 +66,17 @@ async def test_node_call_under_its_view_is_acted_on() -> None:
 
 
 @on_virtual_time
+async def test_node_call_that_waited_at_its_door_during_a_pause_is_not_acted_on() -> None:
+    """Whoever sent it has gone on without this node, and may have told somebody so."""
+    async with lone_owner(B) as lone:
+        view_id = lone.node.views.view_id
+        lone.time.jump(lone.node.config.pause_s + 0.1)
+        assert await asked(lone, replicate(), view_id) == Unable()
+        assert lone.store.get(PARTITION, KEY) is None and lone.peers.resets == 1
+        assert await asked(lone, replicate(), view_id) == Taken(), "what comes by the new links is"
+
+
+@on_virtual_time
 async def test_node_call_under_an_older_view_is_refused_with_the_later_one_and_changes_nothing() -> None:
     async with lone_owner(B) as lone:
         older = lone.node.views.view_id

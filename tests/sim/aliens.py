@@ -17,8 +17,9 @@ from node.config import CLUSTER_DEFAULT, Config
 from node.errors import Unavailable
 from node.net.messages import ReadResult
 from node.values.record import Record
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine, NoAnswer
-from tests.sim.nemesis import FOUNDED_S, change
+from tests.sim.nemesis import FOUNDED_S
 from tests.sim.network import Network
 from tests.sim.peace import read
 from tests.sim.registers import Violation

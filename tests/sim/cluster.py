@@ -337,8 +337,7 @@ class Cluster:
 
     def is_cut(self, since_s: float) -> bool:
         """Whether there was a cut anywhere within so long."""
-        lately = any(self.loop.now - parted_at <= since_s for parted_at in self._parted_at.values())
-        return bool(self.network.cuts) or lately
+        return bool(self.network.cuts) or any(self.loop.now - at <= since_s for at in self._parted_at.values())
 
     def is_joined(self, one: Address, other: Address, since_s: float) -> bool:
         """Whether nothing has come between two machines for so long."""

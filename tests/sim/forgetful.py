@@ -9,8 +9,8 @@ from typing import Any
 from gossip.view import Address
 from node.net.messages import ReadResult
 from ring.hashing import partition_of
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 
 GRACE_S = 60.0

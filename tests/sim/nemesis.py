@@ -17,10 +17,8 @@ from msgspec.structs import replace
 from gossip.view import Address
 from node.errors import Conflict, RequestFault, StorageFault
 from node.net.messages import Push, Request
-from node.node import Node
-from node.views.change_conditions import Wish
-from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews, Asked
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S, SYNC_S
 from tests.sim.losses import Losses, is_spared, outlives_its_hosts
@@ -347,8 +345,3 @@ class Nemesis:
             await self._change(self._rng.choice(self._machines))
         finally:
             self._cluster.network.watchers.remove(sent)
-
-
-async def change(node: Node, nodes: Collection[Address], factor: int | None = None) -> Settled:
-    """As the API does it."""
-    return await node.coordinator.await_settled(await node.coordinator.change(Wish(frozenset(nodes), factor)))

@@ -14,8 +14,8 @@ from node.net.messages import ReadResult
 from node.node import Node
 from node.operations.router import Outcome
 from tests.sim.acknowledged import AcknowledgedViews
+from tests.sim.changing import change
 from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
-from tests.sim.nemesis import change
 from tests.sim.onlooker import Onlooker
 from tests.sim.registers import Register, Violation
 

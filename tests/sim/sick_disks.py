@@ -11,8 +11,8 @@ from node.net.messages import Push, ReadResult, Request
 from node.node import Node
 from node.views.change_conditions import TakeBack
 from node.views.coordinator import Settled
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 
 STEADY_S = 5.0

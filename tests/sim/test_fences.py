@@ -9,9 +9,9 @@ import pytest
 
 from node.errors import RequestFault
 from node.net.messages import ReadResult
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.disk import SLOW_SYNC_S
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 from tests.sim.steps import Snare, Step
 

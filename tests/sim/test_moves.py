@@ -15,8 +15,8 @@ from node.errors import Unavailable
 from node.net.messages import Compare, Push, ReadResult, Replicate, Request
 from node.node import Node
 from node.repair import transfer
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine, NoAnswer
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 from tests.sim.steps import Snare, Step
 

@@ -9,8 +9,8 @@ import pytest
 
 from gossip.view import ViewId
 from node.errors import Unavailable
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, NoAnswer
-from tests.sim.nemesis import change
 from tests.sim.steps import Snare, Step
 
 KEYS = 20

@@ -12,8 +12,8 @@ import pytest
 from node.errors import Unavailable
 from node.net.messages import ReadResult
 from ring.hashing import partition_of
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 
 STEADY_S = 5.0

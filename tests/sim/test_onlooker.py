@@ -19,9 +19,9 @@ from node.values.version import make_version
 from ring.hashing import partition_of
 from tests.node.samples import successor
 from tests.sim.ablations.switch import Ablation, Edit, switched_off
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, NoAnswer
 from tests.sim.losses import has_caught_up, is_spared
-from tests.sim.nemesis import change
 from tests.sim.onlooker import RECOVERY_S, Onlooker
 from tests.sim.peace import read
 from tests.sim.registers import Attempt, Register, Violation

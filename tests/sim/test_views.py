@@ -10,8 +10,8 @@ import pytest
 from node.errors import Conflict, Unavailable
 from node.views.coordinator import Settled
 from tests.sim.acknowledged import AcknowledgedViews
+from tests.sim.changing import change
 from tests.sim.cluster import NoAnswer
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 from tests.sim.steps import Snare, Step
 from tests.sim.story import STEADY_S, Story

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from node.net.messages import ReadResult
 from tests.sim.ablations.all import named
 from tests.sim.ablations.switch import switched_off
+from tests.sim.changing import change
 from tests.sim.cluster import Cluster, Machine
 from tests.sim.losses import outlives_its_hosts
-from tests.sim.nemesis import change
 from tests.sim.peace import read
 
 KEYS = [b"k%d" % number for number in range(30)]

@@ -10,7 +10,7 @@ import pytest
 
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer
 from node.replication import outbox
-from node.replication.co_owners import SPREAD_MAX, CoOwners, LeavingOut
+from node.replication.co_owners import CoOwners, LeavingOut
 from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from tests.node.fakes.peers import THEIR_ID
@@ -204,54 +204,6 @@ async def test_marks_are_passed_once_all_that_was_there_is_confirmed() -> None:
     assert parts.co_owners.have_passed(marks) and parts.co_owners.is_everywhere(b"k")
     parts.co_owners.distrust(B)
     assert not parts.co_owners.have_passed(marks) and not parts.co_owners.is_everywhere(b"k")
-
-
-V5 = record(5).version
-
-
-@on_virtual_time
-async def test_spread_is_what_the_only_co_owner_is_known_to_have() -> None:
-    parts = await node_a(A, B, repl_factor=2)
-    assert not parts.co_owners.has_spread(b"k", V5)
-    parts.compare(B)
-    assert parts.co_owners.has_spread(b"k", V5)
-    await parts.change(b"k")
-    assert not parts.co_owners.has_spread(b"k", V5) and parts.co_owners.has_spread(b"l", V5)
-    state_of(parts, B).confirm(1)
-    assert parts.co_owners.has_spread(b"k", V5)
-    parts.co_owners.distrust(B)
-    assert not parts.co_owners.has_spread(b"k", V5)
-    parts.co_owners.note_spread(b"k", V5)
-    assert parts.co_owners.has_spread(b"k", V5) and not parts.co_owners.has_spread(b"k", record(6).version)
-
-
-@on_virtual_time
-async def test_spread_with_several_co_owners_is_what_was_waited_for_or_is_old_enough() -> None:
-    """What one of them has sent here may not have come to the others."""
-    parts = await node_a(A, B, C, repl_factor=3)
-    parts.compare(B, C)
-    assert not parts.co_owners.has_spread(b"k", V5)
-    parts.co_owners.note_stable((5 << 16) - 1)
-    assert not parts.co_owners.has_spread(b"k", V5)
-    parts.co_owners.note_stable(5 << 16)
-    assert parts.co_owners.has_spread(b"k", V5) and not parts.co_owners.has_spread(b"k", record(6).version)
-    await parts.change(b"k")
-    assert not parts.co_owners.has_spread(b"k", V5), "one of them has yet to confirm it"
-
-
-@on_virtual_time
-async def test_spread_is_remembered_of_so_many_keys_only_and_under_one_view() -> None:
-    parts = await node_a(A, B, repl_factor=2)
-    for number in range(SPREAD_MAX + 1):
-        parts.co_owners.note_spread(b"%d" % number, V5)
-    assert parts.co_owners.has_spread(b"%d" % SPREAD_MAX, V5) and not parts.co_owners.has_spread(b"0", V5)
-    await parts.views.adopt(successor(parts.views.current, A, B), B)
-    assert not parts.co_owners.has_spread(b"%d" % SPREAD_MAX, V5)
-
-
-def test_spread_of_the_only_owner_is_everything() -> None:
-    parts = asyncio.run(node_a(A))
-    assert parts.co_owners.has_spread(b"k", V5)
 
 
 @on_virtual_time
