@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, cast
 
+from node.api.descriptors import raise_limit
 from node.api.server import serving
 from node.config import Config
 from node.environment import read_environment
@@ -49,6 +50,7 @@ async def run(config: Config) -> None:
 
 def main() -> int:
     """The exit status. If stderr takes nothing, or the disk hangs, this ends the process itself: Python would wait."""
+    raise_limit()
     gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
     writer = LogWriter(sys.stderr)
     logging.getLogger().addHandler(writer.handler)

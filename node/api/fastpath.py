@@ -14,6 +14,7 @@ No rule of the interface stands here: both ways, `data` decides the answer. Must
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from email.utils import formatdate
@@ -27,6 +28,10 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, render_error
 from node.api.staleness import Staleness
+from node.errors import Unavailable
+from node.net.handshake import PATH
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 4096
 """Longest head of a request that is taken here; also bounds each head that is remembered."""
@@ -35,9 +40,13 @@ HEADS_KEPT = 1024
 """How many heads are remembered, since a client sends the same headers with each request."""
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
+SAY_EVERY_S = 60.0
+"""That there are not enough descriptors is logged no more often."""
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
+_BY_NODES = b"GET %b" % PATH.encode()
+"""How a connection begins that another node has dialled."""
 _KEY = rb"[A-Za-z0-9%._~!$&'()*+,;=:@\x80-\xff-]+"
 """Also with bytes beyond ASCII, which aiohttp does not take; `request_line` encodes those for it."""
 _LINE = re.compile(rb"(GET|PUT|DELETE) %b(%b) HTTP/1\.1" % (re.escape(KEYS.encode()), _KEY))
@@ -75,7 +84,7 @@ class Successor(Protocol):
 
 class FastPath:
     """Makes the protocol of each connection, and ends them all. `successor` makes the one that takes over what is not
-    for this one."""
+    for this one. `descriptors`: clients get numbers below this, and other nodes the rest."""
 
     def __init__(
         self,
@@ -83,6 +92,7 @@ class FastPath:
         staleness: Staleness,
         successor: Callable[[], Successor],
         keepalive_s: float,
+        descriptors: int,
     ) -> None:
         self.api = api
         self.staleness = staleness
@@ -90,6 +100,9 @@ class FastPath:
         self.keepalive_s = keepalive_s
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()
+        self._descriptors = descriptors
+        self._said_at = float("-inf")
+        """When it was last logged that there are not enough."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._sweep = self.loop.call_later(keepalive_s / SWEEPS, self._close_idle)
 
@@ -104,6 +117,20 @@ class FastPath:
             connection.end()
         if self.tasks:
             await asyncio.wait(self.tasks)
+
+    def has_room_for(self, transport: asyncio.Transport) -> bool:
+        """Whether a client may have this new connection: not if its descriptor is one of those that are kept for other
+        nodes, unless one that has been idle for long makes room."""
+        number: int = transport.get_extra_info("socket").fileno()
+        if number < self._descriptors:
+            return True
+        if self.loop.time() - self._said_at > SAY_EVERY_S:
+            self._said_at = self.loop.time()
+            log.warning("clients have all %d descriptors that they may have: raise 'ulimit -n'", self._descriptors)
+        idle = [connection for connection in self.connections if connection.is_idle]
+        if idle:
+            max(idle, key=lambda connection: connection.swept).end()
+        return bool(idle)
 
     def _close_idle(self) -> None:
         self._sweep = self.loop.call_later(self.keepalive_s / SWEEPS, self._close_idle)
@@ -133,7 +160,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._inlet = self._front.staleness.inlet(transport)
+        self._is_for_nodes = not self._front.has_room_for(self._transport)
         self._front.connections.add(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its client waits for nothing."""
+        return not self._at_work and not self._ahead
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ending = True
@@ -150,6 +183,12 @@ class _Connection(asyncio.Protocol):
         if not self._front.staleness.admit(data, self._inlet):
             self._transport.abort()
             return
+        if self._is_for_nodes:
+            self._is_for_nodes = False
+            if not data.startswith(_BY_NODES):
+                self._write(render_error("GET", "", Unavailable("Too many clients")))
+                self._transport.close()
+                return
         self._ahead = self._ahead + data if self._ahead else data
         if not self._at_work:
             self._serve(has_waited=False)

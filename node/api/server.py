@@ -19,6 +19,7 @@ from gossip.settings import Settings
 from gossip.view import Address, host_of, port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
+from node.api.descriptors import for_clients, limit
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
 from node.config import Config
@@ -87,7 +88,7 @@ async def serving(
             auto_decompress=False,
             keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, config.keepalive_s)
+        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)))
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

@@ -38,7 +38,13 @@ def keepalive_s() -> float:
 
 
 @pytest.fixture
-async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIterator[Server]:
+def descriptors() -> int:
+    """That clients may have."""
+    return 1 << 20
+
+
+@pytest.fixture
+async def server(aiohttp_server: AiohttpServer, keepalive_s: float, descriptors: int) -> AsyncIterator[Server]:
     api = EchoApi()
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
@@ -47,7 +53,7 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float) -> AsyncIter
     loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
     staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
     successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
-    front = FastPath(api, staleness, successor, keepalive_s)
+    front = FastPath(api, staleness, successor, keepalive_s, descriptors)
     listening = await loop.create_server(front, "127.0.0.1", 0)
     yield Server(api, front, behind, listening.sockets[0].getsockname()[1])
     api.go.set()
