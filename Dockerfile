@@ -8,11 +8,15 @@ COPY . .
 RUN /opt/kvs/bin/pip install --no-deps --no-build-isolation . && /opt/kvs/bin/pip uninstall -y setuptools pip
 
 FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="kvs" \
+      org.opencontainers.image.description="A sharded, replicated key-value store, spoken to with curl" \
+      org.opencontainers.image.version="3.0"
 # /data gets its owner before it becomes a volume, or new volumes would belong to root.
-RUN useradd --system --uid 10001 --no-create-home --home-dir /data kvs && install -d -o kvs -g kvs -m 0750 /data
+RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data kvs && install -d -o kvs -g kvs -m 0750 /data
 COPY --from=build /opt/kvs /opt/kvs
 ENV PATH=/opt/kvs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
-USER kvs
+# As a number: whoever demands that it is not root cannot look up a name.
+USER 10001:10001
 VOLUME /data
 EXPOSE 13800
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-m", "node.health"]

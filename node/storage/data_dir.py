@@ -92,6 +92,8 @@ class DataDir:
             except BaseException:
                 os.close(self._lock)
                 raise
+        except PermissionError as error:
+            raise BadDataDir(f"DATA_DIR {path}: {error.strerror}: user {os.geteuid()} must own it") from error
         except OSError as error:
             raise BadDataDir(f"DATA_DIR {path}: {error.strerror}") from error
 
