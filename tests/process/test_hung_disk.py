@@ -86,7 +86,11 @@ async def test_process_one_of_two_copies_on_a_disk_that_hangs_costs_its_own_node
         assert [(await http.get(node, "k")).json["value"] for node in nodes] == [number, number]
     disk.become("well")
     await eventually(lambda: caught_up(http, nodes), "copies that are alike")
-    assert "has taken all that its disk had refused" in processes[b].log.read_text()
+
+    async def is_told() -> bool:
+        return "has taken all that its disk had refused" in processes[b].log.read_text()
+
+    await eventually(is_told, "a line that says so")
 
 
 async def caught_up(http: Client, nodes: list[Address]) -> bool:

@@ -61,7 +61,7 @@ def oracle_write(
         case None if not sure:
             return Unsure()
         case Record(version=same) if same == version:
-            return Written(now.replaced)
+            return Written(now.replaced, is_repeated=True)
         case None | Record(value=None) if value is None:
             return Absent()
         case Record(version=other) if other > version:
