@@ -214,6 +214,8 @@ class Streams:
     def end_comparison(self, state: PeerState, has_arrived: bool) -> None:
         """`has_arrived`: the co-owner has all that was here when it began."""
         state.end_comparison(has_arrived)
+        if has_arrived:
+            self._note_taken(state)
         self._settle(state)
 
     def _settle(self, state: PeerState) -> None:
