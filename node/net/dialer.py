@@ -22,11 +22,14 @@ from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
 from node.net.link_state import LinkState, Output
 from node.net.messages import Answer, Request
 from node.timing.clock import HybridClock
+from node.timing.running import RunningTime
 
 log = logging.getLogger(__name__)
 
 NO_VIEW = ViewId(0, 0)
 """What a ping is made under: it is answered by the link, which knows no views."""
+WAKE_S_MIN = 0.001
+"""What a timer may be early: a loop rounds its timers down, and is there again and again while the time is not."""
 
 
 class Link:
@@ -37,6 +40,7 @@ class Link:
         session: aiohttp.ClientSession,
         peer: Address,
         clock: HybridClock,
+        time: RunningTime,
         doorkeeper: Doorkeeper,
         config: Config,
         bulk: bool,
@@ -49,6 +53,7 @@ class Link:
         self._peer = peer
         self._url = url_of(peer, config.address, config.cluster, doorkeeper.process)
         self._clock = clock
+        self._time = time
         self._doorkeeper = doorkeeper
         self._config = config
         self._keepalive_s = config.bulk_keepalive_s if bulk else config.dialer_keepalive_s
@@ -68,7 +73,7 @@ class Link:
     async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
         """The answer to one call. Raises PeerFault; see `Transport.call`."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        id_ = self._state.call(answer, self._loop.time(), timeout_s, attempt)
+        id_ = self._state.call(answer, self._time.now(), timeout_s, attempt)
         self._calls.append(Call(id_, view_id, int(timeout_s * 1000), request))
         self._queued.set()
         if self._state.wake_at < self._timer_at:
@@ -80,7 +85,7 @@ class Link:
             raise
 
     def cast(self, message: gossip.messages.Message) -> None:
-        if self._state.cast(self._loop.time(), len(self._casts)):
+        if self._state.cast(self._time.now(), len(self._casts)):
             self._casts.append(message)
             self._queued.set()
             self._attend()
@@ -89,13 +94,13 @@ class Link:
         return self._state.is_down
 
     def is_unwanted(self) -> bool:
-        return self._state.is_unwanted(self._loop.time())
+        return self._state.is_unwanted(self._time.now())
 
     def peer_dialled(self) -> None:
-        self._do(self._state.peer_dialled(self._loop.time()))
+        self._do(self._state.peer_dialled(self._time.now()))
 
     def reset(self) -> None:
-        self._do(self._state.reset(self._loop.time()))
+        self._do(self._state.reset(self._time.now()))
 
     async def close(self) -> None:
         self._do(self._state.close())
@@ -127,17 +132,18 @@ class Link:
 
     def _attend(self) -> None:
         """Do what is due, and set the timer for what comes next."""
-        wake_at, now = self._state.wake_at, self._loop.time()
+        wake_at, now = self._state.wake_at, self._time.now()
         if wake_at <= now:
             self._do(self._state.wake(now))
         elif wake_at < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer, self._timer_at = self._loop.call_at(wake_at, self._wake, wake_at), wake_at
+            self._timer = self._loop.call_later(max(wake_at - now, WAKE_S_MIN), self._wake)
+            self._timer_at = wake_at
 
-    def _wake(self, at: float) -> None:
+    def _wake(self) -> None:
         self._timer, self._timer_at = None, inf
-        self._do(self._state.wake(max(at, self._loop.time())))  # A loop may round its timers down.
+        self._attend()
 
     def _abort(self) -> None:
         if self._socket is not None:
@@ -159,12 +165,12 @@ class Link:
         except (aiohttp.ClientError, OSError) as error:
             headers = error.headers if isinstance(error, aiohttp.WSServerHandshakeError) else None
             self.is_stranger = CLUSTER_HEADER in (headers or {}) and self._is_of_another_cluster(headers or {})
-            self._do(self._state.dial_failed(self._loop.time(), str(error)))
+            self._do(self._state.dial_failed(self._time.now(), str(error)))
             return
         self.is_stranger = self._is_of_another_cluster(socket._response.headers)
         if self.is_stranger:
             reset_dialled(socket)
-            self._do(self._state.dial_failed(self._loop.time(), "it is of another cluster"))
+            self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
         self._doorkeeper.admit(self._peer)
         self._state.connected()
@@ -174,7 +180,7 @@ class Link:
         try:
             await self._receive(socket)
             self._socket = None
-            self._do(self._state.lost(self._loop.time()))
+            self._do(self._state.lost(self._time.now()))
         finally:
             reset_dialled(socket)
             sender.cancel()

@@ -21,6 +21,7 @@ from node.net.handshake import Doorkeeper
 from node.net.messages import Answer, Request
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
+from node.timing.running import RunningTime
 
 
 class Peers:
@@ -39,6 +40,7 @@ class Peers:
         )
         self._links: dict[tuple[Address, bool], Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._time = RunningTime(config.pause_check_s)
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -66,6 +68,9 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def running(self) -> float:
+        return self._time.now()
+
     def reset(self) -> None:
         for link in self._links.values():
             link.reset()
@@ -73,6 +78,7 @@ class Peers:
 
     async def close(self) -> None:
         await asyncio.gather(*(link.close() for link in self._links.values()), *self._closing)
+        self._time.close()
         self.acceptor.reset()
         await self._session.close()
 
@@ -85,7 +91,9 @@ class Peers:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
-            link = self._links[to, bulk] = Link(self._session, to, self._clock, self._doorkeeper, self._config, bulk)
+            link = self._links[to, bulk] = Link(
+                self._session, to, self._clock, self._time, self._doorkeeper, self._config, bulk
+            )
         return link
 
     def _close_unwanted(self) -> None:

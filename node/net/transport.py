@@ -67,6 +67,9 @@ class Transport(Protocol):
     def is_stranger(self, to: Address) -> bool:
         """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
 
+    def running(self) -> float:
+        """By this time (seconds) others are called silent: see `RunningTime`."""
+
     def reset(self) -> None:
         """Drop every link, and what has arrived but was not executed yet. New calls make new links."""
 

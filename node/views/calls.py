@@ -110,9 +110,9 @@ class Calls:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
         too many calls under way; raises TooManyCalls if that does not end in time."""
-        deadline = self._time.monotonic() + self._config.silence_s
+        deadline = self._transport.running() + self._config.silence_s
         too_many: TooManyCalls | None = None
-        while (left_s := deadline - self._time.monotonic()) > 0:
+        while (left_s := deadline - self._transport.running()) > 0:
             too_many = None
             try:
                 return await self.ask(peer, request, left_s, view_id)

@@ -17,12 +17,14 @@ import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import StorageFault
+from node.net.dialer import WAKE_S_MIN
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.net.handshake import Doorkeeper
 from node.net.link_state import LinkState, Output, Phase
 from node.net.messages import Answer, Promise, Request, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
+from node.timing.running import RunningTime
 from tests.sim.loop import Host
 from tests.sim.network import Network
 from tests.sim.trace import brief, name_of
@@ -56,6 +58,7 @@ class Link:
         self._port = port
         self._network = network
         self._loop = network.loop
+        self._time = port.time
         self._config = config
         self._connection: Connection | None = None
         self._calls: list[Call] = []
@@ -65,7 +68,7 @@ class Link:
 
     async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        id_ = self.state.call(answer, self._loop.now, timeout_s, attempt)
+        id_ = self.state.call(answer, self._time.now(), timeout_s, attempt)
         self._calls.append(Call(id_, view_id, int(timeout_s * 1000), request))
         self._attend()
         try:
@@ -75,7 +78,7 @@ class Link:
             raise
 
     def cast(self, message: gossip.messages.Message) -> None:
-        if self.state.cast(self._loop.now, len(self._casts)):
+        if self.state.cast(self._time.now(), len(self._casts)):
             self._casts.append(message)
             self._attend()
 
@@ -111,15 +114,15 @@ class Link:
         self.abandon()
         if connection.answerer is None:
             self.is_stranger = False
-            self.do(self.state.dial_failed(self._loop.now, "nobody listens"))
+            self.do(self.state.dial_failed(self._time.now(), "nobody listens"))
         else:
-            self.do(self.state.lost(self._loop.now))
+            self.do(self.state.lost(self._time.now()))
 
     def turned_away(self) -> None:
         """The other side is of a cluster with another name."""
         self.is_stranger = True
         self.abandon()
-        self.do(self.state.dial_failed(self._loop.now, "it is of another cluster"))
+        self.do(self.state.dial_failed(self._time.now(), "it is of another cluster"))
 
     def check(self) -> None:
         """Raises AssertionError unless the link's state is sound, and agrees with its connection."""
@@ -133,8 +136,9 @@ class Link:
 
     def _attend(self) -> None:
         """Do what is due, send what can be sent, and set the timer for what comes next."""
-        if self.state.wake_at <= self._loop.now:
-            self.do(self.state.wake(self._loop.now))
+        now = self._time.now()
+        if self.state.wake_at <= now:
+            self.do(self.state.wake(now))
             return
         connection = self._connection
         if connection is not None and connection.answerer is not None:
@@ -143,11 +147,11 @@ class Link:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = self.state.wake_at
-            self._timer = self._loop.call_at(self._timer_at, self._wake)
+            self._timer = self._loop.call_later(max(self._timer_at - now, WAKE_S_MIN), self._wake)
 
     def _wake(self) -> None:
         self._timer, self._timer_at = None, inf
-        self.do(self.state.wake(self._loop.now))
+        self._attend()
 
     def _send(self, connection: Connection) -> None:
         """A frame for each, so that they overtake each other."""
@@ -173,6 +177,7 @@ class Port:
         self.address = config.address
         self.cluster = config.cluster
         self.host = host
+        self.time = RunningTime(config.pause_check_s)
         self._network = network
         self._config = config
         self._loop = network.loop
@@ -211,9 +216,12 @@ class Port:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def running(self) -> float:
+        return self.time.now()
+
     def reset(self) -> None:
         for link in self._links.values():
-            link.do(link.state.reset(self._loop.now))
+            link.do(link.state.reset(self.time.now()))
         for connection in self._served:
             self._network.reset(connection)
         self._served.clear()
@@ -221,6 +229,7 @@ class Port:
     async def close(self) -> None:
         for link in self._links.values():
             link.do(link.state.close())
+        self.time.close()
 
     def check(self) -> None:
         """Raises AssertionError unless every link is in order."""
@@ -275,7 +284,7 @@ class Port:
         self._doorkeeper.admit(connection.asker.address)
         for bulk in (False, True):
             if (link := self._links.get((connection.asker.address, bulk))) is not None:
-                link.do(link.state.peer_dialled(self._loop.now))
+                link.do(link.state.peer_dialled(self.time.now()))
         if connection.open:
             self._served = {served: None for served in self._served if served.open}
             self._served[connection] = None

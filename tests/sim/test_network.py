@@ -22,6 +22,7 @@ from tests.sim.port import Port
 ONE_WAY_S = 0.005
 FLAWLESS = Rates(delay_s=ONE_WAY_S, slow=0.0, cast_loss=0.0, cast_double=0.0)
 A, B = "a:1", "b:1"
+SILENCE_S = 0.45
 
 
 class Ports:
@@ -57,7 +58,7 @@ class Ports:
     def _port(self, address: Address) -> Port:
         self._hosts.append(Host(self.loop, address))
         config = Config(address=address, view=(A, B), data_dir=Path("/nowhere"))
-        port = Port(self.network, config, self._hosts[-1])
+        port = self._hosts[-1].context.run(Port, self.network, config, self._hosts[-1])
         port.listen()
         return port
 
@@ -132,3 +133,18 @@ async def test_network_frozen_process_answers_when_it_goes_on(network: Ports) ->
     assert b"k" not in network.b.handler.keys
     host_of(network.b).thaw()
     assert await call == ReadResult(b"k")
+
+
+async def test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked_at(network: Ports) -> None:
+    """The pause is too short to be noticed, and ends when the peer would be overdue."""
+    await network.a.ask(network.b, b"first")
+    network.b.handler.go_on.clear()
+    call = host_of(network.a).spawn(network.a.ask(network.b, b"k", SILENCE_S))
+    await arrived(network.b, b"k")
+    asked_at = network.loop.now
+    host_of(network.a).freeze()
+    network.b.handler.go_on.set()
+    await asyncio.sleep(asked_at + SILENCE_S - network.loop.now)
+    host_of(network.a).thaw()
+    assert await call == ReadResult(b"k")
+    assert not network.a.transport.is_down(B)

@@ -64,6 +64,8 @@ class ScriptedPeers:
         """Who was asked by calls that say nothing about it if they are not answered in time."""
         self.casts: list[tuple[Address, gossip.messages.Message]] = []
         self.resets = 0
+        self.slowed_s = 0.0
+        """What has passed by the time that others are judged by, beyond the loop's."""
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         pass
@@ -101,6 +103,9 @@ class ScriptedPeers:
 
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers
+
+    def running(self) -> float:
+        return asyncio.get_running_loop().time() + self.slowed_s
 
     def reset(self) -> None:
         self.resets += 1

@@ -42,3 +42,13 @@ async def test_link_deadline_overdue_at_a_reset_says_nothing_about_the_peer(netw
     with pytest.raises(PeerLost):
         await call
     assert not network.a.transport.is_down(network.b.address)
+
+
+async def test_link_answer_under_way_during_a_long_turn_is_looked_at(network: Links) -> None:
+    network.b.handler.go_on.clear()
+    call = asyncio.create_task(network.a.ask(network.b, b"k", SHORT_S))
+    await arrived(network.b, b"k")
+    network.b.handler.go_on.set()
+    time.sleep(2 * SHORT_S)  # noqa: ASYNC251  What keeps a loop from turning.
+    assert await call == ReadResult(b"k")
+    assert not network.a.transport.is_down(network.b.address)

@@ -66,7 +66,7 @@ async def test_ask_patiently_does_not_take_too_many_calls_for_silence(bench: Ben
     async def answer(_: Request) -> Answer:
         nonlocal asked
         asked += 1
-        bench.time.now += 0.1
+        bench.peers.slowed_s += 0.1
         if clears and asked > 2:
             return ReadResult(b"1")
         raise TooManyCalls("too many calls")
