@@ -115,9 +115,8 @@ class Node:
             config, store, views, co_owners, self.streams, calls, transfers, self.arrivals, movement, time, clock.now_ms
         )
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
-        states = StateLog()
-        asking = Asking(config, time, views, calls, self._answer_here, states)
-        self.coordinator = Coordinator(config, time, views, calls, asking, states, clock.now_ms, self._census)
+        asking = Asking(config, time, views, calls, self._answer_here, StateLog())
+        self.coordinator = Coordinator(config, time, views, calls, asking, clock.now_ms, self._census)
         self.forecaster = Forecaster(config, views, calls, asking, self._census)
         settings = gossip_settings or Settings()
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
@@ -224,8 +223,10 @@ class Node:
         self.handoff.wake()
         self._gossip_driver.change_view()
 
-    def _was_paused(self) -> None:
+    def _was_paused(self, is_long: bool) -> None:
         """Nothing that counted before may count now, and nothing that had piled up is executed."""
+        if is_long:
+            self.coordinator.break_off()
         self.co_owners.drop_leases()
         self.transport.reset()
         self.handoff.forget_silence()

@@ -72,6 +72,25 @@ class Asking:
         """It holds the view that this node holds, on whosever word."""
         self._states.end(("lags", node), f"{node} has taken view {self._views.view_id}")
 
+    def note_waits(self, nodes: Iterable[Address], statuses: Mapping[Address, Status], settled: bool) -> None:
+        """Say once that keys move, and once that all are where they should be; once that the change waits for a node,
+        and once that it does not any more."""
+        view_id = self._views.view_id
+        if settled:
+            self._states.end("moves", f"view {view_id} has settled")
+        else:
+            self._states.begin("moves", f"view {view_id} has yet to settle")
+        awaited = {owed.address for status in statuses.values() for owed in (*status.waiting, *status.handing)}
+        for node in nodes:
+            if node in statuses:
+                if statuses[node].view == view_id:
+                    self.note_taken(node)
+                self._states.end(("awaited", node), f"{node} can be reached again")
+            elif node in awaited and not settled:
+                self._states.begin(("awaited", node), f"view {view_id} waits for {node}, which cannot be reached")
+            if settled:
+                self._states.end(("awaited", node), f"view {view_id} waits for {node} no more")
+
     async def _push(self, node: Address) -> Answer | None:
         view = self._views.current
         answer = await self.call(node, Adopt(view.encoded, self._views.founders))

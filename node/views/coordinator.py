@@ -10,7 +10,8 @@ neither. What must hold for it is told by `change_conditions`, what the next vie
    take.
 
 A change belongs to a task of this node, not to the request that asked for it, so that it completes when the client goes
-away; who asks for the same again joins it.
+away; who asks for the same again joins it. Not where this process was paused for long meanwhile: whoever asked may have
+asked for something else since, elsewhere, and have been told that it is done.
 """
 
 from __future__ import annotations
@@ -53,7 +54,6 @@ from node.views.holder import Views
 from node.views.plan import is_dealt_by_zones, plan_for
 from node.views.risk import NO_RISK, Risk, demand_safe, risk_of
 from node.views.rules import next_epoch
-from node.views.state_log import StateLog
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,6 @@ class Coordinator:
         views: Views,
         calls: Calls,
         asking: Asking,
-        states: StateLog,
         now_ms: Callable[[], int],
         census: TakeCensus,
     ) -> None:
@@ -124,26 +123,34 @@ class Coordinator:
         self._asking = asking
         self._now_ms = now_ms
         self._census = census
-        self._states = states
         self._preparing: dict[Wish | TakeBack, asyncio.Task[ViewChange]] = {}
 
-    async def close(self) -> None:
+    def break_off(self) -> None:
+        """What is asked for is not brought about, unless its view is stored by now."""
         for task in self._preparing.values():
             task.cancel()
+
+    async def close(self) -> None:
+        self.break_off()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
 
     # What the API calls
 
     async def change(self, wish: Wish | TakeBack) -> ViewChange:
         """Bring a view in force; returns as soon as nothing can stop it. One at a time: nodes let a coordinator replace
-        its own promise, for its earlier attempt must be over then. Raises Conflict or Unavailable."""
+        its own promise, for its earlier attempt must be over then. Raises Conflict, Unavailable."""
         task = self._preparing.get(wish)
         if task is None:
             if self._preparing:
                 raise Conflict(UNDER_WAY)
             task = self._preparing[wish] = asyncio.create_task(self._prepare(wish))
             task.add_done_callback(lambda _: self._preparing.pop(wish, None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise Unavailable from None
+            raise
 
     async def await_settled(self, change: ViewChange) -> Settled:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it, Unavailable
@@ -161,7 +168,7 @@ class Coordinator:
             if self._is_superseded(target):
                 raise Conflict("Superseded by another view change")
             settled = is_settled(self._views.view_id, heard.values())
-            self._note_waits(nodes, statuses | heard, settled)
+            self._asking.note_waits(nodes, statuses | heard, settled)
             if settled:
                 return Settled(self._views.current, {node: status.key_count for node, status in heard.items()})
             if full := full_in_the_way(self._views.view_id, statuses, self._config.stall_s):
@@ -170,25 +177,6 @@ class Coordinator:
             nodes -= await self._asking.bring_view_to(told)
             waited = self._time.monotonic() - began
             await asyncio.sleep(min(max(waited / 10, self._config.settle_poll_s), self._config.settle_poll_s_max))
-
-    def _note_waits(self, nodes: Iterable[Address], statuses: Mapping[Address, Status], settled: bool) -> None:
-        """Say once that keys move, and once that all are where they should be; once that the change waits for a node,
-        and once that it does not any more."""
-        view_id = self._views.view_id
-        if settled:
-            self._states.end("moves", f"view {view_id} has settled")
-        else:
-            self._states.begin("moves", f"view {view_id} has yet to settle")
-        awaited = {owed.address for status in statuses.values() for owed in (*status.waiting, *status.handing)}
-        for node in nodes:
-            if node in statuses:
-                if statuses[node].view == view_id:
-                    self._asking.note_taken(node)
-                self._states.end(("awaited", node), f"{node} can be reached again")
-            elif node in awaited and not settled:
-                self._states.begin(("awaited", node), f"view {view_id} waits for {node}, which cannot be reached")
-            if settled:
-                self._states.end(("awaited", node), f"view {view_id} waits for {node} no more")
 
     async def progress(self) -> Progress:
         """How far the view in force is from being settled."""

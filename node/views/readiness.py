@@ -39,7 +39,7 @@ it."""
 
 class Readiness:
     """Needs a running event loop; `run` must be running. `on_pause` is called at each pause that is noticed, before
-    anything else is done after it."""
+    anything else is done after it, and told whether what clients have sent before is too late."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Readiness:
         rng: random.Random,
         views: Views,
         calls: Calls,
-        on_pause: Callable[[], None],
+        on_pause: Callable[[bool], None],
     ) -> None:
         self._config = config
         self._time = time
@@ -140,7 +140,7 @@ class Readiness:
         self._was_paused_long |= paused_s > self._config.late_s
         self._has_asked.clear()
         self._ask.set()
-        self._on_pause()
+        self._on_pause(self._was_paused_long)
 
     def _whom_to_ask(self) -> Iterable[Address]:
         """Not only the nodes of the view: alone in it, this node would find nobody who knows that it was replaced. So

@@ -116,7 +116,7 @@ class Parts:
             time.wall_ms,
         )
 
-    def _was_paused(self) -> None:
+    def _was_paused(self, is_long: bool) -> None:
         self.co_owners.drop_leases()
 
     def _view_changed(self) -> None:

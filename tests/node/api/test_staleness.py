@@ -93,7 +93,7 @@ async def test_late_write_that_was_read_but_not_begun_is_not_executed(cluster: C
 
 
 async def test_late_is_no_link_of_another_node_but_what_only_looks_like_one_may_be() -> None:
-    readiness = HandReadiness(lambda: None)
+    readiness = HandReadiness()
     readiness.admits = False
     turns = Turns(3600.0, time.monotonic)
     staleness, inlet = Staleness(readiness, turns, time.monotonic, 1000.0), Inlet(asyncio.Transport(), 0.0)

@@ -15,7 +15,7 @@ class HandReadiness(Readiness):
     admits: bool = True
     """Whether what clients have sent is young enough."""
 
-    def __init__(self, on_pause: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_pause: Callable[[bool], None] = lambda is_long: None) -> None:
         self._on_pause = on_pause
 
     def enter(self) -> bool:
@@ -30,4 +30,4 @@ class HandReadiness(Readiness):
     def pause(self) -> None:
         """As if the process had been paused, and nobody asked yet."""
         self.is_ready = False
-        self._on_pause()
+        self._on_pause(False)

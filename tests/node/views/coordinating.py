@@ -37,10 +37,9 @@ class Coordinating:
         self.heard: dict[Address, LastHeard] = {}
         self.waiting: tuple[Owed, ...] = ()
         """What A itself waits for."""
-        states = StateLog()
-        asking = self.asking = Asking(parts.config, parts.time, parts.views, parts.calls, self._answer_here, states)
+        asking = self.asking = Asking(parts.config, parts.time, parts.views, parts.calls, self._answer_here, StateLog())
         self.coordinator = Coordinator(
-            parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, lambda: self.heard
+            parts.config, parts.time, parts.views, parts.calls, asking, parts.time.wall_ms, lambda: self.heard
         )
         self.forecaster = Forecaster(parts.config, parts.views, parts.calls, asking, lambda: self.heard)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gossip.view import ViewId
-from node.errors import Conflict, PeerRefused
+from node.errors import Conflict, PeerRefused, Unavailable
 from node.net.messages import Answer, Owed, Promise, Release, Request
 from node.views.census import LastHeard
 from node.views.change_conditions import Wish
@@ -90,6 +92,26 @@ async def test_change_that_moves_and_waits_for_a_node_says_so_once(caplog: pytes
         f"view {view_id} has settled",
         f"view {view_id} waits for {C} no more",
     ]
+
+
+@on_virtual_time
+async def test_change_that_is_broken_off_is_unavailable_and_gives_its_promises_back() -> None:
+    parts = await of_three()
+    bench, before = Coordinating(parts), parts.views.current
+    b, c = peers_of(parts, B, C)
+
+    async def never(request: Request) -> Answer:
+        return await asyncio.Event().wait() and c(request)
+
+    parts.peers.script[C] = lambda request: never(request) if isinstance(request, Promise) else c(request)
+    asked = [asyncio.create_task(bench.coordinator.change(Wish(frozenset({A, B})))) for _ in range(2)]
+    while not any(isinstance(request, Promise) for request in b.asked):
+        await asyncio.sleep(0.001)
+    assert parts.views.promisee().coordinator == A
+    bench.coordinator.break_off()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert parts.views.promisee().coordinator == "" and parts.views.current is before
 
 
 @pytest.mark.parametrize("is_well", [True, False])

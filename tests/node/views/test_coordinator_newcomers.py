@@ -42,9 +42,8 @@ async def coordinator(parts: Parts) -> Coordinator:
                 await parts.views.release(epoch, who)
         return ViewIs(parts.views.current.encoded)
 
-    states = StateLog()
-    asking = Asking(parts.config, parts.time, parts.views, parts.calls, answer_here, states)
-    return Coordinator(parts.config, parts.time, parts.views, parts.calls, asking, states, parts.time.wall_ms, dict)
+    asking = Asking(parts.config, parts.time, parts.views, parts.calls, answer_here, StateLog())
+    return Coordinator(parts.config, parts.time, parts.views, parts.calls, asking, parts.time.wall_ms, dict)
 
 
 def holds_keys(parts: Parts) -> Newcomer:

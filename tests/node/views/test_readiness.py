@@ -31,11 +31,12 @@ class Bench:
         self.peers = ScriptedPeers()
         self.views = Views(config, store, self.time, lambda: None)
         calls = Calls(config, self.time, self.views, self.peers)
-        self.pauses = 0
+        self.pauses: list[bool] = []
+        """Whether each that was noticed was long."""
         self.readiness = Readiness(config, self.time, random.Random(1), self.views, calls, self._note_pause)
 
-    def _note_pause(self) -> None:
-        self.pauses += 1
+    def _note_pause(self, is_long: bool) -> None:
+        self.pauses.append(is_long)
 
     def echo(self, _: Request) -> Answer:
         return ViewIs(self.views.current.encoded)
@@ -86,10 +87,10 @@ async def test_readiness_pause_is_told_once_and_ends_it(tmp_path: Path) -> None:
         bench.time.now += 0.3
         assert bench.readiness.enter()
         bench.time.now += 0.5
-        assert bench.readiness.is_ready and bench.pauses == 0, "a question notices nothing"
+        assert bench.readiness.is_ready and not bench.pauses, "a question notices nothing"
         assert not bench.readiness.enter()
         assert not bench.readiness.enter()
-        assert bench.pauses == 1
+        assert bench.pauses == [False]
         bench.peers.asked.clear()
         assert await becomes_ready(bench)
         assert [to for to, _ in bench.peers.asked][:1] == [B]
@@ -116,7 +117,7 @@ async def test_readiness_recovers_from_a_long_pause_and_not_from_a_start(tmp_pat
         assert await becomes_ready(bench)
         bench.time.now += Config.for_test(A, (A,), tmp_path).late_s + 0.1
         assert not bench.readiness.admit() and not bench.readiness.admit()
-        assert bench.pauses == 2
+        assert bench.pauses == [False, True]
         assert await becomes_ready(bench)
         assert bench.readiness.admit()
 

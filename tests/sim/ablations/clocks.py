@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.operations.router import Router
 from node.timing.clock import HybridClock
 from node.timing.pause_detector import PauseDetector
+from node.timing.running import RunningTime
 from node.timing.witnesses import Witnesses
 from tests.sim.ablations.switch import Ablation, Edit
 
@@ -44,6 +45,12 @@ ABLATIONS = (
         "a write may have a lower version than what its client has seen of the key",
         (Edit(Router._write, "(seen := context.floor(hash_of(key))) >= version", '(seen := b"")'),),
         "test_clocks.py::test_clock_what_a_client_saw_stamped_ahead_is_passed_by_what_it_writes_later",
+    ),
+    Ablation(
+        "no running time",
+        "a peer is silent whose answer arrived while this process stood still for a moment",
+        (Edit(RunningTime.now, "min(self._loop.time(), self._due) - self._stood_s", "self._loop.time()"),),
+        "test_network.py::test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked_at",
     ),
     Ablation(
         "no jump of the wall clock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.node import Node
 from node.storage.transaction import Transaction
 from node.views.calls import Calls
 from node.views.change_conditions import (
@@ -53,7 +54,7 @@ ABLATIONS = (
         "no memory of void promises",
         "the epoch of a promise that is void or was given back may be used again",
         (Edit(Promisee.given_back, "Promisee(self.epoch,", "Promisee(0,"),),
-        "test_views.py::test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own[Step.STORED]",
+        "test_views.py::test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own[0-Step.STORED]",
     ),
     Ablation(
         "no refusal of promised epochs",
@@ -83,6 +84,12 @@ ABLATIONS = (
             ),
         ),
         "test_views.py::test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it[1]",
+    ),
+    Ablation(
+        "no end of a coordinator's work by its pause",
+        "a coordinator that was paused begins anew, on top of what was acknowledged meanwhile",
+        (Edit(Node._was_paused, "self.coordinator.break_off()", "pass"),),
+        "test_views.py::test_acknowledged_view_stays_though_a_coordinator_was_paused_with_its_own[0-Step.PROMISES]",
     ),
     Ablation(
         "no waiting for the promised view",
