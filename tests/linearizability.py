@@ -1,13 +1,15 @@
 """Is a history of one key linearizable: could each operation have happened at one moment between its call and its
 answer, so that all in a row make sense?
 
-Wing and Gong's search (JPDC 17, 1993), with the memory of Lowe (Testing for linearizability, 2017) of what was tried
-before. An operation that was never answered may have happened at any time after its call, or never.
+Just-in-time linearization (Lowe, Testing for linearizability, 2017): the history is gone through once, and at each
+answer all ways are kept in which what was answered until then can be explained. So a history takes time as its length,
+be it linearizable or not. An operation that was never answered may have happened at any time after its call, or never.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from math import inf
 from typing import NamedTuple, TypeAlias
@@ -50,136 +52,128 @@ class Operation(NamedTuple):
 
 
 def unexplained(operations: Iterable[Operation], held: Value = None) -> Sequence[Operation]:
-    """None of `operations`, all of one key that holds `held` at first, if the history is linearizable. Else, of the
-    longest row that makes sense, what it could not go on with: the answered operations that were next."""
+    """None of `operations`, all of one key that holds `held` at first, if the history is linearizable. Else those under
+    way at the first answer that makes no sense, in the order of their calls, but for what makes sense whatever else
+    happened."""
     history = sorted((op for op in operations if op.is_answered or op.kind is not Kind.GET), key=lambda op: op.called)
     return _Search(history, held).run()
 
 
-class _Node:
-    """The call or the answer of an operation, in a list of those that have yet to be explained."""
-
-    __slots__ = ("answer", "following", "index", "operation", "preceding")
-
-    def __init__(self, operation: Operation | None, index: int) -> None:
-        self.operation = operation
-        self.index = index
-        self.answer: _Node | None = None
-        """Of a call: its answer; None: it has none, or this is no call."""
-        self.preceding: _Node = self
-        self.following: _Node = self
-
-    def take_out(self) -> None:
-        self.preceding.following, self.following.preceding = self.following, self.preceding
-
-    def put_back(self) -> None:
-        self.preceding.following = self.following.preceding = self
+_UNREAD: Value = b"\0 got by nobody"
 
 
-class _Step(NamedTuple):
-    """One operation in the row of what was explained so far."""
+class _Way(NamedTuple):
+    """One in which all that was answered so far can be explained."""
 
-    node: _Node
     held: Value
-    """What the key held before it."""
-    before: Value
-    """What it held before the operation that was assumed right before this one."""
-    is_forced: bool
-    """Whether there is nothing else to try in its place."""
+    """What the key holds at its end."""
+    early: frozenset[int]
+    """Those under way, by their indices, that have happened."""
+    assumed: int
+    """Those without an answer that have happened: a bit for each."""
 
 
-_NOT_ASSUMED: Value = b"\0 nothing was assumed"
+class _Ways:
+    """Of two that come to the same, the one that assumes less leaves all that the other does, and is kept alone."""
+
+    def __init__(self) -> None:
+        self._assumed: defaultdict[tuple[Value, frozenset[int]], list[int]] = defaultdict(list)
+
+    def add(self, way: _Way) -> bool:
+        """Whether there was none as good as this."""
+        known = self._assumed[way.held, way.early]
+        if any(other & way.assumed == other for other in known):
+            return False
+        known[:] = [other for other in known if other & way.assumed != way.assumed]
+        known.append(way.assumed)
+        return True
+
+    def __iter__(self) -> Iterator[_Way]:
+        for (held, early), known in self._assumed.items():
+            for assumed in known:
+                yield _Way(held, early, assumed)
 
 
 class _Search:
-    """An operation without an answer is assumed to have happened only right before one that makes no sense otherwise:
-    any other row makes sense without it as well, and there would be far too many."""
+    """A GET happens as soon as it can: it changes nothing. An operation without an answer happens only right before one
+    that makes no sense otherwise: whatever else follows makes sense without it too. Of those that do the same, the one
+    that was called first happens first: none ever becomes too late. Those whose value nobody has got all do the same;
+    one that was got is there for that, and for nothing else unless there is another one of its value."""
 
     def __init__(self, history: Sequence[Operation], held: Value) -> None:
         self._history = history
-        self._held = held
-        self._head = _Node(None, -1)
-        self._left = sum(op.is_answered for op in history)
-        """The answered ones that have yet to be explained."""
-        nodes: list[tuple[float, int, _Node]] = []
-        for index, operation in enumerate(history):
-            call, answer = _Node(operation, index), _Node(None, index)
-            nodes.append((operation.called, 0, call))
-            if operation.is_answered:
-                call.answer = answer
-                nodes.append((operation.answered, 1, answer))
-        last = self._head
-        for _, _, node in sorted(nodes, key=lambda entry: entry[:2]):  # Of the same time, a call comes first.
-            last.following, node.preceding = node, last
-            last = node
-        last.following, self._head.preceding = self._head, last
+        self._under_way: dict[int, Operation] = {}
+        """Called, and to be answered; by index."""
+        self._open: defaultdict[Value, list[int]] = defaultdict(list)
+        """Called, and never to be answered; by what they leave, in the order of their calls."""
+        self._ways = _Ways()
+        self._ways.add(_Way(held, frozenset(), 0))
+        puts = Counter(op.value for op in history if op.kind is Kind.PUT)
+        self._got = {op.value for op in history if op.kind is Kind.GET} | {None}
+        self._to_be_found = [
+            _UNREAD,
+            None,
+            *(value for value, times in puts.items() if times > 1 and value in self._got),
+        ]
+        """What an operation that says whether it found a value may have found, if that was assumed."""
 
     def run(self) -> Sequence[Operation]:
-        done, before, tried = 0, _NOT_ASSUMED, set[tuple[int, Value, Value]]()
-        row: list[_Step] = []
-        stuck: tuple[int, Sequence[Operation]] = -1, ()
-        node = self._head.following
-        while self._left:
-            operation = node.operation
-            if operation is None:  # An answer, or the end of all: something before it must be explained otherwise.
-                if len(row) > stuck[0]:
-                    stuck = len(row), self._next_ones()
-                while row and row[-1].is_forced:
-                    done &= ~(1 << row[-1].node.index)
-                    self._forget(row.pop().node)
-                if not row:
-                    return stuck[1]
-                last = row.pop()
-                done &= ~(1 << last.node.index)
-                self._held, before = last.held, last.before
-                self._forget(last.node)
-                node = last.node.following
-                continue
-            is_needed = before == _NOT_ASSUMED or not operation.fits(before)
-            assumed = _NOT_ASSUMED if operation.is_answered else self._held
-            state = done | 1 << node.index, operation.after(self._held), assumed
-            if not (is_needed and operation.fits(self._held)) or state in tried:
-                node = node.following
-                continue
-            tried.add(state)
-            row.append(_Step(node, self._held, before, is_forced=False))
-            done, self._held, before = state
-            self._explain(node)
-            for get in self._fitting_gets():
-                row.append(_Step(get, self._held, before, is_forced=True))
-                done, before = done | 1 << get.index, _NOT_ASSUMED
-                self._explain(get)
-            node = self._head.following
+        events = [(op.called, 0, index) for index, op in enumerate(self._history)]
+        events += [(op.answered, 1, index) for index, op in enumerate(self._history) if op.is_answered]
+        for _, is_answer, index in sorted(events):  # Of the same time, a call comes first.
+            if not is_answer:
+                self._call(index)
+            elif not self._answer(index):
+                certain = frozenset.intersection(*(way.early for way in self._ways))
+                return [operation for index, operation in self._under_way.items() if index not in certain]
         return ()
 
-    def _fitting_gets(self) -> Sequence[_Node]:
-        """Those that make sense now: they change nothing, so that there is no better moment for them."""
-        found: list[_Node] = []
-        node = self._head.following
-        while (operation := node.operation) is not None:
-            if operation.kind is Kind.GET and operation.fits(self._held):
-                found.append(node)
-            node = node.following
-        return found
+    def _call(self, index: int) -> None:
+        operation = self._history[index]
+        if not operation.is_answered:
+            value = operation.after(None)
+            self._open[value if value in self._got else _UNREAD].append(index)
+            return
+        self._under_way[index] = operation
+        if operation.kind is Kind.GET:
+            before, self._ways = self._ways, _Ways()
+            for way in before:
+                self._ways.add(self._with_gets(way))
 
-    def _explain(self, call: _Node) -> None:
-        call.take_out()
-        if call.answer is not None:
-            call.answer.take_out()
-            self._left -= 1
+    def _answer(self, index: int) -> bool:
+        """Go on with the ways in which it has happened. False: there is none."""
+        pending, tried, found = list(self._ways), _Ways(), _Ways()
+        while pending:
+            way = pending.pop()
+            if index in way.early:
+                found.add(way._replace(early=way.early - {index}))
+                continue
+            pending += (further for further in self._further(way) if tried.add(further))
+        if not any(True for _ in found):
+            return False
+        del self._under_way[index]
+        self._ways = found
+        return True
 
-    def _forget(self, call: _Node) -> None:
-        if call.answer is not None:
-            call.answer.put_back()
-            self._left += 1
-        call.put_back()
+    def _further(self, way: _Way) -> Iterator[_Way]:
+        """All that one more of those under way can make of it."""
+        for index, operation in self._under_way.items():
+            if index in way.early:
+                continue
+            for held, assumed in (
+                [(way.held, way.assumed)] if operation.fits(way.held) else self._assume(way, operation)
+            ):
+                happened = _Way(operation.after(held), way.early | {index}, assumed)
+                yield self._with_gets(happened)
 
-    def _next_ones(self) -> Sequence[Operation]:
-        """The answered ones that were called before the first answer which is left."""
-        found: list[Operation] = []
-        node = self._head.following
-        while node.operation is not None:
-            if node.answer is not None:
-                found.append(node.operation)
-            node = node.following
-        return found
+    def _assume(self, way: _Way, operation: Operation) -> Iterator[tuple[Value, int]]:
+        """What the key may have held when it happened, and what has then been assumed."""
+        values = [operation.value] if operation.kind is Kind.GET else filter(operation.fits, self._to_be_found)
+        for value in values:
+            first = next((index for index in self._open.get(value, ()) if not way.assumed >> index & 1), None)
+            if first is not None:
+                yield value, way.assumed | 1 << first
+
+    def _with_gets(self, way: _Way) -> _Way:
+        gets = (index for index, op in self._under_way.items() if op.kind is Kind.GET and op.value == way.held)
+        return way._replace(early=way.early.union(gets))

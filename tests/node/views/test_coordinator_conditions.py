@@ -100,10 +100,11 @@ async def test_change_that_is_broken_off_is_unavailable_and_gives_its_promises_b
     bench, before = Coordinating(parts), parts.views.current
     b, c = peers_of(parts, B, C)
 
-    async def never(request: Request) -> Answer:
-        return await asyncio.Event().wait() and c(request)
+    async def never() -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError
 
-    parts.peers.script[C] = lambda request: never(request) if isinstance(request, Promise) else c(request)
+    parts.peers.script[C] = lambda request: never() if isinstance(request, Promise) else c(request)
     asked = [asyncio.create_task(bench.coordinator.change(Wish(frozenset({A, B})))) for _ in range(2)]
     while not any(isinstance(request, Promise) for request in b.asked):
         await asyncio.sleep(0.001)
