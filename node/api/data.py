@@ -33,6 +33,8 @@ BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 """A value, and room for a context and some blanks."""
 KEYS = "/kvs/keys/"
 NO_HEADERS: Mapping[str, str] = {}
+COPIES_HEADER = "Kvs-Copies"
+"""Of a write that was acknowledged by fewer owners than its key has: by how many, of how many."""
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 ADDED = b'"message":"Added successfully","replaced":false'
@@ -170,8 +172,8 @@ class DataApi:
         outcome = await self._router.write(key.raw, value, context)
         assert isinstance(outcome.answer, Wrote)
         if outcome.answer.replaced:
-            return _reply(200, UPDATED, outcome.served_by, outcome.context)
-        return _reply(201, ADDED, outcome.served_by, outcome.context)
+            return _wrote(200, UPDATED, outcome, outcome.answer)
+        return _wrote(201, ADDED, outcome, outcome.answer)
 
     async def _delete(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if key.fault is KeyFault.TOO_LONG:
@@ -272,12 +274,27 @@ def _deleted(outcome: Outcome) -> HttpAnswer:
             return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
         case NothingDeleted():
             return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
-    return _reply(200, DELETED, outcome.served_by, outcome.context)
+    assert isinstance(outcome.answer, Wrote)
+    return _wrote(200, DELETED, outcome, outcome.answer)
 
 
-def _reply(status: int, fields: bytes, served_by: Address | None, context: Context | None) -> HttpAnswer:
+def _wrote(status: int, fields: bytes, outcome: Outcome, answer: Wrote) -> HttpAnswer:
+    if answer.copies is None:
+        return _reply(status, fields, outcome.served_by, outcome.context)
+    acknowledged, owners = answer.copies
+    headers = {COPIES_HEADER: f"{acknowledged}/{owners}"}
+    return _reply(status, fields, outcome.served_by, outcome.context, headers)
+
+
+def _reply(
+    status: int,
+    fields: bytes,
+    served_by: Address | None,
+    context: Context | None,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> HttpAnswer:
     if served_by is not None:
         fields += b',"address":' + _encode(served_by)
     if context is not None:
         fields += b',"causal-context":' + _encode(to_json(context))
-    return HttpAnswer(status, b"{" + fields + b"}")
+    return HttpAnswer(status, b"{" + fields + b"}", headers)

@@ -20,6 +20,7 @@ from node.config import Config
 from node.errors import Fenced, PeerLost, StorageFault, TooManyCalls
 from node.net.messages import (
     Answer,
+    Copies,
     Fetch,
     Fetched,
     Foreign,
@@ -246,7 +247,7 @@ class Owner:
             return Newest(record, me)
         has_it = sightings.holders if seen is not None and seen.version == record.version else ()
         try:
-            if not await self._streams.await_copies([key], has_it, are_noted=False) and has_it:
+            if await self._streams.await_copies([key], has_it, are_noted=False) and has_it:
                 await self._streams.await_copies([key])  # They have it, but must hear who was left out of it.
         except (Fenced, StorageFault):
             return NewAttempt(self._config.retry_s)
@@ -284,7 +285,7 @@ class Owner:
         match outcome:
             case Written(replaced, is_repeated):
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
-                    return self._wrote(write, replaced, is_everywhere=True)  # Spared the way through an empty wait.
+                    return self._wrote(write, replaced, NO_PEERS)  # Spared the way through an empty wait.
                 return await self._replicate(write, replaced, earliest, sightings.is_donor_silent, not is_repeated)
             case Absent():
                 newest = await self._newest(view_id, partition, write.key, sightings)
@@ -300,13 +301,13 @@ class Owner:
         """Answer once all have it. No co-owner is left out before `earliest` (monotonic), and a donor that is silent
         may still answer alone until its leases end."""
         try:
-            is_everywhere = await self._streams.await_copies([write.key], (), earliest, is_noted)
+            left_out = await self._streams.await_copies([write.key], (), earliest, is_noted)
             if is_donor_silent:
                 await asyncio.sleep(self._co_owners.old_leases_end() - self._time.monotonic())
         except Fenced:
             return NewAttempt(is_stored=True)
         self._demand_ready()
-        return self._wrote(write, replaced, is_everywhere)
+        return self._wrote(write, replaced, left_out)
 
     def _demand_ready(self) -> None:
         """After each wait of a write that has been handed to the store. Raises PeerLost if this node may not act now:
@@ -314,10 +315,14 @@ class Owner:
         if not self._readiness.enter():
             raise PeerLost("this node was paused")
 
-    def _wrote(self, write: Write, replaced: bool, is_everywhere: bool) -> Wrote:
-        if write.context is None:
-            return Wrote(replaced)
-        return Wrote(replaced, self._causality.after_write(write.context, write, is_everywhere))
+    def _wrote(self, write: Write, replaced: bool, left_out: Set[Address]) -> Wrote:
+        context = write.context
+        if context is not None:
+            context = self._causality.after_write(context, write, is_everywhere=not left_out)
+        if not left_out:
+            return Wrote(replaced, context)
+        owners = self._views.ring.owners(partition_of(write.key))
+        return Wrote(replaced, context, Copies(len(set(owners) - left_out), len(owners)))
 
     def _nothing_deleted(self, partition: int, write: Write) -> NothingDeleted:
         if write.context is None:

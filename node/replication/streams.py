@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from contextlib import suppress
 from itertools import islice
 
@@ -38,6 +38,7 @@ from ring.hashing import partition_of
 
 log = logging.getLogger(__name__)
 
+NOBODY: Set[Address] = frozenset()
 STREAM_KEYS_MAX = 256
 STREAM_BYTES_MAX = 256 * 1024
 """One message of a stream holds no more, since it is confirmed as a whole, and a write waits for its message."""
@@ -103,13 +104,13 @@ class Streams:
         exclude: Collection[Address] = (),
         earliest: float = 0.0,
         are_noted: bool = True,
-    ) -> bool:
+    ) -> Set[Address]:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
-        done before `earliest` (monotonic): whether none was. `are_noted`: what is held was put into their outboxes as
+        done before `earliest` (monotonic): those that were. `are_noted`: what is held was put into their outboxes as
         it came; if not, what they are being sent of a key may be what was held before. Raises Fenced if the view
         changes meanwhile."""
         if not keys:
-            return True
+            return NOBODY
         states = self._co_owners.all(exclude)
         left_out: set[Address] = set()
         for state, position in [(state, self._position_for(state, keys, are_noted)) for state in states]:
@@ -123,7 +124,7 @@ class Streams:
             left_out |= {state.address for state, has in zip(others, have, strict=True) if not has}
             are_told = all(have)  # Whoever was left out now is news to the rest: they might go on giving it leases.
         self._fence(states)
-        return not left_out
+        return left_out
 
     async def await_outboxes(self, exclude: Collection[Address]) -> None:
         """Returns once all co-owners but these have all that is in their outboxes now, or were left out. Raises

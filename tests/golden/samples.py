@@ -128,6 +128,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "ReadResult, defaults": wire.ReadResult(VALUE),
     "ReadResult, none": wire.ReadResult(None, CONTEXT),
     "Wrote": wire.Wrote(True, CONTEXT),
+    "Wrote, copies": wire.Wrote(True, CONTEXT, wire.Copies(1, 2)),
     "Wrote, defaults": wire.Wrote(False),
     "NothingDeleted": wire.NothingDeleted(CONTEXT),
     "NothingDeleted, defaults": wire.NothingDeleted(),

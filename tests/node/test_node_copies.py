@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable
 
 from gossip.view import Address
+from ring.hashing import partition_of
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
 
 
@@ -150,3 +151,28 @@ async def test_copies_writes_during_a_change_of_factor_are_all_there(cluster: Cl
     await alike(cluster, nodes)
     await expect_all(http, nodes, dict(written))
     assert [await http.key_count(node) for node in nodes] == [len(written)] * 3
+
+
+async def test_copies_a_write_that_some_have_not_says_by_how_many_it_was_acknowledged(
+    cluster: Cluster, http: Client
+) -> None:
+    """Also through a node that is no owner; while all is well, nothing is said."""
+    nodes = fresh_addresses(4)
+    await cluster.start_all(nodes, repl_factor=2)
+
+    async def told(node: Address, method: str, key: str) -> str | None:
+        reply = await http.ask(node, method, f"/kvs/keys/{key}", b'{"value":1}' if method == "PUT" else None)
+        assert reply.status in (200, 201)
+        return reply.headers.get("Kvs-Copies")
+
+    ring = next(iter(cluster.nodes.values())).views.ring
+    gone, *others = ring.owners(partition_of(b"k"))
+    elsewhere = next(node for node in nodes if node != gone and node not in others)
+    assert [await told(node, "PUT", "k") for node in (*others, elsewhere)] == [None, None]
+    await cluster.stop(gone)
+    for node in (*others, elsewhere):
+        assert await told(node, "PUT", "k") == "1/2"
+    assert await told(elsewhere, "DELETE", "k") == "1/2"
+    await cluster.start(gone, nodes, repl_factor=2)
+    await alike(cluster, [gone, *others])
+    assert await told(elsewhere, "PUT", "k") is None

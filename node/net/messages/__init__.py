@@ -44,6 +44,7 @@ from node.net.messages.co_owners import (
 )
 from node.net.messages.data import (
     AskStamp,
+    Copies,
     DataAnswer,
     DataRequest,
     Fetch,
@@ -102,6 +103,7 @@ __all__ = [
     "AskStatus",
     "Busy",
     "Compare",
+    "Copies",
     "CountKeys",
     "Differing",
     "Fetch",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, Unsigned, VersionBytes
 from node.values.context import Context
@@ -38,11 +38,19 @@ class ReadResult(NodeMessage, frozen=True, tag=3):
         return len(self.value or b"") > LARGE_BYTES
 
 
+class Copies(NamedTuple):
+    """Of how many owners of a key, by how many it was acknowledged."""
+
+    acknowledged: Unsigned
+    owners: Unsigned
+
+
 class Wrote(NodeMessage, frozen=True, tag=4):
-    """Answers Write: durable. `replaced`: it found a live value."""
+    """Answers Write: durable. `replaced`: it found a live value; `copies`: None if all owners have it."""
 
     replaced: bool
     context: Context | None = None
+    copies: Copies | None = None
 
 
 class NothingDeleted(NodeMessage, frozen=True, tag=5):

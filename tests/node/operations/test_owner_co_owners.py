@@ -9,6 +9,7 @@ import pytest
 from node.errors import TooManyCalls
 from node.net.messages import (
     Answer,
+    Copies,
     Fetch,
     Fetched,
     Heartbeat,
@@ -29,6 +30,7 @@ from tests.node.parts import STORE_ID, A, B, C, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
 GRANTED = HeartbeatAnswer(STORE_ID, False, False, True, False)
+ON_ONE_OF_TWO = Wrote(False, copies=Copies(1, 2))
 
 
 @on_virtual_time
@@ -267,11 +269,11 @@ async def test_write_goes_on_without_a_co_owner_that_has_no_room_once_its_lease_
         assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
         peer.has_room = False
         began = parts.time.monotonic()
-        assert await write(parts, b"first") == Wrote(False)
+        assert await write(parts, b"first") == ON_ONE_OF_TWO
         assert parts.config.lease_s < parts.time.monotonic() - began < parts.config.lease_s + 0.1
         assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) != GRANTED
         began = parts.time.monotonic()
-        assert await write(parts, b"second") == Wrote(False)
+        assert await write(parts, b"second") == ON_ONE_OF_TWO
         assert parts.time.monotonic() - began < 0.1
         peer.has_room = True
         await asyncio.sleep(1.0)
@@ -291,11 +293,11 @@ async def test_write_goes_on_without_a_co_owner_whose_disk_hangs() -> None:
         assert parts.heartbeats.answer(B, Heartbeat(THEIR_ID, False)) == GRANTED
         peer.is_free.clear()
         began = parts.time.monotonic()
-        assert await write(parts, b"first") == Wrote(False)
+        assert await write(parts, b"first") == ON_ONE_OF_TWO
         assert parts.config.lease_s < parts.time.monotonic() - began < parts.config.confirm_s + 0.1
         assert not parts.peers.is_down(B)
         began = parts.time.monotonic()
-        assert await write(parts, b"second") == Wrote(False)
+        assert await write(parts, b"second") == ON_ONE_OF_TWO
         assert parts.time.monotonic() - began < 0.1
         peer.is_free.set()
         await asyncio.sleep(1.0)

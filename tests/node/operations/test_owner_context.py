@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.net.messages import NothingDeleted, Read, ReadResult, Superseded, Unsatisfied, Write, Wrote
+from node.net.messages import Copies, NothingDeleted, Read, ReadResult, Superseded, Unsatisfied, Write, Wrote
 from node.operations.causality import Demand
 from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
 from node.values.record import Record
@@ -172,7 +172,7 @@ async def test_write_adds_its_entry_only_if_somebody_was_left_out(takes: bool) -
         await asyncio.sleep(1.0)
         answer = await carry_out(lone, Write(KEY, v(NEW), b"1", EMPTY))
         left = EMPTY if takes else EMPTY.with_entry(hash_of(KEY), v(NEW), owner_id(A))
-        assert answer == Wrote(False, left)
+        assert answer == Wrote(False, left, None if takes else Copies(1, 2))
         assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", left)
 
 

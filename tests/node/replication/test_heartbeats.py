@@ -234,7 +234,7 @@ async def test_lease_is_not_given_to_one_without_which_a_write_was_acknowledged(
     await asyncio.sleep(1.0)
     async with parts.running():
         await parts.change(b"k")
-        assert await parts.streams.await_copies([b"k"]) is False
+        assert await parts.streams.await_copies([b"k"]) == {B}
         assert ask(parts) == OWING
         parts.co_owner(B)
         await asyncio.sleep(0.2)
