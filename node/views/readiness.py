@@ -62,6 +62,8 @@ class Readiness:
         self._ask = asyncio.Event()
         self._ask.set()
         self._was_paused_long = False
+        self._recovers_at = 0.0
+        """From when on what clients send cannot have been sent before the last long pause; monotonic."""
 
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
@@ -112,7 +114,7 @@ class Readiness:
             while True:
                 await self._ask.wait()
                 self._ask.clear()
-                pile_up = asyncio.sleep(self._config.recovery_s if self._was_paused_long else 0.0)
+                pile_up = asyncio.sleep(self._recovers_at - self._time.monotonic())
                 await asyncio.gather(pile_up, *map(self._calls.greet, self._whom_to_ask()))
                 self._views.note_asked_around()
                 if not self._ask.is_set():
@@ -137,7 +139,9 @@ class Readiness:
     def _face_pause(self, paused_s: float) -> None:
         log.warning("this process was paused: asking the other nodes before serving on")
         self._pauses.begin_anew(self._time.wall(), self._time.monotonic())
-        self._was_paused_long |= paused_s > self._config.late_s
+        if paused_s > self._config.late_s:
+            self._was_paused_long = True
+            self._recovers_at = self._time.monotonic() + self._config.recovery_s
         self._has_asked.clear()
         self._ask.set()
         self._on_pause(self._was_paused_long)

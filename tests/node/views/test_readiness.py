@@ -18,6 +18,8 @@ from node.views.holder import Views
 from node.views.readiness import HELLOS_MAX, Readiness
 from tests.node.fakes.clocks import HandTime
 from tests.node.fakes.peers import ScriptedPeers
+from tests.node.lone_owner import lone_owner
+from tests.node.parts import on_virtual_time
 from tests.node.samples import successor
 from tests.node.storage.opening import open_store
 from tests.node.views.bench import environment
@@ -145,3 +147,24 @@ async def test_readiness_at_epoch_0_asks_the_environment_until_each_has_answered
                 await asyncio.sleep(0)
         running.cancel()
         await asyncio.wait([running])
+
+
+@on_virtual_time
+async def test_readiness_recovers_in_time_from_a_pause_while_it_was_asking_around() -> None:
+    """From the end of the pause, not from that of the round that was under way then."""
+    async with lone_owner(B) as lone:
+        config, slow_s = lone.node.config, 0.3
+
+        async def answer_slowly() -> Answer:
+            await asyncio.sleep(slow_s)
+            return ViewIs(lone.node.views.current.encoded)
+
+        lone.peers.script[B] = lambda _: answer_slowly()
+        lone.time.jump(config.pause_s + 0.1)
+        await asyncio.sleep(0.1)
+        assert not lone.node.readiness.is_ready
+        slow_s = 0.0
+        lone.time.jump(config.late_s + 0.1)
+        began = lone.time.monotonic()
+        assert await lone.node.readiness.wait_until_ready(began + 5.0)
+        assert config.recovery_s <= lone.time.monotonic() - began < config.recovery_s + config.pause_check_s
