@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker steps chaos image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test sim ablations test-docker steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST
 
 ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that somebody notices; ONLY=fence,leases, SEEDS=300, RECORD=1
 	@env ONLY="$(ONLY)" SEEDS="$(SEEDS)" FIRST="$(FIRST)" RECORD="$(RECORD)" $(BIN)/python -m tests.sim.ablations
+
+soak: $(VENV)/.tools image ## simulate seeds on one core, and harm containers in every way on the other; MINUTES=3, REPL_FACTOR=2
+	@env MINUTES="$(MINUTES)" FIRST="$(FIRST)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.soak
 
 image: ## build the docker image kvs:3.0
 	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }

@@ -38,9 +38,11 @@ class Violation(NamedTuple):
 class Contenders:
     """`nodes`: where clients reach them; may be changed at any time."""
 
-    def __init__(self, nodes: Sequence[str], seed: int = 1, think_s: float = 0.0) -> None:
-        """`think_s`: at most, between an answer and the next request of the same client."""
+    def __init__(self, nodes: Sequence[str], seed: int = 1, think_s: float = 0.0, name: str = "contended") -> None:
+        """`think_s`: at most, between an answer and the next request of the same client; `name`: what their keys begin
+        with, which nobody has used before."""
         self.nodes = list(nodes)
+        self._name = name
         self.histories: defaultdict[str, list[Operation]] = defaultdict(list)
         self.seen: Counter[str] = Counter()
         """How many operations of each kind were answered, and not."""
@@ -58,13 +60,17 @@ class Contenders:
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             session._retry_connection = False  # A PUT that is repeated behind the client's back is two.
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(CLIENTS):
-                    tasks.create_task(self._work(session, stop))
-                try:
-                    yield
-                finally:
-                    stop.set()
+            clients = [asyncio.create_task(self._work(session, stop)) for _ in range(CLIENTS)]
+            try:
+                yield
+            finally:
+                stop.set()
+                self._may_go_on.set()
+                await asyncio.gather(*clients)
+
+    @property
+    def keys(self) -> list[str]:
+        return [f"{self._name}{number}" for number in range(KEYS)]
 
     @property
     def done(self) -> int:
@@ -97,7 +103,7 @@ class Contenders:
     async def _work(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self._may_go_on.wait()
-            number, key = self._rng.random(), f"contended{self._rng.randrange(KEYS)}"
+            number, key = self._rng.random(), f"{self._name}{self._rng.randrange(KEYS)}"
             if number < WRITES_SHARE:
                 self._written += 1
                 await self._operate(session, Kind.PUT, key, b"%d" % self._written)

@@ -8,10 +8,13 @@ be it linearizable or not. An operation that was never answered may have happene
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from math import inf
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = bytes | None
@@ -177,3 +180,26 @@ class _Search:
     def _with_gets(self, way: _Way) -> _Way:
         gets = (index for index, op in self._under_way.items() if op.kind is Kind.GET and op.value == way.held)
         return way._replace(early=way.early.union(gets))
+
+
+def dump(history: Iterable[Operation]) -> str:
+    """As JSON, for `load`."""
+    rows = [(op.kind.name, op.value and op.value.decode(), op.called, _finite(op.answered)) for op in history]
+    return "[" + ",\n".join(map(json.dumps, rows)) + "]\n"
+
+
+def load(text: str) -> list[Operation]:
+    return [
+        Operation(Kind[kind], value and value.encode(), called, inf if answered is None else answered)
+        for kind, value, called, answered in json.loads(text)
+    ]
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if seconds < inf else None
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        left = unexplained(load(Path(path).read_text()))
+        print(f"{path} is linearizable" if not left else f"{path} is not linearizable: {left}")

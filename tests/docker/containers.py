@@ -56,6 +56,9 @@ class Halt(NamedTuple):
 
 ARMED, HALTED, GO = "/tmp/armed", "/tmp/halted", "/tmp/go"
 HALTING = Path(__file__).parent / "halting.py"
+SICK_DISK, SICK_HOW = Path(__file__).parents[1] / "process" / "sick_disk.py", "/tmp/disk is"
+BLOCKED = ("env", "--block-signal=TERM,INT")
+"""How the image starts what it runs."""
 NO_HALTS: Mapping[Spot, Halt] = MappingProxyType({})
 
 NODE1, NODE2, NODE3, NODE4 = SPOTS = tuple(Spot(f"node{n}", f"10.10.0.{3 + n}", 13800 + n) for n in range(1, 5))
@@ -96,6 +99,14 @@ class Containers:
         await asyncio.gather(*(self._run(spot, tuple(view), volume, repl_factor, NETWORK) for spot in spots))
         await self.listening(*spots)
 
+    async def start_sick(self, *spots: Spot, view: Iterable[Spot], disks: Path, repl_factor: int) -> None:
+        """As `start`, on disks that `disk_becomes` decides about; each has a directory of that name in `disks`."""
+        view = tuple(view)
+        await asyncio.gather(
+            *(self._run(spot, view, str(disks / spot.name), repl_factor, NETWORK, is_sick=True) for spot in spots)
+        )
+        await self.listening(*spots)
+
     async def start_on_two_networks(
         self, *spots: Spot, view: Iterable[Spot], repl_factor: int, halts: Mapping[Spot, Halt] = NO_HALTS
     ) -> None:
@@ -114,6 +125,7 @@ class Containers:
         repl_factor: int | None,
         network: str,
         halt: Halt | None = None,
+        is_sick: bool = False,
     ) -> None:
         self._started[spot.name] = spot
         arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network]
@@ -122,6 +134,10 @@ class Containers:
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
         arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
         arguments += [] if repl_factor is None else ["--env", f"REPL_FACTOR={repl_factor}"]
+        if is_sick:
+            arguments += ["--volume", f"{SICK_DISK}:/{SICK_DISK.name}:ro"]
+            await docker(*arguments, IMAGE, *BLOCKED, "python", f"/{SICK_DISK.name}", SICK_HOW)
+            return
         if halt is None:
             await docker(*arguments, IMAGE)
             return
@@ -129,6 +145,10 @@ class Containers:
         arguments += ["--env", f"HALT_FILES={ARMED},{HALTED},{GO}"]
         arguments += ["--env", f"HALT_WITH={','.join(peer.address for peer in halt.peers)}"]
         await docker(*arguments, IMAGE, "python", f"/{HALTING.name}")
+
+    async def disk_becomes(self, spot: Spot, how: str) -> None:
+        """See `sick_disk`."""
+        await docker("exec", spot.name, "sh", "-c", f"printf %s {how} > '{SICK_HOW}'")
 
     async def listening(self, *spots: Spot) -> None:
         """Wait for answers: on a published port docker takes connections long before the node does."""
