@@ -2,8 +2,8 @@
 
 Each view names the one that it was built on, so whether a view follows another is told by the chain of these. A change
 made on one side of a cut may lose against one of the other side: of a view that was acknowledged at such a time nothing
-is demanded. The same holds where nodes are down: that what they have promised each other is known to somebody who runs
-is all that the store can go by.
+is demanded. The same holds where nodes are down: that what they have promised each other is known to somebody who runs,
+and of whom the coordinator can know, is all that the store can go by.
 
 Also: no node promises an epoch to two coordinators, whatever becomes of it and of the promises, as long as it keeps its
 disk; while a promise holds, it gives no other one, and takes no lower view but those that the promise builds on; no
@@ -118,8 +118,8 @@ class AcknowledgedViews:
 
     def _has_unknown_rival(self, view: View, asked: Asked) -> bool:
         """Whether somebody has made, or may be about to make, a view that may win, and nobody who promised that could
-        be asked."""
-        could_be_asked = {machine.address for machine in self._who_could_be_asked(asked)}
+        be asked: be it that the coordinator could not have known of them."""
+        could_be_asked = {machine.address for machine in self._who_could_be_asked(asked)} & self._known_to(view)
         made = {_Rival(other.epoch, other.coordinator) for other in self._views.values()}
         for rival, promised in self._promises.items():
             is_alive = max(promised.values(), default=0.0) > asked.at - self._config_of(rival).promise_s
@@ -129,6 +129,12 @@ class AcknowledgedViews:
             if not {rival.coordinator, *knowing} & could_be_asked:
                 return True
         return False
+
+    def _known_to(self, view: View) -> frozenset[Address]:
+        """Whom its coordinator may know of when it makes it, though it has just started and heard of nobody yet."""
+        base = None if view.base is None else self._views.get(view.base)
+        of_base = frozenset[Address]() if base is None else base.nodes | base.donor_nodes | {base.coordinator}
+        return view.nodes | of_base | {*self._cluster.machines[view.coordinator].config.view}
 
     def _who_could_be_asked(self, asked: Asked) -> Iterator[Machine]:
         """Who was well all the time, and could be reached."""
