@@ -5,8 +5,9 @@ with nobody left to hear of it, and then happen all at once. A refusal is an ans
 request is brought to another owner, a co-owner goes on without this node. The commit itself is waited for, since nobody
 can tell whether it will be on the disk.
 
-Knows the loop, for its timer; not what a commit is. While commits are quick, it costs one look at the loop's clock for
-each.
+Only the time counts in which this process ran: one that was paused in the middle of a commit has no hint of how long
+that took. Knows the loop, for its timer; not what a commit is. While commits are quick, it costs one look at a clock
+for each.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from node.timing.running import RunningTime
+
 _log = logging.getLogger(__name__)
 
 HANGS = "the disk hangs"
+TICKS = 20
+"""So small a part of the limit may a pause add to a commit."""
 MOMENT_S = 0.001
 """So early is in time: a shorter wait may be none at all."""
 
@@ -28,6 +33,7 @@ class StallWatch:
     def __init__(self, loop: asyncio.AbstractEventLoop, limit_s: float, refuse_queue: Callable[[], None]) -> None:
         self._loop = loop
         self._limit_s = limit_s
+        self._time = RunningTime(limit_s / TICKS, loop)
         self._refuse_queue = refuse_queue
         self._began: float | None = None
         """When the commit under way began; None: there is none."""
@@ -36,7 +42,7 @@ class StallWatch:
 
     def begin(self) -> None:
         """A commit is under way."""
-        self._began = self._loop.time()
+        self._began = self._time.now()
         if self._timer is None and not self._loop.is_closed():
             self._timer = self._loop.call_later(self._limit_s, self._look)
 
@@ -49,9 +55,10 @@ class StallWatch:
 
     def left_s(self) -> float:
         """How long the commit under way may still take."""
-        return 0.0 if self._began is None else max(0.0, self._began + self._limit_s - self._loop.time())
+        return 0.0 if self._began is None else max(0.0, self._began + self._limit_s - self._time.now())
 
     def close(self) -> None:
+        self._time.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -60,7 +67,7 @@ class StallWatch:
         self._timer = None
         if self._began is None or self.has_stalled:
             return
-        left_s = self._began + self._limit_s - self._loop.time()
+        left_s = self._began + self._limit_s - self._time.now()
         if left_s > MOMENT_S:
             self._timer = self._loop.call_later(left_s, self._look)
             return

@@ -12,11 +12,11 @@ import asyncio
 
 
 class RunningTime:
-    """Needs a running loop; until `close`."""
+    """Until `close`."""
 
-    def __init__(self, tick_s: float) -> None:
-        """`tick_s`: so much of each pause may count as running."""
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, tick_s: float, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """`tick_s`: so much of each pause may count as running; `loop`: by default, the one that is running."""
+        self._loop = loop or asyncio.get_running_loop()
         self._tick_s = tick_s
         self._stood_s = 0.0
         self._set_timer()

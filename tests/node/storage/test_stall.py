@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 from node.storage.stall import StallWatch
 from tests.node.parts import on_virtual_time
+from tests.sim.loop import Host, VirtualLoop
 
 LIMIT_S = 1.0
 
@@ -52,3 +54,31 @@ async def test_stall_closed_refuses_nothing_any_more() -> None:
     stall.close()
     await asyncio.sleep(10.0)
     assert not refused
+
+
+def test_stall_is_none_when_this_process_was_paused_in_the_middle_of_a_commit() -> None:
+    loop, refused = VirtualLoop(random.Random(1)), list[float]()
+    host = Host(loop, "a")
+
+    async def commit() -> StallWatch:
+        stall = watch(refused)
+        stall.begin()
+        await asyncio.sleep(0.5)
+        stall.end()
+        stall.begin()
+        return stall
+
+    async def play() -> None:
+        committing = host.spawn(commit())
+        await asyncio.sleep(0.6)
+        host.freeze()
+        await asyncio.sleep(5.0)
+        host.thaw()
+        await asyncio.sleep(0.5)
+        stall = await committing
+        assert not refused and not stall.has_stalled
+        await asyncio.sleep(1.0)
+        assert stall.has_stalled
+        stall.close()
+
+    loop.run(play())
