@@ -69,8 +69,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stuck_compare_s: float = 1.0
     """The same for a comparison with it, which takes more."""
     empty_wait_s: float = 3.0
-    """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
-    nobody tells it of does not exist. In a store that is new, nobody ever will."""
+    """A node that starts with an empty disk, and has heard that a co-owner is empty too, waits so long for another one
+    that is merely slow before it says that what nobody tells it of does not exist: the store may be new."""
     pause_s: float = 0.4
     """A process that did not run for so long may have been replaced in the meantime: it asks before it serves."""
     recovery_s: float = 0.5

@@ -24,6 +24,7 @@ from node.storage.store import Store
 from node.timing.clock import Time
 from node.views.calls import Calls
 from node.views.readiness import Readiness
+from node.views.state_log import StateLog
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Heartbeats:
         self._co_owner_tasks = co_owner_tasks
         self._streams = streams
         self._calls = calls
+        self._waits = StateLog()
 
     async def run(self) -> None:
         """Ask every co-owner, for as long as the node runs."""
@@ -83,6 +85,7 @@ class Heartbeats:
             answer = await self._calls.ask(state.address, heartbeat, self._config.silence_s)
         except PeerFault:
             self._streams.note_silence(state)
+            self._note_wait(state)
             return
         if not isinstance(answer, HeartbeatAnswer):
             return
@@ -90,6 +93,11 @@ class Heartbeats:
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
         if self._co_owners.hear_answer(state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease):
             await self._note_filled()
+
+    def _note_wait(self, silent: PeerState) -> None:
+        if self._co_owners.is_waiting_to_be_filled():
+            line = f"this disk is new: {silent.address} may have what is not on it, and cannot be reached"
+            self._waits.begin(silent.address, line)
 
     async def _note_filled(self) -> None:
         try:

@@ -119,7 +119,7 @@ class AcknowledgedViews:
     def _has_unknown_rival(self, view: View, asked: Asked) -> bool:
         """Whether somebody has made, or may be about to make, a view that may win, and nobody who promised that could
         be asked: be it that the coordinator could not have known of them."""
-        could_be_asked = {machine.address for machine in self._who_could_be_asked(asked)} & self._known_to(view)
+        could_be_asked = {machine.address for machine in self._who_could_be_asked(asked)} & self._known_to(view, asked)
         made = {_Rival(other.epoch, other.coordinator) for other in self._views.values()}
         for rival, promised in self._promises.items():
             is_alive = max(promised.values(), default=0.0) > asked.at - self._config_of(rival).promise_s
@@ -130,11 +130,12 @@ class AcknowledgedViews:
                 return True
         return False
 
-    def _known_to(self, view: View) -> frozenset[Address]:
+    def _known_to(self, view: View, asked: Asked) -> frozenset[Address]:
         """Whom its coordinator may know of when it makes it, though it has just started and heard of nobody yet."""
+        maker = view.coordinator or asked.coordinator
         base = None if view.base is None else self._views.get(view.base)
         of_base = frozenset[Address]() if base is None else base.nodes | base.donor_nodes | {base.coordinator}
-        return view.nodes | of_base | {*self._cluster.machines[view.coordinator].config.view}
+        return view.nodes | of_base | {*self._cluster.machines[maker].config.view}
 
     def _who_could_be_asked(self, asked: Asked) -> Iterator[Machine]:
         """Who was well all the time, and could be reached."""
