@@ -10,7 +10,6 @@ from node.net.messages import (
     Answer,
     Foreign,
     MayBeStored,
-    NothingDeleted,
     ReadResult,
     Superseded,
     Unable,
@@ -127,9 +126,9 @@ async def test_owner_lost_with_the_write_the_next_ones_newer_version_ends_it() -
 async def test_owner_whose_answer_was_lost_is_asked_again_until_one_confirms() -> None:
     parts, key = await beside_two()
     first, second = _owners(parts, key)
-    one = parts.peers.script[first] = OwnerInTurn(MayBeStored(), NothingDeleted())
+    one = parts.peers.script[first] = OwnerInTurn(MayBeStored(), Wrote(True))
     parts.peers.script[second] = OwnerInTurn(Unable())
-    assert (await parts.router.write(key, None)).answer == NothingDeleted()
+    assert (await parts.router.write(key, None)).answer == Wrote(True)
     assert len(one.versions) == 2 and len(set(one.versions)) == 1
 
 
