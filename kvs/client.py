@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 import yarl
 
+from kvs.names import Names
 from kvs.responses import (
     Accepted,
     Changed,
@@ -122,7 +123,8 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), headers={"Content-Type": "application/json"}
+            connector=aiohttp.TCPConnector(limit=0, resolver=Names(CONNECT_TIMEOUT_S)),
+            headers={"Content-Type": "application/json"},
         )
         return self
 
@@ -265,6 +267,8 @@ class Client:
                 method, url, data=body, timeout=timeout, allow_redirects=False
             ) as response:
                 status, content = response.status, await response.read()
+        except aiohttp.ClientConnectorDNSError:
+            raise _Failed("no address is found for its name", sent=False) from None
         except aiohttp.ClientConnectorError as error:
             reason = os.strerror(error.errno).lower() if error.errno else "no connection"
             raise _Failed(reason, sent=False) from None

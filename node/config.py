@@ -207,6 +207,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     wanted_s: float = 5.0
     """A peer that cannot be reached is dialled again and again for so long after the last call to it; a later call
     dials it, and waits."""
+    lookup_slow_s: float = 3.0
+    """A look-up that takes longer, and is wanted, is reported. The system waits for a silent name server for 5 s."""
     unwanted_s: float = 60.0
     """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
     store more often than this, except in clusters of hundreds."""
@@ -239,6 +241,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         assert 0 < self.ping_s < self.silence_s, "a peer that waits for others shows that it is there within a silence"
         assert 0 < self.redial_s < self.silence_s, "a peer that is back is found before a call to it would time out"
         assert self.silence_s + self.redial_s < self.wanted_s, "a peer that cannot be reached is dialled more than once"
+        assert self.silence_s < self.lookup_slow_s, "a look-up is reported when a peer is down because of it"
         assert self.wanted_s < self.unwanted_s, "no link is closed while it is dialled for somebody"
         assert self.silence_s < self.dialer_keepalive_s, "a link in use is judged by its calls, not by its keepalive"
         assert self.dialer_keepalive_s < self.bulk_keepalive_s, "a link for transfers may be busy for longer"

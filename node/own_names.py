@@ -9,24 +9,19 @@ What takes the resolver too long is taken for another node, until this one reach
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterable
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
 
 from gossip.view import Address, host_of, port_of
 from node.config import Config
 from node.errors import BadEnvironment
+from node.net.names import Found, Lookup, begin, look_up
 
 LOOKUP_S = 0.3
 """A node listens within a second of its start."""
 LOOKUPS_MAX = 100
-"""Each has a thread of its own: one name may take the resolver minutes."""
-
-Lookup: TypeAlias = Callable[[str], Iterable[str]]
-"""The IP addresses of a host. May take long. Raises OSError."""
+"""Each has a thread of its own, see `net.names`."""
 
 
 class TwoNames(BadEnvironment):
@@ -36,11 +31,6 @@ class TwoNames(BadEnvironment):
         super().__init__(
             *(f"VIEW: {other!r} is this node, whose ADDRESS is {address!r}: give it one name" for other in others)
         )
-
-
-def look_up(host: str) -> set[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return {str(address[0]) for *_, address in found}
 
 
 def demand_one_name(config: Config, lookup: Lookup = look_up) -> None:
@@ -59,14 +49,11 @@ def _look_up_all(hosts: set[str], lookup: Lookup) -> dict[str, set[str]]:
     """What could be found within `LOOKUP_S`."""
     results: SimpleQueue[tuple[str, set[str]]] = SimpleQueue()
 
-    def find(host: str) -> None:
-        try:
-            results.put((host, set(lookup(host))))
-        except (OSError, UnicodeError):
-            results.put((host, set()))
+    def tell(host: str, found: Found) -> None:
+        results.put((host, set() if isinstance(found, OSError) else set(found)))
 
     for host in hosts:
-        threading.Thread(target=find, args=(host,), daemon=True).start()
+        begin(lookup, host, partial(tell, host))
     found: dict[str, set[str]] = {}
     until = time.monotonic() + LOOKUP_S
     while len(found) < len(hosts):

@@ -29,3 +29,9 @@ def reset_dialled(socket: aiohttp.ClientWebSocketResponse) -> None:
     connection = socket._response.connection
     if connection is not None and connection.transport is not None:
         reset_connection(connection.transport)
+
+
+def dialled_ip(socket: aiohttp.ClientWebSocketResponse) -> str | None:
+    """The IP address at which a WebSocket that this side has dialled ends; None if it is broken already."""
+    name = socket.get_extra_info("peername")
+    return None if name is None else str(name[0])

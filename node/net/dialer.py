@@ -16,11 +16,12 @@ import aiohttp
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.net.connection import reset_dialled
+from node.net.connection import dialled_ip, reset_dialled
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
 from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
 from node.net.link_state import LinkState, Output
 from node.net.messages import Answer, Request
+from node.net.names import Names
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
 
@@ -38,6 +39,7 @@ class Link:
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        names: Names,
         peer: Address,
         clock: HybridClock,
         time: RunningTime,
@@ -45,11 +47,12 @@ class Link:
         config: Config,
         bulk: bool,
     ) -> None:
-        """`bulk`: it is for transfers."""
+        """`names`: the resolver of `session`. `bulk`: it is for transfers."""
         self.is_stranger = False
         """Whether a node of a cluster with another name was found there when it was dialled last."""
         self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
         self._session = session
+        self._names = names
         self._peer = peer
         self._url = url_of(peer, config.address, config.cluster, doorkeeper.process)
         self._clock = clock
@@ -173,6 +176,7 @@ class Link:
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
         self._doorkeeper.admit(self._peer)
+        self._names.found_at(self._peer, dialled_ip(socket))
         self._state.connected()
         self._socket = socket
         self._queued.set()

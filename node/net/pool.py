@@ -19,6 +19,7 @@ from node.net.acceptor import Acceptor
 from node.net.dialer import Link
 from node.net.handshake import Doorkeeper
 from node.net.messages import Answer, Request
+from node.net.names import Names
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
@@ -30,12 +31,20 @@ class Peers:
 
     _clock: HybridClock
 
-    def __init__(self, config: Config, process: str = "", found_itself: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        process: str = "",
+        found_itself: Callable[[str], None] = lambda _: None,
+        names: Names | None = None,
+    ) -> None:
+        """`names`: else those of the system."""
         self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
         self.acceptor = Acceptor(config, self._doorkeeper, self._note_dialled)
         self._config = config
+        self._names = names or Names(config.lookup_slow_s)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=self._names),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._links: dict[tuple[Address, bool], Link] = {}
@@ -92,14 +101,16 @@ class Peers:
         if link is None:
             self._close_unwanted()
             link = self._links[to, bulk] = Link(
-                self._session, to, self._clock, self._time, self._doorkeeper, self._config, bulk
+                self._session, self._names, to, self._clock, self._time, self._doorkeeper, self._config, bulk
             )
         return link
 
     def _close_unwanted(self) -> None:
         """Nodes come and go; that a new one came is a good moment to part with those that nobody has spoken to for
         long."""
-        for to in [to for to, link in self._links.items() if link.is_unwanted()]:
-            closing = asyncio.create_task(self._links.pop(to).close())
+        for to, bulk in [to for to, link in self._links.items() if link.is_unwanted()]:
+            closing = asyncio.create_task(self._links.pop((to, bulk)).close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+            if (to, not bulk) not in self._links:
+                self._names.forget(to)

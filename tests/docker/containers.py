@@ -34,11 +34,13 @@ class Spot(NamedTuple):
     name: str
     ip: str
     host_port: int
+    host: str = ""
+    """Under which nodes know it, if not by its IP: docker's name server knows its name."""
 
     @property
     def address(self) -> str:
         """Under which nodes know it."""
-        return f"{self.ip}:{PORT}"
+        return f"{self.host or self.ip}:{PORT}"
 
     @property
     def published(self) -> str:

@@ -1,4 +1,5 @@
-"""A container cut off the network: its sockets go silent without an error, and its port on this machine is gone too."""
+"""A container that is cut off, or comes back with another IP. Cut off, its sockets go silent without an error, and its
+port on this machine is gone too."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from tests.docker.containers import (
     NODE1,
     NODE2,
     NODE3,
+    NODE4,
     PAIR,
     TRIO,
     Containers,
@@ -89,3 +91,21 @@ async def test_network_cut_of_one_node_costs_its_keys_only_and_nothing_once_it_h
         assert len(values) == 1
         assert values <= {content[key], "lost?", None}
     assert [(await inspect(spot.name))["State"]["StartedAt"] for spot in TRIO] == started
+
+
+async def test_network_container_that_comes_back_with_another_ip_is_found_by_its_name(
+    containers: Containers, http: Client
+) -> None:
+    named = _, two = [spot._replace(host=spot.name) for spot in PAIR]
+    await containers.start(*named, view=named)
+    content = await containers.load(*named)
+    await docker("kill", two.name)
+    await docker("network", "disconnect", NETWORK, two.name)
+    await docker("network", "connect", "--ip", NODE4.ip, NETWORK, two.name)
+    other = NODE3._replace(ip=two.ip, host=NODE3.name)
+    await containers.start(other, view=[other])
+    await docker("start", two.name)
+    await containers.listening(two)
+    await containers.serving(*named)
+    await expect_content(http, content, *named)
+    assert await http.key_count(other.published) == 0

@@ -45,6 +45,7 @@ def test_config_of_production_and_of_tests_fit_together() -> None:
         {"ping_s": 0.45},
         {"redial_s": 0.45},
         {"wanted_s": 0.5},
+        {"lookup_slow_s": 0.45},
         {"unwanted_s": 5.0},
         {"dialer_keepalive_s": 0.4},
         {"acceptor_keepalive_s": 2.0},

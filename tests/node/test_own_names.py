@@ -12,7 +12,7 @@ from gossip.view import Address
 from node import own_names
 from node.config import Config
 from node.errors import BadEnvironment
-from node.own_names import demand_one_name, look_up
+from node.own_names import demand_one_name
 
 HOSTS = {
     "localhost": ["127.0.0.1", "::1"],
@@ -73,7 +73,3 @@ def test_own_names_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.M
 
     demand_one_name(config_of("node1:1", "node1:1", "node1.rack:1"), hangs)
     ends.set()
-
-
-def test_own_names_an_ip_is_found_without_a_resolver() -> None:
-    assert look_up("127.0.0.9") == {"127.0.0.9"} and look_up("::1") == {"::1"}
