@@ -33,6 +33,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "version": st.binary(min_size=16, max_size=16),
     "value": st.none() | BYTES,
     "context": st.none() | CONTEXTS,
+    "copies": st.none() | st.builds(wire.Copies, COUNTS, COUNTS),
     "record": st.none() | BYTES,
     "told": st.lists(ADDRESSES).map(tuple),
     "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
