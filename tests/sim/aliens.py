@@ -46,6 +46,7 @@ class Aliens:
         seen: Counter[str] | None = None,
     ) -> None:
         self.address = address
+        self.is_namesake = name == CLUSTER_DEFAULT
         self.values = {b"k%d" % number: b"alien%d" % number for number in range(KEYS)}
         self.are_here = False
         self._cluster = cluster

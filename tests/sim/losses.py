@@ -6,6 +6,7 @@ that came to it since is gone."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from gossip.view import View, host_of
 from node.views.rules import ring_of
@@ -15,9 +16,13 @@ from tests.sim.disk import Disk
 
 
 class Losses:
-    """The disks that were lost, and may be. `seen` counts them."""
+    """The disks that were lost, and may be. `seen` counts them. `are_namesakes_here`: whether another store of the same
+    name has an address of this one now: a node whose disk is lost, and that finds nobody else, follows it."""
 
-    def __init__(self, cluster: Cluster, seen: Counter[str]) -> None:
+    def __init__(
+        self, cluster: Cluster, seen: Counter[str], are_namesakes_here: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._are_namesakes_here = are_namesakes_here
         self._cluster = cluster
         self._seen = seen
         self._lost: list[Machine] = []
@@ -29,6 +34,8 @@ class Losses:
 
     def spare(self) -> int:
         """How many more may be lost now."""
+        if self._are_namesakes_here():
+            return 0
         return (newest_view(self._cluster).repl_factor or 1) - 1 - len(self.unfilled())
 
     def may_lose(self, machine: Machine) -> bool:

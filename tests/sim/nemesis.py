@@ -71,7 +71,7 @@ class Nemesis:
         self._began = cluster.loop.now
         self._machines: Sequence[Machine] = list(cluster.machines.values())
         self._under_way = asyncio.TaskGroup()
-        self._losses = Losses(cluster, seen)
+        self._losses = Losses(cluster, seen, lambda: aliens is not None and aliens.are_here and aliens.is_namesake)
         self._wrong = 0
         """How many wrong environments there were."""
         self._faults: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -142,8 +142,9 @@ class Nemesis:
         """A machine dies, and a node of another store has its address before it is back."""
         assert self._aliens is not None
         machine = self._cluster.machines[self._aliens.address]
-        has_founders = self._cluster.loop.now - self._began > FOUNDED_S
-        if machine.runs and not self._aliens.are_here and has_founders:
+        is_followed = self._aliens.is_namesake and self._losses.unfilled()
+        may_come = self._cluster.loop.now - self._began > FOUNDED_S and not is_followed
+        if machine.runs and not self._aliens.are_here and may_come:
             self._seen["addresses used again"] += 1
             machine.crash()
             await self._aliens.visit(self._rng.uniform(0.5, ALIENS_S_MAX))
