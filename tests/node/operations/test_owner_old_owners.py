@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.net.messages import Fetch, Read, ReadResult, Unable, ViewIs, Wrote
+from node.net.messages import Copies, Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
 from tests.node.lone_owner import A, B, C, lone_owner
 from tests.node.operations.asking import write
@@ -33,6 +33,19 @@ async def test_write_past_a_silent_earlier_owner_waits_for_the_end_of_the_leases
         assert await writing == Wrote(False)
     waited = parts.time.monotonic() > heard_at + 0.5 * parts.config.lease_s
     assert waited == silent
+
+
+@on_virtual_time
+async def test_write_while_keys_move_leaves_nobody_out_before_an_old_lease_has_ended() -> None:
+    """A co-owner that is down here may have had a lease of an earlier owner when the write began."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.wait_for(C, KEY, Kind.COPY)
+    parts.co_owner(C)
+    async with parts.running():
+        await asyncio.sleep(2.0)
+        began = parts.time.monotonic()
+        assert await write(parts, KEY) == Wrote(False, copies=Copies(1, 2))
+        assert parts.time.monotonic() - began == pytest.approx(parts.config.lease_s, abs=0.01)
 
 
 @on_virtual_time

@@ -8,7 +8,7 @@ import pytest
 
 from node.errors import Fenced
 from node.net.messages import Heartbeat, Replicate, Unable, ViewIs
-from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 from tests.node.replication.writing import KEY, SOON_S, put
 from tests.node.samples import successor
 
@@ -248,3 +248,21 @@ async def test_stream_answered_with_a_later_view_makes_it_be_adopted() -> None:
         await put(parts)
         await asyncio.sleep(SOON_S)
         assert parts.views.current == later
+
+
+@on_virtual_time
+async def test_write_of_which_one_more_is_left_out_while_it_is_relayed_is_relayed_anew() -> None:
+    """The third one is told of both: it might go on giving the second one leases."""
+    parts = await node_a(A, B, C, D, repl_factor=4)
+    second, third = parts.co_owner(C), parts.co_owner(D)
+    await asyncio.sleep(1.0)
+    async with parts.running():
+        await put(parts)
+        second.is_free.clear()
+        waiting = acknowledged(parts)
+        await asyncio.sleep(SOON_S)
+        parts.peers.script.pop(C)
+        second.is_free.set()
+        await waiting
+    told = [message.told for message in third.sent if message.relayed]
+    assert len(told) >= 2 and C in told[0] and C not in told[-1]

@@ -35,6 +35,12 @@ ABLATIONS = (
         "test_clocks.py::test_clock_ahead_in_a_cut_stamps_by_what_was_confirmed_before",
     ),
     Ablation(
+        "no ceiling",
+        "a stamp is given before anything is durable that a later life begins above",
+        (Edit(HybridClock.stamp, "if stamp >= self._memory.ceiling:", "if False:"),),
+        "../node/timing/test_clock.py::test_clock_restart_with_wall_set_back_stamps_above",
+    ),
+    Ablation(
         "no anchor",
         "a process that is started again knows nothing of the time that was confirmed before",
         (Edit(HybridClock._call_witnesses, 'self._boot_id == anchor.boot_id != ""', "False"),),

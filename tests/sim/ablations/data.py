@@ -5,11 +5,13 @@ from __future__ import annotations
 from gossip.membership import Membership
 from node.node import Node
 from node.operations.owner import Owner
+from node.operations.route_state import RouteState
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
 from node.storage.identity import identify
 from node.storage.stall import StallWatch
+from node.storage.store import Store
 from node.views.calls import Calls
 from node.views.readiness import Readiness
 from node.views.takeover import take_over
@@ -67,6 +69,63 @@ ABLATIONS = (
                 "return Wrote(True)",
             ),
         ),
+    ),
+    Ablation(
+        "no end of stamping anew",
+        "a write that may have been stored is stamped anew, and may happen twice",
+        (
+            Edit(
+                RouteState.hear,
+                "GivenUp() if self._may_be_stored else Answered(heard, owner)",
+                "Answered(heard, owner)",
+            ),
+        ),
+        "../node/operations/test_route_state.py::test_round_of_a_write[lost, then superseded]",
+    ),
+    Ablation(
+        "no lowest version",
+        "a write at or below what was announced to be everywhere is taken",
+        (
+            Edit(
+                Store.write,
+                "transaction.lowest_version if held is None else max(transaction.lowest_version, version_of(held))",
+                'b"" if held is None else version_of(held)',
+            ),
+        ),
+        "../node/retention/test_stability.py::test_low_watermark_refuses_what_comes_after_it_and_not_what_came_before",
+    ),
+    Ablation(
+        "no relay",
+        "the others are not told of who is left out",
+        (Edit(Streams.await_copies, "are_told = not left_out", "are_told = True"),),
+        "../node/replication/test_streams_acknowledging.py::test_write_left_out_by_one_the_other_gets_it_again_relayed",
+    ),
+    Ablation(
+        "no second relay",
+        "who has been told of one that is left out is not told of the next one",
+        (Edit(Streams.await_copies, "are_told = all(have)", "are_told = True"),),
+        "../node/replication/test_streams_acknowledging.py"
+        "::test_write_of_which_one_more_is_left_out_while_it_is_relayed_is_relayed_anew",
+    ),
+    Ablation(
+        "no wait for old leases",
+        "a write does not wait for the leases of an earlier owner that was passed over",
+        (Edit(Owner._replicate, "if is_donor_silent:", "if False:"),),
+        "../node/operations/test_owner_old_owners.py"
+        "::test_write_of_an_owner_left_alone_waits_for_the_end_of_the_lease_that_it_gave_itself",
+    ),
+    Ablation(
+        "no wait before leaving out while keys move",
+        "a co-owner is left out at once though it may have a lease of an earlier owner",
+        (Edit(Owner._write, "if self._views.donors.of(partition) else 0.0", "* 0.0"),),
+        "../node/operations/test_owner_old_owners.py"
+        "::test_write_while_keys_move_leaves_nobody_out_before_an_old_lease_has_ended",
+    ),
+    Ablation(
+        "no comparing of the others",
+        "what a co-owner that died has told some of the others only is not looked for",
+        (Edit(CoOwners.note_silence, "self._links.is_down(state.address) and state.become_silent()", "False"),),
+        "../node/replication/test_co_owners.py::test_silence_that_is_new_puts_the_others_out_of_step",
     ),
     Ablation(
         "no sync before serving",
