@@ -63,6 +63,7 @@ from node.retention.tombstones import Tombstones
 from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
 from node.storage.store import Store
+from node.time_limits import gossip_settings_for
 from node.timing.clock import HybridClock, Time
 from node.values.donors import NOTHING, Share
 from node.views.asking import Asking
@@ -118,7 +119,7 @@ class Node:
         asking = Asking(config, time, views, calls, self._answer_here, StateLog())
         self.coordinator = Coordinator(config, time, views, calls, asking, clock.now_ms, self._census)
         self.forecaster = Forecaster(config, views, calls, asking, self._census)
-        settings = gossip_settings or Settings()
+        settings = gossip_settings or gossip_settings_for(config.round_trip_ms)
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)

@@ -69,6 +69,7 @@ class Heartbeats:
             self._co_owners.may_lack(),
             lease is LeaseAnswer.GRANTED,
             lease is LeaseAnswer.OWING,
+            int(1000 * self._config.lease_s),
         )
 
     async def _keep_asking(self, state: PeerState) -> None:
@@ -88,7 +89,10 @@ class Heartbeats:
             return
         refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
-        if self._co_owners.hear_answer(state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease):
+        lease_s = answer.lease_ms / 1000
+        if self._co_owners.hear_answer(
+            state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease, lease_s
+        ):
             await self._note_filled()
 
     async def _note_filled(self) -> None:

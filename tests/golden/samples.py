@@ -162,6 +162,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "HeartbeatAnswer, may lack records": wire.HeartbeatAnswer(2**64 - 24, False, True, False, False),
     "HeartbeatAnswer, lease granted": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False),
     "HeartbeatAnswer, owing": wire.HeartbeatAnswer(2**64 - 24, False, False, False, True),
+    "HeartbeatAnswer, a longer lease": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False, 8200),
     "NoRoom": wire.NoRoom(),
 }
 
