@@ -60,6 +60,7 @@ from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
+from node.state_log import StateLog
 from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
 from node.storage.store import Store
@@ -73,7 +74,6 @@ from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from node.views.state_log import StateLog
 from ring.hashing import pack, unpack
 from ring.ring import Ring
 

@@ -20,6 +20,8 @@ ROUND_TRIP_MS_DEFAULT = 50
 """Nodes of one region, with room for a busy machine."""
 ROUND_TRIP_MS_MAX = 2000
 """Several satellites high. Beyond it, clients would wait for half a minute."""
+SILENCE_TRIPS = 4
+"""A link takes two round trips, a call one, and one more is for a packet that was lost."""
 WAY_TO_CLIENT_S = 0.1
 """What is left of a client's patience for the way back of its answer."""
 
@@ -172,6 +174,11 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     def round_trip_s(self) -> float:
         return self.round_trip_ms / 1000
 
+    def silence_over(self, round_trip_s: float) -> float:
+        """What counts as the silence of a peer that is so far away, be it farther than is made for."""
+        beyond = min(round_trip_s, ROUND_TRIP_MS_MAX / 1000) - self.round_trip_s
+        return self.silence_s + SILENCE_TRIPS * max(0.0, beyond)
+
     @property
     def patience_s(self) -> float:
         """A client that has no answer by then asks another node; the promise of the interface is an answer before."""
@@ -207,9 +214,8 @@ def limits_for(round_trip_ms: int) -> dict[str, float]:
 
 def _of_peers(trip: float) -> dict[str, float]:
     """What a peer is judged by that should answer at once."""
-    # A link takes two trips, a call one, and one more is for a packet that was lost. 250 ms: the kernel waits 200
-    # before it sends such a packet again, and a loop may be busy for some turns.
-    silence_s = 0.25 + 4 * trip
+    # 250 ms: the kernel waits 200 before it sends again what was lost, and a loop may be busy for some turns.
+    silence_s = 0.25 + SILENCE_TRIPS * trip
     # Less than a silence by what a node may take to notice: who was found silent has no lease, and was paused.
     lease_s = pause_s = silence_s - 0.05
     # The silence of a peer of its own, the call's own trip, and one of the write that follows.

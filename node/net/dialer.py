@@ -17,9 +17,11 @@ import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.net.connection import reset_dialled
+from node.net.distances import Distances
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
 from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
-from node.net.link_state import LinkState, Output
+from node.net.link_output import Output
+from node.net.link_state import LinkState
 from node.net.messages import Answer, Request
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
@@ -44,8 +46,9 @@ class Link:
         doorkeeper: Doorkeeper,
         config: Config,
         bulk: bool,
+        distances: Distances,
     ) -> None:
-        """`bulk`: it is for transfers."""
+        """`bulk`: it is for transfers, and tells `distances` nothing: there, pings wait behind large messages."""
         self.is_stranger = False
         """Whether a node of a cluster with another name was found there when it was dialled last."""
         self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
@@ -56,6 +59,7 @@ class Link:
         self._time = time
         self._doorkeeper = doorkeeper
         self._config = config
+        self._distances = None if bulk else distances
         self._keepalive_s = config.bulk_keepalive_s if bulk else config.dialer_keepalive_s
         self._loop = asyncio.get_running_loop()
         self._calls: list[Call] = []
@@ -92,6 +96,9 @@ class Link:
 
     def is_down(self) -> bool:
         return self._state.is_down
+
+    def silence_s(self) -> float:
+        return self._state.silence_s
 
     def is_unwanted(self) -> bool:
         return self._state.is_unwanted(self._time.now())
@@ -173,9 +180,10 @@ class Link:
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
         self._doorkeeper.admit(self._peer)
-        self._state.connected()
+        self._state.connected(self._time.now())
         self._socket = socket
         self._queued.set()
+        self._attend()
         sender = self._loop.create_task(self._send(socket))
         try:
             await self._receive(socket)
@@ -213,7 +221,10 @@ class Link:
                 log.error("garbage from %s: %s", self._peer, error)
                 return
             self._clock.hear(self._peer, frame.clocks)
+            now = self._time.now()
             for reply in frame.replies:
-                answer = self._state.answered(reply.id)
+                answer = self._state.answered(reply.id, now)
                 if answer is not None and not answer.done():
                     answer.set_result(reply.answer)
+            if self._distances is not None:
+                self._distances.note(self._peer, self._state.distance_s)

@@ -28,59 +28,27 @@ sent from an attempt on for as long as anything waits: the peer's link answers t
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from heapq import heappop, heappush
 from math import inf
-from typing import Generic, TypeVar
-
-import msgspec
+from typing import Generic
 
 from node.config import Config
 from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
-
-Caller = TypeVar("Caller")
-"""Whatever the driver knows a call's caller by; a future for instance."""
+from node.net.link_output import Caller, Output, Phase
+from node.net.round_trips import RoundTrips
 
 PENDING_MAX = 10_000
 """Calls that wait on one link, and casts as well; more would be too much for this node's memory."""
+LATE_DIALS = 3
+"""Of so many dials in a row, each may take twice as long as the one before; then it begins anew, as a dial during a cut
+gets through only when the kernel tries again."""
 BUDGET_S_MIN = 0.001
 """A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
-
-
-class Phase(Enum):
-    IDLE = auto()
-    """Nobody wants the peer, and nothing is known against it."""
-    WANTED = auto()
-    """To be dialled at once."""
-    DIALLING = auto()
-    """Calls wait for the connection."""
-    UP = auto()
-    """Connected: calls are sent."""
-    DOWN = auto()
-    """The peer could not be reached, and is dialled again in a while. Until then calls are refused."""
-    REDIALLING = auto()
-    """Dialled while the peer still counts as down. Calls are refused."""
-    CLOSED = auto()
-    """For good."""
 
 
 _UP = Phase.UP
 _DIALS = (Phase.DIALLING, Phase.REDIALLING)
 _DOWN = (Phase.DOWN, Phase.REDIALLING)
-
-
-class Output(msgspec.Struct, Generic[Caller]):
-    """What is to be done at once, in this order. Of what the driver has queued, it then drops whatever is not waiting
-    any more."""
-
-    abort: bool = False
-    """Break the connection, or give up dialling; this machine is not told of it."""
-    failed: list[tuple[Caller, PeerFault]] = []
-    """Tell these callers."""
-    dial: bool = False
-    """Make a connection, and tell of it by `connected` or `dial_failed`."""
-    ping: int = 0
-    """Queue a ping with this id, unless it is 0."""
 
 
 class LinkState(Generic[Caller]):
@@ -95,6 +63,11 @@ class LinkState(Generic[Caller]):
         self._wake_at = inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
+        self._trips = RoundTrips(config)
+        """How far away the peer is, and so what counts as its silence."""
+        self._late_dials = 0
+        """Dials that were not made in time, one after the other."""
+        self._dialled_at = -inf
         self._peer = peer
         self._calls: dict[int, Caller | None] = {}
         """Those that have not ended, by id, in the order in which they came; None: a ping."""
@@ -128,8 +101,9 @@ class LinkState(Generic[Caller]):
             heappop(dues)
         calls[id_] = caller
         due = now + timeout_s
-        heappush(dues, (due, id_, not attempt and timeout_s >= self._telling_s))
-        if attempt and self._ping_at == inf:
+        is_telling = not attempt and timeout_s >= self._trips.telling_s
+        heappush(dues, (due, id_, is_telling))
+        if not is_telling and self._ping_at == inf and (attempt or timeout_s >= self._telling_s):
             self._ping_at = due = now
         self._wake_at = min(self._wake_at, due)
         return id_
@@ -149,9 +123,13 @@ class LinkState(Generic[Caller]):
 
     # What a connection does
 
-    def connected(self) -> None:
+    def connected(self, now: float) -> None:
         assert self._phase in _DIALS, f"connected while {self._phase}"
+        self._trips.note_dial(now - self._dialled_at)
+        self._late_dials = 0
         self._become(Phase.UP, inf)
+        if self._trips.is_in_doubt:
+            self._ping_at = self._wake_at = now
 
     def dial_failed(self, now: float, why: str) -> Output[Caller]:
         """No connection can be made."""
@@ -164,9 +142,12 @@ class LinkState(Generic[Caller]):
         """All calls up to this one are handed to the connection."""
         self._sent_id = id_
 
-    def answered(self, id_: int) -> Caller | None:
+    def answered(self, id_: int, now: float) -> Caller | None:
         """The caller to be told, if the call has not ended yet and is no ping."""
-        return self._calls.pop(id_, None)
+        caller = self._calls.pop(id_, None)
+        if caller is None:
+            self._trips.note_answer(id_, now)
+        return caller
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""
@@ -241,6 +222,16 @@ class LinkState(Generic[Caller]):
         """When to call `wake`; never later than when anything is due, but it may be earlier."""
         return self._wake_at
 
+    @property
+    def silence_s(self) -> float:
+        """For how long the peer must say nothing to be silent."""
+        return self._trips.silence_s
+
+    @property
+    def distance_s(self) -> float | None:
+        """How long a round trip to the peer takes at least; None: not known, or no longer than is made for."""
+        return self._trips.far_s
+
     def is_waiting(self, id_: int) -> bool:
         """Whether a call, or a ping, has not ended yet."""
         return id_ in self._calls
@@ -261,7 +252,8 @@ class LinkState(Generic[Caller]):
         assert lasts == (self._turn_at == inf), f"{phase} ends at {self._turn_at}"
         assert None not in calls.values() or self._ping_at < inf, "a ping waits, and no other will follow"
         pings = sum(caller is None for caller in calls.values())
-        assert pings <= self._config.silence_s / self._config.ping_s + 1, "pings pile up"
+        longest_s = self._config.silence_over(inf)
+        assert pings <= longest_s / self._config.ping_s + 1, "pings pile up"
         assert len(calls) - pings <= PENDING_MAX, "calls pile up"
         due = min((due for due, id_, _ in dues if id_ in calls), default=inf)
         assert self._wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
@@ -285,7 +277,10 @@ class LinkState(Generic[Caller]):
 
     def _dial(self, output: Output[Caller], now: float, phase: Phase) -> None:
         output.dial = True
-        self._become(phase, now + self._config.silence_s)
+        self._dialled_at = now
+        # No call waits while it is redialled, so that may take longer: the peer may be farther away than is made for.
+        patience = 2 ** (self._late_dials % LATE_DIALS) if phase is Phase.REDIALLING else 1
+        self._become(phase, now + patience * self._trips.silence_s)
 
     def _become_down(self, output: Output[Caller], now: float, why: str) -> None:
         self._refuse_unsent(output, f"{self._peer}: {why}")
@@ -295,6 +290,7 @@ class LinkState(Generic[Caller]):
         """The time of the phase is over."""
         if self._phase in _DIALS:
             output.abort = True
+            self._late_dials += 1
             self._become_down(output, now, "no connection in time")
         elif self._phase is Phase.WANTED:
             self._dial(output, now, Phase.DIALLING)
@@ -321,13 +317,15 @@ class LinkState(Generic[Caller]):
         return dues[0][0] if dues else inf
 
     def _ping(self, output: Output[Caller], now: float) -> None:
-        if not self._calls:
+        if not self._calls and not (self._phase is _UP and self._trips.is_in_doubt):
             self._ping_at = inf
             return
         self._ping_at = now + self._config.ping_s
         self._last_id = output.ping = self._last_id + 1
         self._calls[self._last_id] = None
-        heappush(self._dues, (now + self._config.silence_s, self._last_id, True))
+        if self._phase is _UP:
+            self._trips.note_ping(self._last_id, now)
+        heappush(self._dues, (now + self._trips.silence_s, self._last_id, True))
 
     def _lose_sent(self, output: Output[Caller], why: str) -> None:
         for id_ in [id_ for id_ in self._calls if id_ <= self._sent_id]:

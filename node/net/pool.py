@@ -17,6 +17,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.net.acceptor import Acceptor
 from node.net.dialer import Link
+from node.net.distances import Distances
 from node.net.handshake import Doorkeeper
 from node.net.messages import Answer, Request
 from node.net.transport import Handler
@@ -41,6 +42,7 @@ class Peers:
         self._links: dict[tuple[Address, bool], Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._time = RunningTime(config.pause_check_s)
+        self._distances = Distances(config)
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -68,6 +70,10 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def silence_s(self, to: Address) -> float:
+        link = self._links.get((to, False))
+        return self._config.silence_s if link is None else link.silence_s()
+
     def running(self) -> float:
         return self._time.now()
 
@@ -92,7 +98,7 @@ class Peers:
         if link is None:
             self._close_unwanted()
             link = self._links[to, bulk] = Link(
-                self._session, to, self._clock, self._time, self._doorkeeper, self._config, bulk
+                self._session, to, self._clock, self._time, self._doorkeeper, self._config, bulk, self._distances
             )
         return link
 

@@ -81,7 +81,7 @@ class Heartbeats:
     async def _ask(self, state: PeerState, sent_at: float) -> None:
         heartbeat = Heartbeat(self._store_id, self._is_empty())
         try:
-            answer = await self._calls.ask(state.address, heartbeat, self._config.silence_s)
+            answer = await self._calls.ask(state.address, heartbeat, self._calls.silence_s(state.address))
         except PeerFault:
             self._streams.note_silence(state)
             return

@@ -85,6 +85,10 @@ class Calls:
         is_foreign = peer in self._foreign and not self._views.kinship.is_awaited(peer)
         return not is_foreign and not self._transport.is_stranger(peer)
 
+    def silence_s(self, peer: Address) -> float:
+        """See `Transport.silence_s`."""
+        return self._transport.silence_s(peer)
+
     def is_down(self, peer: Address) -> bool:
         """Whether no node of this store can be reached there: see `Transport.is_down`."""
         return peer in self._foreign or self._transport.is_down(peer)
@@ -110,7 +114,7 @@ class Calls:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
         too many calls under way; raises TooManyCalls if that does not end in time."""
-        deadline = self._transport.running() + self._config.silence_s
+        deadline = self._transport.running() + self.silence_s(peer)
         too_many: TooManyCalls | None = None
         while (left_s := deadline - self._transport.running()) > 0:
             too_many = None

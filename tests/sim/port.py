@@ -20,7 +20,8 @@ from node.errors import StorageFault
 from node.net.dialer import WAKE_S_MIN
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.net.handshake import Doorkeeper
-from node.net.link_state import LinkState, Output, Phase
+from node.net.link_output import Output, Phase
+from node.net.link_state import LinkState
 from node.net.messages import Answer, Promise, Request, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -106,7 +107,7 @@ class Link:
 
     def accepted(self) -> None:
         self.is_stranger = False
-        self.state.connected()
+        self.state.connected(self._time.now())
         self._attend()
 
     def lost(self, connection: Connection) -> None:
@@ -216,6 +217,10 @@ class Port:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def silence_s(self, to: Address) -> float:
+        link = self._links.get((to, False))
+        return self._config.silence_s if link is None else link.state.silence_s
+
     def running(self) -> float:
         return self.time.now()
 
@@ -267,7 +272,7 @@ class Port:
         frame = decode_replies(data)
         self.clock.hear(connection.to, frame.clocks)
         for reply in frame.replies:
-            answer = connection.link.state.answered(reply.id)
+            answer = connection.link.state.answered(reply.id, self.time.now())
             if answer is not None and not answer.done():
                 answer.set_result(reply.answer)
 

@@ -41,6 +41,7 @@ from node.timing.clock import HybridClock
 from node.values.record import Record, decode_record, version_of
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
+from tests.node.samples import CONFIG
 
 THEIR_ID = 7
 """The store id of every co-owner here."""
@@ -100,6 +101,9 @@ class ScriptedPeers:
 
     def is_down(self, to: Address) -> bool:
         return to not in self.script if to not in self.silent else to in self.found_silent
+
+    def silence_s(self, to: Address) -> float:
+        return CONFIG.silence_s
 
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers
