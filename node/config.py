@@ -110,7 +110,7 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     compare_every_s: float = 10.0
     """Between two looks at whether copies are alike at rest."""
     slow_link_bytes_s: int = 100_000
-    """The slowest link that transfers are made for: some 1 Mbit/s, less what else is sent."""
+    """The slowest link that transfers and large values are made for: some 1 Mbit/s, less what else is sent."""
     clients_recent_s: float = 0.1
     """A client's request this long ago means that there will be more: transfers leave them room."""
     transfer_rest_s_max: float = 0.5
@@ -171,7 +171,7 @@ class Config(TimeLimits, frozen=True, kw_only=True):
         assert self.give_up_s < self.stall_s, "a removed node that is silent is dropped before all is given up"
         assert self.give_up_s < self.tombstone_grace_s, "what nobody else has is waited for the longer"
         assert self.transfer_lanes > 0 and self.batch_bytes > 0, "a transfer gets on"
-        longest_s = self.transfer_limit_s(VALUE_BYTES_MAX + self.batch_bytes)
+        longest_s = self.transfer_s + self.carry_s(VALUE_BYTES_MAX + self.batch_bytes)
         assert longest_s < self.stall_s, "a large value on a slow link is progress"
         assert longest_s < 1.5 * self.bulk_keepalive_s, "a keepalive does not end a link that is busy with one value"
 
@@ -181,9 +181,9 @@ class Config(TimeLimits, frozen=True, kw_only=True):
         assert self.reserve_bytes >= 2 * forgotten, "a full node can forget what it has handed over"
         assert 0 < self.reserve_share < 1, "a small disk is not all reserve"
 
-    def transfer_limit_s(self, bytes_: int) -> float:
-        """How long a call of a transfer may take if so many bytes are on their way to its peer."""
-        return self.transfer_s + bytes_ / self.slow_link_bytes_s
+    def carry_s(self, bytes_: int) -> float:
+        """How long so many bytes take on a slow link; what must get through with them is given that besides."""
+        return bytes_ / self.slow_link_bytes_s
 
     @property
     def tombstone_grace_ms(self) -> int:

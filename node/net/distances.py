@@ -14,7 +14,7 @@ class Distances:
         self._far: set[Address] = set()
 
     def note(self, peer: Address, distance_s: float | None) -> None:
-        """`distance_s`: see `LinkState.distance_s`."""
+        """`distance_s`: see `RoundTrips.far_s`."""
         if distance_s is None:
             if peer in self._far:
                 self._far.remove(peer)

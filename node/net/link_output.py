@@ -1,4 +1,5 @@
-"""The phases of a link, and what its driver is told to do: the words between `link_state` and who drives it."""
+"""The phases of a link, its bounds, and what its driver is told to do: the words between `link_state` and who drives
+it."""
 
 from __future__ import annotations
 
@@ -11,6 +12,14 @@ from node.errors import PeerFault
 
 Caller = TypeVar("Caller")
 """Whatever the driver knows a call's caller by; a future for instance."""
+
+PENDING_MAX = 10_000
+"""Calls that wait on one link, and casts as well; more would be too much for this node's memory."""
+LATE_DIALS = 3
+"""Of so many dials in a row, each may take twice as long as the one before; then it begins anew, as a dial during a cut
+gets through only when the kernel tries again."""
+BUDGET_S_MIN = 0.001
+"""A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
 
 
 class Phase(Enum):
@@ -38,6 +47,8 @@ class Output(msgspec.Struct, Generic[Caller]):
     """Break the connection, or give up dialling; this machine is not told of it."""
     failed: list[tuple[Caller, PeerFault]] = []
     """Tell these callers."""
+    is_silent: bool = False
+    """The peer has just been found silent."""
     dial: bool = False
     """Make a connection, and tell of it by `connected` or `dial_failed`."""
     ping: int = 0

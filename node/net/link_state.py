@@ -34,17 +34,8 @@ from typing import Generic
 
 from node.config import Config
 from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
-from node.net.link_output import Caller, Output, Phase
+from node.net.link_output import BUDGET_S_MIN, LATE_DIALS, PENDING_MAX, Caller, Output, Phase
 from node.net.round_trips import RoundTrips
-
-PENDING_MAX = 10_000
-"""Calls that wait on one link, and casts as well; more would be too much for this node's memory."""
-LATE_DIALS = 3
-"""Of so many dials in a row, each may take twice as long as the one before; then it begins anew, as a dial during a cut
-gets through only when the kernel tries again."""
-BUDGET_S_MIN = 0.001
-"""A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
-
 
 _UP = Phase.UP
 _DIALS = (Phase.DIALLING, Phase.REDIALLING)
@@ -56,14 +47,15 @@ class LinkState(Generic[Caller]):
     an event from the driver. Times are in seconds of one monotonic clock. After each event the driver looks at
     `wake_at`: that is when it has to call `wake`, which may be at once."""
 
-    def __init__(self, config: Config, peer: str) -> None:
-        """`peer`: its name in what callers are told."""
+    def __init__(self, config: Config, peer: str, is_bulk: bool = False) -> None:
+        """`peer`: its name in what callers are told. `is_bulk`: no pings are sent, as they would wait behind what is
+        large; another link's tell, see `lanes`."""
         self._phase = Phase.IDLE
         self._is_down = False
         self._wake_at = inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
-        self._trips = RoundTrips(config)
+        self.trips = RoundTrips(config)
         """How far away the peer is, and so what counts as its silence."""
         self._late_dials = 0
         """Dials that were not made in time, one after the other."""
@@ -78,6 +70,8 @@ class LinkState(Generic[Caller]):
         self._sent_id = 0
         """Calls are sent in the order of their ids: those up to this one have been handed to a connection."""
         self._wanted_at = -inf
+        self._is_bulk = is_bulk
+        self._watchers = 0
         self._turn_at = inf
         """When the phase changes by itself: the limit of a dial, or the end of the rest between two."""
         self._ping_at = inf
@@ -101,10 +95,10 @@ class LinkState(Generic[Caller]):
             heappop(dues)
         calls[id_] = caller
         due = now + timeout_s
-        is_telling = not attempt and timeout_s >= self._trips.telling_s
+        is_telling = not attempt and timeout_s >= self.trips.telling_s
         heappush(dues, (due, id_, is_telling))
-        if not is_telling and self._ping_at == inf and (attempt or timeout_s >= self._telling_s):
-            self._ping_at = due = now
+        if not is_telling and (attempt or timeout_s >= self._telling_s):
+            due = min(due, self._start_pings(now))
         self._wake_at = min(self._wake_at, due)
         return id_
 
@@ -117,6 +111,17 @@ class LinkState(Generic[Caller]):
             return False
         return queued < PENDING_MAX
 
+    def watch(self, now: float) -> None:
+        """Something is on its way to the peer elsewhere, until `unwatch`: pings shall tell whether it is there. Raises
+        PeerRefused."""
+        self._wanted_at = now
+        self._want(now)
+        self._watchers += 1
+        self._start_pings(now)
+
+    def unwatch(self) -> None:
+        self._watchers -= 1
+
     def cancelled(self, id_: int) -> None:
         """The caller has gone away."""
         self._calls.pop(id_, None)
@@ -125,11 +130,11 @@ class LinkState(Generic[Caller]):
 
     def connected(self, now: float) -> None:
         assert self._phase in _DIALS, f"connected while {self._phase}"
-        self._trips.note_dial(now - self._dialled_at)
+        self.trips.note_dial(now - self._dialled_at)
         self._late_dials = 0
         self._become(Phase.UP, inf)
-        if self._trips.is_in_doubt:
-            self._ping_at = self._wake_at = now
+        if self.trips.is_in_doubt:
+            self._start_pings(now)
 
     def dial_failed(self, now: float, why: str) -> Output[Caller]:
         """No connection can be made."""
@@ -146,18 +151,25 @@ class LinkState(Generic[Caller]):
         """The caller to be told, if the call has not ended yet and is no ping."""
         caller = self._calls.pop(id_, None)
         if caller is None:
-            self._trips.note_answer(id_, now)
+            self.trips.note_answer(id_, now)
         return caller
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""
         assert self._phase is Phase.UP, f"a connection was lost while {self._phase}"
         output: Output[Caller] = Output()
-        self._lose_sent(output, f"{self._peer} closed the link")
+        self._end_sent(output, f"{self._peer} closed the link")
         self._dial(output, now, Phase.DIALLING)
         return output
 
     # What else happens
+
+    def peer_silent(self, now: float) -> Output[Caller]:
+        """Pings on another link have found the peer silent."""
+        output: Output[Caller] = Output()
+        if self._phase in (Phase.DIALLING, _UP):
+            self._fall_silent(output, now)
+        return output
 
     def peer_dialled(self, now: float) -> Output[Caller]:
         """The peer has dialled this node. So it is up: whoever was passed over is asked again."""
@@ -183,8 +195,7 @@ class LinkState(Generic[Caller]):
     def close(self) -> Output[Caller]:
         """The node is stopping, or wants nothing of the peer any more."""
         output: Output[Caller] = Output(abort=self._phase is Phase.UP or self._phase in _DIALS)
-        self._lose_sent(output, "this node is stopping")
-        self._refuse_unsent(output, "this node is stopping")
+        self._end_all(output, "this node is stopping")
         self._become(Phase.CLOSED, inf)
         self._ping_at = self._wake_at = inf
         return output
@@ -221,16 +232,6 @@ class LinkState(Generic[Caller]):
     def wake_at(self) -> float:
         """When to call `wake`; never later than when anything is due, but it may be earlier."""
         return self._wake_at
-
-    @property
-    def silence_s(self) -> float:
-        """For how long the peer must say nothing to be silent."""
-        return self._trips.silence_s
-
-    @property
-    def distance_s(self) -> float | None:
-        """How long a round trip to the peer takes at least; None: not known, or no longer than is made for."""
-        return self._trips.far_s
 
     def is_waiting(self, id_: int) -> bool:
         """Whether a call, or a ping, has not ended yet."""
@@ -280,10 +281,10 @@ class LinkState(Generic[Caller]):
         self._dialled_at = now
         # No call waits while it is redialled, so that may take longer: the peer may be farther away than is made for.
         patience = 2 ** (self._late_dials % LATE_DIALS) if phase is Phase.REDIALLING else 1
-        self._become(phase, now + patience * self._trips.silence_s)
+        self._become(phase, now + patience * self.trips.silence_s)
 
     def _become_down(self, output: Output[Caller], now: float, why: str) -> None:
-        self._refuse_unsent(output, f"{self._peer}: {why}")
+        self._end_all(output, f"{self._peer}: {why}")
         self._become(Phase.DOWN, now + self._config.redial_s)
 
     def _turn(self, output: Output[Caller], now: float) -> None:
@@ -300,8 +301,8 @@ class LinkState(Generic[Caller]):
             self._dial(output, now, Phase.REDIALLING)
 
     def _fall_silent(self, output: Output[Caller], now: float) -> None:
-        self._lose_sent(output, f"{self._peer} is silent")
-        self._refuse_unsent(output, f"{self._peer} is silent")
+        output.is_silent = True
+        self._end_all(output, f"{self._peer} is silent")
         if self._phase is Phase.UP:
             output.abort = True
             self._dial(output, now, Phase.REDIALLING)
@@ -316,24 +317,32 @@ class LinkState(Generic[Caller]):
             heappop(dues)
         return dues[0][0] if dues else inf
 
+    def _start_pings(self, now: float) -> float:
+        """When the first is due."""
+        if self._ping_at == inf and not self._is_bulk:
+            self._ping_at = self._wake_at = now
+        return self._ping_at
+
     def _ping(self, output: Output[Caller], now: float) -> None:
-        if not self._calls and not (self._phase is _UP and self._trips.is_in_doubt):
+        is_awaited = self._watchers and self._phase in (Phase.WANTED, Phase.DIALLING, _UP)
+        if not self._calls and not is_awaited and not (self._phase is _UP and self.trips.is_in_doubt):
             self._ping_at = inf
             return
         self._ping_at = now + self._config.ping_s
         self._last_id = output.ping = self._last_id + 1
         self._calls[self._last_id] = None
         if self._phase is _UP:
-            self._trips.note_ping(self._last_id, now)
-        heappush(self._dues, (now + self._trips.silence_s, self._last_id, True))
+            self.trips.note_ping(self._last_id, now)
+        heappush(self._dues, (now + self.trips.silence_s, self._last_id, True))
 
-    def _lose_sent(self, output: Output[Caller], why: str) -> None:
+    def _end_all(self, output: Output[Caller], why: str) -> None:
+        self._end_sent(output, why)
+        for id_ in list(self._calls):
+            self._fail(output, id_, PeerRefused(why))
+
+    def _end_sent(self, output: Output[Caller], why: str) -> None:
         for id_ in [id_ for id_ in self._calls if id_ <= self._sent_id]:
             self._fail(output, id_, PeerLost(why))
-
-    def _refuse_unsent(self, output: Output[Caller], why: str) -> None:
-        for id_ in [id_ for id_ in self._calls if id_ > self._sent_id]:
-            self._fail(output, id_, PeerRefused(why))
 
     def _fail(self, output: Output[Caller], id_: int, fault: PeerFault) -> None:
         caller = self._calls.pop(id_)

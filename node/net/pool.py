@@ -2,19 +2,21 @@
 
 A link carries the calls of one side and the answers of the other, so between two nodes there are two, each dialled by
 the side that asks. That takes no tie-breaking when both dial at once, and what a node knows of a peer ("it answered
-me") is its own evidence. Transfers have a link of their own, lest a client's request wait behind a megabyte of them.
+me") is its own evidence. Transfers have a link of their own, and so has what is large: see `lanes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
+from node.net import lanes
 from node.net.acceptor import Acceptor
 from node.net.dialer import Link
 from node.net.distances import Distances
@@ -57,7 +59,11 @@ class Peers:
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer:
-        return await self._link(to, bulk).call(request, view_id, timeout_s, attempt)
+        if bulk:
+            bytes_ = request.carried_bytes()
+            return await lanes.carry(self._link(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
+        bulk_link = partial(self._link, to, True)
+        return await lanes.call(self._link(to, False), bulk_link, self._config, request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         self._link(to, False).cast(message)
@@ -93,12 +99,24 @@ class Peers:
             if (link := self._links.get((peer, bulk))) is not None:
                 link.peer_dialled()
 
+    def _note_silence(self, peer: Address) -> None:
+        if (link := self._links.get((peer, True))) is not None:
+            link.peer_silent()
+
     def _link(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
             link = self._links[to, bulk] = Link(
-                self._session, to, self._clock, self._time, self._doorkeeper, self._config, bulk, self._distances
+                self._session,
+                to,
+                self._clock,
+                self._time,
+                self._doorkeeper,
+                self._config,
+                bulk,
+                self._distances,
+                _nothing if bulk else partial(self._note_silence, to),
             )
         return link
 
@@ -109,3 +127,7 @@ class Peers:
             closing = asyncio.create_task(self._links.pop(to).close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+
+def _nothing() -> None:
+    """What there is to do when a link for transfers finds its peer silent: the other one judges by itself."""

@@ -166,9 +166,10 @@ class Streams:
         its stream would stand still until that is done. False: it was left out in its turn."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
+        limit_s = self._config.relay_call_s + self._config.carry_s(request.carried_bytes())
         while self._co_owners.has(state):
             try:
-                answer = await self._calls.ask(state.address, request, self._config.relay_call_s)
+                answer = await self._calls.ask(state.address, request, limit_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", state.address, fault)
                 answer = Unable()
@@ -317,7 +318,7 @@ class Streams:
         try:
             await self._store.merge(view_id, records, exclude)
             if request.relayed:
-                async with asyncio.timeout(self._config.relay_s):
+                async with asyncio.timeout(self._config.relay_s + self._config.carry_s(request.carried_bytes())):
                     keys = [key for _, key, _ in records]
                     await self.await_copies(keys, exclude={sender, *request.told}, are_noted=False)
         except Fenced:

@@ -16,7 +16,7 @@ import logging
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerFault, PeerLost, PeerRefused, TooManyCalls
+from node.errors import LargeLate, PeerFault, PeerLost, PeerRefused, TooManyCalls
 from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
 from node.net.transport import Transport
 from node.timing.clock import Time
@@ -113,7 +113,8 @@ class Calls:
     async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
-        too many calls under way; raises TooManyCalls if that does not end in time."""
+        too many calls under way; raises TooManyCalls if that does not end in time. Raises LargeLate if the peer is
+        there, and has an answer that is too large to come through."""
         deadline = self._transport.running() + self.silence_s(peer)
         too_many: TooManyCalls | None = None
         while (left_s := deadline - self._transport.running()) > 0:
@@ -122,6 +123,8 @@ class Calls:
                 return await self.ask(peer, request, left_s, view_id)
             except PeerRefused:
                 break
+            except LargeLate:
+                raise
             except PeerLost:
                 continue
             except TooManyCalls as fault:
@@ -156,7 +159,7 @@ class Calls:
     async def _ask_for_view(self, peer: Address, request: Hello | FetchView) -> Answer | None:
         try:
             return await self.ask_patiently(peer, request)
-        except TooManyCalls as fault:
+        except (TooManyCalls, LargeLate) as fault:
             log.error("%s", fault)
             return None
 

@@ -136,6 +136,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),
     "Unsatisfied": wire.Unsatisfied(),
+    "Apart": wire.Apart(2**20),
     "Fetched": wire.Fetched(LIVE.encode(), 2**62 + 14, True),
     "Fetched, defaults": wire.Fetched(LIVE.encode()),
     "Fetched, none": wire.Fetched(None, 15),

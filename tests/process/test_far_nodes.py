@@ -6,54 +6,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gossip.view import Address, port_of
-from tests.cluster import Client, Processes, eventually, fresh_addresses
-from tests.relay import Relay
+from gossip.view import Address
+from tests.cluster import Client, Processes, eventually
+from tests.process.relayed import RelayedNodes
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 ONE_WAY_S = 0.24
 
 
-class FarNodes:
-    """Known to each other by their `addresses`, where the relays are. Clients ask them where they `listen`."""
-
-    def __init__(self, processes: Processes) -> None:
-        self._processes = processes
-        addresses = fresh_addresses(4)
-        self.addresses, self._hosts = addresses[:2], [address.rpartition(":")[0] for address in addresses[2:]]
-        self.listen: list[Address] = [f"{host}:{port_of(self.addresses[0])}" for host in self._hosts]
-        self.relays = [Relay(address, far) for address, far in zip(self.addresses, self.listen, strict=True)]
-
-    async def start(self, **environment: str) -> None:
-        for relay, address, host in zip(self.relays, self.addresses, self._hosts, strict=True):
-            relay.delay_s = ONE_WAY_S
-            await relay.open()
-            await self._processes.start(address, self.addresses, REPL_FACTOR="2", BIND=host, **environment)
-
-    async def in_touch(self, http: Client) -> None:
-        """Wait until each has heard the other and compared with it: until then writes are on one copy."""
-        for node in self.listen:
-
-            async def reaches_both(node: Address = node) -> bool:
-                shown = (await http.ask(node, "GET", "/kvs/view-change")).json
-                return shown["state"] == "settled" and all(one["keys"] is not None for one in shown["nodes"])
-
-            await eventually(reaches_both, f"{node} reaches the other one")
-
-    def log(self, number: int) -> str:
-        return self._processes[self.addresses[number]].log.read_text()
-
-
 @pytest.fixture
-async def far_nodes(processes: Processes) -> AsyncIterator[FarNodes]:
-    nodes = FarNodes(processes)
-    yield nodes
+async def far_nodes(processes: Processes) -> AsyncIterator[RelayedNodes]:
+    nodes = RelayedNodes(processes)
     for relay in nodes.relays:
-        await relay.close()
+        relay.delay_s = ONE_WAY_S
+    yield nodes
+    await nodes.close()
 
 
-async def test_process_far_nodes_that_are_made_for_it_keep_two_copies(far_nodes: FarNodes, http: Client) -> None:
+async def test_process_far_nodes_that_are_made_for_it_keep_two_copies(far_nodes: RelayedNodes, http: Client) -> None:
     """And say nothing of it. Each reads what the other has acknowledged before, and in the end with no way between."""
     await far_nodes.start(ROUND_TRIP_MS="500")
     await far_nodes.in_touch(http)
@@ -75,7 +46,7 @@ async def test_process_far_nodes_that_are_made_for_it_keep_two_copies(far_nodes:
 
 
 async def test_process_far_nodes_that_are_not_made_for_it_say_so_and_keep_two_copies(
-    far_nodes: FarNodes, http: Client
+    far_nodes: RelayedNodes, http: Client
 ) -> None:
     await far_nodes.start()
 

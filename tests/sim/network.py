@@ -19,7 +19,8 @@ from tests.sim.loop import Host, VirtualLoop
 from tests.sim.trace import Trace, brief, name_of
 
 if TYPE_CHECKING:
-    from tests.sim.port import Connection, Port
+    from tests.sim.link import Connection
+    from tests.sim.port import Port
 
 REPEAT_S = 0.2
 """What did not get through is sent again after about this time."""

@@ -38,6 +38,9 @@ class Replicate(NodeMessage, frozen=True, tag=42):
     relayed: bool
     told: tuple[Address, ...] = ()
 
+    def carried_bytes(self) -> int:
+        return sum(len(record) for _, record in self.records)
+
 
 class NoRoom(NodeMessage, frozen=True, tag=43):
     """Answers Replicate, Push and Promise: the disk has refused it; and Holding: noted, but the disk takes no

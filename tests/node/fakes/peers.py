@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.errors import PeerLate, PeerLost, PeerRefused
+from node.net import lanes
 from node.net.messages import (
     Adopt,
     Answer,
@@ -49,6 +50,27 @@ NETWORK_S = 0.01
 """There and back; longer than a commit's waiters take to run."""
 
 
+class BulkLane:
+    """Stands in for the link for transfers to one of them."""
+
+    def __init__(self, peers: ScriptedPeers, to: Address) -> None:
+        self.bytes_on_the_way = 0
+        self._peers = peers
+        self._to = to
+
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
+        return await self._peers.answer_of(self._to, request, timeout_s, attempt)
+
+    def watch(self) -> None:
+        pass
+
+    def unwatch(self) -> None:
+        pass
+
+    def is_down(self) -> bool:
+        return self._peers.is_down(self._to)
+
+
 class ScriptedPeers:
     """Stands in for the transport: its peers answer from `script`, at once or in a while; those not in it refuse the
     connection, and those of `silent` let their callers wait until they take them for down. Keeps what was asked of
@@ -65,6 +87,7 @@ class ScriptedPeers:
         """Who was asked by calls that say nothing about it if they are not answered in time."""
         self.casts: list[tuple[Address, gossip.messages.Message]] = []
         self.resets = 0
+        self._bulk: dict[Address, BulkLane] = {}
         self.slowed_s = 0.0
         """What has passed by the time that others are judged by, beyond the loop's."""
 
@@ -80,6 +103,12 @@ class ScriptedPeers:
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer:
+        if bulk:
+            lane = self._bulk.setdefault(to, BulkLane(self, to))
+            return await lanes.carry(lane, CONFIG, request, view_id, timeout_s, request.carried_bytes(), attempt)
+        return await self.answer_of(to, request, timeout_s, attempt)
+
+    async def answer_of(self, to: Address, request: Request, timeout_s: float, attempt: bool) -> Answer:
         self.asked.append((to, request))
         if attempt:
             self.attempts.append(to)

@@ -54,7 +54,7 @@ def test_link_dial_that_a_cut_has_delayed_makes_nobody_far() -> None:
     assert driver.fates["telling"].fault is not None and driver.state.phase is REDIALLING
     driver = far_peer(0.48)
     answer_pings(driver, *[0.01] * PINGS)
-    assert driver.state.distance_s is None and driver.pings <= PINGS + 1
+    assert driver.state.trips.far_s is None and driver.pings <= PINGS + 1
     driver.wait(PATIENT_S)
     assert driver.pings <= PINGS + 1 and driver.state.phase is UP
 
@@ -95,7 +95,7 @@ def test_link_far_peer_is_pinged_for_a_call_that_would_tell_of_a_near_one() -> N
     driver = up()
     driver.call("attempt", PATIENT_S, attempt=True)
     answer_pings(driver, *[0.09] * PINGS)
-    assert driver.state.distance_s == pytest.approx(0.09)
+    assert driver.state.trips.far_s == pytest.approx(0.09)
     for id_ in driver.names:
         driver.answer(id_)
     answer_pings(driver, 0.09)
@@ -113,8 +113,8 @@ def test_link_pings_tell_how_far_a_peer_is_by_the_quickest_of_some() -> None:
     driver = up()
     driver.call("attempt", PATIENT_S, attempt=True)
     answer_pings(driver, *[0.09] * (PINGS - 1))
-    assert driver.state.distance_s is None, "a few say nothing"
+    assert driver.state.trips.far_s is None, "a few say nothing"
     answer_pings(driver, 0.08)
-    assert driver.state.distance_s == pytest.approx(0.08)
+    assert driver.state.trips.far_s == pytest.approx(0.08)
     answer_pings(driver, *[0.09] * (PINGS - 1), 0.05)
-    assert driver.state.distance_s is None
+    assert driver.state.trips.far_s is None

@@ -1,0 +1,101 @@
+"""Which of the two links to a peer a message takes, and for how long it may: what is large goes apart.
+
+A megabyte takes most of a second over 12 Mbit/s. Whatever came behind it on the same connection, a heartbeat or a ping,
+would be late by as much, and its peer would be taken for silent because of that. So a request or an answer that carries
+more than `LARGE_BYTES` travels on the link for transfers. There each call is given the time that all which is on its
+way takes on a slow link. What is large and no transfer says nothing about its peer: for as long as it is under way,
+pings on the other link do, and if the peer falls silent there, whatever is on its way to it ends.
+
+How large an answer is, only the peer knows. It says so instead of sending it (`Apart`), and is asked once more over the
+other link: what has such answers can be asked twice. A release that knows of no `Apart` is sent them as ever: a link
+says when it is dialled whether it does.
+
+Pings may get through where large packets never do. Then what is large fails with LargeLate when its time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gossip.view import ViewId
+from node.config import Config
+from node.errors import LargeLate, PeerLate, PeerLost, PeerRefused
+from node.net.messages import LARGE_BYTES, Answer, Apart, Request
+
+APART = "apart"
+"""What a link says, when it is dialled, of large answers."""
+
+
+class Lane(Protocol):
+    """One link to a peer, as its driver has it."""
+
+    bytes_on_the_way: int
+    """What the calls on it carry, or their answers; counted on a link for transfers only. 0 at first."""
+
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
+        """See `Transport.call`."""
+
+    def watch(self) -> None:
+        """Send pings until `unwatch`, to tell whether the peer is there. Raises PeerRefused if it is known not to
+        be."""
+
+    def unwatch(self) -> None: ...
+
+    def is_down(self) -> bool:
+        """See `Transport.is_down`."""
+
+
+async def call(
+    small: Lane,
+    bulk: Callable[[], Lane],
+    config: Config,
+    request: Request,
+    view_id: ViewId,
+    timeout_s: float,
+    attempt: bool,
+) -> Answer:
+    """The answer to what is no transfer; see `Transport.call`. `timeout_s` is what it would be given if it were
+    small. `bulk` is asked for only if it is needed."""
+    bytes_ = request.carried_bytes()
+    is_answering = bytes_ <= LARGE_BYTES
+    if is_answering:
+        answer = await small.call(request, view_id, timeout_s, attempt)
+        if not isinstance(answer, Apart):
+            return answer
+        bytes_ = answer.bytes
+    small.watch()
+    try:
+        return await carry(bulk(), config, request, view_id, timeout_s, bytes_, attempt=True)
+    except PeerLate as fault:
+        raise LargeLate(str(fault)) from None
+    except (PeerLost, PeerRefused) as fault:
+        if is_answering and not small.is_down():  # It has just said that there is something.
+            raise LargeLate(str(fault)) from None
+        raise
+    finally:
+        small.unwatch()
+
+
+async def carry(
+    bulk: Lane,
+    config: Config,
+    request: Request,
+    view_id: ViewId,
+    timeout_s: float,
+    bytes_: int,
+    attempt: bool = False,
+) -> Answer:
+    """The answer to a call on the link for transfers: it, or its answer, carries so much."""
+    bulk.bytes_on_the_way += bytes_
+    try:
+        return await bulk.call(request, view_id, timeout_s + config.carry_s(bulk.bytes_on_the_way), attempt)
+    finally:
+        bulk.bytes_on_the_way -= bytes_
+
+
+def fit(answer: Answer, is_small: bool) -> Answer:
+    """What to answer over a link. `is_small`: it is one that asks for large answers apart."""
+    if is_small and (bytes_ := answer.carried_bytes()) > LARGE_BYTES:
+        return Apart(bytes_)
+    return answer
