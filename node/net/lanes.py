@@ -10,18 +10,19 @@ How large an answer is, only the peer knows. It says so instead of sending it (`
 other link: what has such answers can be asked twice. A release that knows of no `Apart` is sent them as ever: a link
 says when it is dialled whether it does.
 
-Pings may get through where large packets never do. Then what is large fails with LargeLate when its time is over.
+Pings may get through where large packets never do (a path whose MTU nobody is told of). Then what is large fails with
+LargeLate when its time is over, and the log says to which peer, until something large gets through again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
-from gossip.view import ViewId
+from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import LargeLate, PeerLate, PeerLost, PeerRefused
 from node.net.messages import LARGE_BYTES, Answer, Apart, Request
+from node.state_log import StateLog
 
 APART = "apart"
 """What a link says, when it is dialled, of large answers."""
@@ -46,17 +47,39 @@ class Lane(Protocol):
         """See `Transport.is_down`."""
 
 
+class Lanes(Protocol):
+    """The links of one node."""
+
+    def lane(self, to: Address, bulk: bool) -> Lane:
+        """The one to this peer, made if there is none."""
+
+    def note_large(self, to: Address, is_through: bool) -> None:
+        """Something large has got through, or has not, in its time."""
+
+
+class LargeLog:
+    """Peers to which nothing large gets through, in the log: a line when that begins, and one when it ends."""
+
+    def __init__(self) -> None:
+        self._log = StateLog()
+
+    def note(self, peer: Address, is_through: bool) -> None:
+        if is_through:
+            self._log.end(peer, f"what is large gets through to {peer} again")
+        else:
+            self._log.begin(
+                peer,
+                f"{peer} is there, and what is large does not get through to it in time: does the way lose large "
+                "packets (MTU), or does its disk hang?",
+            )
+
+
 async def call(
-    small: Lane,
-    bulk: Callable[[], Lane],
-    config: Config,
-    request: Request,
-    view_id: ViewId,
-    timeout_s: float,
-    attempt: bool,
+    links: Lanes, to: Address, config: Config, request: Request, view_id: ViewId, timeout_s: float, attempt: bool
 ) -> Answer:
-    """The answer to what is no transfer; see `Transport.call`. `timeout_s` is what it would be given if it were
-    small. `bulk` is asked for only if it is needed."""
+    """The answer of `to` to what is no transfer; see `Transport.call`. `timeout_s` is what it would be given if it were
+    small."""
+    small = links.lane(to, False)
     bytes_ = request.carried_bytes()
     is_answering = bytes_ <= LARGE_BYTES
     if is_answering:
@@ -66,8 +89,9 @@ async def call(
         bytes_ = answer.bytes
     small.watch()
     try:
-        return await carry(bulk(), config, request, view_id, timeout_s, bytes_, attempt=True)
+        answer = await carry(links.lane(to, True), config, request, view_id, timeout_s, bytes_, attempt=True)
     except PeerLate as fault:
+        links.note_large(to, False)
         raise LargeLate(str(fault)) from None
     except (PeerLost, PeerRefused) as fault:
         if is_answering and not small.is_down():  # It has just said that there is something.
@@ -75,6 +99,8 @@ async def call(
         raise
     finally:
         small.unwatch()
+    links.note_large(to, True)
+    return answer
 
 
 async def carry(

@@ -21,6 +21,7 @@ from node.net.acceptor import Acceptor
 from node.net.dialer import Link
 from node.net.distances import Distances
 from node.net.handshake import Doorkeeper
+from node.net.lanes import LargeLog
 from node.net.messages import Answer, Request
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -45,6 +46,7 @@ class Peers:
         self._closing: set[asyncio.Task[None]] = set()
         self._time = RunningTime(config.pause_check_s)
         self._distances = Distances(config)
+        self._large = LargeLog()
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -61,12 +63,11 @@ class Peers:
     ) -> Answer:
         if bulk:
             bytes_ = request.carried_bytes()
-            return await lanes.carry(self._link(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
-        bulk_link = partial(self._link, to, True)
-        return await lanes.call(self._link(to, False), bulk_link, self._config, request, view_id, timeout_s, attempt)
+            return await lanes.carry(self.lane(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
+        return await lanes.call(self, to, self._config, request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        self._link(to, False).cast(message)
+        self.lane(to, False).cast(message)
 
     def is_down(self, to: Address) -> bool:
         link = self._links.get((to, False))
@@ -99,11 +100,14 @@ class Peers:
             if (link := self._links.get((peer, bulk))) is not None:
                 link.peer_dialled()
 
+    def note_large(self, to: Address, is_through: bool) -> None:
+        self._large.note(to, is_through)
+
     def _note_silence(self, peer: Address) -> None:
         if (link := self._links.get((peer, True))) is not None:
             link.peer_silent()
 
-    def _link(self, to: Address, bulk: bool) -> Link:
+    def lane(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()

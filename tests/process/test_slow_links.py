@@ -1,4 +1,4 @@
-"""Two copies with 12 Mbit/s between them, and values of a megabyte."""
+"""Two copies with 12 Mbit/s between them, and values of a megabyte; or with a way that loses large packets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.cluster import Client, Processes
+from tests.cluster import Client, Processes, eventually
 from tests.process.relayed import RelayedNodes
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
@@ -58,3 +58,39 @@ async def keep_writing(http: Client, node: str) -> None:
         assert (await http.put(node, f"small-{number}", number)).status == 201
         number += 1
         await asyncio.sleep(0.05)
+
+
+async def test_process_path_that_loses_large_packets_costs_no_write_for_ever_and_is_named(
+    slow_nodes: RelayedNodes, http: Client
+) -> None:
+    """Pings get through, a large value never does. For as long as it may take, writes are refused; then they go on
+    with one copy, and are on both once the way is mended."""
+    await slow_nodes.start()
+    await slow_nodes.in_touch(http)
+    one, other = slow_nodes.listen
+    assert (await http.put(one, "small-0", 0)).status == 201
+    for relay in slow_nodes.relays:
+        relay.packet_bytes_max = 1400
+
+    async def is_put() -> bool:
+        return (await http.put(one, "large", LARGE)).status in (200, 201)
+
+    await eventually(is_put, "the large value is acknowledged")
+    assert (await http.put(one, "small-1", 1)).status == 201
+    assert f"what is large does not get through to {slow_nodes.addresses[1]}" in slow_nodes.log(0)
+    assert f"{slow_nodes.addresses[1]} is there, and what is large does not get through" in slow_nodes.log(0)
+    for relay in slow_nodes.relays:
+        await relay.close()
+        relay.packet_bytes_max = None
+        await relay.open()
+
+    async def has_all() -> bool:
+        replies = [await http.get(other, key) for key in ("small-0", "small-1", "large")]
+        return [reply.status for reply in replies] == [200] * 3 and replies[2].json["value"] == LARGE
+
+    await eventually(has_all, "the other copy has all")
+
+    async def is_named() -> bool:
+        return f"{slow_nodes.addresses[1]} has taken all that had not got through" in slow_nodes.log(0)
+
+    await eventually(is_named, "the line that it has all")

@@ -8,7 +8,6 @@ Every message goes through the real encoder and decoder. What a broken connectio
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from functools import partial
 
 import msgspec
 
@@ -66,12 +65,11 @@ class Port:
     ) -> Answer:
         if bulk:
             bytes_ = request.carried_bytes()
-            return await lanes.carry(self._link(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
-        bulk_link = partial(self._link, to, True)
-        return await lanes.call(self._link(to, False), bulk_link, self._config, request, view_id, timeout_s, attempt)
+            return await lanes.carry(self.lane(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
+        return await lanes.call(self, to, self._config, request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        self._link(to, False).cast(message)
+        self.lane(to, False).cast(message)
 
     def is_down(self, to: Address) -> bool:
         link = self._links.get((to, False))
@@ -113,11 +111,14 @@ class Port:
 
     # The side that asks
 
-    def _link(self, to: Address, bulk: bool) -> Link:
+    def lane(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
             link = self._links[to, bulk] = Link(self, to, self._network, self._config, bulk)
         return link
+
+    def note_large(self, to: Address, is_through: bool) -> None:
+        pass
 
     def note_silence(self, peer: Address) -> None:
         if (link := self._links.get((peer, True))) is not None:

@@ -86,7 +86,9 @@ async def test_lanes_peer_that_falls_silent_ends_what_is_on_its_way_to_it(networ
 
 
 @pytest.mark.parametrize("what", ["request", "answer"])
-async def test_lanes_what_a_path_loses_for_its_size_is_late_and_its_peer_is_there(tmp_path: Path, what: str) -> None:
+async def test_lanes_what_a_path_loses_for_its_size_is_late_and_its_peer_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
     """Pings get through. What was small before and comes after is answered all the same."""
     network = Links(tmp_path, slow_link_bytes_s=1_000_000)
     await network.open()
@@ -94,12 +96,23 @@ async def test_lanes_what_a_path_loses_for_its_size_is_late_and_its_peer_is_ther
         await network.a.ask(network.b, b"first")
         network.relay(network.b).packet_bytes_max = 1400
         began = time.monotonic()
+        caplog.set_level("INFO", "node.state_log")
         with pytest.raises(LargeLate):
             await (write(network) if what == "request" else network.a.ask(network.b, Echo.LARGE, SILENCE_S))
         assert time.monotonic() - began < 1 + 2**20 / 1_000_000 + 1
         assert not network.a.transport.is_down(network.b.address)
         assert await network.a.ask(network.b, b"after", SILENCE_S) == ReadResult(b"after")
         assert b"written" not in network.b.handler.keys
+        (line,) = caplog.messages
+        assert (
+            line.startswith(f"{network.b.address} is there, and what is large does not get through") and "MTU" in line
+        )
+        await network.kill(network.b)  # With what is stuck on its connections.
+        network.relay(network.b).packet_bytes_max = None
+        await network.revive(network.b)
+        await network.a.ask_until_answered(network.b, b"mended")
+        assert await write(network) == Wrote(True)
+        assert caplog.messages[1:] == [f"what is large gets through to {network.b.address} again"]
     finally:
         await network.close()
 
