@@ -294,6 +294,11 @@ class Cluster:
         }
 
     @property
+    def config(self) -> Config:
+        """That of any of them, but for its address and environment."""
+        return next(iter(self.machines.values())).config
+
+    @property
     def traced(self) -> bool:
         return self._trace is not None
 

@@ -21,11 +21,21 @@ if TYPE_CHECKING:
     from tests.sim.port import Port
 
 
+class Way:
+    """One direction of a connection."""
+
+    __slots__ = ("busy_until",)
+
+    def __init__(self) -> None:
+        self.busy_until = 0.0
+        """Until when it carries what was sent on it."""
+
+
 class Connection:
     """From a process that asks to one that answers. Each end closes it for itself: `open` is the asker's; the answerer
     serves those it knows."""
 
-    __slots__ = ("answerer", "asker", "link", "open", "promises", "to")
+    __slots__ = ("answerer", "asker", "link", "open", "promises", "to", "ways")
 
     def __init__(self, asker: Port, link: Link) -> None:
         self.asker = asker
@@ -36,6 +46,8 @@ class Connection:
         """None while it is being dialled."""
         self.promises: dict[int, Promise] = {}
         """Those asked for and not answered yet, by the call."""
+        self.ways = (Way(), Way())
+        """There and back."""
 
 
 class Link:
