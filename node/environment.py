@@ -14,6 +14,7 @@ from pathlib import Path
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
 from node.config import CLUSTER_DEFAULT, Config
 from node.errors import BadEnvironment
+from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
 
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A name that can stand in a URL, in a header and in a line of the log as it is."""
@@ -37,9 +38,13 @@ def read_environment(env: Mapping[str, str]) -> Config:
     address = "".join(nodes("ADDRESS", only_one=True))
     view = nodes("VIEW", only_one=False)
     factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
-    factor = int(factor_text) if factor_text.isascii() and factor_text.isdigit() and len(factor_text) < 10 else None
+    factor = _whole_number(factor_text)
     if factor_text and not factor:
         faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
+    trip_text = env.get("ROUND_TRIP_MS", "").strip()
+    trip_ms = _whole_number(trip_text) if trip_text else ROUND_TRIP_MS_DEFAULT
+    if not trip_ms or trip_ms > ROUND_TRIP_MS_MAX:
+        faults.append(f"ROUND_TRIP_MS: {trip_text!r} is not a whole number from 1 to {ROUND_TRIP_MS_MAX}")
     cluster = env.get("CLUSTER", CLUSTER_DEFAULT).strip()
     if not cluster:
         faults.append(f"CLUSTER: empty: name the store, or leave the variable out, and it is {CLUSTER_DEFAULT!r}")
@@ -51,11 +56,12 @@ def read_environment(env: Mapping[str, str]) -> Config:
     if zone and not is_zone(zone):
         rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
         faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
-    if faults:
+    if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
     data_dir = env.get("DATA_DIR", "").strip() or f"data/{address.replace('[', '').replace(']', '')}"
-    return Config(
+    return Config.for_round_trip(
+        trip_ms,
         address=address,
         view=view,
         repl_factor=factor,
@@ -64,6 +70,11 @@ def read_environment(env: Mapping[str, str]) -> Config:
         cluster=cluster,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
     )
+
+
+def _whole_number(text: str) -> int | None:
+    """None: it is none, or one that is out of all bounds."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

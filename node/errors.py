@@ -98,6 +98,11 @@ class PeerLate(PeerLost):
     there still."""
 
 
+class LargeLate(PeerLate):
+    """The same of a call that carries much, or whose answer does, and which was given the time that this takes on a
+    slow link. The peer is there: what is small gets through. It may have what it could not send."""
+
+
 class TooManyCalls(PeerFault):
     """This node has more calls under way to the peer than it may: the call was not sent, and nothing is said about the
     peer. Who takes this for its silence passes over what only that peer has."""

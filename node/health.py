@@ -16,8 +16,6 @@ from node.config import Config
 from node.environment import read_environment
 from node.errors import BadEnvironment
 
-ANSWER_S = 2.0
-"""A node answers within this, whatever is down."""
 _LOOPBACK_OF = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to ask a node that listens everywhere."""
 
@@ -31,8 +29,9 @@ def where(config: Config) -> tuple[str, int]:
 
 def main(environment: Mapping[str, str]) -> int:
     try:
-        host, port = where(read_environment(environment))
-        asked = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+        config = read_environment(environment)
+        host, port = where(config)
+        asked = http.client.HTTPConnection(host, port, timeout=config.patience_s)
         asked.request("GET", "/kvs/key-count")
         status = asked.getresponse().status
     except BadEnvironment as fault:

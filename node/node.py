@@ -60,9 +60,11 @@ from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
+from node.state_log import StateLog
 from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
 from node.storage.store import Store
+from node.time_limits import gossip_settings_for
 from node.timing.clock import HybridClock, Time
 from node.values.donors import NOTHING, Share
 from node.views.asking import Asking
@@ -72,7 +74,6 @@ from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from node.views.state_log import StateLog
 from ring.hashing import pack, unpack
 from ring.ring import Ring
 
@@ -118,7 +119,7 @@ class Node:
         asking = Asking(config, time, views, calls, self._answer_here, StateLog())
         self.coordinator = Coordinator(config, time, views, calls, asking, clock.now_ms, self._census)
         self.forecaster = Forecaster(config, views, calls, asking, self._census)
-        settings = gossip_settings or Settings()
+        settings = gossip_settings or gossip_settings_for(config.round_trip_ms)
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
         self.gossip = Gossip(config.address, identity.store_id, identity.incarnation, settings, time.monotonic())
         self.stability = Stability(config, time, clock, store, views, co_owners, self.gossip)

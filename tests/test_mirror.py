@@ -23,6 +23,7 @@ MIRRORED_IN_PART = ("bench",)
 WITHOUT_TESTS = {
     "node/__main__.py": "what a process does is seen from outside it, by tests/process",
     "node/process.py": "the same",
+    "node/net/link_output.py": "declares the words between a link and its driver, and decides nothing",
     "node/errors.py": "declares faults and decides nothing; who raises one says when",
     "node/net/transport.py": "declares a protocol; tests/node/net/transport_contract.py is run on each that keeps it",
 }

@@ -21,6 +21,7 @@ from node.errors import RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
 from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of
+from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -57,7 +58,8 @@ class Acceptor:
             return self._of_another_cluster()
         self._doorkeeper.admit(sender)
         self._note_dialled(sender)
-        served = _Served(sender, self._clock, self._handler, self._config)
+        is_small = request.query.get("large") == APART
+        served = _Served(sender, self._clock, self._handler, self._config, is_small)
         self._served.add(served)
         try:
             socket = await served.run(request)
@@ -88,7 +90,9 @@ class Acceptor:
 class _Served:
     """One link. Ends with its connection; the answers still being worked out then are lost, not the work."""
 
-    def __init__(self, sender: Address, clock: HybridClock, handler: Handler, config: Config) -> None:
+    def __init__(self, sender: Address, clock: HybridClock, handler: Handler, config: Config, is_small: bool) -> None:
+        """`is_small`: large answers are given on another one, see `lanes`."""
+        self._is_small = is_small
         self._sender = sender
         self._clock = clock
         self._handler = handler
@@ -173,7 +177,7 @@ class _Served:
             self._reply(id_, Unable())
 
     def _reply(self, id_: int, answer: Answer) -> None:
-        self._replies.append(Reply(id_, answer))
+        self._replies.append(Reply(id_, fit(answer, self._is_small)))
         self._queued.set()
 
     async def _send(self, socket: web.WebSocketResponse) -> None:

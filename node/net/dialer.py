@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 import aiohttp
@@ -17,9 +17,12 @@ import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.net.connection import dialled_ip, reset_dialled
+from node.net.distances import Distances
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
 from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
-from node.net.link_state import LinkState, Output
+from node.net.lanes import APART
+from node.net.link_output import Output
+from node.net.link_state import LinkState
 from node.net.messages import Answer, Request
 from node.net.names import Names
 from node.timing.clock import HybridClock
@@ -46,19 +49,25 @@ class Link:
         doorkeeper: Doorkeeper,
         config: Config,
         bulk: bool,
+        distances: Distances,
+        on_silence: Callable[[], None],
     ) -> None:
-        """`names`: the resolver of `session`. `bulk`: it is for transfers."""
+        """`names`: the resolver of `session`. `bulk`: it is for transfers, and tells `distances` nothing: it sends no
+        pings. `on_silence` is called when the peer falls silent."""
         self.is_stranger = False
         """Whether a node of a cluster with another name was found there when it was dialled last."""
-        self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer)
+        self.bytes_on_the_way = 0
+        self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer, bulk)
         self._session = session
         self._names = names
         self._peer = peer
-        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process)
+        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process, "" if bulk else APART)
         self._clock = clock
         self._time = time
         self._doorkeeper = doorkeeper
         self._config = config
+        self._on_silence = on_silence
+        self._distances = None if bulk else distances
         self._keepalive_s = config.bulk_keepalive_s if bulk else config.dialer_keepalive_s
         self._loop = asyncio.get_running_loop()
         self._calls: list[Call] = []
@@ -93,8 +102,22 @@ class Link:
             self._queued.set()
             self._attend()
 
+    def watch(self) -> None:
+        self._state.watch(self._time.now())
+        self._attend()
+
+    def unwatch(self) -> None:
+        self._state.unwatch()
+
+    def peer_silent(self) -> None:
+        """The other link to the same peer has found it silent."""
+        self._do(self._state.peer_silent(self._time.now()))
+
     def is_down(self) -> bool:
         return self._state.is_down
+
+    def silence_s(self) -> float:
+        return self._state.trips.silence_s
 
     def is_unwanted(self) -> bool:
         return self._state.is_unwanted(self._time.now())
@@ -124,6 +147,8 @@ class Link:
             self._calls = [call for call in self._calls if self._state.is_waiting(call.id)]
         if self._state.is_down:
             self._casts.clear()
+        if output.is_silent:
+            self._on_silence()
         if output.dial:
             self._connection = self._loop.create_task(self._connect())
             self._connections.add(self._connection)
@@ -177,9 +202,10 @@ class Link:
             return
         self._doorkeeper.admit(self._peer)
         self._names.found_at(self._peer, dialled_ip(socket))
-        self._state.connected()
+        self._state.connected(self._time.now())
         self._socket = socket
         self._queued.set()
+        self._attend()
         sender = self._loop.create_task(self._send(socket))
         try:
             await self._receive(socket)
@@ -217,7 +243,10 @@ class Link:
                 log.error("garbage from %s: %s", self._peer, error)
                 return
             self._clock.hear(self._peer, frame.clocks)
+            now = self._time.now()
             for reply in frame.replies:
-                answer = self._state.answered(reply.id)
+                answer = self._state.answered(reply.id, now)
                 if answer is not None and not answer.done():
                     answer.set_result(reply.answer)
+            if self._distances is not None:
+                self._distances.note(self._peer, self._state.trips.far_s)

@@ -33,9 +33,11 @@ REFUSED_MAX = 1024
 _NO_NAME = ""
 
 
-def url_of(peer: Address, sender: Address, cluster: str, process: str = "") -> URL:
-    """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one."""
-    query = {"from": sender, "to": peer, "cluster": cluster} | ({"process": process} if process else {})
+def url_of(peer: Address, sender: Address, cluster: str, process: str = "", large: str = "") -> URL:
+    """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one; `large`:
+    where it wants large answers, see `lanes`."""
+    told = {"process": process, "large": large}
+    query = {"from": sender, "to": peer, "cluster": cluster} | {name: text for name, text in told.items() if text}
     return URL.build(scheme="http", authority=peer, path=PATH, query=query)
 
 

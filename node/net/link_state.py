@@ -28,59 +28,18 @@ sent from an attempt on for as long as anything waits: the peer's link answers t
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from heapq import heappop, heappush
 from math import inf
-from typing import Generic, TypeVar
-
-import msgspec
+from typing import Generic
 
 from node.config import Config
 from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
-
-Caller = TypeVar("Caller")
-"""Whatever the driver knows a call's caller by; a future for instance."""
-
-PENDING_MAX = 10_000
-"""Calls that wait on one link, and casts as well; more would be too much for this node's memory."""
-BUDGET_S_MIN = 0.001
-"""A call says in whole milliseconds how long its sender waits: with less, no answer can come in time."""
-
-
-class Phase(Enum):
-    IDLE = auto()
-    """Nobody wants the peer, and nothing is known against it."""
-    WANTED = auto()
-    """To be dialled at once."""
-    DIALLING = auto()
-    """Calls wait for the connection."""
-    UP = auto()
-    """Connected: calls are sent."""
-    DOWN = auto()
-    """The peer could not be reached, and is dialled again in a while. Until then calls are refused."""
-    REDIALLING = auto()
-    """Dialled while the peer still counts as down. Calls are refused."""
-    CLOSED = auto()
-    """For good."""
-
+from node.net.link_output import BUDGET_S_MIN, LATE_DIALS, PENDING_MAX, Caller, Output, Phase
+from node.net.round_trips import RoundTrips
 
 _UP = Phase.UP
 _DIALS = (Phase.DIALLING, Phase.REDIALLING)
 _DOWN = (Phase.DOWN, Phase.REDIALLING)
-
-
-class Output(msgspec.Struct, Generic[Caller]):
-    """What is to be done at once, in this order. Of what the driver has queued, it then drops whatever is not waiting
-    any more."""
-
-    abort: bool = False
-    """Break the connection, or give up dialling; this machine is not told of it."""
-    failed: list[tuple[Caller, PeerFault]] = []
-    """Tell these callers."""
-    dial: bool = False
-    """Make a connection, and tell of it by `connected` or `dial_failed`."""
-    ping: int = 0
-    """Queue a ping with this id, unless it is 0."""
 
 
 class LinkState(Generic[Caller]):
@@ -88,13 +47,19 @@ class LinkState(Generic[Caller]):
     an event from the driver. Times are in seconds of one monotonic clock. After each event the driver looks at
     `wake_at`: that is when it has to call `wake`, which may be at once."""
 
-    def __init__(self, config: Config, peer: str) -> None:
-        """`peer`: its name in what callers are told."""
+    def __init__(self, config: Config, peer: str, is_bulk: bool = False) -> None:
+        """`peer`: its name in what callers are told. `is_bulk`: no pings are sent, as they would wait behind what is
+        large; another link's tell, see `lanes`."""
         self._phase = Phase.IDLE
         self._is_down = False
         self._wake_at = inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
+        self.trips = RoundTrips(config)
+        """How far away the peer is, and so what counts as its silence."""
+        self._late_dials = 0
+        """Dials that were not made in time, one after the other."""
+        self._dialled_at = -inf
         self._peer = peer
         self._calls: dict[int, Caller | None] = {}
         """Those that have not ended, by id, in the order in which they came; None: a ping."""
@@ -105,6 +70,8 @@ class LinkState(Generic[Caller]):
         self._sent_id = 0
         """Calls are sent in the order of their ids: those up to this one have been handed to a connection."""
         self._wanted_at = -inf
+        self._is_bulk = is_bulk
+        self._watchers = 0
         self._turn_at = inf
         """When the phase changes by itself: the limit of a dial, or the end of the rest between two."""
         self._ping_at = inf
@@ -128,9 +95,10 @@ class LinkState(Generic[Caller]):
             heappop(dues)
         calls[id_] = caller
         due = now + timeout_s
-        heappush(dues, (due, id_, not attempt and timeout_s >= self._telling_s))
-        if attempt and self._ping_at == inf:
-            self._ping_at = due = now
+        is_telling = not attempt and timeout_s >= self.trips.telling_s
+        heappush(dues, (due, id_, is_telling))
+        if not is_telling and (attempt or timeout_s >= self._telling_s):
+            due = min(due, self._start_pings(now))
         self._wake_at = min(self._wake_at, due)
         return id_
 
@@ -143,15 +111,30 @@ class LinkState(Generic[Caller]):
             return False
         return queued < PENDING_MAX
 
+    def watch(self, now: float) -> None:
+        """Something is on its way to the peer elsewhere, until `unwatch`: pings shall tell whether it is there. Raises
+        PeerRefused."""
+        self._wanted_at = now
+        self._want(now)
+        self._watchers += 1
+        self._start_pings(now)
+
+    def unwatch(self) -> None:
+        self._watchers -= 1
+
     def cancelled(self, id_: int) -> None:
         """The caller has gone away."""
         self._calls.pop(id_, None)
 
     # What a connection does
 
-    def connected(self) -> None:
+    def connected(self, now: float) -> None:
         assert self._phase in _DIALS, f"connected while {self._phase}"
+        self.trips.note_dial(now - self._dialled_at)
+        self._late_dials = 0
         self._become(Phase.UP, inf)
+        if self.trips.is_in_doubt:
+            self._start_pings(now)
 
     def dial_failed(self, now: float, why: str) -> Output[Caller]:
         """No connection can be made."""
@@ -164,19 +147,29 @@ class LinkState(Generic[Caller]):
         """All calls up to this one are handed to the connection."""
         self._sent_id = id_
 
-    def answered(self, id_: int) -> Caller | None:
+    def answered(self, id_: int, now: float) -> Caller | None:
         """The caller to be told, if the call has not ended yet and is no ping."""
-        return self._calls.pop(id_, None)
+        caller = self._calls.pop(id_, None)
+        if caller is None:
+            self.trips.note_answer(id_, now)
+        return caller
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""
         assert self._phase is Phase.UP, f"a connection was lost while {self._phase}"
         output: Output[Caller] = Output()
-        self._lose_sent(output, f"{self._peer} closed the link")
+        self._end_sent(output, f"{self._peer} closed the link")
         self._dial(output, now, Phase.DIALLING)
         return output
 
     # What else happens
+
+    def peer_silent(self, now: float) -> Output[Caller]:
+        """Pings on another link have found the peer silent."""
+        output: Output[Caller] = Output()
+        if self._phase in (Phase.DIALLING, _UP):
+            self._fall_silent(output, now)
+        return output
 
     def peer_dialled(self, now: float) -> Output[Caller]:
         """The peer has dialled this node. So it is up: whoever was passed over is asked again."""
@@ -202,8 +195,7 @@ class LinkState(Generic[Caller]):
     def close(self) -> Output[Caller]:
         """The node is stopping, or wants nothing of the peer any more."""
         output: Output[Caller] = Output(abort=self._phase is Phase.UP or self._phase in _DIALS)
-        self._lose_sent(output, "this node is stopping")
-        self._refuse_unsent(output, "this node is stopping")
+        self._end_all(output, "this node is stopping")
         self._become(Phase.CLOSED, inf)
         self._ping_at = self._wake_at = inf
         return output
@@ -261,7 +253,8 @@ class LinkState(Generic[Caller]):
         assert lasts == (self._turn_at == inf), f"{phase} ends at {self._turn_at}"
         assert None not in calls.values() or self._ping_at < inf, "a ping waits, and no other will follow"
         pings = sum(caller is None for caller in calls.values())
-        assert pings <= self._config.silence_s / self._config.ping_s + 1, "pings pile up"
+        longest_s = self._config.silence_over(inf)
+        assert pings <= longest_s / self._config.ping_s + 1, "pings pile up"
         assert len(calls) - pings <= PENDING_MAX, "calls pile up"
         due = min((due for due, id_, _ in dues if id_ in calls), default=inf)
         assert self._wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
@@ -285,16 +278,20 @@ class LinkState(Generic[Caller]):
 
     def _dial(self, output: Output[Caller], now: float, phase: Phase) -> None:
         output.dial = True
-        self._become(phase, now + self._config.silence_s)
+        self._dialled_at = now
+        # No call waits while it is redialled, so that may take longer: the peer may be farther away than is made for.
+        patience = 2 ** (self._late_dials % LATE_DIALS) if phase is Phase.REDIALLING else 1
+        self._become(phase, now + patience * self.trips.silence_s)
 
     def _become_down(self, output: Output[Caller], now: float, why: str) -> None:
-        self._refuse_unsent(output, f"{self._peer}: {why}")
+        self._end_all(output, f"{self._peer}: {why}")
         self._become(Phase.DOWN, now + self._config.redial_s)
 
     def _turn(self, output: Output[Caller], now: float) -> None:
         """The time of the phase is over."""
         if self._phase in _DIALS:
             output.abort = True
+            self._late_dials += 1
             self._become_down(output, now, "no connection in time")
         elif self._phase is Phase.WANTED:
             self._dial(output, now, Phase.DIALLING)
@@ -304,8 +301,8 @@ class LinkState(Generic[Caller]):
             self._dial(output, now, Phase.REDIALLING)
 
     def _fall_silent(self, output: Output[Caller], now: float) -> None:
-        self._lose_sent(output, f"{self._peer} is silent")
-        self._refuse_unsent(output, f"{self._peer} is silent")
+        output.is_silent = True
+        self._end_all(output, f"{self._peer} is silent")
         if self._phase is Phase.UP:
             output.abort = True
             self._dial(output, now, Phase.REDIALLING)
@@ -320,22 +317,32 @@ class LinkState(Generic[Caller]):
             heappop(dues)
         return dues[0][0] if dues else inf
 
+    def _start_pings(self, now: float) -> float:
+        """When the first is due."""
+        if self._ping_at == inf and not self._is_bulk:
+            self._ping_at = self._wake_at = now
+        return self._ping_at
+
     def _ping(self, output: Output[Caller], now: float) -> None:
-        if not self._calls:
+        is_awaited = self._watchers and self._phase in (Phase.WANTED, Phase.DIALLING, _UP)
+        if not self._calls and not is_awaited and not (self._phase is _UP and self.trips.is_in_doubt):
             self._ping_at = inf
             return
         self._ping_at = now + self._config.ping_s
         self._last_id = output.ping = self._last_id + 1
         self._calls[self._last_id] = None
-        heappush(self._dues, (now + self._config.silence_s, self._last_id, True))
+        if self._phase is _UP:
+            self.trips.note_ping(self._last_id, now)
+        heappush(self._dues, (now + self.trips.silence_s, self._last_id, True))
 
-    def _lose_sent(self, output: Output[Caller], why: str) -> None:
+    def _end_all(self, output: Output[Caller], why: str) -> None:
+        self._end_sent(output, why)
+        for id_ in list(self._calls):
+            self._fail(output, id_, PeerRefused(why))
+
+    def _end_sent(self, output: Output[Caller], why: str) -> None:
         for id_ in [id_ for id_ in self._calls if id_ <= self._sent_id]:
             self._fail(output, id_, PeerLost(why))
-
-    def _refuse_unsent(self, output: Output[Caller], why: str) -> None:
-        for id_ in [id_ for id_ in self._calls if id_ > self._sent_id]:
-            self._fail(output, id_, PeerRefused(why))
 
     def _fail(self, output: Output[Caller], id_: int, fault: PeerFault) -> None:
         caller = self._calls.pop(id_)

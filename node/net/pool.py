@@ -2,22 +2,26 @@
 
 A link carries the calls of one side and the answers of the other, so between two nodes there are two, each dialled by
 the side that asks. That takes no tie-breaking when both dial at once, and what a node knows of a peer ("it answered
-me") is its own evidence. Transfers have a link of their own, lest a client's request wait behind a megabyte of them.
+me") is its own evidence. Transfers have a link of their own, and so has what is large: see `lanes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.config import Config
+from node.net import lanes
 from node.net.acceptor import Acceptor
 from node.net.dialer import Link
+from node.net.distances import Distances
 from node.net.handshake import Doorkeeper
+from node.net.lanes import LargeLog
 from node.net.messages import Answer, Request
 from node.net.names import Names
 from node.net.transport import Handler
@@ -50,6 +54,8 @@ class Peers:
         self._links: dict[tuple[Address, bool], Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._time = RunningTime(config.pause_check_s)
+        self._distances = Distances(config)
+        self._large = LargeLog()
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -64,10 +70,13 @@ class Peers:
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer:
-        return await self._link(to, bulk).call(request, view_id, timeout_s, attempt)
+        if bulk:
+            bytes_ = request.carried_bytes()
+            return await lanes.carry(self.lane(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
+        return await lanes.call(self, to, self._config, request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
-        self._link(to, False).cast(message)
+        self.lane(to, False).cast(message)
 
     def is_down(self, to: Address) -> bool:
         link = self._links.get((to, False))
@@ -76,6 +85,10 @@ class Peers:
     def is_stranger(self, to: Address) -> bool:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
+
+    def silence_s(self, to: Address) -> float:
+        link = self._links.get((to, False))
+        return self._config.silence_s if link is None else link.silence_s()
 
     def running(self) -> float:
         return self._time.now()
@@ -96,12 +109,28 @@ class Peers:
             if (link := self._links.get((peer, bulk))) is not None:
                 link.peer_dialled()
 
-    def _link(self, to: Address, bulk: bool) -> Link:
+    def note_large(self, to: Address, is_through: bool) -> None:
+        self._large.note(to, is_through)
+
+    def _note_silence(self, peer: Address) -> None:
+        if (link := self._links.get((peer, True))) is not None:
+            link.peer_silent()
+
+    def lane(self, to: Address, bulk: bool) -> Link:
         link = self._links.get((to, bulk))
         if link is None:
             self._close_unwanted()
             link = self._links[to, bulk] = Link(
-                self._session, self._names, to, self._clock, self._time, self._doorkeeper, self._config, bulk
+                self._session,
+                self._names,
+                to,
+                self._clock,
+                self._time,
+                self._doorkeeper,
+                self._config,
+                bulk,
+                self._distances,
+                _nothing if bulk else partial(self._note_silence, to),
             )
         return link
 
@@ -114,3 +143,7 @@ class Peers:
             closing.add_done_callback(self._closing.discard)
             if (to, not bulk) not in self._links:
                 self._names.forget(to)
+
+
+def _nothing() -> None:
+    """What there is to do when a link for transfers finds its peer silent: the other one judges by itself."""

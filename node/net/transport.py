@@ -67,6 +67,9 @@ class Transport(Protocol):
     def is_stranger(self, to: Address) -> bool:
         """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
 
+    def silence_s(self, to: Address) -> float:
+        """For how long `to` must say nothing to be silent: longer than is made for where it is farther away."""
+
     def running(self) -> float:
         """By this time (seconds) others are called silent: see `RunningTime`."""
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerLost, StorageFault, TooManyCalls
+from node.errors import Fenced, LargeLate, PeerLost, StorageFault, TooManyCalls
 from node.net.messages import (
     Answer,
     Copies,
@@ -183,7 +183,7 @@ class Owner:
         asked = sorted(peers)
         try:
             answers = await asyncio.gather(*(self._fetch(peer, key, view_id) for peer in asked))
-        except TooManyCalls:
+        except (LargeLate, TooManyCalls):
             return NewAttempt(self._config.retry_s)
         is_other_view = self._views.view_id != view_id
         if not self._readiness.enter() or is_other_view or not self._not_synced_with(partition) <= peers:

@@ -190,7 +190,7 @@ class Handoff:
         """Let `owner` know that there is something to come; None if it cannot be reached."""
         try:
             holding = Holding(pack(partitions), self._co_owners.may_lack())
-            return await self._calls.ask(owner, holding, self._config.silence_s, view_id)
+            return await self._calls.ask(owner, holding, self._calls.silence_s(owner), view_id)
         except PeerFault as fault:
             log.debug("announcement to %s: %s", owner, fault)
             return None
@@ -209,7 +209,7 @@ class Handoff:
         share = self._views.donors.shares.get(donor)
         answer: Answer | None
         try:
-            answer = await self._calls.ask(donor, AskHolding(), self._config.silence_s, view_id)
+            answer = await self._calls.ask(donor, AskHolding(), self._calls.silence_s(donor), view_id)
         except TooManyCalls as fault:
             log.debug("no announcement from %s: %s", donor, fault)
             return  # That is not its silence.

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -91,8 +90,6 @@ class Transfers:
         self._movement = movement
         self._turns = {forget: asyncio.Lock() for forget in (False, True)}
         """For comparisons of co-owners, and for handing over: writes may have to wait for the former to end."""
-        self._on_the_way: Counter[Address] = Counter()
-        """How many bytes of transfers are on their way to each peer."""
 
     async def bring(self, peers: Sequence[Address], partitions: Sequence[int], view_id: ViewId, forget: bool) -> bool:
         """Bring `peers` what is here of `partitions`, and with `forget`, drop it here. Returns whether each of them now
@@ -193,34 +190,25 @@ class Transfers:
                 unsure.append(item)
         if unsure:
             offer = Offer(tuple((key, version_of(record)) for key, record in unsure), self._store.stable_watermark)
-            answer = await self._ask(target.peer, offer, view_id, _length(offer.versions))
+            answer = await self._ask(target.peer, offer, view_id)
             if not isinstance(answer, Wanted):
                 raise _Stopped(str(answer))
             wanted = set(_numbers(answer.indexes))
             records += [item for index, item in enumerate(unsure) if index in wanted]
         if records or batch.finished:
             push = Push(tuple(records), pack(batch.finished), self._may_lack())
-            answer = await self._ask(target.peer, push, view_id, _length(records))
+            answer = await self._ask(target.peer, push, view_id)
             if not isinstance(answer, Taken):
                 raise _Stopped(str(answer))
             if records:
                 self._movement.note()
 
-    async def _ask(self, peer: Address, request: Request, view_id: ViewId, bytes_: int = 0) -> Answer:
-        """`bytes_`: about how long the request is. It waits behind what the other lanes have sent to the same peer, and
-        gets the time that all this needs on a slow link. Raises _Stopped."""
-        self._on_the_way[peer] += bytes_
+    async def _ask(self, peer: Address, request: Request, view_id: ViewId) -> Answer:
+        """Raises _Stopped."""
         try:
-            limit_s = self._config.transfer_limit_s(self._on_the_way[peer])
-            return await self._calls.ask(peer, request, limit_s, view_id, bulk=True)
+            return await self._calls.ask(peer, request, self._config.transfer_s, view_id, bulk=True)
         except PeerFault as fault:
             raise _Stopped(str(fault)) from None
-        finally:
-            self._on_the_way[peer] -= bytes_
-
-
-def _length(items: Iterable[tuple[bytes, bytes]]) -> int:
-    return sum(len(key) + len(rest) for key, rest in items)
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:

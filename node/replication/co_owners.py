@@ -142,14 +142,21 @@ class CoOwners:
         return state.answer_question(now)
 
     def hear_answer(
-        self, state: PeerState, sent_at: float, store_id: int, is_empty: bool, may_lack: bool, lease: LeaseAnswer
+        self,
+        state: PeerState,
+        sent_at: float,
+        store_id: int,
+        is_empty: bool,
+        may_lack: bool,
+        lease: LeaseAnswer,
+        lease_s: float,
     ) -> bool:
-        """A co-owner has answered the question for a lease that was sent at `sent_at`. Returns whether by that this
-        node is known to be filled, to be remembered on its disk: it has all that a co-owner has which lacks nothing, or
-        all that each of them has."""
+        """A co-owner has answered the question for a lease that was sent at `sent_at`; `lease_s`: how long it goes by
+        one. Returns whether by that this node is known to be filled, to be remembered on its disk: it has all that a
+        co-owner has which lacks nothing, or all that each of them has."""
         self._hear(state, store_id, is_empty, self._time.monotonic())
         if lease is LeaseAnswer.GRANTED:
-            state.become_leased(sent_at)
+            state.become_leased(sent_at, lease_s)
         else:
             state.become_unleased(is_owed=lease is LeaseAnswer.OWING)
         self._note_leases()

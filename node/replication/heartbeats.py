@@ -19,12 +19,12 @@ from node.replication.co_owners import CoOwners
 from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from node.replication.streams import Streams
+from node.state_log import StateLog
 from node.storage.identity import note_filled
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.views.calls import Calls
 from node.views.readiness import Readiness
-from node.views.state_log import StateLog
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class Heartbeats:
             self._co_owners.may_lack(),
             lease is LeaseAnswer.GRANTED,
             lease is LeaseAnswer.OWING,
+            int(1000 * self._config.lease_s),
         )
 
     async def _keep_asking(self, state: PeerState) -> None:
@@ -82,7 +83,7 @@ class Heartbeats:
     async def _ask(self, state: PeerState, sent_at: float) -> None:
         heartbeat = Heartbeat(self._store_id, self._is_empty())
         try:
-            answer = await self._calls.ask(state.address, heartbeat, self._config.silence_s)
+            answer = await self._calls.ask(state.address, heartbeat, self._calls.silence_s(state.address))
         except PeerFault:
             self._streams.note_silence(state)
             self._note_wait(state)
@@ -91,7 +92,10 @@ class Heartbeats:
             return
         refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
-        if self._co_owners.hear_answer(state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease):
+        lease_s = answer.lease_ms / 1000
+        if self._co_owners.hear_answer(
+            state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease, lease_s
+        ):
             await self._note_filled()
 
     def _note_wait(self, silent: PeerState) -> None:

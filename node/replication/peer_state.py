@@ -79,6 +79,8 @@ class PeerState:
         self._is_empty = False
         self._leased_at = NEVER
         """When the question was sent that it answered with the lease which this node holds."""
+        self._counts_s = 0.0
+        """For how long that lease counts."""
         self._granted_at = since
         """When this node last gave it a lease, or may have done so under an earlier view."""
         self._is_silent = False
@@ -113,7 +115,7 @@ class PeerState:
     def leased_until(self) -> float:
         """When the lease ends that this node holds of it: so long after the question was sent, not after it was
         answered. NEVER: this node holds none."""
-        return self._leased_at + self._lease_s
+        return self._leased_at + self._counts_s
 
     @property
     def grant_ends_at(self) -> float:
@@ -188,10 +190,11 @@ class PeerState:
         is_to_be_brought = is_compared or self.outbox.has_overflowed or self._is_streamed_first
         return LeaseAnswer.OWING if is_to_be_brought and not self._is_stuck else LeaseAnswer.REFUSED
 
-    def become_leased(self, sent_at: float) -> None:
-        """It has given this node a lease, in answer to a question sent at `sent_at`."""
+    def become_leased(self, sent_at: float, lease_s: float) -> None:
+        """It has given this node a lease, which it goes by for `lease_s`, in answer to a question sent at `sent_at`. If
+        it is made for shorter ways than this node, it leaves this node out when its own time is over."""
         self._is_silent = self._is_owed = False
-        self._leased_at = sent_at
+        self._leased_at, self._counts_s = sent_at, min(lease_s, self._lease_s)
 
     def become_unleased(self, is_owed: bool) -> None:
         """It has refused this node a lease. `is_owed`: it is about to bring what this node lacks."""

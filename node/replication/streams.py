@@ -21,7 +21,7 @@ from itertools import islice
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerFault, PeerLate, StorageFault
+from node.errors import Fenced, LargeLate, PeerFault, PeerLate, StorageFault
 from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable
 from node.net.transport import Answering
 from node.replication.co_owner_tasks import CoOwnerTasks
@@ -70,8 +70,9 @@ class Streams:
         self._calls = calls
         self._confirmations = {state: Confirmations(state.outbox) for state in co_owners.all()}
         """Who waits on the outbox of each co-owner under the view in force."""
-        self._lacking: set[PeerState] = set()
-        """The co-owners that were stuck, and have not taken all since: the log tells of each once."""
+        self._lacking: dict[PeerState, bool] = {}
+        """The co-owners that were stuck, and have not taken all since: the log tells of each once. Whether what they
+        did not take was large."""
 
     async def run(self) -> None:
         """Send what changes, for as long as the node runs."""
@@ -167,9 +168,10 @@ class Streams:
         its stream would stand still until that is done. False: it was left out in its turn."""
         records = [(key, self._store.encoded(partition_of(key), key)) for key in keys]
         request = Replicate(tuple((key, record) for key, record in records if record is not None), True, told)
+        limit_s = self._config.relay_call_s + self._config.carry_s(request.carried_bytes())
         while self._co_owners.has(state):
             try:
-                answer = await self._calls.ask(state.address, request, self._config.relay_call_s)
+                answer = await self._calls.ask(state.address, request, limit_s)
             except PeerFault as fault:
                 log.debug("relay to %s: %s", state.address, fault)
                 answer = Unable()
@@ -190,18 +192,22 @@ class Streams:
         if self._co_owners.note_silence(state):
             self._give_up(state)
 
-    def _note_stuck(self, state: PeerState) -> None:
-        """Its disk has taken nothing. It is told so: it gets no lease."""
+    def _note_stuck(self, state: PeerState, is_large: bool = False) -> None:
+        """It has taken nothing, though it is there. It is told so: it gets no lease. `is_large`: what it was sent is,
+        and may have been lost for that."""
         state.become_stuck()
         if state not in self._lacking:
-            self._lacking.add(state)
-            log.warning("the disk of %s is full or hangs: writes go on without it", state.address)
+            self._lacking[state] = is_large
+            why = f"the disk of {state.address} is full or hangs"
+            if is_large:
+                why = f"what is large does not get through to {state.address}, or its disk hangs"
+            log.warning("%s: writes go on without it", why)
 
     def _note_taken(self, state: PeerState) -> None:
-        """Its disk takes something, perhaps not all."""
+        """It takes something, perhaps not all."""
         if state in self._lacking and not state.outbox:
-            self._lacking.remove(state)
-            log.info("%s has taken all that its disk had refused", state.address)
+            what = "had not got through" if self._lacking.pop(state) else "its disk had refused"
+            log.info("%s has taken all that %s", state.address, what)
 
     def begin_comparison(self, peer: Address) -> PeerState | None:
         """What changes from here on is for the stream, what is here already for the comparison. None: it is no
@@ -276,7 +282,7 @@ class Streams:
         except PeerFault as fault:
             log.debug("stream to %s: %s", state.address, fault)
             if isinstance(fault, PeerLate):
-                self._note_stuck(state)
+                self._note_stuck(state, isinstance(fault, LargeLate))
             return Unable()
 
     def _head(self, state: PeerState) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
@@ -318,7 +324,7 @@ class Streams:
         try:
             await self._store.merge(view_id, records, exclude)
             if request.relayed:
-                async with asyncio.timeout(self._config.relay_s):
+                async with asyncio.timeout(self._config.relay_s + self._config.carry_s(request.carried_bytes())):
                     keys = [key for _, key, _ in records]
                     await self.await_copies(keys, exclude={sender, *request.told}, are_noted=False)
         except Fenced:

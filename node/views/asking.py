@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Adopt, Answer, AskStatus, Busy, Foreign, Request, Status, ViewIs
+from node.state_log import StateLog
 from node.timing.clock import Time
 from node.views.calls import Calls
 from node.views.holder import Views
-from node.views.state_log import StateLog
 
 
 class Asking:

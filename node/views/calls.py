@@ -16,7 +16,7 @@ import logging
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import PeerFault, PeerLost, PeerRefused, TooManyCalls
+from node.errors import LargeLate, PeerFault, PeerLost, PeerRefused, TooManyCalls
 from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
 from node.net.transport import Transport
 from node.timing.clock import Time
@@ -85,6 +85,10 @@ class Calls:
         is_foreign = peer in self._foreign and not self._views.kinship.is_awaited(peer)
         return not is_foreign and not self._transport.is_stranger(peer)
 
+    def silence_s(self, peer: Address) -> float:
+        """See `Transport.silence_s`."""
+        return self._transport.silence_s(peer)
+
     def is_down(self, peer: Address) -> bool:
         """Whether no node of this store can be reached there: see `Transport.is_down`."""
         return peer in self._foreign or self._transport.is_down(peer)
@@ -109,8 +113,9 @@ class Calls:
     async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
-        too many calls under way; raises TooManyCalls if that does not end in time."""
-        deadline = self._transport.running() + self._config.silence_s
+        too many calls under way; raises TooManyCalls if that does not end in time. Raises LargeLate if the peer is
+        there, and has an answer that is too large to come through."""
+        deadline = self._transport.running() + self.silence_s(peer)
         too_many: TooManyCalls | None = None
         while (left_s := deadline - self._transport.running()) > 0:
             too_many = None
@@ -118,6 +123,8 @@ class Calls:
                 return await self.ask(peer, request, left_s, view_id)
             except PeerRefused:
                 break
+            except LargeLate:
+                raise
             except PeerLost:
                 continue
             except TooManyCalls as fault:
@@ -152,7 +159,7 @@ class Calls:
     async def _ask_for_view(self, peer: Address, request: Hello | FetchView) -> Answer | None:
         try:
             return await self.ask_patiently(peer, request)
-        except TooManyCalls as fault:
+        except (TooManyCalls, LargeLate) as fault:
             log.error("%s", fault)
             return None
 

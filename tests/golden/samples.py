@@ -137,6 +137,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),
     "Unsatisfied": wire.Unsatisfied(),
+    "Apart": wire.Apart(2**20),
     "Fetched": wire.Fetched(LIVE.encode(), 2**62 + 14, True),
     "Fetched, defaults": wire.Fetched(LIVE.encode()),
     "Fetched, none": wire.Fetched(None, 15),
@@ -163,6 +164,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "HeartbeatAnswer, may lack records": wire.HeartbeatAnswer(2**64 - 24, False, True, False, False),
     "HeartbeatAnswer, lease granted": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False),
     "HeartbeatAnswer, owing": wire.HeartbeatAnswer(2**64 - 24, False, False, False, True),
+    "HeartbeatAnswer, a longer lease": wire.HeartbeatAnswer(2**64 - 24, False, False, True, False, 8200),
     "NoRoom": wire.NoRoom(),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import PATIENCE_S, Config
+from node.config import Config
 
 DAY_MS = 24 * 3_600_000
 
@@ -25,8 +25,8 @@ def test_config_of_production_and_of_tests_fit_together() -> None:
     "numbers",
     [
         {"request_s": 1.9},
-        {"answer_s": PATIENCE_S},
-        {"count_wait_s": PATIENCE_S},
+        {"answer_s": 2.0},
+        {"count_wait_s": 2.0},
         {"attempt_s": 0.9},
         {"attempt_s": 0.5},
         {"reply_s": 0.15},
@@ -40,6 +40,8 @@ def test_config_of_production_and_of_tests_fit_together() -> None:
         {"relay_s": 0.45},
         {"relay_s": 0.9},
         {"retry_s": 0.1, "reply_s": 0.12},
+        {"pause_s": 0.45},
+        {"round_trip_ms": 151},
         {"silent_share": 0.0},
         {"silent_share": 1.1},
         {"ping_s": 0.45},

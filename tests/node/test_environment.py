@@ -25,13 +25,15 @@ def test_environment_least_environment_defaults() -> None:
     assert (config.address, config.view) == (A, (A, B))
     assert (config.repl_factor, config.bind, config.zone, config.cluster) == (None, None, "", "kvs")
     assert config.data_dir == Path("data") / A
+    assert (config.round_trip_ms, config.silence_s) == (50, 0.45)
 
 
 def test_environment_every_variable_taken() -> None:
-    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0"}
+    more = {"REPL_FACTOR": "2", "DATA_DIR": "/somewhere", "BIND": "0.0.0.0", "ROUND_TRIP_MS": " 200 "}
     config = read_environment(GOOD | more | {"ZONE": " rack-1 ", "CLUSTER": " Prod-2.eu_1 "})
     assert (config.repl_factor, config.data_dir, config.bind) == (2, Path("/somewhere"), "0.0.0.0")
     assert (config.zone, config.cluster) == ("rack-1", "Prod-2.eu_1")
+    assert (config.round_trip_ms, config.silence_s) == (200, 1.05)
 
 
 def test_environment_view_may_omit_address() -> None:
@@ -87,6 +89,13 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
         ("REPL_FACTOR", "two", "'two'"),
         ("REPL_FACTOR", "²", "'²'"),
         ("REPL_FACTOR", "9" * 5000, "999"),
+        ("ROUND_TRIP_MS", "0", "'0'"),
+        ("ROUND_TRIP_MS", "-50", "'-50'"),
+        ("ROUND_TRIP_MS", "2001", "from 1 to 2000"),
+        ("ROUND_TRIP_MS", "0.5", "'0.5'"),
+        ("ROUND_TRIP_MS", "50ms", "'50ms'"),
+        ("ROUND_TRIP_MS", "²", "'²'"),
+        ("ROUND_TRIP_MS", "9" * 5000, "999"),
         ("CLUSTER", "two words", "'two words'"),
         ("CLUSTER", "-x", "'-x'"),
         ("CLUSTER", "", "leave the variable out"),
@@ -109,12 +118,13 @@ def test_environment_fault_names_variable_and_entry(variable: str, text: str, en
 
 
 def test_environment_all_faults_at_once() -> None:
-    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", REPL_FACTOR="0", BIND="w", ZONE=",", CLUSTER="?")
-    variables = ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "CLUSTER", "BIND", "ZONE"]
+    rest = {"REPL_FACTOR": "0", "ROUND_TRIP_MS": "x", "BIND": "w", "ZONE": ",", "CLUSTER": "?"}
+    faults = faults_of(ADDRESS="x", VIEW=f"y,{A},z,{A}", **rest)
+    variables = ["ADDRESS", "VIEW", "VIEW", "VIEW", "REPL_FACTOR", "ROUND_TRIP_MS", "CLUSTER", "BIND", "ZONE"]
     assert [fault.partition(":")[0] for fault in faults] == variables
 
 
 def test_environment_line_breaks_stay_in_one_line() -> None:
-    broken = {"BIND": "e\nf", "ZONE": "g\nh", "CLUSTER": "i\nj"}
+    broken = {"BIND": "e\nf", "ROUND_TRIP_MS": "5\n0", "ZONE": "g\nh", "CLUSTER": "i\nj"}
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", **broken):
         assert len(fault.splitlines()) == 1

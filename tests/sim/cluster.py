@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from gossip.settings import Settings
 from gossip.view import Address, View, ViewId, decode_view, host_of
 from node.config import Config
 from node.errors import StorageFault
@@ -181,7 +180,7 @@ class Machine:
         port = self._port = Port(self.network, self.config, host)
         try:
             identity = await identify(store, rng, self.config.cluster, self.address)
-            node = Node(self.config, self.time, rng, store, identity, port, Settings())
+            node = Node(self.config, self.time, rng, store, identity, port)
             await node.start()
         except StorageFault:
             self._cluster.loop.call_soon(self.crash, context=self._cluster.loop.nobody)  # It would exit with a message.
@@ -293,6 +292,11 @@ class Cluster:
             )
             for address in addresses
         }
+
+    @property
+    def config(self) -> Config:
+        """That of any of them, but for its address and environment."""
+        return next(iter(self.machines.values())).config
 
     @property
     def traced(self) -> bool:

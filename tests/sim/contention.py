@@ -15,7 +15,7 @@ from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.router import Outcome
 from tests.linearizability import Kind, Operation, Value, unexplained
 from tests.sim.acknowledged import AcknowledgedViews
-from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.cluster import CLIENT_S, Cluster, Machine, NoAnswer
 from tests.sim.losses import has_caught_up, newest_view
 from tests.sim.nemesis import Nemesis
 from tests.sim.peace import read
@@ -23,6 +23,8 @@ from tests.sim.registers import Violation
 from tests.sim.trace import brief, name_of
 
 CLIENTS, KEYS = 10, 4
+LARGE_SHARE = 0.1
+"""How many of the values are large, where some are."""
 THINK_S = 0.01
 WRITES_SHARE, DELETES_SHARE = 0.4, 0.25
 """How many of the operations are writes, and how many of these deletions."""
@@ -52,13 +54,16 @@ class OneAtATime(Nemesis):
 
 
 class Contention:
-    def __init__(self, cluster: Cluster, duration_s: float) -> None:
+    def __init__(self, cluster: Cluster, duration_s: float, large_bytes: int = 0) -> None:
+        """`large_bytes`: how long some of the values are; 0: none is."""
         self.seen: Counter[str] = Counter()
         self.histories: defaultdict[bytes, list[Operation]] = defaultdict(list)
         self.cluster = cluster
         self._rng = cluster.rng
         self._duration_s = duration_s
         self._written = 0
+        self._large_bytes = large_bytes
+        self._patience_s = max(CLIENT_S, cluster.config.patience_s)
         self._stopping = False
 
     async def run(self) -> None:
@@ -93,15 +98,21 @@ class Contention:
                 self._written += 1
                 await self._operate(name, machine, key, Kind.PUT, b"%d" % self._written)
 
+    def _padded(self, value: Value) -> Value:
+        """What is sent for it: the longer, the same when it is stripped."""
+        is_large = value is not None and self._large_bytes and self._rng.random() < LARGE_SHARE
+        return value.ljust(self._large_bytes) if value is not None and is_large else value
+
     async def _operate(self, client: str, machine: Machine, key: bytes, kind: Kind, value: Value) -> None:
         what = f"{client} {kind.name} {key.decode()} {value!r} through {name_of(machine.address)}"
         called = self.cluster.loop.now
+        sent = self._padded(value)
         self._note(what)
         try:
             if kind is Kind.GET:
-                outcome = await machine.ask(lambda node: read(node, key))
+                outcome = await machine.ask(lambda node: read(node, key), self._patience_s)
             else:
-                outcome = await machine.ask(lambda node: node.router.write(key, value))
+                outcome = await machine.ask(lambda node: node.router.write(key, sent), self._patience_s)
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen[f"{kind.name} without answer"] += 1
             self._note(f"{what}: {fault!r}")
@@ -121,7 +132,7 @@ def _answered(kind: Kind, value: Value, called: float, now: float, outcome: Outc
     holds is decided by their versions. But a DELETE that finds nothing writes nothing: it is a read."""
     match outcome.answer:
         case ReadResult(value=got):
-            return Operation(Kind.GET, got, called, now)
+            return Operation(Kind.GET, None if got is None else got.rstrip(), called, now)
         case NothingDeleted():
             return Operation(Kind.GET, None, called, now)
         case Wrote():

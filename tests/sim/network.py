@@ -1,5 +1,5 @@
-"""A simulated network under the real nodes: messages that are late, lost, doubled or reordered, cuts in either
-direction, and processes that are gone.
+"""A simulated network under the real nodes: messages that are late, lost, doubled or reordered, large ones on slow
+links, cuts in either direction, and processes that are gone.
 
 It behaves as TCP does. What is sent on a connection during a cut is sent again until the cut has ended or the sender
 has given the connection up. Whoever sends to a process that is gone, or that has closed its end, is told by a reset,
@@ -19,7 +19,8 @@ from tests.sim.loop import Host, VirtualLoop
 from tests.sim.trace import Trace, brief, name_of
 
 if TYPE_CHECKING:
-    from tests.sim.port import Connection, Port
+    from tests.sim.link import Connection, Way
+    from tests.sim.port import Port
 
 REPEAT_S = 0.2
 """What did not get through is sent again after about this time."""
@@ -34,6 +35,8 @@ class Rates(NamedTuple):
     """Share of messages that take a hundred times as long."""
     cast_loss: float = 0.05
     cast_double: float = 0.02
+    bytes_s: float | None = None
+    """What one connection carries each way: what is sent on it waits for what was sent before. None: no bound."""
 
 
 Watcher = Callable[[Address, Address, Request], None]
@@ -76,7 +79,7 @@ class Network:
         if not connection.asker.host.alive:
             return  # A watcher has killed it in the middle of its turn.
         told = self.trace and f"{name_of(asker)} -> {name_of(connection.to)} #{id_} {brief(request)}"
-        self._later(self._call_arrives, connection, data, told)
+        self._later(self._call_arrives, connection, data, told, after_s=self._carry_s(connection.ways[0], data))
         if isinstance(request, Promise):
             connection.promises[id_] = request
         if self.watchers and not isinstance(request, Ping):
@@ -85,7 +88,7 @@ class Network:
 
     def reply(self, connection: Connection, data: bytes, id_: int, answer: Answer) -> None:
         told = self.trace and f"{name_of(connection.to)} => {name_of(connection.asker.address)} #{id_} {brief(answer)}"
-        self._later(self._reply_arrives, connection, data, told)
+        self._later(self._reply_arrives, connection, data, told, after_s=self._carry_s(connection.ways[1], data))
         if (promise := connection.promises.pop(id_, None)) is not None:
             for watcher in list(self.answer_watchers):
                 watcher(connection.to, connection.asker.address, promise, answer)
@@ -155,11 +158,19 @@ class Network:
 
     # Ways
 
-    def _later(self, arrive: Callable[..., None], *what: object) -> None:
+    def _carry_s(self, way: Way, data: bytes) -> float:
+        """How long it takes until these bytes have left."""
+        if self.rates.bytes_s is None:
+            return 0.0
+        now = self.loop.now
+        way.busy_until = max(way.busy_until, now) + len(data) / self.rates.bytes_s
+        return way.busy_until - now
+
+    def _later(self, arrive: Callable[..., None], *what: object, after_s: float = 0.0) -> None:
         delay = self.random() * self.rates.delay_s
         if self.random() < self.rates.slow:
             delay *= 100
-        self.loop.post(delay, arrive, what)
+        self.loop.post(after_s + delay, arrive, what)
 
     def _repeat(self, connection: Connection, arrive: Callable[..., None], *what: object) -> None:
         if connection.open:

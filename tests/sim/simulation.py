@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from node.config import CLUSTER_DEFAULT
+from node.time_limits import limits_for
 from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
 from tests.sim.contention import Contention
+from tests.sim.network import Rates
 from tests.sim.sessions import Sessions
 from tests.sim.upheaval import Upheaval
 from tests.sim.workload import Workload
@@ -32,6 +34,11 @@ SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
 CONTENTION_AT, CONTENTION_S = 5, 8.0
 """In seeds that end in this digit, many clients use few keys at once, and nothing is cut."""
+DISTANCE_EVERY, FAR_AT, SLOW_AT = 40, 25, 35
+"""In one seed of so many, nodes are far apart and made for it; in another, links are slow and values large."""
+FAR_MS, FAR_S = 300, 20.0
+SLOW_BYTES_S, LARGE_BYTES = 1_000_000, 600_000
+"""Such a value takes longer than a silence."""
 UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (2, 3, 7), 12.0, 6
 """Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
 UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
@@ -63,12 +70,23 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
     is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
     timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
+    is_far, is_slow = seed % DISTANCE_EVERY == FAR_AT, seed % DISTANCE_EVERY == SLOW_AT
+    if is_far:
+        timing = limits_for(FAR_MS) | (timing or {})
     is_upheaval = seed % 10 in UPHEAVALS
     size, per_host = (HOSTS_SIZE, PER_HOST) if seed % HOSTS_EVERY == HOSTS_AT else (SIZE, 1)
     if is_upheaval and per_host == 1:
         size = UPHEAVAL_SIZES[seed // 10 % len(UPHEAVAL_SIZES)]
     cluster = Cluster(
-        seed, size, MEMBERS, repl_factor=factor, skew_ms_max=skew_ms_max, trace=trace, timing=timing, per_host=per_host
+        seed,
+        size,
+        MEMBERS,
+        repl_factor=factor,
+        rates=_rates(is_far, is_slow),
+        skew_ms_max=skew_ms_max,
+        trace=trace,
+        timing=timing,
+        per_host=per_host,
     )
     seen: Counter[str] = Counter()
     aliens = _aliens(cluster, seen) if seed % ALIENS_EVERY == 2 else None
@@ -81,7 +99,8 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     if in_sessions:
         workload = Sessions(cluster, SESSIONS_S, sets_clocks)
     elif seed % 10 == CONTENTION_AT:
-        workload = Contention(cluster, CONTENTION_S)
+        duration_s = FAR_S if is_far else CONTENTION_S
+        workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)
     elif is_upheaval:
         workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, aliens, errs, Upheaval, UPHEAVAL_CLIENTS, sets_clocks)
     else:
@@ -94,6 +113,13 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     finally:
         gc.enable()
     return Result(seed, cluster.loop.now, time.process_time() - began, workload.seen + seen, fault)
+
+
+def _rates(is_far: bool, is_slow: bool) -> Rates:
+    """How bad the network is. Where nodes are far apart, no message takes longer than is made for."""
+    if is_far:
+        return Rates(delay_s=FAR_MS / 2000, slow=0.0)
+    return Rates(bytes_s=SLOW_BYTES_S) if is_slow else Rates()
 
 
 def _aliens(cluster: Cluster, seen: Counter[str]) -> Aliens:

@@ -148,3 +148,17 @@ async def test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked
     host_of(network.a).thaw()
     assert await call == ReadResult(b"k")
     assert not network.a.transport.is_down(B)
+
+
+async def test_network_slow_link_takes_as_long_as_the_bytes_that_were_sent_on_it(network: Ports) -> None:
+    """What comes later on the same connection waits; there and back do not."""
+    await network.a.ask(network.b, b"first")
+    network.network.rates = FLAWLESS._replace(bytes_s=100_000.0)
+    asked_at = network.loop.now
+    calls = [asyncio.create_task(network.a.ask(network.b, b"x" * 200, PATIENT_S)) for _ in range(100)]
+    await asyncio.gather(*calls)
+    assert 0.2 < network.loop.now - asked_at < 0.4
+    network.network.rates = FLAWLESS
+    asked_at = network.loop.now
+    await asyncio.gather(*[network.a.ask(network.b, b"x" * 200, PATIENT_S) for _ in range(100)])
+    assert network.loop.now - asked_at <= 2 * ONE_WAY_S

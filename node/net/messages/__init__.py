@@ -26,14 +26,15 @@ travel is told by `frames`.
     Heartbeat   an owner                a co-owner           HeartbeatAnswer
     Replicate   an owner                a co-owner           Taken, NoRoom
 
-Any call may also be answered with Unable, and, unless it is one of `any_view`, with ViewIs or Foreign.
+Read and Fetch may be answered with Apart, see `lanes`. Any call may also be answered with Unable, and, unless it is one
+of `any_view`, with ViewIs or Foreign.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from node.net.messages.base import LARGE_BYTES, NodeMessage, Unable, Unsigned
+from node.net.messages.base import LARGE_BYTES, Apart, NodeMessage, Unable, Unsigned
 from node.net.messages.co_owners import (
     CoOwnerAnswer,
     CoOwnerRequest,
@@ -92,12 +93,13 @@ from node.net.messages.views import (
 )
 
 Request: TypeAlias = DataRequest | ViewRequest | SyncRequest | CoOwnerRequest
-Answer: TypeAlias = DataAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Unable
+Answer: TypeAlias = DataAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Apart | Unable
 
 __all__ = [
     "LARGE_BYTES",
     "Adopt",
     "Answer",
+    "Apart",
     "AskHolding",
     "AskStamp",
     "AskStatus",

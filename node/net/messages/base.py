@@ -34,7 +34,18 @@ class NodeMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         """Whether it is the last one in its frame: so a frame holds one bulky message at most."""
         return self.is_batch
 
+    def carried_bytes(self) -> int:
+        """How much of values, records or versions it carries. Beyond `LARGE_BYTES` it travels apart: `net.lanes`."""
+        return 0
+
 
 class Unable(NodeMessage, frozen=True, tag=7):
     """Answers any call: nothing was done, and nothing can be done now. To a Read or Write: nobody can tell what is
     right."""
+
+
+class Apart(NodeMessage, frozen=True, tag=13):
+    """Answers Read and Fetch on a link that asks for large answers apart: the answer carries so much, and is given on
+    the link for transfers. Ask there."""
+
+    bytes: Unsigned

@@ -18,13 +18,14 @@ class Heartbeat(NodeMessage, frozen=True, tag=40):
 
 class HeartbeatAnswer(NodeMessage, frozen=True, tag=41):
     """`may_lack`: what the answerer has may not be all that there is. `owing`: no lease, but what the asker lacks is on
-    its way to it."""
+    its way to it. `lease_ms`: for how long after the question the answerer will go by the lease, if it grants one."""
 
     store_id: Unsigned
     is_empty: bool
     may_lack: bool
     lease_granted: bool
     owing: bool
+    lease_ms: Unsigned = 400
 
 
 class Replicate(NodeMessage, frozen=True, tag=42):
@@ -36,6 +37,9 @@ class Replicate(NodeMessage, frozen=True, tag=42):
     records: tuple[tuple[KeyBytes, bytes], ...]
     relayed: bool
     told: tuple[Address, ...] = ()
+
+    def carried_bytes(self) -> int:
+        return sum(len(record) for _, record in self.records)
 
 
 class NoRoom(NodeMessage, frozen=True, tag=43):

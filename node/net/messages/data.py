@@ -25,7 +25,10 @@ class Write(NodeMessage, frozen=True, tag=2):
     context: Context | None = None
 
     def is_bulky(self) -> bool:
-        return len(self.value or b"") > LARGE_BYTES
+        return self.carried_bytes() > LARGE_BYTES
+
+    def carried_bytes(self) -> int:
+        return len(self.value or b"")
 
 
 class ReadResult(NodeMessage, frozen=True, tag=3):
@@ -35,7 +38,10 @@ class ReadResult(NodeMessage, frozen=True, tag=3):
     context: Context | None = None
 
     def is_bulky(self) -> bool:
-        return len(self.value or b"") > LARGE_BYTES
+        return self.carried_bytes() > LARGE_BYTES
+
+    def carried_bytes(self) -> int:
+        return len(self.value or b"")
 
 
 class Copies(NamedTuple):
@@ -90,7 +96,10 @@ class Fetched(NodeMessage, frozen=True, tag=31):
     may_lack: bool = False
 
     def is_bulky(self) -> bool:
-        return len(self.record or b"") > LARGE_BYTES
+        return self.carried_bytes() > LARGE_BYTES
+
+    def carried_bytes(self) -> int:
+        return len(self.record or b"")
 
 
 class AskStamp(NodeMessage, frozen=True, tag=50):

@@ -32,6 +32,9 @@ class Push(NodeMessage, frozen=True, tag=34):
     finished: Partitions
     may_lack: bool = False
 
+    def carried_bytes(self) -> int:
+        return sum(len(key) + len(record) for key, record in self.records)
+
 
 class Taken(NodeMessage, frozen=True, tag=35):
     """Answers Push, Holding and Replicate: durable."""
@@ -61,6 +64,9 @@ class Offer(NodeMessage, frozen=True, tag=38):
     is_batch = True
     versions: tuple[tuple[KeyBytes, VersionBytes], ...]
     stable_watermark: Unsigned = 0
+
+    def carried_bytes(self) -> int:
+        return sum(len(key) + len(version) for key, version in self.versions)
 
 
 class Wanted(NodeMessage, frozen=True, tag=39):

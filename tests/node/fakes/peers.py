@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import gossip.messages
 from gossip.view import Address, ViewId
 from node.errors import PeerLate, PeerLost, PeerRefused
+from node.net import lanes
 from node.net.messages import (
     Adopt,
     Answer,
@@ -41,11 +42,33 @@ from node.timing.clock import HybridClock
 from node.values.record import Record, decode_record, version_of
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
+from tests.node.samples import CONFIG
 
 THEIR_ID = 7
 """The store id of every co-owner here."""
 NETWORK_S = 0.01
 """There and back; longer than a commit's waiters take to run."""
+
+
+class BulkLane:
+    """Stands in for the link for transfers to one of them."""
+
+    def __init__(self, peers: ScriptedPeers, to: Address) -> None:
+        self.bytes_on_the_way = 0
+        self._peers = peers
+        self._to = to
+
+    async def call(self, request: Request, view_id: ViewId, timeout_s: float, attempt: bool) -> Answer:
+        return await self._peers.answer_of(self._to, request, timeout_s, attempt)
+
+    def watch(self) -> None:
+        pass
+
+    def unwatch(self) -> None:
+        pass
+
+    def is_down(self) -> bool:
+        return self._peers.is_down(self._to)
 
 
 class ScriptedPeers:
@@ -64,6 +87,7 @@ class ScriptedPeers:
         """Who was asked by calls that say nothing about it if they are not answered in time."""
         self.casts: list[tuple[Address, gossip.messages.Message]] = []
         self.resets = 0
+        self._bulk: dict[Address, BulkLane] = {}
         self.slowed_s = 0.0
         """What has passed by the time that others are judged by, beyond the loop's."""
 
@@ -79,6 +103,12 @@ class ScriptedPeers:
         bulk: bool = False,
         attempt: bool = False,
     ) -> Answer:
+        if bulk:
+            lane = self._bulk.setdefault(to, BulkLane(self, to))
+            return await lanes.carry(lane, CONFIG, request, view_id, timeout_s, request.carried_bytes(), attempt)
+        return await self.answer_of(to, request, timeout_s, attempt)
+
+    async def answer_of(self, to: Address, request: Request, timeout_s: float, attempt: bool) -> Answer:
         self.asked.append((to, request))
         if attempt:
             self.attempts.append(to)
@@ -100,6 +130,9 @@ class ScriptedPeers:
 
     def is_down(self, to: Address) -> bool:
         return to not in self.script if to not in self.silent else to in self.found_silent
+
+    def silence_s(self, to: Address) -> float:
+        return CONFIG.silence_s
 
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from node.config import Config
 from node.errors import PeerFault, PeerRefused
-from node.net.link_state import LinkState, Output, Phase
+from node.net.link_output import Output, Phase
+from node.net.link_state import LinkState
 
 CONFIG = Config(address="a:1", view=("a:1", "b:1"), data_dir=Path("/nowhere"))
 PATIENT_S = 10.0
@@ -63,13 +64,13 @@ class Driver:
             self.sent |= set(frame)
 
     def answer(self, id_: int) -> None:
-        if (name := self.state.answered(id_)) is not None:
+        if (name := self.state.answered(id_, self.now)) is not None:
             self._end(name, None, id_ in self.sent)
 
     def connect(self) -> None:
         assert self.is_dialling
         self.is_dialling, self.is_up = False, True
-        self.state.connected()
+        self.state.connected(self.now)
         self.attend()
 
     def fail_to_dial(self) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from node.errors import PeerFault, PeerLate, PeerLost, PeerRefused, TooManyCalls
-from node.net.link_state import BUDGET_S_MIN, PENDING_MAX, LinkState, Phase
+from node.net.link_output import BUDGET_S_MIN, PENDING_MAX, Phase
+from node.net.link_state import LinkState
 from tests.node.net.link_driver import CONFIG, HURRIED_S, MOMENT_S, PATIENT_S, TELLING_S, Driver, Fate, driver_in, up
 
 IDLE, DIALLING, UP = Phase.IDLE, Phase.DIALLING, Phase.UP

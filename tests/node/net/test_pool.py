@@ -33,3 +33,30 @@ async def test_peers_links_that_nobody_wants_any_more_are_closed(tmp_path: Path)
         assert await network.a.ask(network.b, b"after") == ReadResult(b"after")
     finally:
         await network.close()
+
+
+async def test_peers_far_away_are_reached_and_the_log_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = Links(tmp_path)
+    await network.open()
+    relay = network.relay(network.b)
+    relay.delay_s = 0.24
+    try:
+        with caplog.at_level("INFO", "node.state_log"):
+            assert await network.a.ask_until_answered(network.b, b"far") == ReadResult(b"far")
+            for number in range(3):
+                assert await network.a.ask(network.b, b"%d" % number, SHORT_S) == ReadResult(b"%d" % number)
+            assert not network.a.transport.is_down(network.b.address)
+            (line,) = caplog.messages
+            assert line.startswith(f"a round trip to {network.b.address} takes ") and "ROUND_TRIP_MS" in line
+            relay.delay_s = 0.0
+
+            async def is_near() -> bool:
+                await network.a.attempt(network.b, b"near")
+                return len(caplog.messages) == 2
+
+            await eventually(is_near, "the line that it is near again")
+        assert caplog.messages[1] == f"a round trip to {network.b.address} takes no longer than 50 ms again"
+    finally:
+        await network.close()

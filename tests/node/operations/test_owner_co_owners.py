@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.errors import TooManyCalls
+from node.errors import LargeLate, TooManyCalls
 from node.net.messages import (
     Answer,
     Copies,
@@ -327,4 +327,15 @@ async def test_read_that_finds_too_many_calls_under_way_says_nothing_about_who_w
         raise TooManyCalls("too many calls")
 
     parts.peers.script[B] = too_many
+    assert await read(parts, b"k") == Unable()
+
+
+@on_virtual_time
+async def test_read_passes_nobody_over_whose_record_is_too_large_to_come_through() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+
+    def lost(_: Request) -> Answer:
+        raise LargeLate("lost for its size")
+
+    parts.peers.script[B] = lost
     assert await read(parts, b"k") == Unable()

@@ -38,7 +38,8 @@ def answered(
 ) -> bool:
     """`peer` answers a question for a lease that was sent so long ago."""
     sent_at = parts.time.monotonic() - ago_s
-    return parts.co_owners.hear_answer(state_of(parts, peer), sent_at, THEIR_ID, is_empty, may_lack, lease)
+    state, lease_s = state_of(parts, peer), parts.config.lease_s
+    return parts.co_owners.hear_answer(state, sent_at, THEIR_ID, is_empty, may_lack, lease, lease_s)
 
 
 # Leases

@@ -76,7 +76,7 @@ def after(*steps: Step) -> PeerState:
 
 
 def lease(state: PeerState) -> None:
-    state.become_leased(NOW)
+    state.become_leased(NOW, LEASE_S)
 
 
 IN_STEP = (hear, begin, arrive)
@@ -145,16 +145,23 @@ def test_peer_state_no_lease_for_one_that_owes_a_confirmation_for_100_ms(waited_
 def test_peer_state_lease_counts_from_the_question() -> None:
     state = after(hear)
     assert state.leased_until == NEVER
-    state.become_leased(NOW - 0.3)
+    state.become_leased(NOW - 0.3, LEASE_S)
     assert state.leased_until == NOW - 0.3 + LEASE_S
     state.check(NOW)
+
+
+@pytest.mark.parametrize(("theirs_s", "counts_s"), [(0.2, 0.2), (8.2, LEASE_S)])
+def test_peer_state_lease_counts_for_no_longer_than_either_side_goes_by_it(theirs_s: float, counts_s: float) -> None:
+    """They may have been made for round trips of another length."""
+    state = after(hear, lambda state: state.become_leased(NOW, theirs_s))
+    assert state.leased_until == NOW + counts_s
 
 
 @pytest.mark.parametrize(
     "end", [lambda state: state.drop_lease(), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
 )
 def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
-    assert after(hear, lambda state: state.become_leased(NOW), end).leased_until == NEVER
+    assert after(hear, lambda state: state.become_leased(NOW, LEASE_S), end).leased_until == NEVER
 
 
 def test_peer_state_lease_that_was_given_may_count_until_it_has_ended() -> None:
@@ -184,7 +191,7 @@ def test_peer_state_silence_is_news_once() -> None:
         ((hear,), False),
         ((hear, lambda state: state.become_unleased(is_owed=True)), False),
         ((hear, lambda state: state.become_unleased(is_owed=False)), True),
-        ((hear, lambda state: state.become_leased(NOW)), True),
+        ((hear, lambda state: state.become_leased(NOW, LEASE_S)), True),
         ((hear, overflow), True),
         ((overflow,), False),
         (IN_STEP, False),
@@ -288,7 +295,7 @@ def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(ev
                     granted_at = now
                     assert all(map(state.outbox.is_confirmed, owed))
                 case "answer" if state._store_id is not None:
-                    state.become_leased(now)
+                    state.become_leased(now, LEASE_S)
                 case "pause":
                     state.drop_lease()
             state.check(now)
@@ -317,7 +324,7 @@ def stream_first_what_is_to_come(state: PeerState) -> None:
 
 def lease_from_a_stranger(state: PeerState) -> None:
     state._store_id, state._heard_at = None, NEVER
-    state.become_leased(NOW)
+    state.become_leased(NOW, LEASE_S)
 
 
 def grant_in_time_to_come(state: PeerState) -> None:

@@ -19,11 +19,11 @@ from node.net.messages import (
     Unable,
     ViewIs,
 )
+from node.state_log import StateLog
 from node.views.asking import Asking
 from node.views.census import LastHeard
 from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
-from node.views.state_log import StateLog
 from ring.hashing import unpack
 from tests.node.parts import A, B, C, Parts, node_a
 from tests.node.samples import successor

@@ -18,7 +18,7 @@ async def test_node_that_does_not_take_the_view_is_logged_once_and_once_when_it_
     bench = Coordinating(parts)
     _, c = peers_of(parts, B, C)
     c.takes_views = False
-    with caplog.at_level("INFO", "node.views.state_log"):
+    with caplog.at_level("INFO", "node.state_log"):
         for _ in range(5):
             await bench.asking.bring_view_to([B, C])
         assert caplog.messages == [f"{C} has not taken view {parts.views.view_id} yet: its disk refuses it"]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.errors import PeerFault, PeerLost, PeerRefused, TooManyCalls
+from node.errors import LargeLate, PeerFault, PeerLost, PeerRefused, TooManyCalls
 from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
@@ -78,6 +78,18 @@ async def test_ask_patiently_does_not_take_too_many_calls_for_silence(bench: Ben
         with pytest.raises(TooManyCalls):
             await bench.calls.ask_patiently(B, Read(b"k"))
         assert await bench.calls.greet(B) is None
+
+
+async def test_ask_patiently_does_not_take_for_silence_what_is_too_large_to_come_through(bench: Bench) -> None:
+    """It has just said that it has something."""
+
+    async def answer(_: Request) -> Answer:
+        raise LargeLate("lost for its size")
+
+    bench.peers.script[B] = answer
+    with pytest.raises(LargeLate):
+        await bench.calls.ask_patiently(B, Read(b"k"))
+    assert await bench.calls.greet(B) is None
 
 
 async def test_ask_patiently_puts_its_question_again_when_a_link_breaks(bench: Bench) -> None:

@@ -82,7 +82,7 @@ async def test_change_that_moves_and_waits_for_a_node_says_so_once(caplog: pytes
     (b,) = peers_of(parts, B)
     parts.peers.script[B] = waits
     bench.waiting = (Owed(C, 5, 0),)
-    with caplog.at_level("INFO", "node.views.state_log"):
+    with caplog.at_level("INFO", "node.state_log"):
         change = await bench.coordinator.change(Wish(frozenset({A, B, C})))
         await bench.coordinator.await_settled(change)
     view_id = parts.views.view_id

@@ -18,10 +18,10 @@ from node.net.messages import (
     Status,
     ViewIs,
 )
+from node.state_log import StateLog
 from node.views.asking import Asking
 from node.views.change_conditions import Wish
 from node.views.coordinator import Coordinator
-from node.views.state_log import StateLog
 from tests.node.fakes.peers import Newcomer
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 from tests.node.samples import successor

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import clocks, data, deletions, moves, views
+from tests.sim.ablations import clocks, data, deletions, moves, views, ways
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
 """Within so many an ablation must be caught."""
 
-ABLATIONS = (*data.ABLATIONS, *views.ABLATIONS, *moves.ABLATIONS, *deletions.ABLATIONS, *clocks.ABLATIONS)
+ABLATIONS = (
+    *data.ABLATIONS,
+    *views.ABLATIONS,
+    *moves.ABLATIONS,
+    *deletions.ABLATIONS,
+    *clocks.ABLATIONS,
+    *ways.ABLATIONS,
+)
 
 
 def named(name: str) -> Ablation:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from node.views.state_log import StateLog
+from node.state_log import StateLog
 
 
 def test_state_log_says_once_that_it_begins_and_once_that_it_ends(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,65 @@
+"""How far away the peer of one link is, as its pings tell, and what counts as its silence.
+
+A peer that is farther away than is made for (`ROUND_TRIP_MS`) is not gone. Were it judged by the silence of nearer
+ones, its link would be made and broken for ever, and nobody would learn why. So its own link gives it the time of its
+own round trip; all else goes on by the limits that are made for, and an operator is told.
+
+The least of some pings in a row tells, since each of them may have waited for a busy machine. A dial that took longer
+than a whole silence only casts doubt: it may have begun during a cut. It is believed until the first ping is answered,
+and pings are sent at once, whether anything waits or not. Pure: no loop, no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from node.config import Config
+
+PINGS = 10
+"""So many in a row tell how far a peer is: a busy machine is late with many of them, but not with all."""
+DIAL_TRIPS = 2
+"""What a dial takes: one for the connection, one for the handshake of the link."""
+
+
+class RoundTrips:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._sent: dict[int, float] = {}
+        """The pings under way on the present connection."""
+        self._took: deque[float] = deque(maxlen=PINGS)
+        self.is_in_doubt = False
+        """Whether pings have to tell what to make of the last dial."""
+        self.far_s: float | None = None
+        """What a round trip takes, if that is longer than is made for."""
+        self._judge_by(0.0)
+
+    def note_dial(self, took_s: float) -> None:
+        """A connection was made."""
+        self._sent.clear()
+        self._took.clear()
+        self.is_in_doubt = took_s > self._config.silence_s
+        if self.is_in_doubt:
+            self._judge_by(took_s / DIAL_TRIPS)
+
+    def note_ping(self, id_: int, now: float) -> None:
+        """A ping is sent."""
+        self._sent[id_] = now
+
+    def note_answer(self, id_: int, now: float) -> None:
+        """A no-op if it is not that of a ping."""
+        if (sent_at := self._sent.pop(id_, None)) is None:
+            return
+        self._took.append(now - sent_at)
+        least_s = min(self._took)
+        if len(self._took) == PINGS:
+            self.is_in_doubt = False
+            self.far_s = least_s if least_s > self._config.round_trip_s else None
+            self._judge_by(least_s)
+        elif self.is_in_doubt:
+            self._judge_by(least_s)
+
+    def _judge_by(self, round_trip_s: float) -> None:
+        self.silence_s = self._config.silence_over(round_trip_s)
+        """The peer is silent when it has said nothing for so long."""
+        self.telling_s = self._config.silent_share * self.silence_s
+        """A call says nothing about the peer if it was given less."""
