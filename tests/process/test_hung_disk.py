@@ -122,8 +122,11 @@ async def test_process_fsync_that_fails_refuses_writes_and_loses_nothing(
     async def takes() -> bool:
         return (await http.put(a, "k0", "new")).status == 200
 
+    async def says_so() -> bool:
+        return "the store takes writes again" in node.log.read_text()
+
     await eventually(takes, "a write taken")
-    assert "the store takes writes again" in node.log.read_text()
+    await eventually(says_so, "a line that says so")
     await node.kill()
     await node.start()
     values = [(await http.get(a, f"k{number}")).json["value"] for number in range(20)]
