@@ -3,7 +3,8 @@
 Each view names the one that it was built on, so whether a view follows another is told by the chain of these. A change
 made on one side of a cut may lose against one of the other side: of a view that was acknowledged at such a time nothing
 is demanded. The same holds where nodes are down: that what they have promised each other is known to somebody who runs,
-and of whom the coordinator can know, is all that the store can go by.
+and of whom the coordinator can know, is all that the store can go by. And where a disk was lost, what was on it is not
+known to its node.
 
 Also: no node promises an epoch to two coordinators, whatever becomes of it and of the promises, as long as it keeps its
 disk; while a promise holds, it gives no other one, and takes no lower view but those that the promise builds on; no
@@ -151,7 +152,9 @@ class AcknowledgedViews:
         if machine is not self._cluster.machines.get(machine.address):
             return  # Of another store.
         self._views[view.id] = view
-        self._stored_at.setdefault(view.id, self._cluster.loop.now)
+        if view.id not in self._stored_at:
+            self._stored_at[view.id] = self._cluster.loop.now
+            self._excuse_lost_disk(machine, view)
         refused = self._refused[_Rival(view.epoch, view.coordinator)] & view.nodes
         if machine.address == view.coordinator and refused:
             raise Violation(f"{view_name(view.id)} is made, which {names_of(sorted(refused))} did not promise")
@@ -164,6 +167,18 @@ class AcknowledgedViews:
                 )
         else:
             self._held.pop(machine.address, None)
+
+    def _excuse_lost_disk(self, maker: Machine, view: View) -> None:
+        """A member of the first view whose disk was lost, and that hears nobody, is asked for another view: it cannot
+        know what was acknowledged before, and takes the word of who asks. Nothing is demanded of that any more."""
+        could_be_asked = set(self._who_could_be_asked(Asked(maker.address, self._cluster.loop.now, view.nodes, None)))
+        held = [other.disk.view() for other in could_be_asked - {maker}]
+        known = max((other.epoch for other in held if other is not None), default=0)
+        self._acknowledged = [
+            id_
+            for id_ in self._acknowledged
+            if id_.epoch < view.epoch or id_.epoch <= known or maker.lost_at < self._stored_at[id_]
+        ]
 
     def _sent(self, _: Address, to: Address, request: Request) -> None:
         """A promise may hold no longer from when it is given back on, whether that arrives or not."""
