@@ -118,13 +118,21 @@ def test_next_placement_without_zones_is_that_of_nodes_that_fail_alone(
 def test_next_placement_with_zones_keeps_the_first_replicas_that_it_can(
     old: Placement, members: str, factor: int | None, zones: dict[str, str]
 ) -> None:
-    """What stays of a shard stays in its order."""
+    """What stays of a shard stays in its order. A shard that is new begins with whom its zones want, though all of it
+    may come from one former shard."""
     new = next_placement(old, members, factor, zones)
-    for replicas in new.shards:
-        for former in old.shards:
-            stayed = [node for node in former if node in replicas]
-            if len(stayed) > 1 and replicas[0] in stayed:
+    for former in old.shards:
+        first = next((node for node in former if node in members), None)
+        for replicas in new.shards:
+            if replicas[0] == first:
+                stayed = [node for node in former if node in replicas]
                 assert [node for node in replicas if node in stayed] == stayed
+
+
+def test_next_placement_with_zones_new_shard_begins_with_the_zone_that_is_first_nowhere() -> None:
+    old = Placement((("m", "d", "j", "k", "p"),), bytes(2 * PARTITIONS))
+    zones = {"d": "W", "j": "V", "k": "W", "m": "V", "p": "W"}
+    assert next_placement(old, "djkmp", 2, zones).shards == (("m", "d", "k"), ("p", "j"))
 
 
 @pytest.mark.parametrize(("copies", "per_host"), [(2, 2), (3, 2), (3, 3)])
