@@ -130,9 +130,9 @@ class RouteState:
         """Take what came of the last question; `view_id` is that of the view in force by now."""
         owner = self._owners[self._position - 1]
         match heard:
-            case ReadResult() | Wrote():
+            case ReadResult() | Wrote() | NothingDeleted():
                 return Answered(heard, owner)
-            case Superseded() | NothingDeleted():  # Or it was done, and another write has come since.
+            case Superseded():
                 return GivenUp() if self._may_be_stored else Answered(heard, owner)
             case ViewIs():
                 return Greet(owner) if view_id == self.view_id else NextRound()

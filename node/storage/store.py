@@ -132,7 +132,7 @@ class Store:
             if held is None and not sure:
                 return Unsure()
             live = held is not None and is_live(held)
-            if value is None and not live:
+            if value is None and not live and (held is None or version_of(held) < version):
                 return Absent()
             newest = transaction.lowest_version if held is None else max(transaction.lowest_version, version_of(held))
             if newest > version:

@@ -10,7 +10,7 @@ client was told; that is allowed only if clocks were apart and its owner could r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,7 +63,9 @@ class Glance(NamedTuple):
     acknowledged: bytes | None
     acknowledged_at: float
     holders: frozenset[Address]
-    """Who holds the newest version acknowledged."""
+    """Who holds the newest version acknowledged, or a later one."""
+    witnesses: frozenset[Address]
+    """Those of them that do not hold a write which is under way."""
     views: dict[Address, ViewId]
     deciders: frozenset[Address]
     """Which machines may decide about a write: whoever had it first; who acknowledges it may have got it from there."""
@@ -102,6 +104,7 @@ class Onlooker:
             register.acknowledged,
             register.acknowledged_at,
             holders,
+            self._witnesses(key),
             {
                 address: machine.node.views.view_id
                 for address, machine in self._cluster.machines.items()
@@ -136,7 +139,7 @@ class Onlooker:
 
     def check_read(self, glance: Glance, owner: Address, value: bytes | None) -> None:
         """Raises Violation unless `value` may be what `owner` answers."""
-        excused = self._is_excused(glance, owner)
+        excused = self._is_excused([owner], glance, glance.witnesses, self._witnesses(glance.key))
         self._seen["reads that could be excused"] += excused
         register = self._registers[glance.key]
         if value not in register.history:
@@ -178,7 +181,7 @@ class Onlooker:
     def check_found(self, glance: Glance, owner: Address, attempt: Attempt, found: bool) -> bool:
         """Whether what a write says it found, a live value or none, fits something that could be there. Raises
         Violation if it had to."""
-        excused = self._is_excused(glance, owner, *glance.deciders)
+        excused = self._is_excused({owner, *glance.deciders}, glance, glance.holders, self._holders(glance.key))
         self._seen["writes that could be excused"] += excused
         there = self._registers[glance.key].besides(attempt)
         fits = any((value is not None) == found for value in there)
@@ -201,7 +204,8 @@ class Onlooker:
         """Whether a write was acknowledged above the one before it. Raises Violation if it had to."""
         if version is None or glance.version is None or version > glance.version:
             return True
-        if not self._is_excused(glance, owner, *glance.deciders):
+        deciders, who_knew = {owner, *glance.deciders}, (glance.holders, self._holders(glance.key))
+        if not self._is_excused(deciders, glance, *who_knew):
             raise Violation(
                 f"{glance.key!r}: acknowledged by {owner} below the version of {glance.acknowledged!r}, held by "
                 f"{sorted(glance.holders)}"
@@ -279,9 +283,9 @@ class Onlooker:
 
     # Excuses
 
-    def _is_excused(self, glance: Glance, *owners: Address) -> bool:
-        """Whether one of `owners` could reach nobody who held what had been acknowledged, as things stood when the
-        operation began, or as they stand now: its holders are down, or were passed over when they were removed."""
+    def _is_excused(self, owners: Iterable[Address], glance: Glance, *who_knew: frozenset[Address]) -> bool:
+        """Whether one of `owners` could reach nobody of those who had what was acknowledged, as things stood when the
+        operation began, or as they stand now: they are down, or were passed over when they were removed."""
         since_s = RECOVERY_S + self._cluster.loop.now - glance.began
         if not glance.holders and self.is_forgotten(glance.key):
             return False
@@ -290,8 +294,8 @@ class Onlooker:
                 self._reaches(owner, holder, since_s) and not self._is_backlog(glance, owner, holder)
                 for holder in holders
             )
-            for owner in set(owners)
-            for holders in (glance.holders, self._holders(glance.key))
+            for owner in owners
+            for holders in who_knew
         )
 
     def _holders(self, key: bytes) -> frozenset[Address]:
@@ -309,6 +313,13 @@ class Onlooker:
         return frozenset(
             address for address, record in records.items() if version is not None and record.version >= version
         )
+
+    def _witnesses(self, key: bytes) -> frozenset[Address]:
+        """The holders, but for those of a write under way: it need not be seen yet, nor tells what was there before."""
+        register = self._registers[key]
+        passes = {attempt.value for attempt in register.attempts} - {register.acknowledged}
+        held = [(holder, self._cluster.machines[holder].disk.record(key)) for holder in self._holders(key)]
+        return frozenset(who for who, it in held if it and (it.version == register.version or it.value not in passes))
 
     def _reaches(self, owner: Address, holder: Address, since_s: float) -> bool:
         """Whether `owner` could talk to `holder` all the time since then, and that one was free of trouble. One that

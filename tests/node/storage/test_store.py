@@ -72,7 +72,7 @@ def tombstone(clock: int) -> Record:
         pytest.param(None, None, None, True, Absent(), None, id="delete-nothing"),
         pytest.param(live(4), None, None, True, Written(True), tombstone(5), id="delete-live"),
         pytest.param(tombstone(4), None, None, True, Absent(), tombstone(4), id="delete-deleted"),
-        pytest.param(tombstone(6), None, None, True, Absent(), tombstone(6), id="delete-deleted-later"),
+        pytest.param(tombstone(6), None, None, True, Newer(v(6)), tombstone(6), id="delete-deleted-later"),
         pytest.param(live(6), None, None, True, Newer(v(6)), live(6), id="delete-under-newer"),
         pytest.param(tombstone(5), None, None, True, Written(True), tombstone(5), id="delete-twice"),
         pytest.param(None, b"1", live(4), True, Written(True), live(5, replaced=True), id="put-over-seen"),

@@ -62,10 +62,10 @@ def oracle_write(
             return Unsure()
         case Record(version=same) if same == version:
             return Written(now.replaced, is_repeated=True)
-        case None | Record(value=None) if value is None:
-            return Absent()
         case Record(version=other) if other > version:
             return Newer(other)
+        case None | Record(value=None) if value is None:
+            return Absent()
     found = now is not None and now.live
     held[place, key] = Record(version, value, found)
     return Written(found)
