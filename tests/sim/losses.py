@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from gossip.view import View, host_of
+from node.replication.emptied_disk import Filling
 from node.views.rules import ring_of
 from ring.hashing import partition_of
 from tests.sim.cluster import Cluster, Machine
@@ -102,3 +103,12 @@ def outlives_its_hosts(cluster: Cluster) -> bool:
     nodes_on = Counter(map(host_of, view.nodes))
     is_owed = len(view.nodes) >= 2 * len(view.shards) and max(nodes_on.values()) <= len(view.shards)
     return is_owed and all(has_caught_up(cluster, cluster.machines[node]) for node in view.nodes)
+
+
+def may_be_behind(owner: Machine, owners: list[Machine], since_s: float) -> bool:
+    """Whether it does not know whether what it holds is the newest: its disk was lost, or got older, and no other owner
+    was there that could have told it."""
+    assert owner.node is not None
+    others = [other for other in owners if other is not owner]
+    is_unfilled = owner.node.co_owners.filling is not Filling.FULL
+    return is_unfilled and bool(others) and not any(other.is_well(since_s) for other in others)

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gossip.view import Address, View, ViewId
-from node.replication.emptied_disk import Filling
 from node.storage.keys import Setting, record_place, setting_place
 from node.values.record import Record
 from node.values.version import Version
@@ -23,6 +22,7 @@ from node.views.rules import ring_of
 from ring.hashing import partition_of
 from ring.ring import Ring
 from tests.sim.cluster import Cluster, Machine
+from tests.sim.losses import may_be_behind
 from tests.sim.registers import Attempt, Register, Violation
 
 RECOVERY_S = 0.5
@@ -35,15 +35,6 @@ STUCK_S = 3.0
 were told."""
 BACKLOG_S = 0.5
 """A lease that was given before a backlog arrived counts for less than this."""
-
-
-def _may_be_behind(owner: Machine, owners: list[Machine], since_s: float) -> bool:
-    """Whether it does not know whether what it holds is the newest: its disk was lost, or got older, and no other owner
-    was there that could have told it."""
-    assert owner.node is not None
-    others = [other for other in owners if other is not owner]
-    is_unfilled = owner.node.co_owners.filling is not Filling.FULL
-    return is_unfilled and bool(others) and not any(other.is_well(since_s) for other in others)
 
 
 @lru_cache(16)
@@ -202,7 +193,9 @@ class Onlooker:
 
     def check_order(self, glance: Glance, owner: Address, version: Version | None) -> bool:
         """Whether a write was acknowledged above the one before it. Raises Violation if it had to."""
-        if version is None or glance.version is None or version > glance.version:
+        held = self.record(owner, glance.key)
+        has_lost = version is None and held is not None and held.version == glance.version
+        if not has_lost and (version is None or glance.version is None or version > glance.version):
             return True
         deciders, who_knew = {owner, *glance.deciders}, (glance.holders, self._holders(glance.key))
         if not self._is_excused(deciders, glance, *who_knew):
@@ -267,11 +260,7 @@ class Onlooker:
         if any(machine.was_ill(since_s) for machine in machines.values()):
             return
         for owner in owners:
-            if (
-                owner.address in glance.holders
-                and owner.is_well(since_s)
-                and not _may_be_behind(owner, owners, since_s)
-            ):
+            if owner.address in glance.holders and owner.is_well(since_s) and not may_be_behind(owner, owners, since_s):
                 raise Violation(f"{glance.key!r}: {fault!r} of {asked}, while {owner.address} holds it and is well")
 
     def _may_not_stamp(self, asked: Address) -> bool:
