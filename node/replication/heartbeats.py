@@ -53,7 +53,7 @@ class Heartbeats:
         self._co_owner_tasks = co_owner_tasks
         self._streams = streams
         self._calls = calls
-        self._waits = StateLog()
+        self._waits, self._waits_since = StateLog(), time.monotonic()
 
     async def run(self) -> None:
         """Ask every co-owner, for as long as the node runs."""
@@ -99,7 +99,8 @@ class Heartbeats:
             await self._note_filled()
 
     def _note_wait(self, silent: PeerState) -> None:
-        if self._co_owners.is_waiting_to_be_filled():
+        waited_s = self._time.monotonic() - self._waits_since
+        if waited_s > self._config.empty_wait_s and self._co_owners.is_waiting_to_be_filled():
             line = f"this disk is new: {silent.address} may have what is not on it, and cannot be reached"
             self._waits.begin(silent.address, line)
 
