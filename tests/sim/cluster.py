@@ -56,10 +56,8 @@ class Machine:
         self.host: Host | None = None
         self.troubled_at = self.disk_troubled_at = -1e9
         """When a trouble of this machine last began or ended, and when one of its disk last ended."""
-        self.lost_at = -1e9
-        """When its disk was last lost, or became older."""
-        self.stood_still_until = -1e9
-        """Until when its node may take its monotonic clock for one that never stood still."""
+        self.lost_at = self.stood_still_until = -1e9
+        """When its disk was last lost, or became older; until when its clock may seem never to have stood still."""
         self.stored_at: dict[bytes, float] = {}
         """When what is on the disk came there, by the place where it is kept."""
         self.network = cluster.network
@@ -303,7 +301,6 @@ class Cluster:
         return self._trace is not None
 
     def hosts(self) -> list[list[Machine]]:
-        """The machines that share a host, host by host."""
         return [list(machines) for _, machines in groupby(self.machines.values(), lambda one: host_of(one.address))]
 
     def note(self, text: str, mark: str = "  ") -> None:
@@ -335,7 +332,6 @@ class Cluster:
         self._parted_at[frozenset((one, other))] = self.loop.now
 
     def heal(self) -> None:
-        """All cuts end."""
         for one, other in sorted(self.network.cuts):
             self.mend(one, other)
 
@@ -345,8 +341,8 @@ class Cluster:
 
     def is_joined(self, one: Address, other: Address, since_s: float) -> bool:
         """Whether nothing has come between two machines for so long."""
-        is_cut = {(one, other), (other, one)} & self.network.cuts
-        return not is_cut and self.loop.now - self._parted_at.get(frozenset((one, other)), -1e9) > since_s
+        joined_s = self.loop.now - self._parted_at.get(frozenset((one, other)), -1e9)
+        return not {(one, other), (other, one)} & self.network.cuts and joined_s > since_s
 
 
 def _reject(client: asyncio.Future[Any], why: str) -> None:

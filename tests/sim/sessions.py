@@ -85,8 +85,7 @@ class Sessions:
         other node before it is time. So long those say nothing of it, and contexts that name it stay."""
         nodes = [(machine.node, machine.time) for machine in self.cluster.machines.values()]
         ahead_ms = [(node.clock.reading >> 16) - time.wall_ms() for node, time in nodes if node is not None]
-        reach_ms = next(iter(self.cluster.machines.values())).config.clock_reach_ms
-        return (max(ahead_ms) - reach_ms) / 1000
+        return (max(ahead_ms) - self.cluster.config.clock_reach_ms) / 1000
 
 
 class _Session:

@@ -337,11 +337,10 @@ def spoil_wake(state: LinkState[str]) -> None:
     state._wake_at = inf
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [spoil_down, spoil_phase, spoil_sent, spoil_dues, spoil_ping, spoil_wake],
-    ids=lambda spoil: spoil.__name__,
-)
+SPOILERS = [spoil_down, spoil_phase, spoil_sent, spoil_dues, spoil_ping, spoil_wake]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS, ids=[spoil.__name__ for spoil in SPOILERS])
 def test_link_check_notices(spoil: Callable[[LinkState[str]], None]) -> None:
     driver = driver_in(UP)
     driver.call("attempt", CONFIG.attempt_s, attempt=True)
