@@ -9,6 +9,7 @@ that no keys are lost. Where some would be, it asks whoever sits at the terminal
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,11 @@ def view_change(
     if dry_run:
         show(run(endpoints, lambda client: client.plan(change), _explain), output)
         return
-    make = partial(_accept if no_wait else _complete, endpoints, output)
+    _make(change, partial(_accept if no_wait else _complete, endpoints, output))
+
+
+def _make(change: Change, make: Callable[[Change], None]) -> None:
+    """And ask whoever sits there if keys would be lost."""
     try:
         make(change)
     except KeysAtRisk as risk:
