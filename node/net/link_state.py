@@ -172,12 +172,12 @@ class LinkState(Generic[Caller]):
         return output
 
     def peer_dialled(self, now: float) -> Output[Caller]:
-        """The peer has dialled this node. So it is up: whoever was passed over is asked again."""
+        """The peer is up: whoever was passed over is asked again. A dial from before may have been lost on the way."""
         output: Output[Caller] = Output()
         if self._phase is Phase.DOWN:
             self._dial(output, now, Phase.DIALLING)
         elif self._phase is Phase.REDIALLING:
-            self._become(Phase.DIALLING, self._turn_at)
+            self._become(Phase.DIALLING, min(self._turn_at, now + self.trips.silence_s))
         return output
 
     def reset(self, now: float) -> Output[Caller]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node.errors import PeerLate, PeerLost
+from node.errors import PeerLate, PeerLost, PeerRefused
 from node.net.link_output import Phase
 from node.net.round_trips import PINGS
 from tests.node.net.link_driver import CONFIG, HURRIED_S, MOMENT_S, PATIENT_S, TELLING_S, Driver, up
 
-UP, REDIALLING = Phase.UP, Phase.REDIALLING
+DIALLING, UP, DOWN, REDIALLING = Phase.DIALLING, Phase.UP, Phase.DOWN, Phase.REDIALLING
 
 
 def dial(driver: Driver, took_s: float) -> None:
@@ -69,6 +69,21 @@ def test_link_dials_that_are_not_made_in_time_are_given_longer_and_longer_then_a
         given_s.append((driver.now - began) / CONFIG.silence_s)
         driver.wait(CONFIG.redial_s)
     assert given_s == pytest.approx([1, 2, 4, 1, 2], rel=0.05)
+
+
+def test_link_long_dial_has_one_silence_left_when_the_peer_dials() -> None:
+    """It was begun while the peer was away, and what was to answer it may be lost."""
+    driver = Driver()
+    driver.call("in vain")
+    for _ in range(2):
+        while driver.is_dialling:
+            driver.wait(MOMENT_S + CONFIG.silence_s / 100)
+        driver.wait(CONFIG.redial_s)
+    driver.peer_dialled()
+    assert driver.state.phase is DIALLING
+    driver.call("then")
+    driver.wait(1.05 * CONFIG.silence_s)
+    assert driver.fates["then"].fault is PeerRefused and driver.state.phase is DOWN
 
 
 def far_peer(round_trip_s: float) -> Driver:
