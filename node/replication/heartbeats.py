@@ -90,6 +90,7 @@ class Heartbeats:
             return
         if not isinstance(answer, HeartbeatAnswer):
             return
+        self._waits.end(state.address, f"{state.address} can be reached: this disk is not waiting for it any more")
         refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
         lease_s = answer.lease_ms / 1000

@@ -271,4 +271,9 @@ async def test_new_disk_whose_co_owner_cannot_be_reached_is_told_of_once_and_not
             await asyncio.sleep(parts.config.empty_wait_s)
             assert not caplog.messages
             await asyncio.sleep(5.0)
-    assert caplog.messages == [f"this disk is new: {B} may have what is not on it, and cannot be reached"]
+            begun = [f"this disk is new: {B} may have what is not on it, and cannot be reached"]
+            assert caplog.messages == begun
+            parts.peers.silent.clear()
+            parts.co_owner(B)
+            await asyncio.sleep(1.0)
+    assert caplog.messages == [*begun, f"{B} can be reached: this disk is not waiting for it any more"]
