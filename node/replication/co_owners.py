@@ -54,7 +54,7 @@ class CoOwners:
         self._time = time
         self._views = views
         self._links = links
-        self._filling = OwnFilling(is_filled, is_behind)
+        self._filling = OwnFilling(is_filled, time.monotonic() + config.empty_wait_s, is_behind)
         self._is_stopping = False
         self._since = NEVER
         """When the view in force was adopted here."""
@@ -175,8 +175,6 @@ class CoOwners:
         state.hear(store_id, is_empty, now)
         if self._states and all(other.is_empty for other in self._states.values()):
             self._filling.end_wait()
-        elif is_empty:
-            self._filling.end_wait_by(now + self._config.empty_wait_s)
 
     def _note_leases(self) -> None:
         """To be called after each change of a lease."""
@@ -206,7 +204,7 @@ class CoOwners:
         return self._filling.is_behind and bool(self._states)
 
     def is_waiting_to_be_filled(self) -> bool:
-        """Whether what is not here may exist nevertheless, on a co-owner that has not been heard yet."""
+        """Whether what is not here may exist nevertheless, and it is too early to say that it does not."""
         return bool(self._states) and self._filling.is_waiting(self._time.monotonic())
 
     def may_lack(self) -> bool:

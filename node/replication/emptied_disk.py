@@ -2,10 +2,8 @@
 
 A disk may be replaced by an empty one. Its node then lacks what it had acknowledged, and its word for what does not
 exist must count for nothing until a co-owner has brought it all back. But a store that is new consists of nothing but
-such nodes, and has to answer all the same: so where all co-owners are empty too, nothing can be lacking; and where some
-are, and others say nothing at all, a node waits for those for some seconds, not for ever: that two disks were lost at
-once is less likely than that the store is new. Alone it cannot tell; whoever knows that the others have nothing takes
-them out of the view.
+such nodes, and has to answer all the same: so where all co-owners are empty too, nothing can be lacking; and where they
+say nothing at all, a node waits for them for some seconds, not for ever.
 
 A disk may also be replaced by an older copy of itself. If others remember that its node has announced what is not on
 it, see `gossip_driver`, the node is *behind*: neither what it holds nor what it does not counts for anything, however
@@ -31,11 +29,11 @@ class Filling(Enum):
 class OwnFilling:
     """How far this node's disk is filled. `is_filled`: whether it is known to be full from an earlier life."""
 
-    def __init__(self, is_filled: bool, is_behind: bool = False) -> None:
+    def __init__(self, is_filled: bool, wait_until: float, is_behind: bool = False) -> None:
         self._is_filled = is_filled
         self.is_behind = is_behind
-        self._wait_until = float("-inf") if is_filled else float("inf")
-        """Until then, this node waits for a co-owner that may have what this disk lacks."""
+        self._wait_until = float("-inf") if is_filled else wait_until
+        """Until then, this node waits for a co-owner that is merely slow."""
 
     def check(self) -> None:
         """Raises AssertionError if an invariant does not hold."""
@@ -52,7 +50,7 @@ class OwnFilling:
         return self._is_filled
 
     def is_waiting(self, now: float) -> bool:
-        """Whether what is not here may exist nevertheless, on a co-owner."""
+        """Whether what is not here may exist nevertheless, and a co-owner that has it may be about to say so."""
         return self.is_behind or now < self._wait_until
 
     def become_filled(self) -> None:
@@ -62,10 +60,6 @@ class OwnFilling:
     def become_behind(self) -> None:
         """The disk was found to be older than it was."""
         self._is_filled, self.is_behind = False, True
-
-    def end_wait_by(self, until: float) -> None:
-        """A co-owner is empty too; the others have so long to say something else."""
-        self._wait_until = min(self._wait_until, until)
 
     def end_wait(self) -> None:
         """Nobody has anything to bring: all co-owners have said that they are empty too, or are new ones."""

@@ -19,7 +19,6 @@ from node.replication.co_owners import CoOwners
 from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from node.replication.streams import Streams
-from node.state_log import StateLog
 from node.storage.identity import note_filled
 from node.storage.store import Store
 from node.timing.clock import Time
@@ -53,7 +52,6 @@ class Heartbeats:
         self._co_owner_tasks = co_owner_tasks
         self._streams = streams
         self._calls = calls
-        self._waits, self._waits_since = StateLog(), time.monotonic()
 
     async def run(self) -> None:
         """Ask every co-owner, for as long as the node runs."""
@@ -86,11 +84,9 @@ class Heartbeats:
             answer = await self._calls.ask(state.address, heartbeat, self._calls.silence_s(state.address))
         except PeerFault:
             self._streams.note_silence(state)
-            self._note_wait(state)
             return
         if not isinstance(answer, HeartbeatAnswer):
             return
-        self._waits.end(state.address, f"{state.address} can be reached: this disk is not waiting for it any more")
         refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
         lease_s = answer.lease_ms / 1000
@@ -98,12 +94,6 @@ class Heartbeats:
             state, sent_at, answer.store_id, answer.is_empty, answer.may_lack, lease, lease_s
         ):
             await self._note_filled()
-
-    def _note_wait(self, silent: PeerState) -> None:
-        waited_s = self._time.monotonic() - self._waits_since
-        if waited_s > self._config.empty_wait_s and self._co_owners.is_waiting_to_be_filled():
-            line = f"this disk is new: {silent.address} may have what is not on it, and cannot be reached"
-            self._waits.begin(silent.address, line)
 
     async def _note_filled(self) -> None:
         try:
