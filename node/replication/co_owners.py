@@ -122,8 +122,9 @@ class CoOwners:
 
     def drop_leases(self) -> None:
         """This process was paused."""
+        now = self._time.monotonic()
         for state in self._states.values():
-            state.drop_lease()
+            state.drop_lease(now)
         self._note_leases()
 
     def stop(self) -> None:

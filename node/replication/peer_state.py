@@ -79,6 +79,8 @@ class PeerState:
         self._is_empty = False
         self._leased_at = NEVER
         """When the question was sent that it answered with the lease which this node holds."""
+        self._dropped_at = NEVER
+        """Answers to what was asked by then may be older than this node can tell."""
         self._counts_s = 0.0
         """For how long that lease counts."""
         self._granted_at = since
@@ -194,16 +196,17 @@ class PeerState:
         """It has given this node a lease, which it goes by for `lease_s`, in answer to a question sent at `sent_at`. If
         it is made for shorter ways than this node, it leaves this node out when its own time is over."""
         self._is_silent = self._is_owed = False
-        self._leased_at, self._counts_s = sent_at, min(lease_s, self._lease_s)
+        self._leased_at = sent_at if sent_at > self._dropped_at else NEVER
+        self._counts_s = min(lease_s, self._lease_s)
 
     def become_unleased(self, is_owed: bool) -> None:
         """It has refused this node a lease. `is_owed`: it is about to bring what this node lacks."""
         self._is_silent, self._is_owed = False, is_owed
         self._leased_at = NEVER
 
-    def drop_lease(self) -> None:
-        """This node cannot tell how long ago it was given."""
-        self._leased_at = NEVER
+    def drop_lease(self, now: float) -> None:
+        """This node cannot tell how long ago it was given, nor how long an answer has been on its way."""
+        self._leased_at, self._dropped_at = NEVER, now
 
     # What it is brought
 

@@ -286,7 +286,7 @@ def keep_a_stranger(co_owners: CoOwners) -> None:
 
 
 def lease_behind_its_back(co_owners: CoOwners) -> None:
-    co_owners._states[B].drop_lease()
+    co_owners._states[B].drop_lease(0.0)
 
 
 def forget_the_view_before(co_owners: CoOwners) -> None:

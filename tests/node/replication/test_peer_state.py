@@ -158,10 +158,18 @@ def test_peer_state_lease_counts_for_no_longer_than_either_side_goes_by_it(their
 
 
 @pytest.mark.parametrize(
-    "end", [lambda state: state.drop_lease(), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
+    "end", [lambda state: state.drop_lease(NOW), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
 )
 def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
     assert after(hear, lambda state: state.become_leased(NOW, LEASE_S), end).leased_until == NEVER
+
+
+def test_peer_state_lease_that_was_asked_for_before_a_pause_does_not_count() -> None:
+    """The answer may have been on its way for as long as the machine was suspended, and its clock with it."""
+    state = after(hear, lambda state: state.drop_lease(NOW), lambda state: state.become_leased(NOW, LEASE_S))
+    assert state.leased_until == NEVER
+    state.become_leased(NOW + 0.001, LEASE_S)
+    assert state.leased_until == NOW + 0.001 + LEASE_S
 
 
 def test_peer_state_lease_that_was_given_may_count_until_it_has_ended() -> None:
@@ -297,7 +305,7 @@ def test_peer_state_law_no_lease_while_anything_is_owed_that_was_acknowledged(ev
                 case "answer" if state._store_id is not None:
                     state.become_leased(now, LEASE_S)
                 case "pause":
-                    state.drop_lease()
+                    state.drop_lease(now)
             state.check(now)
 
 
