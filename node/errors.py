@@ -94,8 +94,7 @@ class PeerLost(PeerFault):
 
 
 class PeerLate(PeerLost):
-    """The call has not been answered in the time that it was given, which says nothing about the peer; its link is
-    there still."""
+    """The call has not been answered in the time that it was given, which says nothing about the peer."""
 
 
 class LargeLate(PeerLate):

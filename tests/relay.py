@@ -22,7 +22,8 @@ class Relay:
         self.bytes_s: float | None = None
         """Each way, for all connections together; None: no bound."""
         self.packet_bytes_max: int | None = None
-        """What is larger is lost, again and again, and so is all that follows it on its connection; None: no bound."""
+        """What comes larger at once is lost, again and again, and so is all that follows it on its connection; None: no
+        bound."""
         self._far = far
         self._lines = (asyncio.Lock(), asyncio.Lock())
         self._server: asyncio.Server | None = None
@@ -68,7 +69,7 @@ class Relay:
             self._connections.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: asyncio.Lock) -> None:
-        while data := await reader.read(CHUNK_BYTES):
+        while data := await reader.read(max(CHUNK_BYTES, 1 + (self.packet_bytes_max or 0))):
             await self.passing.wait()
             if reader.exception() is not None:
                 return

@@ -7,7 +7,7 @@ is proved there is what runs here.
     IDLE        call, cast -> WANTED
     WANTED      wake       -> DIALLING
     DIALLING    connected  -> UP          not made in time -> DOWN          a silence    -> REDIALLING
-    UP          lost       -> DIALLING                                      a silence    -> REDIALLING
+    UP          lost       -> DIALLING    a silence, if bulk -> DIALLING    a silence    -> REDIALLING
     DOWN        redial_s   -> REDIALLING  redial_s, unwanted -> IDLE        peer_dialled -> DIALLING
     REDIALLING  connected  -> UP          not made in time -> DOWN          peer_dialled -> DIALLING
     all         close      -> CLOSED      reset -> DIALLING, unless the peer is not wanted
@@ -15,8 +15,7 @@ is proved there is what runs here.
 The invariant is what callers build on. A call that fails with PeerRefused was never handed to a connection, and never
 will be: its caller may ask somebody else at no risk. Whatever was handed to one fails with PeerLost, since the peer may
 have executed it, and the connection is broken first wherever the peer is to blame: were it kept, the peer could execute
-a call long after its caller had given up on it. Each call ends exactly once. One too many fails with TooManyCalls, for
-that is not the peer's fault.
+a call long after its caller had given up on it. Each call ends exactly once. One too many fails with TooManyCalls.
 
 A peer is *silent* when a call that says something about it has waited for its answer in vain. It then counts as down,
 all that waits on the link fails, and new calls are refused at once, not each after a wait of its own; meanwhile the
@@ -50,8 +49,7 @@ class LinkState(Generic[Caller]):
     def __init__(self, config: Config, peer: str, is_bulk: bool = False) -> None:
         """`peer`: its name in what callers are told. `is_bulk`: no pings are sent, as they would wait behind what is
         large; another link's tell, see `lanes`."""
-        self._phase = Phase.IDLE
-        self._is_down = False
+        self._phase, self._is_down = Phase.IDLE, False
         self._wake_at = inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
@@ -59,7 +57,6 @@ class LinkState(Generic[Caller]):
         """How far away the peer is, and so what counts as its silence."""
         self._late_dials = 0
         """Dials that were not made in time, one after the other."""
-        self._dialled_at = -inf
         self._peer = peer
         self._calls: dict[int, Caller | None] = {}
         """Those that have not ended, by id, in the order in which they came; None: a ping."""
@@ -69,9 +66,8 @@ class LinkState(Generic[Caller]):
         self._last_id = 0
         self._sent_id = 0
         """Calls are sent in the order of their ids: those up to this one have been handed to a connection."""
-        self._wanted_at = -inf
-        self._is_bulk = is_bulk
-        self._watchers = 0
+        self._wanted_at = self._dialled_at = -inf
+        self._is_bulk, self._watchers = is_bulk, 0
         self._turn_at = inf
         """When the phase changes by itself: the limit of a dial, or the end of the rest between two."""
         self._ping_at = inf
@@ -80,8 +76,7 @@ class LinkState(Generic[Caller]):
     # What callers want
 
     def call(self, caller: Caller, now: float, timeout_s: float, attempt: bool) -> int:
-        """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused,
-        TooManyCalls."""
+        """The id of a new call, to be queued. `attempt`: see above. Raises PeerRefused, TooManyCalls."""
         self._wanted_at = now
         if self._phase is not _UP:
             self._want(now)
@@ -156,9 +151,9 @@ class LinkState(Generic[Caller]):
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""
-        assert self._phase is Phase.UP, f"a connection was lost while {self._phase}"
+        assert self._phase is _UP, f"a connection was lost while {self._phase}"
         output: Output[Caller] = Output()
-        self._end_sent(output, f"{self._peer} closed the link")
+        self._end_sent(output, PeerLost(f"{self._peer} closed the link"))
         self._dial(output, now, Phase.DIALLING)
         return output
 
@@ -172,18 +167,16 @@ class LinkState(Generic[Caller]):
         return output
 
     def peer_dialled(self, now: float) -> Output[Caller]:
-        """The peer is up: whoever was passed over is asked again. A dial from before may have been lost on the way."""
+        """The peer is up: whoever was passed over is asked again. A dial from before it came may be lost on its way."""
         output: Output[Caller] = Output()
-        if self._phase is Phase.DOWN:
+        if self._phase in _DOWN:
+            output.abort = self._phase is Phase.REDIALLING
             self._dial(output, now, Phase.DIALLING)
-        elif self._phase is Phase.REDIALLING:
-            self._become(Phase.DIALLING, min(self._turn_at, now + self.trips.silence_s))
         return output
 
     def reset(self, now: float) -> Output[Caller]:
-        """This process was paused: all that was under way is lost, and whoever was down must be asked again. What waits
-        to be sent is lost too, and a dial begins anew. Their limits have passed during the pause, in which the peer had
-        no chance to answer, and it would be taken for silent."""
+        """This process was paused: whatever is under way, or waits, is lost, and any dial begins anew. The limits have
+        passed while the peer had no chance to answer, and it would be taken for silent."""
         output: Output[Caller] = Output()
         for id_ in list(self._calls):
             self._fail(output, id_, PeerLost("this node was paused"))
@@ -207,11 +200,10 @@ class LinkState(Generic[Caller]):
             self._turn(output, now)
         while (due := self._next_due()) <= now:
             _, id_, is_telling = heappop(self._dues)
-            if is_telling:
+            if is_telling and not self._is_bulk:
                 self._fall_silent(output, now)
             else:
-                fault = PeerRefused if id_ > self._sent_id else PeerLate
-                self._fail(output, id_, fault(f"{self._peer} has not answered in the time left"))
+                self._be_late(output, id_, is_telling, now)
         if self._ping_at <= now:
             self._ping(output, now)
         self._wake_at = min(due, self._turn_at, self._ping_at)
@@ -309,6 +301,14 @@ class LinkState(Generic[Caller]):
         else:
             self._become(Phase.REDIALLING, self._turn_at)
 
+    def _be_late(self, output: Output[Caller], id_: int, is_telling: bool, now: float) -> None:
+        late = PeerLate(f"{self._peer} has not answered in the time left")
+        self._fail(output, id_, PeerRefused(str(late)) if id_ > self._sent_id else late)
+        if is_telling and self._phase is _UP:  # Nothing gets through; whether the peer is there, another link tells.
+            self._end_sent(output, late)
+            output.abort = True
+            self._dial(output, now, Phase.DIALLING)
+
     # Calls
 
     def _next_due(self) -> float:
@@ -336,13 +336,13 @@ class LinkState(Generic[Caller]):
         heappush(self._dues, (now + self.trips.silence_s, self._last_id, True))
 
     def _end_all(self, output: Output[Caller], why: str) -> None:
-        self._end_sent(output, why)
+        self._end_sent(output, PeerLost(why))
         for id_ in list(self._calls):
             self._fail(output, id_, PeerRefused(why))
 
-    def _end_sent(self, output: Output[Caller], why: str) -> None:
+    def _end_sent(self, output: Output[Caller], fault: PeerFault) -> None:
         for id_ in [id_ for id_ in self._calls if id_ <= self._sent_id]:
-            self._fail(output, id_, PeerLost(why))
+            self._fail(output, id_, fault)
 
     def _fail(self, output: Output[Caller], id_: int, fault: PeerFault) -> None:
         caller = self._calls.pop(id_)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from node.net.messages import LARGE_BYTES
 from tests.cluster import Client, Processes, eventually
 from tests.process.relayed import RelayedNodes
 
@@ -70,7 +71,7 @@ async def test_process_path_that_loses_large_packets_costs_no_write_for_ever_and
     one, other = slow_nodes.listen
     assert (await http.put(one, "small-0", 0)).status == 201
     for relay in slow_nodes.relays:
-        relay.packet_bytes_max = 1400
+        relay.packet_bytes_max = LARGE_BYTES  # Several small ones that come at once, and a view, are less.
 
     async def is_put() -> bool:
         return (await http.put(one, "large", LARGE)).status in (200, 201)

@@ -16,6 +16,8 @@ COINCIDENCES = {
     200001: "a node alone in its view is replaced while it is paused",
     106: "an owner is back from a pause within 100 ms of a write acknowledged without it",
     429: "copies with emptied disks bring home what they hold, before they know of any watermark",
+    6518: "a lease is on its way to a machine that is suspended, with a clock that stands still",
+    6196: "a host is back while it is dialled as before",
     401: "an owner is paused while promises are collected, and its successor does not know of it",
 }
 """Rare ones, each with a seed that meets it, as long as the code draws its random numbers in the same order."""

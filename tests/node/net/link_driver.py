@@ -29,8 +29,8 @@ class Driver:
     """Drives a state as a link does, with a connection that is only a flag. Keeps what became of each call, and holds
     the state to what any driver builds on."""
 
-    def __init__(self, config: Config = CONFIG) -> None:
-        self.state: LinkState[str] = LinkState(config, "b:1")
+    def __init__(self, config: Config = CONFIG, is_bulk: bool = False) -> None:
+        self.state: LinkState[str] = LinkState(config, "b:1", is_bulk)
         self.now = 1000.0
         self.is_dialling = self.is_up = False
         self.queue: list[int] = []

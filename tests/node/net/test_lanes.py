@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import LargeLate, PeerLost
+from node.errors import LargeLate, PeerLate, PeerLost
 from node.net import lanes
-from node.net.messages import LARGE_BYTES, Answer, Apart, ReadResult, Unable, Write, Wrote
+from node.net.messages import LARGE_BYTES, Answer, Apart, Compare, ReadResult, Unable, Write, Wrote
 from tests.node.net.links import Links, peers_of
 from tests.node.net.two_ends import ATTEMPT_S, PATIENT_S, VERSION, VIEW_ID, Echo
+from tests.relay import CHUNK_BYTES
 
 MEGABYTE = b"x" * 2**20
 SLOW_BYTES_S = 400_000.0
@@ -115,6 +116,20 @@ async def test_lanes_what_a_path_loses_for_its_size_is_late_and_its_peer_is_ther
         assert caplog.messages[1:] == [f"what is large gets through to {network.b.address} again"]
     finally:
         await network.close()
+
+
+async def test_lanes_transfer_that_is_lost_for_its_size_does_not_have_its_peer_taken_for_silent(network: Links) -> None:
+    """Neither by itself, nor by what is large and was on its way along with it."""
+    network.relay(network.b).packet_bytes_max = CHUNK_BYTES - 1
+    to, digests = network.b.address, Compare(b"", b"x" * 2 * CHUNK_BYTES)
+    transfer = asyncio.create_task(network.a.transport.call(to, digests, VIEW_ID, SILENCE_S, bulk=True))
+    await asyncio.sleep(SILENCE_S / 2)
+    large = asyncio.create_task(write(network))
+    with pytest.raises(PeerLate):
+        await transfer
+    with pytest.raises(LargeLate):
+        await large
+    assert not network.a.transport.is_down(to)
 
 
 async def test_lanes_peer_that_is_down_is_not_sent_what_is_large(network: Links) -> None:

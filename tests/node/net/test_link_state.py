@@ -99,7 +99,7 @@ TRANSITIONS = [
     Row(REDIALLING, Driver.connect, UP),
     Row(REDIALLING, Driver.fail_to_dial, DOWN),
     Row(REDIALLING, dial_limit, DOWN, aborts=True),
-    Row(REDIALLING, Driver.peer_dialled, DIALLING),
+    Row(REDIALLING, Driver.peer_dialled, DIALLING, aborts=True, dials=True),
     Row(REDIALLING, Driver.reset, DIALLING, aborts=True, dials=True),
     Row(REDIALLING, Driver.close, CLOSED, aborts=True),
     Row(CLOSED, Driver.peer_dialled, CLOSED),

@@ -15,9 +15,11 @@ from tests.node.net.link_driver import CONFIG, HURRIED_S, PATIENT_S, TELLING_S, 
 class AnyEvents(RuleBasedStateMachine):
     """Whatever happens in whatever order: `check` holds, every call ends once, and how it ends tells the truth."""
 
+    is_bulk = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.driver = Driver()
+        self.driver = Driver(is_bulk=self.is_bulk)
         self.called: set[str] = set()
         self.cancelled: set[str] = set()
         self.resets: set[str] = set()
@@ -110,5 +112,16 @@ class AnyEvents(RuleBasedStateMachine):
         assert not self.driver.try_to_call() and self.driver.state.wake_at == inf
 
 
-AnyEvents.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestAnyEvents = AnyEvents.TestCase
+class AnyEventsBulk(AnyEvents):
+    """The same of a link for transfers, which sends no pings."""
+
+    is_bulk = True
+
+    @invariant()
+    def sends_no_pings(self) -> None:
+        assert self.driver.pings == 0
+
+
+for machine in (AnyEvents, AnyEventsBulk):
+    machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyEvents, TestAnyEventsBulk = AnyEvents.TestCase, AnyEventsBulk.TestCase
