@@ -87,8 +87,8 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a relay may take: half as long again as a silence, because it may have to find a third one silent; and
     less than `relay_call_s`, for which the co-owner that asked for it waits."""
     empty_wait_s: float = 3.0
-    """A node that starts with an empty disk waits so long for a co-owner that is merely slow before it says that what
-    nobody tells it of does not exist. In a store that is new, nobody ever will."""
+    """A node that starts with an empty disk, and has heard that a co-owner is empty too, waits so long for another one
+    that is merely slow before it says that what nobody tells it of does not exist: the store may be new."""
 
     # The edge: what clients can rely on.
 

@@ -54,7 +54,7 @@ class CoOwners:
         self._time = time
         self._views = views
         self._links = links
-        self._filling = OwnFilling(is_filled, time.monotonic() + config.empty_wait_s, is_behind)
+        self._filling = OwnFilling(is_filled, is_behind)
         self._is_stopping = False
         self._since = NEVER
         """When the view in force was adopted here."""
@@ -153,8 +153,8 @@ class CoOwners:
         lease_s: float,
     ) -> bool:
         """A co-owner has answered the question for a lease that was sent at `sent_at`; `lease_s`: how long it goes by
-        one. Returns whether by that this node is known to be filled, to be remembered on its disk: it has all that a
-        co-owner has which lacks nothing, or all that each of them has."""
+        one. Returns whether this node has come to be filled, to be remembered on its disk: it has all that a co-owner
+        has which lacks nothing, or all that each of them has; or none of them has anything."""
         self._hear(state, store_id, is_empty, self._time.monotonic())
         if lease is LeaseAnswer.GRANTED:
             state.become_leased(sent_at, lease_s)
@@ -162,10 +162,9 @@ class CoOwners:
             state.become_unleased(is_owed=lease is LeaseAnswer.OWING)
         self._note_leases()
         has_all = lease is LeaseAnswer.GRANTED and (not may_lack or not self.unleased())
-        is_news = has_all and not self._filling.is_filled
-        if is_news:
+        if has_all:
             self._filling.become_filled()
-        return is_news
+        return self._filling.take_news()
 
     def old_leases_end(self) -> float:
         """When the last lease ends that an owner under an earlier view may have of this node, or of a co-owner that was
@@ -175,7 +174,9 @@ class CoOwners:
     def _hear(self, state: PeerState, store_id: int, is_empty: bool, now: float) -> None:
         state.hear(store_id, is_empty, now)
         if self._states and all(other.is_empty for other in self._states.values()):
-            self._filling.end_wait()
+            self._filling.hear_that_all_are_empty(self._views.holds_keys())
+        elif is_empty:
+            self._filling.end_wait_by(now + self._config.empty_wait_s)
 
     def _note_leases(self) -> None:
         """To be called after each change of a lease."""
@@ -193,6 +194,11 @@ class CoOwners:
     def filling(self) -> Filling:
         return self._filling.state(self._views.holds_keys())
 
+    @property
+    def is_empty(self) -> bool:
+        """What co-owners are told: whether there is nothing on this disk, and none of them has filled it."""
+        return self._filling.is_empty(self._views.holds_keys())
+
     def note_behind(self) -> bool:
         """This disk is older than it was. Returns whether that matters: there are co-owners who may have the rest."""
         if self._states:
@@ -205,7 +211,7 @@ class CoOwners:
         return self._filling.is_behind and bool(self._states)
 
     def is_waiting_to_be_filled(self) -> bool:
-        """Whether what is not here may exist nevertheless, and it is too early to say that it does not."""
+        """Whether what is not here may exist nevertheless, on a co-owner that has not been heard yet."""
         return bool(self._states) and self._filling.is_waiting(self._time.monotonic())
 
     def may_lack(self) -> bool:

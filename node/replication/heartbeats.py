@@ -16,9 +16,9 @@ from node.errors import PeerFault, StorageFault
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
-from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from node.replication.streams import Streams
+from node.state_log import StateLog
 from node.storage.identity import note_filled
 from node.storage.store import Store
 from node.timing.clock import Time
@@ -52,6 +52,7 @@ class Heartbeats:
         self._co_owner_tasks = co_owner_tasks
         self._streams = streams
         self._calls = calls
+        self._waits, self._waits_since = StateLog(), time.monotonic()
 
     async def run(self) -> None:
         """Ask every co-owner, for as long as the node runs."""
@@ -65,7 +66,7 @@ class Heartbeats:
         lease = self._co_owners.hear_question(state, heartbeat.store_id, heartbeat.is_empty)
         return HeartbeatAnswer(
             self._store_id,
-            self._is_empty(),
+            self._co_owners.is_empty,
             self._co_owners.may_lack(),
             lease is LeaseAnswer.GRANTED,
             lease is LeaseAnswer.OWING,
@@ -79,14 +80,16 @@ class Heartbeats:
             await asyncio.sleep(max(0.0, sent_at + self._config.heartbeat_s - self._time.monotonic()))
 
     async def _ask(self, state: PeerState, sent_at: float) -> None:
-        heartbeat = Heartbeat(self._store_id, self._is_empty())
+        heartbeat = Heartbeat(self._store_id, self._co_owners.is_empty)
         try:
             answer = await self._calls.ask(state.address, heartbeat, self._calls.silence_s(state.address))
         except PeerFault:
             self._streams.note_silence(state)
+            self._note_wait(state)
             return
         if not isinstance(answer, HeartbeatAnswer):
             return
+        self._waits.end(state.address, f"{state.address} can be reached: this disk is not waiting for it any more")
         refusal = LeaseAnswer.OWING if answer.owing else LeaseAnswer.REFUSED
         lease = LeaseAnswer.GRANTED if answer.lease_granted else refusal
         lease_s = answer.lease_ms / 1000
@@ -95,11 +98,14 @@ class Heartbeats:
         ):
             await self._note_filled()
 
+    def _note_wait(self, silent: PeerState) -> None:
+        waited_s = self._time.monotonic() - self._waits_since
+        if waited_s > self._config.empty_wait_s and self._co_owners.is_waiting_to_be_filled():
+            line = f"this disk is new: {silent.address} may have what is not on it, and cannot be reached"
+            self._waits.begin(silent.address, line)
+
     async def _note_filled(self) -> None:
         try:
             await note_filled(self._store)
         except StorageFault as fault:
             log.error("cannot store that this node has all that its co-owners had: %s", fault)
-
-    def _is_empty(self) -> bool:
-        return self._co_owners.filling is Filling.EMPTY

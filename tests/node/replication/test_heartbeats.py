@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from unittest.mock import patch
+
+import pytest
 
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer, Unable, ViewIs
 from node.replication import outbox
@@ -255,3 +258,22 @@ async def test_comparison_that_began_with_another_store_counts_for_nothing() -> 
         await asyncio.sleep(parts.config.heartbeat_s)
         parts.streams.end_comparison(state, has_arrived=True)
         assert parts.co_owners.out_of_step() == [B]
+
+
+@on_virtual_time
+async def test_new_disk_whose_co_owner_cannot_be_reached_is_told_of_once_and_not_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = await node_a(A, B, repl_factor=2, is_filled=False)
+    parts.peers.silent.add(B)
+    with caplog.at_level(logging.INFO, "node.state_log"):
+        async with parts.running():
+            await asyncio.sleep(parts.config.empty_wait_s)
+            assert not caplog.messages
+            await asyncio.sleep(5.0)
+            begun = [f"this disk is new: {B} may have what is not on it, and cannot be reached"]
+            assert caplog.messages == begun
+            parts.peers.silent.clear()
+            parts.co_owner(B)
+            await asyncio.sleep(1.0)
+    assert caplog.messages == [*begun, f"{B} can be reached: this disk is not waiting for it any more"]
