@@ -2,12 +2,14 @@
 
 A read, or a delete, of a key that the context names must find that version or a newer one: here, or with any peer that
 can be heard, whether a lease is held of it or not. A lease covers what was acknowledged, and somebody may have read
-what was not acknowledged yet. Where the context only names an owner of the key, for "whatever it had by then", that
-owner must be heard. Otherwise the answer could be older than what the client has seen, so it is refused.
+what was not acknowledged yet. Where the context only names an owner of the key, or a donor, for "whatever it had by
+then", that one must be heard. Otherwise the answer could be older than what the client has seen, so it is refused.
 
-But a context is no reason to refuse for ever: if every co-owner was heard, and every donor that is in the view, then
-what it demands is nowhere any more, and the newest there is will do. A key that the context does not touch is served as
-without one, and a put is never refused: it depends on nothing that is held.
+But a context is no reason to refuse for ever: if every co-owner was heard, and every donor that can be waited for, then
+what it demands is nowhere any more, and the newest there is will do. A donor that is in the view can be waited for, and
+so can a removed one of which another copy was heard: it is dropped if it is silent for long, see `repair.holdings`. Who
+removes a node that is down gives up what only that one has, and what contexts say of that. A key that the context does
+not touch is served as without one, and a put is never refused: it depends on nothing that is held.
 
 An owner comes here at most twice: before it acts, for a `Demand`, and after it. Without a context it never does.
 """
@@ -25,6 +27,7 @@ from node.net.messages import Read, Write
 from node.replication.co_owners import CoOwners
 from node.storage.store import Store
 from node.values.context import BadContext, Context, decode, encode, owner_id
+from node.values.donors import Kind
 from node.values.record import Record
 from node.values.version import Version
 from node.views.holder import Views
@@ -39,7 +42,7 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
     version: Version | None = None
     """This version of the key, or a newer one, must be found."""
     named: Collection[Address] = ()
-    """The co-owners that must be heard."""
+    """The co-owners that must be heard, and the donors, for as long as they are any."""
     whom_to_ask: Collection[Address] = ()
     """The co-owners that must be asked, though some of them may be silent."""
     co_owners: Sequence[Address] = ()
@@ -56,8 +59,8 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
         self, held: Record | None, newest: Record | None, heard: Collection[Address], donors: Collection[Address]
     ) -> bool:
         """Whether an answer may be given by what is `held` here and `newest`, the newest record that those `heard`
-        hold. `donors`: those of the key's partition that are in the view."""
-        if not all(owner in heard for owner in self.named):
+        hold. `donors`: those of the key's partition that can be waited for."""
+        if any(peer not in heard and (peer in self.co_owners or peer in donors) for peer in self.named):
             return False
         if self.version is None or _has(held, self.version) or _has(newest, self.version):
             return True
@@ -81,9 +84,16 @@ class Causality:
         partition = partition_of(operation.key)
         co_owners = self._views.ring.co_owners(self._me)
         version = context.needed(hash_of(operation.key))
-        named = [owner for owner in co_owners if context.names(owner)]
+        named = [peer for peer in (*co_owners, *self._views.donors.of(partition)) if context.names(peer)]
         is_missing = version is not None and not _has(self._store.get(partition, operation.key), version)
         return Demand(version, named, co_owners if is_missing else named, co_owners, kept)
+
+    def donors_waited_for(self, partition: int, heard: Collection[Address]) -> Collection[Address]:
+        """The donors of the partition without which nobody can say that what a context demands is nowhere."""
+        nodes, donors = self._views.current.nodes, self._views.donors.of(partition)
+        a_copy_was_heard = any(kind is Kind.COPY and donor in heard for donor, kind in donors.items())
+        kinds = (Kind.COVERED, Kind.COPY) if a_copy_was_heard else (Kind.COVERED,)
+        return [donor for donor, kind in donors.items() if donor in nodes or kind in kinds]
 
     def after_seeing(self, context: Context, key: bytes, record: Record | None, holder: Address) -> Context:
         """What a client depends on that has seen `record`, which `holder` has on disk."""

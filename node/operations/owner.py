@@ -208,7 +208,7 @@ class Owner:
         return None if isinstance(answer, Foreign) else answer
 
     def _is_met(self, demand: Demand, partition: int, key: bytes, sightings: Sightings) -> bool:
-        donors = self._views.donors.of(partition).keys() & self._views.current.nodes
+        donors = self._causality.donors_waited_for(partition, sightings.heard)
         return demand.is_met(self._store.get(partition, key), sightings.newest, sightings.heard, donors)
 
     def fetch(self, key: bytes) -> Fetched:

@@ -49,15 +49,12 @@ from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
-from node.values.context import ANYBODY, Context, owner_id
+from node.values.context import Context, owner_id
 from node.views.holder import Views
 from ring.hashing import partition_at
 from ring.ring import Ring
 
 log = logging.getLogger(__name__)
-
-FORGOTTEN = 1 << 64
-"""Higher than every clock reading."""
 
 
 class _Reading(NamedTuple):
@@ -180,14 +177,11 @@ class Stability:
         )
 
     def _of_owner(self, owner: int) -> int:
-        """The lowest announcement of all who share a key with this owner; a node outside the view holds nothing that a
-        read could be asked to find."""
-        view = self._views.current
-        if owner == ANYBODY:
-            return self._lowest(tuple(view.nodes))
+        """The lowest announcement of all who share a key with this owner. What a node had that is not in the view may
+        be on its way to any that is."""
         address = self._addresses().get(owner)
         if address is None:
-            return FORGOTTEN
+            return self._lowest(tuple(self._views.current.nodes))
         return self._lowest((address, *self._views.ring.co_owners(address)))
 
     def _lowest(self, owners: tuple[Address, ...]) -> int:

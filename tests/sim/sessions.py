@@ -3,7 +3,7 @@
 Each key has one writer, so that the order of its values is known; a write without an answer may come in later than it
 was sent, and is accepted whenever it is read. A value tells what its writer had seen. Whoever reads it has seen that
 too, and from then on reads of those keys must not show anything older, whatever is down or cut: an answer, or none.
-Views do not change here, as contexts may be forgotten then. Once all is well, contexts come to nothing.
+Where views change, a change begins while all is well. Once all is well again, contexts come to nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from node.operations.router import Outcome
 from node.values.context import EMPTY, to_json
 from tests.sim.acknowledged import AcknowledgedViews
 from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.losses import newest_view
 from tests.sim.nemesis import Nemesis
 from tests.sim.peace import heal
 from tests.sim.registers import Violation
 
 SESSIONS, KEYS_EACH = 8, 3
 THINK_S = 0.02
+WELL_S = 0.5
 SETTLE_S = 10.0
 """Once all is well, and clocks are right, contexts are empty within this: leases, comparisons, the lag, and gossip."""
 
@@ -52,9 +54,27 @@ class Outages(Nemesis):
             self._faults += self._clocks.faults
 
 
+class Moves(Outages):
+    """Changes of view too, each begun while everybody is there: whoever removes a node that is away gives up what only
+    that one has. What happens while keys move is the same as ever."""
+
+    def __init__(self, cluster: Cluster, seen: Counter[str], sets_clocks: bool) -> None:
+        super().__init__(cluster, seen, sets_clocks)
+        self._faults += [self._move] * 4
+
+    async def _move(self) -> None:
+        machines = list(self._cluster.machines.values())
+        if all(machine.is_well(WELL_S) for machine in machines) and not self._cluster.is_cut(WELL_S):
+            size = self._rng.randint(newest_view(self._cluster).repl_factor or 1, len(machines))
+            await self._change_to(self._rng.choice(machines), self._rng.sample(sorted(self._cluster.machines), size))
+
+
 class Sessions:
-    def __init__(self, cluster: Cluster, duration_s: float, sets_clocks: bool = False) -> None:
+    """`moves`: views change."""
+
+    def __init__(self, cluster: Cluster, duration_s: float, sets_clocks: bool = False, moves: bool = False) -> None:
         self.cluster = cluster
+        self._nemesis = Moves if moves else Outages
         self._sets_clocks = sets_clocks
         self.duration_s = duration_s
         self.seen: Counter[str] = Counter()
@@ -72,7 +92,7 @@ class Sessions:
         async with asyncio.TaskGroup() as tasks:
             for session in sessions:
                 tasks.create_task(session.run())
-            await Outages(self.cluster, self.seen, self._sets_clocks).run(until=self.duration_s)
+            await self._nemesis(self.cluster, self.seen, self._sets_clocks).run(until=self.duration_s)
             self.stopping = True
         heal(self.cluster)
         async with asyncio.TaskGroup() as tasks:

@@ -29,7 +29,8 @@ FACTORS = (None, 2, 3)
 """One after the other, seed by seed."""
 DURATION_S = 20.0
 SESSIONS_EVERY, SESSIONS_S = 10, 6.0
-"""In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do."""
+"""In one seed of so many, the clients are sessions with causal contexts; they ask so much that a short time will do.
+Every second time, views change too."""
 SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
 CONTENTION_AT, CONTENTION_S = 5, 8.0
@@ -97,7 +98,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     sets_clocks = seed % CLOCKS_EVERY in CLOCKS_AT and not is_forgetful
     workload: Sessions | Contention | Workload
     if in_sessions:
-        workload = Sessions(cluster, SESSIONS_S, sets_clocks)
+        workload = Sessions(cluster, SESSIONS_S, sets_clocks, moves=seed % (2 * SESSIONS_EVERY) != 0)
     elif seed % 10 == CONTENTION_AT:
         duration_s = FAR_S if is_far else CONTENTION_S
         workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)

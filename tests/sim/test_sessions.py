@@ -26,12 +26,12 @@ RULES: dict[str, Callable[[], None]] = {
 """How to switch each of them off."""
 
 
-def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None) -> Run:
+def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None, moves: bool = False) -> Run:
     quieten()
     if off is not None:
         RULES[off]()
     cluster = Cluster(seed, 5, 5, repl_factor=copies, skew_ms_max=skew_ms_max)
-    sessions = Sessions(cluster, DURATION_S)
+    sessions = Sessions(cluster, DURATION_S, moves=moves)
     try:
         cluster.loop.run(sessions.run())
     except Exception as error:
@@ -46,6 +46,15 @@ def test_sessions_never_see_less_than_before(
     seen, fault = apart(partial(simulate, seed, copies, skew_ms_max, None), monkeypatch)
     assert fault is None
     assert seen["reads under a context"] > 100 and seen["contexts"] > 100 and seen["reads refused"] > 0, seen
+
+
+@pytest.mark.parametrize(("seed", "copies"), [(6, 2), (6, 3)])
+def test_sessions_never_see_less_than_before_while_views_change(
+    seed: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, fault = apart(partial(simulate, seed, copies, 20, None, moves=True), monkeypatch)
+    assert fault is None
+    assert seen["reads under a context"] > 100 and seen["view changes"] > 0, seen
 
 
 @pytest.mark.parametrize("rule", RULES)

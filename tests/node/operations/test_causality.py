@@ -10,8 +10,10 @@ from gossip.view import Address
 from node.net.messages import Read, Write
 from node.operations.causality import Causality, Demand
 from node.values.context import ANYBODY, EMPTY, Context, Sight, decode, encode, owner_id
+from node.values.donors import Donors, Share
 from node.values.record import Record
-from ring.hashing import hash_of
+from ring.hashing import hash_of, partition_of
+from ring.sets import ALL
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 
 KEY, OTHER = b"key", b"other"
@@ -94,6 +96,36 @@ def test_is_met(
     """In a partition of which D is a donor."""
     assert demand.is_met(held, newest, heard, [D]) == expected
     assert expected or demand.may_refuse
+
+
+# Whom it waits for
+
+DONORS = {B: Share(copy=ALL), C: Share(copy=ALL), D: Share(alone=ALL), "e:1": Share(covered=ALL)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "heard", "waited_for"),
+    [
+        ((A,), [], ["e:1"]),
+        ((A,), [C], [B, C, "e:1"]),
+        ((A, B, D), [], [B, D, "e:1"]),
+    ],
+    ids=["all are removed", "a copy is heard", "some are in the view"],
+)
+@on_virtual_time
+async def test_donors_waited_for(nodes: tuple[Address, ...], heard: list[Address], waited_for: list[Address]) -> None:
+    """Those in the view, and removed ones that are dropped if they are silent for long."""
+    parts = await node_a(*nodes)
+    parts.views.donors = Donors(DONORS)
+    causality = Causality(parts.config, parts.store, parts.views, parts.co_owners)
+    assert sorted(causality.donors_waited_for(partition_of(KEY), heard)) == waited_for
+    assert list(causality.demand(READ, Context({}, {owner_id(D): 5})).named) == [D]
+
+
+def test_is_met_once_the_donor_that_is_named_is_none_any_more() -> None:
+    demand = Demand(None, [D], co_owners=[B])
+    assert not demand.is_met(None, None, [B], [D])
+    assert demand.is_met(None, None, [B], [])
 
 
 # What is added

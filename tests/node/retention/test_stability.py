@@ -186,15 +186,16 @@ async def test_unstable_is_what_an_owner_has_not_announced(b: int | None, settle
             Context({hash_of(KEY): Sight(v(5), owner_id(B))}),
             Context({}, {owner_id(A): START + 5}),
             Context({}, {ANYBODY: START + 5}),
+            Context({}, {owner_id("gone:1"): START + 5}),
         ):
             assert lone.node.stability.unstable(context) == (context if left else EMPTY)
 
 
 @on_virtual_time
-async def test_unstable_forgets_owners_of_old_and_what_no_clock_can_have_stamped() -> None:
+async def test_unstable_forgets_what_no_clock_can_have_stamped() -> None:
     async with lone_owner(B) as lone:
         absurd = (lone.time.wall_ms() + lone.node.config.clock_lead_ms_max + 1) << 16
-        context = Context({hash_of(KEY): Sight(make_version(absurd, 1), owner_id(B))}, {owner_id("gone:1"): START})
+        context = Context({hash_of(KEY): Sight(make_version(absurd, 1), owner_id(B))})
         assert lone.node.stability.unstable(context) == EMPTY
         near = Context({hash_of(KEY): Sight(make_version(absurd - 1, 1), owner_id(B))})
         assert lone.node.stability.unstable(near) == near
