@@ -24,6 +24,14 @@ class Attempt(NamedTuple):
 
     value: bytes | None
     since: float
+    version: Version | None = None
+    """Of one that was passed over below its version, as nobody could be reached who had it: it may win for as long as
+    all that is acknowledged is below it."""
+
+    def may_win_over(self, later: Attempt, version: Version | None) -> bool:
+        """Whether it may still happen once `later` was acknowledged under `version`; None: nobody knows."""
+        is_above = self.version is not None and (version is None or self.version > version)
+        return self is not later and (is_above or self.since > later.since - SPENT_S)
 
 
 class Register:
@@ -53,9 +61,7 @@ class Register:
     def acknowledge(self, attempt: Attempt, version: Version | None, owner: Address, now: float) -> None:
         self.acknowledged, self.version = attempt.value, version
         self.acknowledged_at, self.acknowledged_by, self.since = now, owner, attempt.since
-        self.attempts = [
-            other for other in self.attempts if other is not attempt and other.since > attempt.since - SPENT_S
-        ]
+        self.attempts = [other for other in self.attempts if other.may_win_over(attempt, version)]
 
     def settle(self, value: bytes | None, version: Version | None, now: float) -> None:
         """Nothing is under way, and this is what all copies hold."""

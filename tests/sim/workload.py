@@ -164,7 +164,7 @@ class Workload:
     ) -> None:
         """Take note of a write that was acknowledged. Raises Violation."""
         key, answer = glance.key, outcome.answer
-        earlier = register.acknowledged
+        earlier, earlier_version = register.acknowledged, register.version
         found = answer.replaced if isinstance(answer, Wrote) else not isinstance(answer, NothingDeleted)
         saw_all = self._onlooker.check_found(glance, owner, attempt, found)
         if isinstance(answer, NothingDeleted):
@@ -178,7 +178,8 @@ class Workload:
         in_order = self._onlooker.check_order(glance, owner, version)
         register.acknowledge(attempt, version, owner, self.cluster.loop.now)
         if not (saw_all and in_order):
-            register.attempts.append(Attempt(earlier, attempt.since))  # With clocks apart, it may yet win.
+            # With clocks apart, it may yet win.
+            register.attempts.append(Attempt(earlier, attempt.since, None if in_order else earlier_version))
 
     def _tell(self, client: str, what: str, machine: Machine, end: Outcome | Exception | None = None) -> None:
         if self.cluster.traced:
