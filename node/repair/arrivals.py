@@ -23,7 +23,7 @@ from node.replication.streams import Streams
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.values.donors import NO_CHANGE, NOTHING, DonorsChange, Share
-from node.values.record import received
+from node.values.record import received, version_of
 from node.views.holder import Views
 from ring.hashing import pack, partition_of, unpack
 from ring.sets import bits_of
@@ -136,8 +136,8 @@ class Arrivals:
         for index, (partition, (key, version)) in enumerate(zip(partitions, offer.versions, strict=True)):
             if is_outside and self._store.may_revive(version, offer.stable_watermark):
                 continue
-            held = self._store.get(partition, key)
-            if held is None or held.version < version:
+            held = self._store.encoded(partition, key)
+            if held is None or version_of(held) < version:
                 wanted.append(index)
         return Wanted(pack(wanted))
 

@@ -31,10 +31,12 @@ from node.repair.arrivals import Arrivals
 from node.repair.movement import Movement
 from node.repair.transfer import Transfers
 from node.replication.co_owners import CoOwners
+from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
 from node.storage.store import Store
 from node.timing.clock import Time
 from node.values.donors import NO_CHANGE
+from node.values.version import reading_at
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import pack
@@ -42,6 +44,11 @@ from ring.placement import Shard
 from ring.ring import Ring
 
 log = logging.getLogger(__name__)
+
+MISSING_S_MORE = 1.0
+"""What a co-owner misses may have been stamped so long before this node took it down."""
+STILL_MS = 500
+"""If nothing has moved for so long, nothing more is coming."""
 
 
 class Handoff:
@@ -198,10 +205,22 @@ class Handoff:
     async def _bring_up_to_date(self, peer: Address) -> None:
         view_id, state = self._views.view_id, self._streams.begin_comparison(peer)
         if state is not None:
+            if (since := state.outbox.missing_since) is not None:
+                await self._bring_newer(state, since, view_id)
             has_arrived = await self._transfers.bring([peer], self._unheard_by(peer), view_id, forget=False)
             self._streams.end_comparison(state, has_arrived)
             if state.is_stuck:
                 await asyncio.sleep(self._config.stuck_compare_s)
+
+    async def _bring_newer(self, state: PeerState, since: float, view_id: ViewId) -> None:
+        """Bring a co-owner what has come here since that moment (monotonic), as far as that can be told by the stamps.
+        Then wait for what it is bringing itself, for as long as that moves: were the two compared before, each would
+        list all that the other lacks."""
+        peer, missing_s = state.address, self._time.monotonic() - since + MISSING_S_MORE
+        clock = reading_at(max(0, self._now_ms() - int(1000 * missing_s)))
+        await self._transfers.bring_newer(peer, self._unheard_by(peer), view_id, clock)
+        while state.is_bringing and self._movement.still_ms() < STILL_MS:  # noqa: ASYNC110 (time is what is waited for)
+            await asyncio.sleep(self._config.retry_s)
 
     async def _ask_for_holding(self, donor: Address) -> None:
         """Ask a donor for its announcement: one that holds nothing has no reason to make it."""

@@ -109,6 +109,35 @@ class Transfers:
             log.debug("transfer to %s: %s", peers, faults.exceptions)
         return arrived
 
+    async def bring_newer(self, peer: Address, partitions: Sequence[int], view_id: ViewId, clock: int) -> None:
+        """Bring `peer`, of what differs and both hold some of, what is stamped above `clock`, and list nothing of the
+        rest. Where the peer has all that is older, that is all it lacks; whether it is, `bring` finds out."""
+        lanes = self._config.transfer_lanes
+        try:
+            known = await self._compare(peer, partitions, view_id)
+            different = sorted(known.different)
+            async with asyncio.TaskGroup() as tasks:
+                for start in range(min(lanes, len(different))):
+                    tasks.create_task(self._bring_newer_lane(known, different[start::lanes], view_id, clock))
+        except* (_Stopped, StorageFault) as reasons:
+            log.debug("transfer to %s: %s", peer, reasons.exceptions)
+
+    async def _bring_newer_lane(self, target: _Target, partitions: Sequence[int], view_id: ViewId, clock: int) -> None:
+        records: list[tuple[bytes, bytes]] = []
+        room = self._config.batch_bytes
+        for partition in partitions:
+            after: bytes | None = b""
+            while after is not None:
+                found, after = self._store.scan_above(partition, after, self._config.batch_bytes, clock)
+                records += found
+                room -= sum(len(key) + len(record) for key, record in found)
+                if room <= 0:
+                    await self._give(target, _Batch(tuple(records), ()), view_id)
+                    records, room = [], self._config.batch_bytes
+                else:
+                    await asyncio.sleep(0)  # Others have their turn too, however little is found.
+        await self._give(target, _Batch(tuple(records), ()), view_id)
+
     async def _compare(self, peer: Address, partitions: Sequence[int], view_id: ViewId) -> _Target:
         compare = Compare(pack(partitions), self._store.digests(partitions), self._store.stable_watermark)
         answer = await self._ask(peer, compare, view_id)

@@ -2,7 +2,8 @@
 
 An entry is a key, not a record: what is sent is the record that is held when the key's turn has come, so a key that is
 written often while its co-owner is away takes the room of one. Confirmation is cumulative, by position. Should there
-be more entries than `ENTRIES_MAX`, the outbox overflows and remembers none: the two must then compare what they hold.
+be more entries than `ENTRIES_MAX`, the outbox overflows and remembers none, but since when it did: the two must then
+compare what they hold, and most of what differs has come since.
 
 What is put in before a comparison begins is confirmed by its end, and only by that: of what an overflow forgot, the
 stream knows nothing. What is put in later is confirmed by the stream, whether the comparison goes on or has failed.
@@ -42,6 +43,7 @@ class Outbox:
         self._sent = 0
         """What was put in up to here has been read, to be sent."""
         self._has_overflowed = False
+        self._missing_since: float | None = None
         self._compared_from = 0
         """What was put in up to here awaits the end of a comparison; 0: nothing does."""
         self._confirmed = 0
@@ -76,6 +78,12 @@ class Outbox:
         """Whether some of what was put in can be confirmed by a comparison only."""
         return self._has_overflowed or self._compared_from > 0
 
+    @property
+    def missing_since(self) -> float | None:
+        """When the oldest entry was put in of those that an overflow forgot, by the monotonic clock; None: there are
+        none, or a comparison has brought them since."""
+        return self._missing_since
+
     # What is to be sent
 
     def append(self, key: bytes, now: float) -> int:
@@ -90,6 +98,8 @@ class Outbox:
             self._entries.append(entry)
             if len(self._entries) > ENTRIES_MAX:
                 self._has_overflowed = True
+                if self._missing_since is None:
+                    self._missing_since = self._entries[0].since
                 self._forget()
         return self._position
 
@@ -149,6 +159,7 @@ class Outbox:
         """The co-owner has all that there was when the comparison began."""
         self._confirmed = max(self._confirmed, self._compared_from, self._streamed)
         self._compared_from = 0
+        self._missing_since = None
 
     def _forget(self) -> None:
         self._entries.clear()

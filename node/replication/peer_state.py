@@ -140,6 +140,11 @@ class PeerState:
         return self._is_stuck
 
     @property
+    def is_bringing(self) -> bool:
+        """Whether it has said that what this node lacks is on its way from it."""
+        return self._is_owed
+
+    @property
     def is_due(self) -> bool:
         """Whether it is out of step, and it is time to compare.
 

@@ -19,7 +19,7 @@ from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
 from node.values.record import Record, decode_record, has_replaced, is_forgotten, is_live, version_of
-from node.values.version import Version, clock_of
+from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
@@ -96,6 +96,15 @@ class Store:
             (place[2:], encoded)
             for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
         ]
+
+    def scan_above(
+        self, partition: int, after: bytes | None, bytes_max: int, clock: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Of what `scan` finds, the records stamped above `clock`; and the last key that was looked at, None once the
+        partition has no more."""
+        found, floor = self.scan(partition, after, bytes_max), make_version(clock + 1, 0)
+        above = [item for item in found if item[1] >= floor]  # A record begins with its version.
+        return above, found[-1][0] if found else None
 
     def stats(self, partition: int) -> Stats:
         return self._stats[partition]

@@ -9,6 +9,7 @@ import pytest
 from node.config import VALUE_BYTES_MAX
 from node.net.messages import Answer, Compare, Differing, Offer, Push, Request, Unable, Wanted
 from node.repair import transfer
+from node.values.version import clock_of
 from ring.hashing import partition_of, unpack
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
 from tests.node.repair.bringing import SlowLink, bring, digest, some, taker
@@ -49,6 +50,32 @@ async def test_transfer_different_partitions_get_only_what_is_wanted() -> None:
     assert sorted(peer.offered) == sorted([older, newer])
     assert sorted(peer.pushed) == sorted([older, missing])
     assert peer.held[newer] == record(6)
+
+
+@on_virtual_time
+async def test_transfer_of_what_is_newer_offers_nothing_else() -> None:
+    """Of what the peer holds as it is here, and of what it holds nothing of, nothing is said at all."""
+    parts = await node_a(A, B, repl_factor=2)
+    equal, _, older, newer = keys = await some(parts, 4, A, B)
+    beside = next(key for key in parts.keys_of(A, B) if partition_of(key) == partition_of(newer) and key != newer)
+    await parts.keep((newer, record(20)), (older, record(6)), (beside, record(9)))
+    peer = taker(parts, B, equal=[equal], different=[(older, record(4)), (newer, record(5))])
+    clock = clock_of(record(9).version)
+    await parts.transfers.bring_newer(B, sorted(map(partition_of, keys)), parts.views.view_id, clock)
+    assert (peer.offered, peer.pushed, peer.finished) == ([newer], [newer], [])
+    assert peer.held[newer] == record(20)
+
+
+@on_virtual_time
+async def test_transfer_of_what_is_newer_is_in_batches_like_any_other() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    keys = [key for key in (b"k%d" % n for n in range(300_000)) if partition_of(key) == 7][:20]
+    await parts.keep(*((key, record(5, b"x" * 20_000)) for key in keys))
+    peer = taker(parts, B, different=[(keys[0], record(4))])
+    await parts.transfers.bring_newer(B, [7], parts.views.view_id, 0)
+    pushes = [request for _, request in parts.asked(Push)]
+    assert sorted(peer.pushed) == sorted(keys)
+    assert max(sum(len(encoded) for _, encoded in push.records) for push in pushes) <= 2 * parts.config.batch_bytes
 
 
 @on_virtual_time

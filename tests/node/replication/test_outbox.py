@@ -115,6 +115,21 @@ def test_outbox_overflow_remembers_nothing(small: None) -> None:
     assert (keys(outbox), outbox.oldest_since(), outbox.position_of(b"d")) == ([], None, None)
 
 
+def test_outbox_remembers_since_when_it_has_forgotten_until_a_comparison_has_brought_that(small: None) -> None:
+    outbox = Outbox()
+    for since, key in enumerate([b"a", b"b", b"c", b"d", b"e"], 7):
+        assert outbox.missing_since == (None if since < 11 else 7)
+        outbox.append(key, since)
+    outbox.begin_comparison()
+    for key in (b"f", b"g", b"h", b"i"):
+        outbox.append(key, 20)
+    assert outbox.missing_since == 7, "the comparison will not bring what has been forgotten since"
+    outbox.begin_comparison()
+    assert outbox.missing_since == 7
+    outbox.end_comparison()
+    assert outbox.missing_since is None
+
+
 def test_outbox_key_written_again_and_again_does_not_overflow(small: None) -> None:
     outbox = Outbox()
     for _ in range(10):

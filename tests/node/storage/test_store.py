@@ -17,7 +17,7 @@ from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Writt
 from node.storage.transaction import News, Stats
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
-from node.values.version import Version, make_version
+from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 from tests.node.samples import Row, rows_of, shares_of
 from tests.node.storage.opening import UNFENCED, open_store
@@ -119,6 +119,19 @@ async def test_store_scan_goes_on_after_the_last_key(store: Store) -> None:
     while page := store.scan(PARTITIONS - 1, found[-1] if found else None, 1):
         found += [key for key, _ in page]
     assert found == keys
+
+
+async def test_store_scan_above_a_clock_tells_how_far_it_has_looked(store: Store) -> None:
+    await store.merge(UNFENCED, [(5, b"%d" % number, live(number).encode()) for number in range(6)])
+    found: list[bytes] = []
+    after: bytes | None = b""
+    pages = 0
+    while after is not None:
+        above, after = store.scan_above(5, after, 1, clock_of(v(2)))
+        found += [key for key, _ in above]
+        pages += 1
+    assert (found, pages) == ([b"3", b"4", b"5"], 7)
+    assert store.scan_above(6, None, 10**6, 0) == ([], None)
 
 
 # The fence
