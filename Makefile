@@ -26,7 +26,7 @@ test-docker: $(VENV)/.tools image ## build the image and run the tests on contai
 steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
 	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)
 
-chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty", SECONDS=180, NODES=4, REPL_FACTOR=2
+chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2
 	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
 
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one

@@ -1,7 +1,8 @@
 """`make chaos KINDS="kill cut" SECONDS=180 NODES=4 REPL_FACTOR=2`: a store at work in docker, and what is done to it.
 
-Prints what its clients saw, a line for each kind of harm. Exit status 1: something failed, was lost or was stale. Where
-operations began late, the machine had no time for the clients themselves, and the rest says little about the store.
+Nodes know each other by their names. Prints what its clients saw, a line for each kind of harm. Exit status 1:
+something failed, was lost or was stale. Where operations began late, the machine had no time for the clients
+themselves, and the rest says little about the store.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 
 from tests.cluster import client
-from tests.docker.chaos import KINDS, Outcome, one_after_the_other
+from tests.docker.chaos import KINDS, Outcome, named, one_after_the_other
 from tests.docker.containers import SPOTS, Containers, clear_away, unusable
 
 COLUMNS = "{:6} {:>6} {:>10} {:>8} {:>8} {:>6} {:>5}  {:>14} {:>8} {:>11}  {}"
@@ -46,7 +47,7 @@ async def once(kind: str, seconds: float, nodes: int, copies: int) -> bool:
         await containers.open()
         well = False
         try:
-            outcome = await one_after_the_other(containers, http, kind, SPOTS[:nodes], copies, seconds)
+            outcome = await one_after_the_other(containers, http, kind, named(SPOTS[:nodes]), copies, seconds)
             report(kind, outcome)
             well = not outcome.clients.failures
         except AssertionError as fault:  # What was waited for did not come.

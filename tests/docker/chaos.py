@@ -6,12 +6,15 @@ The tests go through each kind of harm once; `make chaos` (`python -m tests.dock
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.cluster import Client
 from tests.docker.clients import RATE_PER_S, Clients
 from tests.docker.containers import NETWORK, Containers, Spot, docker, inspect
+from tests.docker.disks import SmallDisks
 
 REST = 2 * RATE_PER_S
 """Operations from the return of one node to the harm of the next."""
@@ -22,6 +25,7 @@ class Scene(NamedTuple):
     clients: Clients
     spots: Sequence[Spot]
     copies: int
+    disks: SmallDisks
 
 
 Harm = Callable[[Scene, Spot], Awaitable[None]]
@@ -63,13 +67,46 @@ async def empty(scene: Scene, spot: Spot) -> None:
     await scene.containers.start(spot, view=scene.spots, repl_factor=scene.copies)
 
 
+async def move(scene: Scene, spot: Spot) -> None:
+    """It comes back with another IP, under its name; the next time with the one before."""
+    ip = (await inspect(spot.name))["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+    await docker("kill", spot.name)
+    await docker("network", "disconnect", NETWORK, spot.name)
+    await scene.clients.goes_on(RATE_PER_S)
+    other_ip = spot.ip if ip != spot.ip else spot.ip.replace("10.10.0.", "10.10.1.")
+    await docker("network", "connect", "--ip", other_ip, NETWORK, spot.name)
+    await docker("start", spot.name)
+
+
+async def fill(scene: Scene, spot: Spot) -> None:
+    scene.disks.fill(spot)
+    await scene.clients.goes_on(5 * RATE_PER_S)
+    scene.disks.make_room(spot)
+
+
+async def hang(scene: Scene, spot: Spot) -> None:
+    await scene.containers.disk_becomes(spot, "hang")
+    await scene.clients.goes_on(3 * RATE_PER_S)
+    await scene.containers.disk_becomes(spot, "well")
+
+
 KINDS: dict[str, list[Harm]] = {
     "kill": [kill],
     "stop": [stop],
     "pause": [pause(0.3), pause(0.6), pause(1.2), pause(5.0)],
     "cut": [cut],
     "empty": [empty],
+    "move": [move],
+    "full": [fill],
+    "hang": [hang],
 }
+SICK = ("full", "hang")
+"""On disks that can be filled, and made to hang."""
+
+
+def named(spots: Sequence[Spot]) -> list[Spot]:
+    """Known to each other by their names, as docker's name server has them."""
+    return [spot._replace(host=spot.name) for spot in spots]
 
 
 class Outcome(NamedTuple):
@@ -82,11 +119,27 @@ class Outcome(NamedTuple):
 async def one_after_the_other(
     containers: Containers, http: Client, kind: str, spots: Sequence[Spot], copies: int, seconds: float = 0
 ) -> Outcome:
-    """Harm each node once, and on for so long, each time waiting until it has caught up; then look at every key."""
-    await containers.start(*spots, view=spots, repl_factor=copies)
-    await containers.serving(*spots)
-    clients = Clients(http, spots)
-    scene = Scene(containers, clients, spots, copies)
+    """Harm each node once, and on for so long, each time waiting until it has caught up; then look at every key. For
+    "move", they must be `named`."""
+    with tempfile.TemporaryDirectory(prefix="kvs-chaos-", ignore_cleanup_errors=True) as directory:
+        disks = SmallDisks(Path(directory))
+        try:
+            if kind in SICK:
+                assert await disks.mount(spots) or kind != "full", "no disk can be filled: nothing may be mounted here"
+                await containers.start_sick(*spots, view=spots, disks=disks.directory, repl_factor=copies)
+            else:
+                await containers.start(*spots, view=spots, repl_factor=copies)
+            await containers.serving(*spots)
+            clients = Clients(http, spots)
+            return await _harm(kind, Scene(containers, clients, spots, copies, disks), seconds)
+        finally:
+            if kind in SICK:
+                await containers.remove(*spots)
+                await disks.unmount()
+
+
+async def _harm(kind: str, scene: Scene, seconds: float) -> Outcome:
+    containers, clients, spots, _, _ = scene
     now = asyncio.get_running_loop().time
     alike_s: list[float] = []
 

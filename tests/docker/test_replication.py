@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster import Client
-from tests.docker.chaos import KINDS, one_after_the_other
+from tests.docker.chaos import KINDS, named, one_after_the_other
 from tests.docker.containers import SPOTS, Containers, Spot
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 @pytest.mark.parametrize("kind", KINDS)
 async def test_replication_one_node_after_the_other(containers: Containers, http: Client, kind: str) -> None:
     """For longer, and with figures: `make chaos`."""
-    outcome = await one_after_the_other(containers, http, kind, SPOTS, copies=2)
+    outcome = await one_after_the_other(containers, http, kind, named(SPOTS), copies=2)
     assert outcome.clients.failures == []
 
 

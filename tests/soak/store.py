@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,9 @@ from tests.cluster import Client
 from tests.commands import run
 from tests.contenders import Contenders
 from tests.docker.containers import NETWORK, SPOTS, Containers, Spot, docker
+from tests.docker.disks import SmallDisks
 from tests.linearizability import dump
 
-DISK_BYTES = 64 * 1024 * 1024
-OWNER = 10001
-"""Of /data, in the image."""
 THINK_S = 0.02
 BEFORE, AFTER = 200, 200
 """Operations before a trouble begins and after it has ended."""
@@ -46,6 +44,7 @@ class Store:
         self._http = http
         self._containers = containers
         self._directory = directory
+        self._disks = SmallDisks(directory)
         self._copies = copies
         self._rng = random.Random(seed)
         self._rounds = 0
@@ -62,9 +61,9 @@ class Store:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        disks = [self._directory / spot.name for spot in SPOTS]
         try:
-            await self._mount(disks)
+            if not await self._disks.mount(SPOTS):
+                self._troubles = [trouble for trouble in self._troubles if trouble != self._fill]
             await self._containers.open()
             await self._start(*SPOTS)
             await self._containers.serving(*SPOTS)
@@ -72,17 +71,7 @@ class Store:
         finally:
             for spot in SPOTS:
                 await run("docker", "rm", "--force", spot.name)
-            for disk in disks:
-                await run("umount", str(disk))
-
-    async def _mount(self, disks: list[Path]) -> None:
-        """Small file systems, which can be filled; where that is not permitted, directories, and none is filled."""
-        options = f"size={DISK_BYTES},uid={OWNER},mode=750"
-        for disk in disks:
-            disk.mkdir(parents=True)
-            if (await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk))).status != 0:
-                disk.chmod(0o777)
-                self._troubles = [trouble for trouble in self._troubles if trouble != self._fill]
+            await self._disks.unmount()
 
     async def go_through(self, until: float) -> None:
         """One trouble after the other, each on some node; at least one, and as many as end by then (loop's time)."""
@@ -158,15 +147,11 @@ class Store:
         await self._containers.disk_becomes(spot, "well")
 
     async def _fill(self, spot: Spot) -> None:
-        filler = self._directory / spot.name / "filler"
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(65536))
+        self._disks.fill(spot)
         await asyncio.sleep(self._rng.uniform(0.5, 4))
-        filler.unlink()
+        self._disks.make_room(spot)
 
     async def _empty(self, spot: Spot) -> None:
         await self._containers.remove(spot)
-        for entry in (self._directory / spot.name).iterdir():
-            entry.unlink()
+        self._disks.empty(spot)
         await self._start(spot)
