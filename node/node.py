@@ -221,6 +221,8 @@ class Node:
         """In this order: what was promised to co-owners is settled before anything is moved."""
         self.movement.note()
         self.streams.change_view()
+        for donor in self.views.donors.shares:
+            self.transport.dial_anew(donor)  # It may have come up, and not know that this node will ask.
         self.handoff.wake()
         self._gossip_driver.change_view()
 

@@ -122,8 +122,8 @@ class Link:
     def is_unwanted(self) -> bool:
         return self._state.is_unwanted(self._time.now())
 
-    def peer_dialled(self) -> None:
-        self._do(self._state.peer_dialled(self._time.now()))
+    def doubted(self) -> None:
+        self._do(self._state.doubted(self._time.now()))
 
     def reset(self) -> None:
         self._do(self._state.reset(self._time.now()))

@@ -8,8 +8,8 @@ is proved there is what runs here.
     WANTED      wake       -> DIALLING
     DIALLING    connected  -> UP          not made in time -> DOWN          a silence    -> REDIALLING
     UP          lost       -> DIALLING    a silence, if bulk -> DIALLING    a silence    -> REDIALLING
-    DOWN        redial_s   -> REDIALLING  redial_s, unwanted -> IDLE        peer_dialled -> DIALLING
-    REDIALLING  connected  -> UP          not made in time -> DOWN          peer_dialled -> DIALLING
+    DOWN        redial_s   -> REDIALLING  redial_s, unwanted -> IDLE        doubted -> DIALLING
+    REDIALLING  connected  -> UP          not made in time -> DOWN          doubted -> DIALLING
     all         close      -> CLOSED      reset -> DIALLING, unless the peer is not wanted
 
 The invariant is what callers build on. A call that fails with PeerRefused was never handed to a connection, and never
@@ -42,7 +42,7 @@ _DOWN = (Phase.DOWN, Phase.REDIALLING)
 
 
 class LinkState(Generic[Caller]):
-    """A method named for what has happened (`connected`, `sent`, `answered`, `lost`, `cancelled`, `peer_dialled`) takes
+    """A method named for what has happened (`connected`, `sent`, `answered`, `lost`, `cancelled`, `doubted`) takes
     an event from the driver. Times are in seconds of one monotonic clock. After each event the driver looks at
     `wake_at`: that is when it has to call `wake`, which may be at once."""
 
@@ -166,8 +166,8 @@ class LinkState(Generic[Caller]):
             self._fall_silent(output, now)
         return output
 
-    def peer_dialled(self, now: float) -> Output[Caller]:
-        """The peer is up: whoever was passed over is asked again. A dial from before it came may be lost on its way."""
+    def doubted(self, now: float) -> Output[Caller]:
+        """The peer may have come up: whoever was passed over is asked again. A dial from before may be lost by now."""
         output: Output[Caller] = Output()
         if self._phase in _DOWN:
             output.abort = self._phase is Phase.REDIALLING

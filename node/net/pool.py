@@ -44,7 +44,7 @@ class Peers:
     ) -> None:
         """`names`: else those of the system."""
         self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
-        self.acceptor = Acceptor(config, self._doorkeeper, self._note_dialled)
+        self.acceptor = Acceptor(config, self._doorkeeper, self.dial_anew)
         self._config = config
         self._names = names or Names(config.lookup_slow_s)
         self._session = aiohttp.ClientSession(
@@ -86,6 +86,11 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def dial_anew(self, to: Address) -> None:
+        for bulk in (False, True):
+            if (link := self._links.get((to, bulk))) is not None:
+                link.doubted()
+
     def silence_s(self, to: Address) -> float:
         link = self._links.get((to, False))
         return self._config.silence_s if link is None else link.silence_s()
@@ -103,11 +108,6 @@ class Peers:
         self._time.close()
         self.acceptor.reset()
         await self._session.close()
-
-    def _note_dialled(self, peer: Address) -> None:
-        for bulk in (False, True):
-            if (link := self._links.get((peer, bulk))) is not None:
-                link.peer_dialled()
 
     def note_large(self, to: Address, is_through: bool) -> None:
         self._large.note(to, is_through)

@@ -64,6 +64,9 @@ class Transport(Protocol):
         """Whether the last thing known of `to` is that it could not be reached; it is tried again as long as it is
         wanted."""
 
+    def dial_anew(self, to: Address) -> None:
+        """If `to` is down, it may have come up since: dial it now, and let who asks it wait for that."""
+
     def is_stranger(self, to: Address) -> bool:
         """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
 

@@ -75,6 +75,11 @@ class Port:
         link = self._links.get((to, False))
         return link is not None and link.state.is_down
 
+    def dial_anew(self, to: Address) -> None:
+        for bulk in (False, True):
+            if (link := self._links.get((to, bulk))) is not None:
+                link.do(link.state.doubted(self.time.now()))
+
     def is_stranger(self, to: Address) -> bool:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
@@ -156,9 +161,7 @@ class Port:
             self._network.accept(connection, self)  # Which tells the name.
             return
         self._doorkeeper.admit(connection.asker.address)
-        for bulk in (False, True):
-            if (link := self._links.get((connection.asker.address, bulk))) is not None:
-                link.do(link.state.peer_dialled(self.time.now()))
+        self.dial_anew(connection.asker.address)
         if connection.open:
             self._served = {served: None for served in self._served if served.open}
             self._served[connection] = None

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gossip.view import Address, View
 from node.errors import Unavailable
@@ -244,6 +245,32 @@ def test_earlier_owner_that_was_silent_while_the_view_was_made_is_asked() -> Non
             await asyncio.sleep(0.001)
         assert {await story.value(n4, key) for key in KEYS} == {b"1"}
         snare.remove()
+        assert sum((await asked).key_counts.values()) == len(KEYS)
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.03, 0.06])
+def test_earlier_owner_that_has_just_come_up_is_asked_by_one_that_has_found_it_down(later_s: float) -> None:
+    """It does not know of the new owner, so it has not dialled it; and it is dialled again only now and then."""
+    story = Story(3, members=1, repl_factor=1)
+    n1, n2, n3 = story.machines
+
+    async def tell() -> None:
+        await story.start()
+        n1.crash()
+        n1.config = replace(n1.config, view=("n1:1", "n2:1"))
+        while n2.node is None or n3.node is None or not n3.node.calls.is_down(n1.address):
+            with suppress(Unavailable):
+                await story.value(n3, KEYS[0])
+        await asyncio.sleep(later_s)
+        n1.start()
+        while n1.node is None or not n1.node.readiness.is_ready:
+            await asyncio.sleep(0.001)
+        asked = asyncio.create_task(n2.ask(lambda node: change(node, ["n3:1"]), STEADY_S))
+        while n3.node.views.current.epoch == 0:
+            await asyncio.sleep(0.0001)
+        assert {await story.value(n3, key) for key in KEYS} == {b"1"}
         assert sum((await asked).key_counts.values()) == len(KEYS)
 
     story.run(tell())

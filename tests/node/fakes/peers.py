@@ -134,6 +134,9 @@ class ScriptedPeers:
     def silence_s(self, to: Address) -> float:
         return CONFIG.silence_s
 
+    def dial_anew(self, to: Address) -> None:
+        self.found_silent.discard(to)
+
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers
 

@@ -83,8 +83,8 @@ class Driver:
         self.is_up = False
         self.do(self.state.lost(self.now))
 
-    def peer_dialled(self) -> None:
-        self.do(self.state.peer_dialled(self.now))
+    def doubted(self) -> None:
+        self.do(self.state.doubted(self.now))
 
     def reset(self) -> None:
         self.do(self.state.reset(self.now))

@@ -80,7 +80,7 @@ def test_link_long_dial_begins_anew_when_the_peer_dials() -> None:
             driver.wait(MOMENT_S + CONFIG.silence_s / 100)
         driver.wait(CONFIG.redial_s)
     dials = driver.dials
-    driver.peer_dialled()
+    driver.doubted()
     assert driver.state.phase is DIALLING and driver.dials == dials + 1
     driver.call("then")
     driver.connect()

@@ -75,8 +75,8 @@ class AnyEvents(RuleBasedStateMachine):
         self.driver.lose()
 
     @rule()
-    def peer_dialled(self) -> None:
-        self.driver.peer_dialled()
+    def doubted(self) -> None:
+        self.driver.doubted()
         assert not self.driver.state.is_down
 
     @rule()

@@ -199,6 +199,23 @@ class TransportContract:
         network.a.transport.reset()
         assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
 
+    async def test_transport_peer_that_has_come_up_is_dialled_anew_and_waited_for(self, network: Network) -> None:
+        await network.kill(network.b)
+        with pytest.raises(PeerRefused):
+            await network.a.ask(network.b, b"k")
+        await network.revive(network.b)
+        network.a.transport.dial_anew(network.b.address)
+        assert await network.a.ask(network.b, b"next") == ReadResult(b"next")
+
+    async def test_transport_peer_that_is_still_down_is_so_after_one_more_dial(self, network: Network) -> None:
+        await network.kill(network.b)
+        for _ in range(2):
+            with pytest.raises(PeerRefused):
+                await network.a.ask(network.b, b"k")
+            assert network.a.transport.is_down(network.b.address)
+            network.a.transport.dial_anew(network.b.address)
+            assert not network.a.transport.is_down(network.b.address)
+
     async def test_transport_reset_of_the_asked_side_loses_calls(self, network: Network) -> None:
         call = await unanswered(network, b"k")
         network.b.transport.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.node import Node
 from node.operations import sightings
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
@@ -31,6 +32,12 @@ ABLATIONS = (
             ),
         ),
         "test_moves.py::test_earlier_owner_that_was_silent_while_the_view_was_made_is_asked",
+    ),
+    Ablation(
+        "no new dial to donors",
+        "a donor that has just come up is passed over by who has found it down before the view came",
+        (Edit(Node._view_changed, "self.transport.dial_anew(donor)", "pass"),),
+        "test_moves.py::test_earlier_owner_that_has_just_come_up_is_asked_by_one_that_has_found_it_down[0.0]",
     ),
     Ablation(
         "no donors of donors",
