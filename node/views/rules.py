@@ -4,7 +4,8 @@
 - Views from the environment (epoch 0) are not ordered like that, for an operator's typing error must not spread. While
   no key was written under the view held, a node follows a peer that its own environment names if that peer's view omits
   it, of two views that name both nodes the higher digest wins, and a view of a store is taken from whoever takes the
-  node in.
+  node in. A view that omits its own holder only says where the store is: no node of a view that others hold too gives
+  that up for it, and its holder follows whoever is in another one, or takes the holder in.
 - Once a key was, the view held is that of a store, see `founding`, and no environment outranks it, be it this node's or
   a peer's. Such a node follows another lineage only if a node of its own base asks: one that its view names and that
   was never there. A lone one is a newcomer that took keys before it met the store that its environment names, and goes
@@ -76,6 +77,16 @@ class ViewHolder(NamedTuple):
     def is_guest(self) -> bool:
         """Whether it merely forwards to the store of an environment's view, and has nothing itself."""
         return self.view.epoch == 0 and bool(self.founders) and not self.has_a_store
+
+    @property
+    def goes_by_hearsay(self) -> bool:
+        """Whether none of the nodes of the view held is known to have told it."""
+        return self.followed is None or self.followed not in self.view.nodes
+
+    @property
+    def shares_its_view(self) -> bool:
+        """Whether another node was heard to hold the view held."""
+        return self.view.lineage_of_successor in self.stores.values()
 
     def names_any(self, nodes: Iterable[Address]) -> bool:
         """Whether this node's environment names any of them."""
@@ -162,13 +173,30 @@ def _decide_among_environments(holder: ViewHolder, heard: Heard) -> Succession:
             return Succession.TAKE
     if not is_named:
         return Succession.KEEP
-    am_in_mine, follows_source = holder.me in holder.view.nodes, holder.followed == heard.source
-    higher = theirs.id > holder.view.id
-    if holder.me not in theirs.nodes:
-        takes = higher or am_in_mine or follows_source
-    else:
-        takes = higher if am_in_mine else follows_source
+    takes = takes_as_member(holder, heard) if holder.me in holder.view.nodes else takes_as_guest(holder, heard)
     return Succession.TAKE if takes else Succession.KEEP
+
+
+def takes_as_member(holder: ViewHolder, heard: Heard) -> bool:
+    """Whether a node of the view held takes an environment's view from a node that its own environment names. Who is in
+    none of what it tells has only been told of it, or where to look for it: no reason to part with others."""
+    is_hearsay = heard.source not in heard.view.nodes
+    if is_hearsay and holder.shares_its_view:
+        return False
+    return holder.me not in heard.view.nodes or heard.view.id > holder.view.id
+
+
+def takes_as_guest(holder: ViewHolder, heard: Heard) -> bool:
+    """Whether a node that is not in the view held takes one from a node that its own environment names. It has no say
+    in the one held: it goes on following whom it follows. Else one that it is in, or whose holder is, holds, unless
+    that is as true of the one held, or it would go to and fro."""
+    is_higher, omits_me = heard.view.id > holder.view.id, holder.me not in heard.view.nodes
+    if holder.followed == heard.source:
+        return True
+    if holder.founders:
+        return omits_me and is_higher
+    is_hearsay = omits_me and heard.source not in heard.view.nodes
+    return holder.goes_by_hearsay and (is_higher or not is_hearsay)
 
 
 def environments_contradict(holder: ViewHolder, heard: Heard) -> bool:

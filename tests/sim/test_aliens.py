@@ -258,6 +258,22 @@ def test_emptied_member_with_a_wrong_environment_follows_its_store(wrong: tuple[
     story.run(tell())
 
 
+@pytest.mark.parametrize(
+    "wrong", [("n5:1", "n8:1"), ("n5:1", "n9:1"), ("n3:1", "n9:1"), ("n3:1", "n5:1"), ("n1:1", "n9:1")], ids=",".join
+)
+def test_nodes_without_keys_come_to_one_view_though_one_has_a_wrong_environment(wrong: tuple[str, ...]) -> None:
+    """Before the one with the wrong one has heard of the others' view, it tells them its own."""
+    story = Story(5, members=4, repl_factor=3)
+
+    async def tell() -> None:
+        await story.start_only(1, 2, 4, 5)
+        story[3].config = replace(story[3].config, view=wrong)
+        await story.start_only(3)
+        assert len({story.nodes_of(machine) for machine in story.machines.values()}) == 1
+
+    story.run(tell())
+
+
 def test_lone_newcomer_that_took_keys_brings_them_to_the_store_it_was_told_of() -> None:
     story = Story(3, members=2, environments={"n3:1": ("n1:1", "n2:1", "n3:1")})
     mine = [key for key in KEYS]

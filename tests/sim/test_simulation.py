@@ -18,6 +18,7 @@ COINCIDENCES = {
     429: "copies with emptied disks bring home what they hold, before they know of any watermark",
     6518: "a lease is on its way to a machine that is suspended, with a clock that stands still",
     6196: "a host is back while it is dialled as before",
+    7661: "before any key is written, a node is told the wrong nodes, of which one forwards to all the others",
     7095: "a node that has just found the only owner down becomes its successor when that one is back",
     401: "an owner is paused while promises are collected, and its successor does not know of it",
 }

@@ -9,7 +9,6 @@ import pytest
 from gossip.view import Address, View
 from node.views.rules import (
     EPOCH_LEAP_MAX,
-    Heard,
     Succession,
     ViewHolder,
     decide_succession,
@@ -20,26 +19,10 @@ from node.views.rules import (
 )
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
+from tests.node.views.holders import MINE, NOBODY, heard, holder
 
-MINE = environment(A, B)
 ALONE: tuple[Address, ...] = (A,)
 BOTH = (A, B)
-NOBODY: tuple[Address, ...] = ()
-
-
-def holder(
-    view: View = MINE,
-    founders: tuple[Address, ...] = NOBODY,
-    followed: Address | None = None,
-    has_asked_around: bool = True,
-) -> ViewHolder:
-    """Node A, whose environment names A and B; it holds keys where it is a founder."""
-    keys = A in founders
-    return ViewHolder(A, frozenset({B}), view, frozenset(founders), keys, followed, has_asked_around)
-
-
-def heard(view: View, source: Address, founders: tuple[Address, ...] = NOBODY) -> Heard:
-    return Heard(view, frozenset(founders), source)
 
 
 def test_environment_view_order_of_nodes_does_not_matter() -> None:
@@ -83,11 +66,11 @@ def test_succession_environment_view_never_replaces_a_later_one() -> None:
     assert decide_succession(holder(successor(MINE, A, B, C)), heard(environment(B), B)) is Succession.KEEP
 
 
-def test_succession_environment_view_of_the_node_followed_is_followed_on() -> None:
+@pytest.mark.parametrize("others", [(), (A,), ("e:1",), ("f:1",)])
+def test_succession_environment_view_of_the_node_followed_is_followed_on(others: tuple[Address, ...]) -> None:
     """A node has no say in a view that omits it."""
-    theirs = heard(environment(A, B, C), B)
+    theirs = heard(environment(B, C, *others), B)
     assert decide_succession(holder(environment(B), followed=B), theirs) is Succession.TAKE
-    assert decide_succession(holder(environment(B), followed=None), theirs) is Succession.KEEP
 
 
 @pytest.mark.parametrize("others", [(C,), (D,), (C, D), ("e:1",), ("f:1",)])

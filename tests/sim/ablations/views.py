@@ -22,7 +22,7 @@ from node.views.lag import Lag
 from node.views.promisee import Promisee
 from node.views.readiness import Readiness
 from node.views.risk import demand_safe
-from node.views.rules import decide_succession, is_foreign
+from node.views.rules import decide_succession, is_foreign, takes_as_guest, takes_as_member
 from tests.sim.ablations.switch import Ablation, Edit
 
 ABLATIONS = (
@@ -284,6 +284,18 @@ ABLATIONS = (
             ),
         ),
         "test_views.py::test_blank_node_asked_to_join_extends_the_view_of_the_others[a later view]",
+    ),
+    Ablation(
+        "no doubt in hearsay",
+        "nodes that share a view follow one that is in none of what it tells",
+        (Edit(takes_as_member, "if is_hearsay and holder.shares_its_view:", "if False:"),),
+        "test_aliens.py::test_nodes_without_keys_come_to_one_view_though_one_has_a_wrong_environment[n5:1,n8:1]",
+    ),
+    Ablation(
+        "no following by guests",
+        "a node that is not in the view it holds keeps it, though it hears of one that it is in",
+        (Edit(takes_as_guest, "(is_higher or not is_hearsay)", "omits_me and is_higher"),),
+        "../node/views/test_rules_one_view.py::test_nodes_without_keys_come_to_one_view_whatever_one_of_them_was_told[n3:1]",
     ),
     Ablation(
         "no foreigners",
