@@ -87,13 +87,12 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
         encoded = raw_path.partition(KEYS)[2].partition("?")[0]  # Proxies send whole URLs.
         if "/" in encoded:
             raise NotFound("Not found")
-        return cls.from_encoded(encoded)
+        return cls.from_encoded(encoded.encode(errors="surrogateescape"))
 
     @classmethod
-    def from_encoded(cls, encoded: str) -> PathKey:
-        """`encoded`: what stands between `KEYS` and the end of the path; bytes that are no UTF-8 as surrogates."""
-        sent = encoded.encode(errors="surrogateescape")
-        raw = unquote_to_bytes(sent) if "%" in encoded else sent
+    def from_encoded(cls, encoded: bytes) -> PathKey:
+        """`encoded`: what stands between `KEYS` and the end of the path, as it was sent."""
+        raw = unquote_to_bytes(encoded) if b"%" in encoded else encoded
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:

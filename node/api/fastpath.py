@@ -64,14 +64,14 @@ _STATUS_LINES = {
 
 class _Request(msgspec.Struct, frozen=True, gc=False):
     method: str
-    encoded_key: str
+    encoded_key: bytes
     body: bytes
     end: int
     """Where the next request begins."""
 
     @property
     def path(self) -> str:
-        return KEYS + self.encoded_key
+        return KEYS + self.encoded_key.decode(errors="surrogateescape")
 
 
 class Successor(Protocol):
@@ -282,7 +282,7 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
     if line is None or length is None or len(data) < head_end + 4 + length:
         return None
     end = head_end + 4 + length
-    return _Request(line[1].decode(), line[2].decode(errors="surrogateescape"), data[head_end + 4 : end], end)
+    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], end)
 
 
 @lru_cache(HEADS_KEPT)

@@ -8,7 +8,7 @@ me") is its own evidence. Transfers have a link of their own, and so has what is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import aiohttp
@@ -61,7 +61,7 @@ class Peers:
         self._clock = clock
         self.acceptor.attach(clock, handler)
 
-    async def call(
+    def call(
         self,
         to: Address,
         request: Request,
@@ -69,11 +69,11 @@ class Peers:
         timeout_s: float,
         bulk: bool = False,
         attempt: bool = False,
-    ) -> Answer:
+    ) -> Coroutine[None, None, Answer]:
         if bulk:
             bytes_ = request.carried_bytes()
-            return await lanes.carry(self.lane(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
-        return await lanes.call(self, to, self._config, request, view_id, timeout_s, attempt)
+            return lanes.carry(self.lane(to, True), self._config, request, view_id, timeout_s, bytes_, attempt)
+        return lanes.call(self, to, self._config, request, view_id, timeout_s, attempt)
 
     def cast(self, to: Address, message: gossip.messages.Message) -> None:
         self.lane(to, False).cast(message)

@@ -39,6 +39,8 @@ class Outbox:
         self._entries: deque[Entry] = deque()
         self._latest: dict[bytes, Entry] = {}
         """The latest entry of each key."""
+        self.keys = self._latest.keys()
+        """Those that have an entry now."""
         self._position = 0
         self._sent = 0
         """What was put in up to here has been read, to be sent."""

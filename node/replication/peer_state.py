@@ -50,6 +50,9 @@ class Comparison(Enum):
     """It has what is here, but for what is in its outbox."""
 
 
+_IN_STEP = Comparison.IN_STEP
+
+
 class LeaseAnswer(Enum):
     """To a co-owner that asks for a lease."""
 
@@ -171,7 +174,7 @@ class PeerState:
 
     def has_what_is_held(self, key: bytes) -> bool:
         """Whether it has what is held of `key` here, or something later."""
-        return self._comparison is Comparison.IN_STEP and self.outbox.position_of(key) is None
+        return self._comparison is _IN_STEP and key not in self.outbox.keys
 
     def may_be_leased(self, now: float) -> bool:
         """Whether it may hold a lease that still counts: then it may not be left out, even if it cannot be reached."""

@@ -57,6 +57,7 @@ class Readiness:
         self._calls = calls
         self._on_pause = on_pause
         self._pauses = PauseDetector(config.pause_s, time.wall(), time.monotonic())
+        self._wall, self._note_running = time.wall, self._pauses.note_running
         self._has_asked = asyncio.Event()
         """Whether all have been asked since the start, or the last pause."""
         self._ask = asyncio.Event()
@@ -68,8 +69,9 @@ class Readiness:
     def enter(self) -> bool:
         """Before every act of an owner, and after every wait within one: notices a pause, and tells whether this node
         may act."""
-        self._notice_pause()
-        return self.is_ready
+        if paused_s := self._note_running(self._wall()):  # Written out, as what follows: each read asks.
+            self._face_pause(paused_s)
+        return self._has_asked.is_set() and not self._views.lag.is_behind
 
     def admit_peer(self) -> bool:
         """Before anything that another node has sent is acted on: whether no pause is noticed right now. What arrives
@@ -84,7 +86,7 @@ class Readiness:
 
     def _notice_pause(self) -> bool:
         """Whether there has been one since this was last asked."""
-        if paused_s := self._pauses.note_running(self._time.wall()):
+        if paused_s := self._note_running(self._wall()):
             self._face_pause(paused_s)
         return paused_s > 0
 
