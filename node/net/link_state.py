@@ -42,29 +42,26 @@ _DOWN = (Phase.DOWN, Phase.REDIALLING)
 
 
 class LinkState(Generic[Caller]):
-    """A method named for what has happened (`connected`, `sent`, `answered`, `lost`, `cancelled`, `doubted`) takes
-    an event from the driver. Times are in seconds of one monotonic clock. After each event the driver looks at
-    `wake_at`: that is when it has to call `wake`, which may be at once."""
+    """A method named for what has happened (`sent`, `answered`, `lost`, `doubted`) takes an event from the driver.
+    Times are in seconds of one monotonic clock. After each event, `wake` is to be called at `wake_at`, perhaps now."""
 
     def __init__(self, config: Config, peer: str, is_bulk: bool = False) -> None:
         """`peer`: its name in what callers are told. `is_bulk`: no pings are sent, as they would wait behind what is
         large; another link's tell, see `lanes`."""
-        self._phase, self._is_down = Phase.IDLE, False
-        self._wake_at = inf
+        self._phase, self._is_down, self._wake_at = Phase.IDLE, False, inf
         self._config = config
         self._telling_s = config.silent_share * config.silence_s
         self.trips = RoundTrips(config)
         """How far away the peer is, and so what counts as its silence."""
-        self._late_dials = 0
-        """Dials that were not made in time, one after the other."""
+        self._late_dials, self._was_doubted = 0, False
+        """Dials that were not made in time, one after the other; whether one was begun by `doubted`."""
         self._peer = peer
         self._calls: dict[int, Caller | None] = {}
         """Those that have not ended, by id, in the order in which they came; None: a ping."""
         self._dues: list[tuple[float, int, bool]] = []
         """A heap of (when, id, whether the call says something about the peer) with an entry for each call; those whose
         call has ended are dropped when they are first."""
-        self._last_id = 0
-        self._sent_id = 0
+        self._last_id = self._sent_id = 0
         """Calls are sent in the order of their ids: those up to this one have been handed to a connection."""
         self._wanted_at = self._dialled_at = -inf
         self._is_bulk, self._watchers = is_bulk, 0
@@ -126,7 +123,7 @@ class LinkState(Generic[Caller]):
     def connected(self, now: float) -> None:
         assert self._phase in _DIALS, f"connected while {self._phase}"
         self.trips.note_dial(now - self._dialled_at)
-        self._late_dials = 0
+        self._late_dials, self._was_doubted = 0, False
         self._become(Phase.UP, inf)
         if self.trips.is_in_doubt:
             self._start_pings(now)
@@ -135,6 +132,7 @@ class LinkState(Generic[Caller]):
         """No connection can be made."""
         assert self._phase in _DIALS, f"a dial failed while {self._phase}"
         output: Output[Caller] = Output()
+        self._was_doubted = False  # It answers, so it is near.
         self._become_down(output, now, why)
         return output
 
@@ -167,11 +165,15 @@ class LinkState(Generic[Caller]):
         return output
 
     def doubted(self, now: float) -> Output[Caller]:
-        """The peer may have come up: whoever was passed over is asked again. A dial from before may be lost by now."""
+        """The peer may have come up: whoever was passed over is asked again. A dial from before may be lost by now, but
+        if one that was begun because of this was not made in time, the peer is rather far away."""
         output: Output[Caller] = Output()
-        if self._phase in _DOWN:
+        if self._phase is Phase.REDIALLING and self._was_doubted:
+            self._become(Phase.DIALLING, self._turn_at)
+        elif self._phase in _DOWN:
             output.abort = self._phase is Phase.REDIALLING
             self._dial(output, now, Phase.DIALLING)
+            self._was_doubted = True
         return output
 
     def reset(self, now: float) -> Output[Caller]:
@@ -187,14 +189,14 @@ class LinkState(Generic[Caller]):
 
     def close(self) -> Output[Caller]:
         """The node is stopping, or wants nothing of the peer any more."""
-        output: Output[Caller] = Output(abort=self._phase is Phase.UP or self._phase in _DIALS)
+        output: Output[Caller] = Output(abort=self._phase in (*_DIALS, _UP))
         self._end_all(output, "this node is stopping")
         self._become(Phase.CLOSED, inf)
         self._ping_at = self._wake_at = inf
         return output
 
     def wake(self, now: float) -> Output[Caller]:
-        """Whatever is due by now: calls that have waited in vain, a ping, a dial or the end of one."""
+        """Whatever is due: calls that have waited in vain, a ping, a dial or the end of one."""
         output: Output[Caller] = Output()
         if self._turn_at <= now:
             self._turn(output, now)
@@ -241,12 +243,10 @@ class LinkState(Generic[Caller]):
         assert phase is Phase.UP or all(id_ > self._sent_id for id_ in calls), f"what was sent waits while {phase}"
         assert 0 <= self._sent_id <= self._last_id and all(id_ <= self._last_id for id_ in calls)
         assert calls.keys() <= {id_ for _, id_, _ in dues}, "a call waits for ever"
-        lasts = phase in (Phase.IDLE, Phase.UP, Phase.CLOSED)
-        assert lasts == (self._turn_at == inf), f"{phase} ends at {self._turn_at}"
+        assert (phase in (Phase.IDLE, Phase.UP, Phase.CLOSED)) == (self._turn_at == inf), f"{phase} ends wrongly"
         assert None not in calls.values() or self._ping_at < inf, "a ping waits, and no other will follow"
         pings = sum(caller is None for caller in calls.values())
-        longest_s = self._config.silence_over(inf)
-        assert pings <= longest_s / self._config.ping_s + 1, "pings pile up"
+        assert pings <= self._config.silence_over(inf) / self._config.ping_s + 1, "pings pile up"
         assert len(calls) - pings <= PENDING_MAX, "calls pile up"
         due = min((due for due, id_, _ in dues if id_ in calls), default=inf)
         assert self._wake_at <= min(due, self._turn_at, self._ping_at), "something is due while it sleeps"
@@ -271,8 +271,8 @@ class LinkState(Generic[Caller]):
     def _dial(self, output: Output[Caller], now: float, phase: Phase) -> None:
         output.dial = True
         self._dialled_at = now
-        # No call waits while it is redialled, so that may take longer: the peer may be farther away than is made for.
-        patience = 2 ** (self._late_dials % LATE_DIALS) if phase is Phase.REDIALLING else 1
+        # None waits for it, or one was in vain that was begun by `doubted`: the peer may be farther than is made for.
+        patience = 2 ** (self._late_dials % LATE_DIALS) if phase is Phase.REDIALLING or self._was_doubted else 1
         self._become(phase, now + patience * self.trips.silence_s)
 
     def _become_down(self, output: Output[Caller], now: float, why: str) -> None:

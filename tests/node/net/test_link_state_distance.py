@@ -88,6 +88,22 @@ def test_link_long_dial_begins_anew_when_the_peer_dials() -> None:
     assert driver.state.phase is UP and "then" not in driver.fates
 
 
+def test_link_peer_that_dials_again_and_again_does_not_keep_a_far_one_from_being_reached() -> None:
+    """A dial that was begun because the peer dialled, and was not made in time, is followed by longer ones. These are
+    left alone: the peer, which is as far away from here, dials again whenever it finds this node silent."""
+    driver = Driver()
+    driver.call("in vain")
+    dials, began = driver.dials, driver.now
+    while not driver.is_up:
+        driver.wait(MOMENT_S if driver.state.phase is Phase.DOWN else CONFIG.silence_s / 4)
+        driver.doubted()
+        if driver.dials > dials:
+            dials, began = driver.dials, driver.now
+        elif driver.is_dialling and driver.now - began > 2.5 * CONFIG.silence_s:
+            driver.connect()
+        assert dials < 10, "no dial is given the time that it takes"
+
+
 def far_peer(round_trip_s: float) -> Driver:
     """Connected to one whose link took two round trips."""
     driver = Driver()
