@@ -261,6 +261,7 @@ class Views:
             self.lag.note_stored()
             self.current, self.view_id, self.ring = view, view.id, ring
             self._founding = self._founding_kept = founding
+            self.kinship.note_taken_in(view.nodes)
             self.kinship.note_same_view(source)
             self.donors = Donors(shares)
         log.info("view %s: %d nodes, %d shards", view.id, len(view.nodes), len(view.shards))

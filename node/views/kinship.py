@@ -10,6 +10,7 @@ Nodes repeat themselves several times a second: what is wrong is said when it be
 from __future__ import annotations
 
 import logging
+from collections.abc import Set
 
 from gossip.view import Address
 
@@ -71,6 +72,12 @@ class Kinship:
         self._awaited.add(peer)
         if is_member:
             self.complain(peer, "its VIEW or REPL_FACTOR differs from the view of this store, which holds")
+
+    def note_taken_in(self, nodes: Set[Address]) -> None:
+        """These are the nodes of a view of this store that has just come into force: whoever of them was awaited is
+        asked again, before it is heard of once more."""
+        self.foreign -= self._awaited & nodes
+        self._awaited -= nodes
 
     def complain(self, peer: Address, what: str) -> None:
         if self._complaints.get(peer) != what:

@@ -17,6 +17,7 @@ COINCIDENCES = {
     106: "an owner is back from a pause within 100 ms of a write acknowledged without it",
     429: "copies with emptied disks bring home what they hold, before they know of any watermark",
     6518: "a lease is on its way to a machine that is suspended, with a clock that stands still",
+    2068: "a message from before a node followed its store comes late, and the node is taken in then",
     6196: "a host is back while it is dialled as before",
     7661: "before any key is written, a node is told the wrong nodes, of which one forwards to all the others",
     7095: "a node that has just found the only owner down becomes its successor when that one is back",

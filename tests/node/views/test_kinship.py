@@ -28,6 +28,15 @@ def test_kinship_is_what_was_heard_last(kinship: Kinship) -> None:
     assert not kinship.foreign and kinship.is_judged(B)
 
 
+def test_kinship_of_one_that_was_awaited_and_is_in_the_view_now_is_to_be_asked_again(kinship: Kinship) -> None:
+    """A message from before it followed may come late (seed 2068). One that is of another store stays foreign."""
+    kinship.note_awaited(B, is_member=False)
+    kinship.note_awaited(C, is_member=False)
+    kinship.note_foreign(D)
+    kinship.note_taken_in({A, B, D})
+    assert kinship.foreign == {C, D} and not kinship.is_judged(B) and not kinship.is_awaited(B)
+
+
 def test_kinship_says_once_that_an_alien_is_there_and_that_it_has_gone(
     kinship: Kinship, caplog: pytest.LogCaptureFixture
 ) -> None:
