@@ -219,7 +219,10 @@ class Handoff:
         peer, missing_s = state.address, self._time.monotonic() - since + MISSING_S_MORE
         clock = reading_at(max(0, self._now_ms() - int(1000 * missing_s)))
         await self._transfers.bring_newer(peer, self._unheard_by(peer), view_id, clock)
-        while state.is_bringing and self._movement.still_ms() < STILL_MS:  # noqa: ASYNC110 (time is what is waited for)
+        until = self._time.monotonic() + self._config.give_up_s  # Other things may go on moving for long.
+        while state.is_bringing and self._movement.still_ms() < STILL_MS:
+            if self._time.monotonic() > until:
+                break
             await asyncio.sleep(self._config.retry_s)
 
     async def _ask_for_holding(self, donor: Address) -> None:

@@ -164,14 +164,6 @@ def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
     assert after(hear, lambda state: state.become_leased(NOW, LEASE_S), end).leased_until == NEVER
 
 
-def test_peer_state_lease_that_was_asked_for_before_a_pause_does_not_count() -> None:
-    """The answer may have been on its way for as long as the machine was suspended, and its clock with it."""
-    state = after(hear, lambda state: state.drop_lease(NOW), lambda state: state.become_leased(NOW, LEASE_S))
-    assert state.leased_until == NEVER
-    state.become_leased(NOW + 0.001, LEASE_S)
-    assert state.leased_until == NOW + 0.001 + LEASE_S
-
-
 def test_peer_state_lease_that_was_given_may_count_until_it_has_ended() -> None:
     state = after(*IN_STEP)
     assert not state.may_be_leased(NOW)
