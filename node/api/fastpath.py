@@ -304,10 +304,12 @@ def _body_length(head: bytes) -> int | None:
 
 def _render(answer: HttpAnswer) -> bytes:
     """The bytes that aiohttp would send."""
-    more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()) if answer.headers else ""
+    more = b""
+    if answer.headers:
+        more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
     return b"%b%bContent-Length: %d\r\n%b%b" % (
         _STATUS_LINES[answer.status],
-        more.encode(),
+        more,
         len(answer.body),
         _date_and_server(int(time())),
         answer.body,

@@ -36,6 +36,7 @@ from node.net.messages import (
     ViewIs,
     Wrote,
 )
+from ring.placement import Shard
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -75,12 +76,12 @@ Step: TypeAlias = Ask | Greet | NextRound | Answered | GivenUp
 
 
 def in_order(
-    owners: Sequence[Address], me: Address, may_act: bool, turn: int, is_down: Callable[[Address], bool]
+    owners: Shard, me: Address, may_act: bool, turn: int, is_down: Callable[[Address], bool]
 ) -> Sequence[Address]:
     """The owners of a key in the order in which this node, `me`, asks them: itself first if it `may_act` as one, else
     beginning with another one at each node, as its `turn` says; those known to be down come last."""
     first = owners.index(me) if may_act and me in owners else turn % len(owners)
-    turns = [*owners[first:], *owners[:first]]
+    turns = owners[first:] + owners[:first]
     down = [owner for owner in turns if owner != me and is_down(owner)]
     return [*(owner for owner in turns if owner not in down), *down] if down else turns
 

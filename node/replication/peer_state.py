@@ -228,8 +228,10 @@ class PeerState:
 
     def position_for(self, keys: Iterable[bytes], now: float) -> int:
         """The position whose confirmation says that it has them all."""
-        position_of = self.outbox.position_of
-        return max(position_of(key) or self.append(key, now) for key in keys)
+        position, position_of = 0, self.outbox.position_of
+        for key in keys:  # Nearly always one: a generator would take longer than all the rest.
+            position = max(position, position_of(key) or self.append(key, now))
+        return position
 
     def mark_sent(self, position: int) -> None:
         """What was held of the keys up to `position` has been read, to be sent."""

@@ -81,7 +81,8 @@ class Readiness:
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
         Not while this node has yet to ask around after a long pause: what arrives then may have been sent before it."""
-        self._notice_pause()
+        if paused_s := self._note_running(self._wall()):  # Written out: each request asks.
+            self._face_pause(paused_s)
         return not self._was_paused_long or self.is_ready
 
     def _notice_pause(self) -> bool:

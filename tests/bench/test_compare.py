@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare import NoCheckout, Pair, checkout, table
+from bench.compare import NoCheckout, Pair, checkout, fastest, table
 from bench.lanes import Sample
 from bench.load import Result
 from bench.servers import free_addresses, server
@@ -64,6 +64,10 @@ def test_checkout_of_anything_else_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init")
     with pytest.raises(NoCheckout, match="no-such-revision"), checkout("no-such-revision", tmp_path):
         pass
+
+
+def test_fastest_turn_counts_with_its_own_processor_time() -> None:
+    assert fastest([sample(1_000, 20), sample(2_000, 12), sample(1_500, 11)]) == sample(2_000, 12)
 
 
 def test_table_shows_medians_and_the_ratios_within_each_round(capsys: pytest.CaptureFixture[str]) -> None:
