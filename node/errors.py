@@ -47,6 +47,10 @@ class RequestFault(Exception):
         return self
 
 
+class Forbidden(RequestFault):
+    status = 403
+
+
 class NotFound(RequestFault):
     status = 404
 

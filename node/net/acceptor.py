@@ -17,7 +17,7 @@ from aiohttp import web
 
 from gossip.view import Address, BadAddress, parse_address
 from node.config import Config
-from node.errors import RequestFault, StorageFault
+from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
 from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of
@@ -48,6 +48,8 @@ class Acceptor:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """The HTTP handler of `PATH`: answers another node's calls for as long as its link lasts. Raises
         RequestFault if who dials is no node, and HTTPMisdirectedRequest if it takes this node for another."""
+        if "Origin" in request.headers:
+            raise Forbidden("This is for nodes, not for pages in a browser")
         try:
             sender = parse_address(request.query.get("from", ""))
         except BadAddress as error:

@@ -24,6 +24,15 @@ async def test_acceptor_misdirected_link_refused(network: Links, query: str) -> 
     assert caught.value.status == 421
 
 
+async def test_acceptor_page_in_a_browser_refused(network: Links) -> None:
+    """A browser names the page's origin whenever a page dials, and lets it dial whom it likes."""
+    url = f"http://{network.b.address}{PATH}?from=x:1&to={network.b.address}"
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await session.ws_connect(url, origin="https://elsewhere.example")
+    assert caught.value.status == 403
+
+
 @pytest.mark.parametrize("sender", ["", "nonsense", "a:1,b:1", "a:99999"])
 async def test_acceptor_nameless_sender_refused(network: Links, sender: str) -> None:
     async with aiohttp.ClientSession() as session:
