@@ -20,15 +20,17 @@ import click
 import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
-from kvs.params import Addresses, AddressList, KeyParam, ValueParam
+from kvs.params import PORT, Addresses, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
 if TYPE_CHECKING:
     from kvs.client import Client
     from kvs.load import Tally
 
+NAME = "kvs"
+SHELLS = ("bash", "zsh", "fish")
 INTERNAL = 70
-DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:13800" for host in range(2, 6))
+DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:{PORT}" for host in range(2, 6))
 """The nodes that `make up` starts."""
 
 
@@ -43,14 +45,15 @@ Exit status:
 @click.option(
     "-e",
     "--endpoints",
-    type=AddressList(),
+    type=EndpointList(),
     envvar="KVS_ENDPOINTS",
     show_envvar=True,
     default=DEFAULT_ENDPOINTS,
     show_default="127.0.0.2:13800 to 127.0.0.5:13800",
     metavar="HOST:PORT,...",
-    help="Nodes to ask, in turn, until one answers.",
+    help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}.",
 )
+@click.version_option(package_name="kvs", message="%(prog)s %(version)s")
 @click.pass_context
 def kvs(ctx: click.Context, endpoints: Addresses) -> None:
     """Read, write and run a sharded key-value store.
@@ -190,11 +193,28 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
     ctx.exit(NoAnswer.exit_code if tally.undelivered else NotFound.exit_code if tally.refused else 0)
 
 
+@kvs.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete the words of this command.
+
+    \b
+    Examples:
+      kvs completion bash >> ~/.bashrc
+      kvs completion fish > ~/.config/fish/completions/kvs.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(kvs, {}, NAME, f"_{NAME}_COMPLETE".upper()).source())
+
+
 def main() -> None:
     try:
-        sys.exit(kvs.main(prog_name="kvs", standalone_mode=False) or 0)
+        sys.exit(kvs.main(prog_name=NAME, standalone_mode=False) or 0)
     except click.UsageError as fault:
-        command = fault.ctx.command_path if fault.ctx else "kvs"
+        command = fault.ctx.command_path if fault.ctx else NAME
         click.echo(f"Error: {fault.format_message()} See {command} --help.", err=True)
         sys.exit(fault.exit_code)
     except click.ClickException as fault:

@@ -1,7 +1,8 @@
 """What may be typed where the `kvs` command wants addresses, a key, or a value.
 
-Owns the one liberty that is taken with input: a value that is not JSON is a string, unless it looks as if it was meant
-to be JSON. That is refused, so that a value with a forgotten bracket is not silently stored as a string.
+Owns the two liberties that are taken with input. A value that is not JSON is a string, unless it looks as if it was
+meant to be JSON. That is refused, so that a value with a forgotten bracket is not silently stored as a string. And an
+endpoint may be written as in a browser. What becomes part of a view may not: it names a node, to all others too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from gossip.view import BadAddress, parse_address, parse_nodes
 
 Addresses: TypeAlias = tuple[str, ...]
 
+PORT = 13800
+"""Where a node listens of which nothing else is said."""
+
 
 class AddressList(click.ParamType[Addresses]):
     name = "addresses"
@@ -25,6 +29,21 @@ class AddressList(click.ParamType[Addresses]):
             return value if isinstance(value, tuple) else parse_nodes(value)
         except BadAddress as error:
             self.fail(str(error), param, ctx)
+
+
+class EndpointList(AddressList):
+    """Addresses as people have them at hand: with `http://` and a slash, as in a browser, or without their port."""
+
+    def convert(self, value: str | Addresses, param: click.Parameter | None, ctx: click.Context | None) -> Addresses:
+        if isinstance(value, str):
+            value = ",".join(_endpoint(entry.strip()) for entry in value.split(","))
+        return super().convert(value, param, ctx)
+
+
+def _endpoint(typed: str) -> str:
+    address = typed.removeprefix("http://").removesuffix("/")
+    has_port = address.rpartition("]")[2].rpartition(":")[1]
+    return f"{address}:{PORT}" if address and not has_port else address
 
 
 class AddressParam(click.ParamType[str]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -19,7 +21,11 @@ from tests.kvs.fake_store import FakeStore
         ["get", ""],
         ["get", "k", "-o", "yaml"],
         ["frobnicate"],
-        ["-e", "localhost", "status"],
+        ["-e", "https://a:1", "status"],
+        ["-e", "http://a:1/kvs", "status"],
+        ["-e", "a:", "status"],
+        ["-e", "a,a:13800", "status"],
+        ["completion", "tcsh"],
         ["-e", "a:1,a:1", "status"],
         ["load", "no-such-file"],
         ["view-change", "--dry-run"],
@@ -67,6 +73,25 @@ def test_main_bad_usage_is_one_line(
         kvs.cli.main()
     assert end.value.code == 2
     assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_version_is_that_of_the_distribution(run: Kvs) -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"kvs {version('kvs')}\n")
+
+
+@pytest.mark.parametrize("shell", kvs.cli.SHELLS)
+def test_completion_tells_the_shell_whom_to_ask(run: Kvs, shell: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert f"_KVS_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_completion_of_what_is_typed() -> None:
+    asked = {**os.environ, "_KVS_COMPLETE": "bash_complete", "COMP_WORDS": "kvs st", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "kvs.cli"]
+    done = subprocess.run(command, env=asked, timeout=20, check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("plain,status\n", "")
 
 
 def test_help_imports_neither_http_nor_tables() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kvs.params import EndpointList
 from tests.kvs.command import Kvs
 from tests.kvs.fake_store import FakeStore
 
@@ -48,3 +49,23 @@ def test_put_bytes_that_are_no_text_are_refused(run: Kvs, store: FakeStore) -> N
     assert "not valid UTF-8" in run("put", "k", "-", stdin=b"\xff").stderr
     assert "not valid UTF-8" in run("put", "\udcff", "1").stderr
     assert not store.asked
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("a:1", ("a:1",)),
+        ("a", ("a:13800",)),
+        ("http://a:1/", ("a:1",)),
+        ("http://10.0.0.1, http://b:80", ("10.0.0.1:13800", "b:80")),
+        ("[::1]", ("[::1]:13800",)),
+        ("http://[::1]:80/,a", ("[::1]:80", "a:13800")),
+    ],
+)
+def test_endpoint_may_be_written_as_in_a_browser_or_without_its_port(typed: str, asked: tuple[str, ...]) -> None:
+    assert EndpointList().convert(typed, None, None) == asked
+
+
+def test_endpoint_written_as_in_a_browser_is_asked(run: Kvs, store: FakeStore, endpoint: str) -> None:
+    assert run("put", "k", "1", endpoints=f"http://{endpoint}/").exit_code == 0
+    assert store.values == {b"k": b"1"}
