@@ -20,6 +20,7 @@ import click
 import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.live import keep_showing
 from kvs.params import PORT, Addresses, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
@@ -115,11 +116,15 @@ def delete(endpoints: Addresses, key: str, output: str) -> None:
 
 
 @kvs.command()
+@click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @output_option
 @click.pass_obj
-def status(endpoints: Addresses, output: str) -> None:
+def status(endpoints: Addresses, watch: bool, output: str) -> None:
     """Show the nodes: who is alive, and who holds what."""
-    show(run(endpoints, lambda client: client.status()), output)
+    if watch:
+        keep_showing(endpoints, lambda client: client.status(), output)
+    else:
+        show(run(endpoints, lambda client: client.status()), output)
 
 
 @kvs.command()

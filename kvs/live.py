@@ -1,0 +1,79 @@
+"""What is shown anew every second, until Ctrl-C: on a terminal in its place, else one after the other.
+
+That no node answers is something to see, and no end: whoever watches wants to know when one does again.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+import msgspec
+
+from kvs.ending import print_json, run
+from kvs.params import Addresses
+
+if TYPE_CHECKING:
+    from kvs.client import Client, ClientFault
+
+INTERVAL_S = 1.0
+
+Show: TypeAlias = "Callable[[msgspec.Struct | ClientFault], None]"
+
+
+def keep_showing(endpoints: Addresses, ask: Callable[[Client], Awaitable[msgspec.Struct]], output: str) -> None:
+    """What `ask` gives, again and again. Returns on Ctrl-C, which is how one ends this."""
+    import asyncio
+
+    from kvs.client import ClientFault
+
+    async def work(client: Client) -> None:
+        with _json() if output == "json" else _text() as show:
+            while True:
+                try:
+                    show(await ask(client))
+                except ClientFault as fault:
+                    show(fault)
+                await asyncio.sleep(INTERVAL_S)
+
+    try:
+        run(endpoints, work)
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _json() -> Iterator[Show]:
+    """One document a line; faults go to stderr."""
+
+    def show(seen: msgspec.Struct | ClientFault) -> None:
+        if isinstance(seen, msgspec.Struct):
+            print_json(seen)
+        else:
+            click.echo(f"Error: {seen}", err=True)
+
+    yield show
+
+
+@contextmanager
+def _text() -> Iterator[Show]:
+    from rich.live import Live
+    from rich.text import Text
+
+    from kvs.render import console, shown
+
+    screen = console()
+    with Live(console=screen, auto_refresh=False, transient=not screen.is_terminal) as live:
+
+        def show(seen: msgspec.Struct | ClientFault) -> None:
+            drawn = shown(seen) if isinstance(seen, msgspec.Struct) else Text(f"Error: {seen}", "red")
+            if screen.is_terminal:
+                live.update(drawn, refresh=True)
+            else:
+                screen.print(drawn)
+
+        yield show
