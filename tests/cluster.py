@@ -29,12 +29,14 @@ from node.api.server import serving
 from node.config import Config
 from node.node import Node
 from tests.commands import Done, run
+from tests.forked import Forked
 from tests.node.fakes.clocks import SteadyTime
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 PORT = 13900
+NODE = ("-m", "node")
 PATIENCE_S = 20.0
 """Nothing that a test waits for takes a tenth of this on an idle machine."""
 
@@ -180,19 +182,23 @@ class NodeProcess:
         self.data_dir = directory / address
         self.log = directory / f"{address}.log"
         self.environment = {"ADDRESS": address, "VIEW": ",".join(view), "DATA_DIR": str(self.data_dir)} | environment
-        self.program: tuple[str, ...] = ("-m", "node")
-        """What Python runs; it has to become a node, or be one."""
-        self._process: asyncio.subprocess.Process | None = None
+        self.program: tuple[str, ...] | None = None
+        """What Python is started with, which has to become a node, or be one; None: a fork does, see `forked`."""
+        self._process: asyncio.subprocess.Process | Forked | None = None
 
     async def spawn(self) -> None:
         """Returns at once; `start` waits until it listens."""
         assert self._process is None, f"{self.address} runs already"
+        environment = clean_environment(self.environment)
+        if self.program is None:
+            self._process = Forked(environment, ROOT, self.log)
+            return
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *self.program,
                 cwd=ROOT,
-                env=clean_environment(self.environment),
+                env=environment,
                 stdout=log,
                 stderr=log,
             )
@@ -241,12 +247,15 @@ class Processes:
         self._directory = directory
         self._http = http
         self._all: dict[Address, NodeProcess] = {}
+        self.program: tuple[str, ...] | None = None
+        """That of the nodes which are made from now on."""
 
     def __getitem__(self, address: Address) -> NodeProcess:
         return self._all[address]
 
     def make(self, address: Address, view: Iterable[Address], **environment: str) -> NodeProcess:
         process = self._all[address] = NodeProcess(address, view, self._directory, **environment)
+        process.program = self.program
         return process
 
     async def start(self, address: Address, view: Iterable[Address], **environment: str) -> NodeProcess:

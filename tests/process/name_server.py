@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gossip.view import Address, host_of
-from tests.cluster import NodeProcess
+from tests.cluster import NODE, NodeProcess
 from tests.commands import run
 
 DOMAIN = "kvs.test"
@@ -68,7 +68,7 @@ class NameServer(asyncio.DatagramProtocol):
 
     def serve(self, process: NodeProcess) -> None:
         """It asks this server from its next start on."""
-        become = self._in_namespace(sys.executable, *process.program)
+        become = self._in_namespace(sys.executable, *(process.program or NODE))
         process.program = ("-c", f"import os; os.execvp({become[0]!r}, {become!r})")
 
     def _in_namespace(self, *command: str) -> list[str]:

@@ -16,11 +16,18 @@ from pathlib import Path
 import pytest
 
 from gossip.view import Address, host_of, port_of
-from tests.cluster import ROOT, Client, Processes, clean_environment, eventually, fresh_addresses, run_to_its_end
+from tests.cluster import NODE, ROOT, Client, Processes, clean_environment, eventually, fresh_addresses, run_to_its_end
 from tests.commands import run
 from tests.node.api.raw_http import ask_raw
 
 pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def processes(processes: Processes) -> Processes:
+    """No forks: all that a process does from its first moment on is looked at here."""
+    processes.program = NODE
+    return processes
 
 
 @pytest.mark.parametrize(
