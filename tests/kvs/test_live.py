@@ -17,11 +17,18 @@ import pytest
 from tests.kvs.command import NOWHERE
 
 PATIENCE_S = 20.0
+ON_A_KEYBOARD = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("kvs.cli", run_name="__main__", alter_sys=True)
+"""
+"""The command, for which Ctrl-C means something: a shell has what it runs in the background ignore that, and so has
+whoever is started from there."""
 
 
 @contextmanager
 def watching(endpoint: str, *options: str, **streams: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "kvs.cli", "status", "--watch", *options]
+    command = [sys.executable, "-c", ON_A_KEYBOARD, "status", "--watch", *options]
     environment = {**os.environ, "KVS_ENDPOINTS": endpoint, "TERM": "xterm", "COLUMNS": "120"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     process = subprocess.Popen(command, env=environment, text=True, **pipes)  # type: ignore[call-overload]
