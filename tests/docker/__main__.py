@@ -1,7 +1,8 @@
 """`make chaos KINDS="kill cut" SECONDS=180 NODES=4 REPL_FACTOR=2`: a store at work in docker, and what is done to it.
 
-Nodes know each other by their names. Prints what its clients saw, a line for each kind of harm. Exit status 1:
-something failed, was lost or was stale. Where operations began late, the machine had no time for the clients
+Nodes know each other by their names. Prints what its clients saw, a line for each kind of harm: some of keys of their
+own, eight that contend for the same twelve. Exit status 1: something failed, was lost or was stale, or what was told of
+a contended key is not linearizable. Where operations began late, the machine had no time for the clients
 themselves, and the rest says little about the store.
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.cluster import client
 from tests.docker.chaos import KINDS, Outcome, named, one_after_the_other
 from tests.docker.containers import SPOTS, Containers, clear_away, unusable
+from tests.linearizability import dump
 
-COLUMNS = "{:6} {:>6} {:>10} {:>8} {:>8} {:>6} {:>5}  {:>14} {:>8} {:>11}  {}"
+COLUMNS = "{:6} {:>6} {:>10} {:>8} {:>8} {:>6} {:>5} {:>10}  {:>14} {:>8} {:>11}  {}"
 
 
 async def run(kinds: list[str], seconds: float, nodes: int, copies: int) -> bool:
@@ -32,6 +36,7 @@ async def run(kinds: list[str], seconds: float, nodes: int, copies: int) -> bool
         "failures",
         "stale",
         "lost",
+        "not atomic",
         "p99, max ms",
         "late ms",
         "alike s",
@@ -49,7 +54,7 @@ async def once(kind: str, seconds: float, nodes: int, copies: int) -> bool:
         try:
             outcome = await one_after_the_other(containers, http, kind, named(SPOTS[:nodes]), copies, seconds)
             report(kind, outcome)
-            well = not outcome.clients.failures
+            well = not outcome.clients.failures and not outcome.violations
         except AssertionError as fault:  # What was waited for did not come.
             print(f"{kind}: {fault}", flush=True)
         finally:
@@ -74,6 +79,7 @@ def report(kind: str, outcome: Outcome) -> None:
             len(kinds) - stale - lost,
             stale,
             lost,
+            len(outcome.violations),
             f"{p99_ms:.0f}, {latencies_ms[-1]:,.0f}",
             f"{1e3 * clients.late_s_max:.0f}",
             f"{max(outcome.alike_s[:-1]):.2f}, {outcome.alike_s[-1]:.2f}",
@@ -83,6 +89,10 @@ def report(kind: str, outcome: Outcome) -> None:
     )
     for failure in clients.failures:
         print(f"  {failure.at} {failure.what}: {failure.key} {failure.seen or ''}", flush=True)
+    for violation in outcome.violations:
+        file = Path(tempfile.mkdtemp(prefix="kvs-chaos-")) / f"{violation.key}.json"
+        file.write_text(dump(violation.history))
+        print(f"  {violation}\n    replay: python -m tests.linearizability {file}", flush=True)
 
 
 def main() -> int:

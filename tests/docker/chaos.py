@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.cluster import Client
+from tests.contenders import Contenders, Violation
 from tests.docker.clients import RATE_PER_S, Clients
 from tests.docker.containers import NETWORK, Containers, Spot, docker, inspect
 from tests.docker.disks import SmallDisks
 
 REST = 2 * RATE_PER_S
 """Operations from the return of one node to the harm of the next."""
+THINK_S = 0.2
+"""At most, between two operations of one of those that contend for the same keys."""
 
 
 class Scene(NamedTuple):
@@ -111,6 +114,8 @@ def named(spots: Sequence[Spot]) -> list[Spot]:
 
 class Outcome(NamedTuple):
     clients: Clients
+    violations: Sequence[Violation]
+    """Of those that contended for the same keys meanwhile; on two sides of a cut, they may."""
     harms: int
     alike_s: list[float]
     """From the return of each node until the copies of each shard were alike, under load; then without any."""
@@ -153,15 +158,18 @@ async def _harm(kind: str, scene: Scene, seconds: float) -> Outcome:
         await until_alike()
         clients.checks_reads = True
 
-    harms = 0
+    harms, violations = 0, list[Violation]()
     async with clients.running():
         await clients.goes_on(REST)
         end = now() + seconds
         while harms < len(spots) or now() < end:
             turn, place = divmod(harms, len(spots))
-            await KINDS[kind][(turn + place) % len(KINDS[kind])](scene, spots[place])
-            await asyncio.gather(recovers(spots[place]), clients.goes_on(REST))
+            contenders = Contenders([spot.published for spot in spots], harms, THINK_S, f"{kind}{harms}-")
+            async with contenders.running():
+                await KINDS[kind][(turn + place) % len(KINDS[kind])](scene, spots[place])
+                await asyncio.gather(recovers(spots[place]), clients.goes_on(REST))
+            violations += [] if kind == "cut" else contenders.violations()
             harms += 1
     await until_alike()
     await clients.check_all()
-    return Outcome(clients, harms, alike_s)
+    return Outcome(clients, violations, harms, alike_s)

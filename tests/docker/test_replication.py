@@ -16,6 +16,7 @@ async def test_replication_one_node_after_the_other(containers: Containers, http
     """For longer, and with figures: `make chaos`."""
     outcome = await one_after_the_other(containers, http, kind, named(SPOTS), copies=2)
     assert outcome.clients.failures == []
+    assert outcome.violations == []
 
 
 @pytest.mark.parametrize(
