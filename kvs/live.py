@@ -54,9 +54,13 @@ def _json() -> Iterator[Show]:
         if isinstance(seen, msgspec.Struct):
             print_json(seen)
         else:
-            click.echo(f"Error: {seen}", err=True)
+            _complain(seen)
 
     yield show
+
+
+def _complain(fault: ClientFault) -> None:
+    click.echo(f"Error: {fault}", err=True)
 
 
 @contextmanager
@@ -70,10 +74,12 @@ def _text() -> Iterator[Show]:
     with Live(console=screen, auto_refresh=False, transient=not screen.is_terminal) as live:
 
         def show(seen: msgspec.Struct | ClientFault) -> None:
-            drawn = shown(seen) if isinstance(seen, msgspec.Struct) else Text(f"Error: {seen}", "red")
             if screen.is_terminal:
+                drawn = shown(seen) if isinstance(seen, msgspec.Struct) else Text(f"Error: {seen}", "red")
                 live.update(drawn, refresh=True)
+            elif isinstance(seen, msgspec.Struct):
+                screen.print(shown(seen))
             else:
-                screen.print(drawn)
+                _complain(seen)
 
         yield show

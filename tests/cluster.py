@@ -292,7 +292,7 @@ class Processes:
 async def run_to_its_end(environment: Mapping[str, str]) -> Done:
     """`python -m node` with nothing but this environment, where it is expected to end by itself."""
     own = clean_environment(environment)
-    return await run(sys.executable, "-m", "node", environment=own, directory=ROOT, timeout_s=PATIENCE_S)
+    return await run(sys.executable, *NODE, environment=own, directory=ROOT, timeout_s=PATIENCE_S)
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

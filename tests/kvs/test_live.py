@@ -76,8 +76,9 @@ def test_live_table_on_a_terminal_is_drawn_in_its_place(endpoint: str) -> None:
     os.close(ours)
 
 
-def test_live_goes_on_while_nobody_answers() -> None:
-    with watching(NOWHERE, "-o", "json") as process:
+@pytest.mark.parametrize("options", [[], ["-o", "json"]])
+def test_live_goes_on_while_nobody_answers(options: list[str]) -> None:
+    with watching(NOWHERE, *options) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
         assert first.startswith("Error: no node could answer") and process.stderr.readline() == first
