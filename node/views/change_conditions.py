@@ -11,7 +11,7 @@ and one whose disk hangs answers all the same, so that only time can tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from enum import Enum
 from typing import NamedTuple
 
@@ -179,10 +179,10 @@ def demand_reachable(nodes: Iterable[Address], reached: Collection[Address]) -> 
         raise Unavailable(unreachable=unreachable)
 
 
-def demand_any_met(nodes: Collection[Address], has_met: Callable[[Address], bool]) -> None:
+def demand_any_met(nodes: Collection[Address], met: Set[Address]) -> None:
     """Of a coordinator that is none of these, and was merely told of them by its environment. Raises Unavailable if it
-    has met none: it cannot know whether they are gone, nor what view they hold by now."""
-    if not any(map(has_met, nodes)):
+    has met none, nor reached one just now: it cannot know whether they are gone, nor what view they hold by now."""
+    if met.isdisjoint(nodes):
         raise Unavailable(unreachable=sorted(nodes))
 
 

@@ -216,9 +216,10 @@ class Coordinator:
         if takes_back:
             demand_to_be_taken_back(old, statuses)
         if old.epoch == 0:  # The environment has only named them: those that nobody has met may not be there at all.
-            demand_reachable((node for node in target.nodes if not self._calls.has_met(node)), statuses)
+            met = statuses.keys() | set(filter(self._calls.has_met, nodes))
+            demand_reachable(target.nodes, met)
             if self._config.address not in old.nodes:
-                demand_any_met(old.nodes, self._calls.has_met)
+                demand_any_met(old.nodes, met)
         if target.is_met_by(old) and (target.nodes - statuses.keys() or is_dealt_by_zones(old, statuses)):
             return ViewChange(old, nodes - foreign)
         await self._let_come_home(old, target, statuses, takes_back)

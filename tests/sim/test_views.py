@@ -194,6 +194,30 @@ def test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view() -> 
     story.run(tell())
 
 
+def test_newcomer_that_reaches_those_it_was_named_makes_a_view_before_any_gossip() -> None:
+    """It came up before them, so that asking around at its start found nobody."""
+    story = Story(3, members=2)
+    n1, n2, n3 = story.machines.values()
+
+    async def is_in_touch() -> bool:
+        if None in (n1.node, n2.node, n3.node):
+            return False
+        statuses = (await n3.ask(lambda node: node.coordinator.progress())).statuses
+        return None not in statuses.values()
+
+    async def tell() -> None:
+        n3.start()
+        while n3.node is None:
+            await asyncio.sleep(0.001)
+        n1.start()
+        n2.start()
+        while not await is_in_touch():
+            await asyncio.sleep(0.001)
+        assert (await story.change(n3, [1, 2, 3])).view.nodes == frozenset(story.machines)
+
+    story.run(tell())
+
+
 def test_change_that_gets_on_is_not_interrupted() -> None:
     story = Story(4, members=2)
     n1, n2, n3, _ = story.machines.values()
