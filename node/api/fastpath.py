@@ -247,7 +247,8 @@ class _Connection(asyncio.Protocol):
         if self._ending:
             self._transport.close()
             return
-        self._serve(has_waited=True)
+        if self._ahead or self._is_all or not self._reading:
+            self._serve(has_waited=True)
 
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0

@@ -243,10 +243,15 @@ class Link:
                 log.error("garbage from %s: %s", self._peer, error)
                 return
             self._clock.hear(self._peer, frame.clocks)
-            now = self._time.now()
             for reply in frame.replies:
-                answer = self._state.answered(reply.id, now)
-                if answer is not None and not answer.done():
+                answer = self._state.answered(reply.id)
+                if answer is None:
+                    self._note_echo(reply.id)
+                elif not answer.done():
                     answer.set_result(reply.answer)
-            if self._distances is not None:
-                self._distances.note(self._peer, self._state.trips.far_s)
+
+    def _note_echo(self, id_: int) -> None:
+        trips = self._state.trips
+        trips.note_answer(id_, self._time.now())
+        if self._distances is not None:
+            self._distances.note(self._peer, trips.far_s)

@@ -63,6 +63,8 @@ class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 def take_frame(queue: list[Queued]) -> tuple[Queued, ...]:
     """Remove from the front of `queue` what may travel in one frame: many small messages, or few and one bulky one."""
+    if len(queue) == 1:
+        return (queue.pop(),)
     count = 0
     for queued in queue[:MESSAGES_PER_FRAME]:
         count += 1

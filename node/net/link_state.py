@@ -140,12 +140,9 @@ class LinkState(Generic[Caller]):
         """All calls up to this one are handed to the connection."""
         self._sent_id = id_
 
-    def answered(self, id_: int, now: float) -> Caller | None:
-        """The caller to be told, if the call has not ended yet and is no ping."""
-        caller = self._calls.pop(id_, None)
-        if caller is None:
-            self.trips.note_answer(id_, now)
-        return caller
+    def answered(self, id_: int) -> Caller | None:
+        """The caller to be told, if the call has not ended yet. None: it may be a ping's, which is for `trips`."""
+        return self._calls.pop(id_, None)
 
     def lost(self, now: float) -> Output[Caller]:
         """The connection broke, whoever broke it. What was not sent waits for the next one."""

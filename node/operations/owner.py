@@ -42,7 +42,7 @@ from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unsure, Written
 from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
-from node.values.record import Record
+from node.values.record import Record, value_of, version_of
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
@@ -102,10 +102,10 @@ class Owner:
         ):
             return None
         self.served_at = self._time.monotonic()
-        record = self._store.get(partition, key)
-        if record is None:
+        encoded = self._store.encoded(partition, key)
+        if encoded is None:
             return ReadResult(None)
-        return ReadResult(record.value) if self._co_owners.has_spread(key, record.version) else None
+        return ReadResult(value_of(encoded)) if self._co_owners.has_spread(key, version_of(encoded)) else None
 
     def serve(self, operation: Read | Write, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
@@ -283,10 +283,11 @@ class Owner:
             return Unable()
         self._demand_ready()
         match outcome:
-            case Written(replaced, is_repeated):
+            case Written():
+                replaced, is_noted = outcome.replaced, not outcome.is_repeated
                 if self._co_owners.is_alone and not sightings.is_donor_silent:
                     return self._wrote(write, replaced, NO_PEERS)  # Spared the way through an empty wait.
-                return await self._replicate(write, replaced, earliest, sightings.is_donor_silent, not is_repeated)
+                return await self._replicate(write, replaced, earliest, sightings.is_donor_silent, is_noted)
             case Absent():
                 newest = await self._newest(view_id, partition, write.key, sightings)
                 return newest if isinstance(newest, NewAttempt) else self._nothing_deleted(partition, write)

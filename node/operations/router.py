@@ -119,17 +119,17 @@ class Router:
         self._clock.observe(context.newest)
         return Outcome(answer, served_by, self._unstable(context))
 
-    async def _within_time(self, work: Coroutine[None, None, Answered]) -> Answered:
-        """Whatever it is that hangs, a disk or a peer: the client gets its answer in time."""
-        try:
-            return await self._timeouts.within(self._config.answer_s, work)
-        except TimeoutError:
-            raise Unavailable() from None
+    def _within_time(self, work: Coroutine[None, None, Answered]) -> Awaitable[Answered]:
+        """Whatever it is that hangs, a disk or a peer: the client gets its answer in time. Raises Unavailable else."""
+        return self._timeouts.within(self._config.answer_s, work, Unavailable)
 
     async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Answered:
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
             raise Unavailable()  # Others have yet to tell what time is possible.
-        version, refusals = await self._stamp(key, self._clock.stamp()), 0
+        try:
+            version, refusals = await self._clock.stamp(), 0
+        except StorageFault:
+            version, refusals = await self._borrow_stamp(key), 0
         if context and (seen := context.floor(hash_of(key))) >= version:
             version = await self._stamp(key, self._clock.stamp_above(seen, lead_ms=1))
         while True:
@@ -141,16 +141,20 @@ class Router:
             version = await self._stamp(key, stamping)
 
     async def _stamp(self, key: bytes, stamping: Awaitable[Version]) -> Version:
-        """This node's own stamp; or where its disk takes no ceiling of its clock, one of another owner, which has heard
-        by then how far this node's clock was to go. Raises Unavailable."""
+        """This node's own stamp, or one of another owner. Raises Unavailable."""
         try:
             return await stamping
         except StorageFault:
-            for owner in self.owners(key):
-                if owner != self._config.address:
-                    answer = await self._calls.try_ask(owner, AskStamp(), self._config.attempt_s, attempt=True)
-                    if isinstance(answer, Stamped):
-                        return answer.version
+            return await self._borrow_stamp(key)
+
+    async def _borrow_stamp(self, key: bytes) -> Version:
+        """Where this node's disk takes no ceiling of its clock: a stamp of another owner, which has heard by then how
+        far this node's clock was to go. Raises Unavailable."""
+        for owner in self.owners(key):
+            if owner != self._config.address:
+                answer = await self._calls.try_ask(owner, AskStamp(), self._config.attempt_s, attempt=True)
+                if isinstance(answer, Stamped):
+                    return answer.version
         raise Unavailable()
 
     async def lend_stamp(self) -> Stamped | Unable:
@@ -170,13 +174,15 @@ class Router:
         step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
         while not isinstance(step, Answered):
             match step:
-                case Ask(owner, limit_s, is_attempt):
+                case Ask():
                     heard: Answer | PeerFault
                     try:
-                        if owner == self._config.address:
+                        if step.owner == self._config.address:
                             heard = await self._owner.carry_out(operation, deadline)
                         else:
-                            heard = await self._calls.ask(owner, operation, limit_s, route.view_id, attempt=is_attempt)
+                            heard = await self._calls.ask(
+                                step.owner, operation, step.limit_s, route.view_id, False, step.is_attempt
+                            )
                     except PeerFault as fault:
                         heard = fault
                     step = route.hear(heard, self._views.view_id, self._time.monotonic())

@@ -92,9 +92,9 @@ class Streams:
         """Take down what has changed here, for each co-owner that has yet to hear of it."""
         now = self._time.monotonic()
         for state, confirmations in self._confirmations.items():
-            for key, exclude in news:
-                if state.address not in exclude:
-                    state.append(key, now)
+            for each in news:
+                if state.address not in each.exclude:
+                    state.append(each.key, now)
                     confirmations.notify()
 
     # Acknowledging

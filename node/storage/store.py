@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import Record, decode_record, has_replaced, is_forgotten, is_live, version_of
+from node.values.record import Record, decode_record, encode_record, has_replaced, is_forgotten, is_live, version_of
 from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 
@@ -28,7 +30,7 @@ CHECK_BYTES = 1024 * 1024
 """How much of the records a check holds in memory at a time."""
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """The write is in the store under its version. `replaced`: it found a live value."""
 
     replaced: bool
@@ -136,17 +138,17 @@ class Store:
                 encoded = peers_newest.encode()
                 transaction.put(partition, key, encoded, held, exclude=())
                 held = encoded
-            if held is not None and version_of(held) == version:
-                return Written(has_replaced(held), is_repeated=True)
             if held is None and not sure:
                 return Unsure()
+            held_version = b"" if held is None else version_of(held)
+            if held is not None and held_version == version:
+                return Written(has_replaced(held), is_repeated=True)
             live = held is not None and is_live(held)
-            if value is None and not live and (held is None or version_of(held) < version):
+            if value is None and not live and held_version < version:
                 return Absent()
-            newest = transaction.lowest_version if held is None else max(transaction.lowest_version, version_of(held))
-            if newest > version:
+            if (newest := max(transaction.lowest_version, held_version)) > version:
                 return Newer(newest)
-            transaction.put(partition, key, Record(version, value, live, context).encode(), held, exclude=())
+            transaction.put(partition, key, encode_record(version, value, live, context), held, exclude=())
             return Written(live)
 
         grows = value is not None or self._grows(partition, key, Record(version, None, True, context), peers_newest)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _STATS = struct.Struct(">QQQ")
 
 
-class Stats(NamedTuple):
+class Stats(msgspec.Struct, frozen=True, gc=False):
     """What a partition holds, in figures. Two copies with equal digests hold the same versions of the same keys."""
 
     live: int
@@ -80,7 +80,7 @@ event loop's thread with each one that was committed, before the futures of its 
 called before each commit."""
 
 
-class News(NamedTuple):
+class News(msgspec.Struct, frozen=True):
     """A key that has changed, and the co-owners that need not be told."""
 
     key: bytes
@@ -191,10 +191,11 @@ class Transaction:
     def finish(self) -> None:
         """Write what was gathered; the last call before the commit."""
         for partition, stats in self.stats.items():
-            self._raw.put(partition_place(partition), _STATS.pack(*stats))
+            self._raw.put(partition_place(partition), _STATS.pack(stats.live, stats.records, stats.digest))
 
     def _count(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
-        live, records, digest = self.stats.get(partition) or self._stored[partition]
+        before = self.stats.get(partition) or self._stored[partition]
+        live, records, digest = before.live, before.records, before.digest
         if gone is not None:
             live, records, digest = live - is_live(gone), records - 1, digest ^ digest_of(key, version_of(gone))
         if come is not None:

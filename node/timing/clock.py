@@ -209,7 +209,8 @@ class HybridClock:
             self._learn(peer, offset_ms, wall_ms)
         if clocks.reading > self._reading:
             self.observe(clocks.reading)
-        if (abs(offset_ms) >= self._off_ms) != (abs(self.offsets_ms.get(peer, 0)) >= self._off_ms):
+        before_ms = self.offsets_ms.get(peer, 0)
+        if offset_ms != before_ms and (abs(offset_ms) >= self._off_ms) != (abs(before_ms) >= self._off_ms):
             log.warning("the clock of %s is %+.1f s off this node's", peer, offset_ms / 1000)
         self.offsets_ms[peer] = offset_ms
 

@@ -33,8 +33,10 @@ class Deadlines:
         """Needs a running loop."""
         loop = asyncio.get_running_loop()
         at = loop.time() + delay_s
-        self._drop_over()
-        heappush(self._due, (at, number))
+        due, waiting = self._due, self._waiting
+        while due and due[0][1] not in waiting:  # `_drop_over` written out: each request sets one.
+            heappop(due)
+        heappush(due, (at, number))
         if at < self._timer_at:
             self._wake_at(at, loop)
 
@@ -67,8 +69,8 @@ class Timeouts:
         self._numbers = count()
         self._deadlines = Deadlines(self._tasks, self._cancel)
 
-    async def within(self, limit_s: float, work: Awaitable[T]) -> T:
-        """The result of `work`, which is cancelled if it takes longer than `limit_s`. Raises TimeoutError then."""
+    async def within(self, limit_s: float, work: Awaitable[T], fault: type[Exception] = TimeoutError) -> T:
+        """The result of `work`, which is cancelled if it takes longer than `limit_s`. Raises a `fault` then."""
         task = asyncio.current_task()
         assert task is not None
         number, cancelling = next(self._numbers), task.cancelling()
@@ -79,7 +81,7 @@ class Timeouts:
         except asyncio.CancelledError:
             if number in self._tasks or task.cancelling() > cancelling + 1:
                 raise  # The task is cancelled by others too.
-            raise TimeoutError from None
+            raise fault from None
         finally:
             if self._tasks.pop(number, None) is None:
                 task.uncancel()

@@ -39,11 +39,7 @@ class Record(NamedTuple):
         return self.value is not None
 
     def encode(self) -> bytes:
-        flags = _REPLACED * self.replaced + _TOMBSTONE * (self.value is None)
-        if not self.context:
-            return b"%b%c%b" % (self.version, flags, self.value or b"")
-        length = _LENGTH.pack(len(self.context))
-        return b"%b%c%b%b%b" % (self.version, flags + _CONTEXT, length, self.context, self.value or b"")
+        return encode_record(self.version, self.value, self.replaced, self.context)
 
 
 def checked(encoded: bytes) -> bytes:
@@ -64,6 +60,14 @@ def received(records: Iterable[tuple[bytes, bytes]], ring: Ring, me: Address) ->
     return checked_records
 
 
+def encode_record(version: Version, value: bytes | None, replaced: bool, context: bytes = b"") -> bytes:
+    """What `Record.encode` gives, for each write."""
+    flags = _REPLACED * replaced + _TOMBSTONE * (value is None)
+    if not context:
+        return b"%b%c%b" % (version, flags, value or b"")
+    return b"%b%c%b%b%b" % (version, flags + _CONTEXT, _LENGTH.pack(len(context)), context, value or b"")
+
+
 def decode_record(encoded: bytes) -> Record:
     """Raises ValueError if `encoded` is no record; what this node's store gives always is one."""
     flags, context, start = checked(encoded)[16], b"", 17
@@ -71,6 +75,13 @@ def decode_record(encoded: bytes) -> Record:
         start = _value_start(encoded)
         context = encoded[19:start]
     return Record(encoded[:16], None if flags & _TOMBSTONE else encoded[start:], bool(flags & _REPLACED), context)
+
+
+def value_of(encoded: bytes) -> bytes | None:
+    """The value of an encoded record of this node's store; None if it is a deletion. The hot path."""
+    if encoded[16] & (_TOMBSTONE | _CONTEXT):
+        return decode_record(encoded).value
+    return encoded[17:]
 
 
 def is_live(encoded: bytes) -> bool:

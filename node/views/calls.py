@@ -24,6 +24,8 @@ from node.views.holder import Views
 
 log = logging.getLogger(__name__)
 
+_OF_ANOTHER_VIEW = (ViewIs, Foreign)
+
 
 class Calls:
     """The calls that this node makes under the view it holds."""
@@ -59,13 +61,13 @@ class Calls:
             raise PeerRefused(f"{peer} is of another cluster")
         under = self._views.view_id if view_id is None else view_id
         answer = await self._transport.call(peer, request, under, timeout_s, bulk, attempt)
-        if isinstance(answer, ViewIs):
-            await self._views.take(answer, peer)
-            if peer in self._foreign:
-                return Foreign()
-        elif isinstance(answer, Foreign):
+        if not isinstance(answer, _OF_ANOTHER_VIEW):
+            return answer
+        if isinstance(answer, Foreign):
             self._views.kinship.note_foreign(peer)
-        return answer
+            return answer
+        await self._views.take(answer, peer)
+        return Foreign() if peer in self._foreign else answer
 
     def _ask_who_it_is(self, peer: Address) -> None:
         """Not with each call: once in a silence, as long as anybody calls."""

@@ -76,7 +76,9 @@ class Readiness:
     def admit_peer(self) -> bool:
         """Before anything that another node has sent is acted on: whether no pause is noticed right now. What arrives
         first after one was sent before it; those who sent it have gone on without this node."""
-        return not self._notice_pause()
+        if paused_s := self._note_running(self._wall()):  # Written out: each call asks.
+            self._face_pause(paused_s)
+        return not paused_s
 
     def admit(self) -> bool:
         """Before anything that a client has sent is looked at: notices a pause, and tells whether that may be executed.
@@ -84,12 +86,6 @@ class Readiness:
         if paused_s := self._note_running(self._wall()):  # Written out: each request asks.
             self._face_pause(paused_s)
         return not self._was_paused_long or self.is_ready
-
-    def _notice_pause(self) -> bool:
-        """Whether there has been one since this was last asked."""
-        if paused_s := self._note_running(self._wall()):
-            self._face_pause(paused_s)
-        return paused_s > 0
 
     @property
     def is_ready(self) -> bool:

@@ -146,8 +146,11 @@ class Port:
         frame = decode_replies(data)
         self.clock.hear(connection.to, frame.clocks)
         for reply in frame.replies:
-            answer = connection.link.state.answered(reply.id, self.time.now())
-            if answer is not None and not answer.done():
+            state = connection.link.state
+            answer = state.answered(reply.id)
+            if answer is None:
+                state.trips.note_answer(reply.id, self.time.now())
+            elif not answer.done():
                 answer.set_result(reply.answer)
 
     def lost(self, connection: Connection) -> None:

@@ -64,7 +64,9 @@ class Driver:
             self.sent |= set(frame)
 
     def answer(self, id_: int) -> None:
-        if (name := self.state.answered(id_, self.now)) is not None:
+        if (name := self.state.answered(id_)) is None:
+            self.state.trips.note_answer(id_, self.now)
+        else:
             self._end(name, None, id_ in self.sent)
 
     def connect(self) -> None:

@@ -86,6 +86,7 @@ def test_request_says_whether_it_is_bulky(request_: Request | Ping, is_bulky: bo
 )
 def test_answer_says_whether_it_is_bulky(answer: Answer, is_bulky: bool) -> None:
     assert Reply(1, answer).is_bulky() is is_bulky
+    assert is_bulky or answer.carried_bytes() <= LARGE_BYTES, "what travels apart is the last of its frame"
 
 
 def test_frame_small_messages_share_it_up_to_a_number() -> None:

@@ -66,6 +66,14 @@ async def test_lanes_large_answer_is_asked_for_twice_and_comes_on_the_link_for_t
     assert (network.b.address, True) in peers_of(network.a)._links
 
 
+async def test_lanes_large_answer_is_given_apart_whatever_is_answered_in_the_same_frame(network: Links) -> None:
+    keys = [b"1", Echo.LARGE, b"2"]
+    await network.a.ask(network.b, b"first")
+    answers = await asyncio.gather(*(network.a.ask(network.b, key) for key in keys))
+    assert answers == [ReadResult(b"1"), ReadResult(MEGABYTE), ReadResult(b"2")]
+    assert network.b.handler.keys.count(Echo.LARGE) == 2
+
+
 async def test_lanes_what_is_small_needs_no_link_for_transfers(network: Links) -> None:
     assert await write(network, b"x" * LARGE_BYTES) == Wrote(True)
     assert (network.b.address, True) not in peers_of(network.a)._links

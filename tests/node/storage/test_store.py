@@ -214,7 +214,7 @@ async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> Non
 
 async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> None:
     news: list[tuple[bytes, Collection[str], Record | None]] = []
-    store.attach(lambda changed: news.extend((key, exclude, store.get(7, key)) for key, exclude in changed))
+    store.attach(lambda changed: news.extend((each.key, each.exclude, store.get(7, each.key)) for each in changed))
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"b", v(5), b"1", peers_newest=live(6))
     await store.merge(UNFENCED, [(7, b"c", live(3).encode())], {"b:1"})

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from node.values.record import Record, checked, decode_record, has_replaced, is_forgotten, is_live, received, version_of
+from node.values.record import (
+    Record,
+    checked,
+    decode_record,
+    has_replaced,
+    is_forgotten,
+    is_live,
+    received,
+    value_of,
+    version_of,
+)
 from node.values.version import clock_of, make_version
 from ring.hashing import partition_of
 from ring.placement import first_placement
@@ -30,6 +40,7 @@ def test_record_decode_of_encode_is_the_record(record: Record) -> None:
 def test_record_encoded_tells_what_the_record_does(record: Record) -> None:
     encoded = record.encode()
     assert (is_live(encoded), has_replaced(encoded)) == (record.live, record.replaced)
+    assert value_of(encoded) == record.value
     assert (version_of(encoded), clock_of(encoded)) == (V, 3)
     assert checked(encoded) is encoded
 

@@ -55,7 +55,7 @@ ABLATIONS = (
     Ablation(
         "no running time",
         "a peer is silent whose answer arrived while this process stood still for a moment",
-        (Edit(RunningTime.now, "min(self._loop.time(), self._due) - self._stood_s", "self._loop.time()"),),
+        (Edit(RunningTime.now, "(now if now < self._due else self._due) - self._stood_s", "now"),),
         "test_network.py::test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked_at",
     ),
     Ablation(

@@ -85,13 +85,7 @@ ABLATIONS = (
     Ablation(
         "no lowest version",
         "a write at or below what was announced to be everywhere is taken",
-        (
-            Edit(
-                Store.write,
-                "transaction.lowest_version if held is None else max(transaction.lowest_version, version_of(held))",
-                'b"" if held is None else version_of(held)',
-            ),
-        ),
+        (Edit(Store.write, "max(transaction.lowest_version, held_version)", "held_version"),),
         "../node/retention/test_stability.py::test_low_watermark_refuses_what_comes_after_it_and_not_what_came_before",
     ),
     Ablation(
