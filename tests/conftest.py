@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from tests.cluster import Client, Cluster, Processes, client
 # How long an example takes says more of what else the machine does; what hangs is ended all the same.
 hypothesis.settings.register_profile("kvs", deadline=None)
 hypothesis.settings.load_profile("kvs")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: what the tests of processes do most is wait."""
+    return (3 * (os.cpu_count() or 1) + 1) // 2
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import patch
 
 import pytest
 
@@ -92,6 +93,27 @@ async def test_change_that_moves_and_waits_for_a_node_says_so_once(caplog: pytes
         f"view {view_id} has settled",
         f"view {view_id} waits for {C} no more",
     ]
+
+
+@on_virtual_time
+async def test_promises_that_have_grown_old_bring_no_view_in_force() -> None:
+    """The process was starved while it gathered them: whoever gave the first may have given another one since."""
+    parts = await of_three()
+    _, peer = peers_of(parts, B, C)
+    age_s, real = 0.0, parts.time.monotonic
+
+    def answer_late(request: Request) -> Answer:
+        nonlocal age_s
+        if isinstance(request, Promise):
+            age_s = 0.6 * parts.config.promise_s
+        return peer(request)
+
+    parts.peers.script[C] = answer_late
+    with patch.object(parts.time, "monotonic", lambda: real() + age_s):
+        change = await Coordinating(parts).coordinator.change(Wish(frozenset({A, B, C}), 3))
+    epochs = [request.epoch for request in peer.asked if isinstance(request, Promise)]
+    assert epochs == [4, 5] and Release(4, A) in peer.asked
+    assert change.view.epoch == 5
 
 
 @on_virtual_time

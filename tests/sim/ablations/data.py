@@ -212,6 +212,9 @@ ABLATIONS = (
     Ablation(
         "no asking around",
         "a node serves as soon as it has started, or goes on after a pause",
-        (Edit(Readiness.is_ready, "self._has_asked.is_set()", "True"),),
+        (
+            Edit(Readiness.is_ready, "self._has_asked.is_set()", "True"),
+            Edit(Readiness.enter, "self._has_asked.is_set()", "True"),
+        ),
     ),
 )

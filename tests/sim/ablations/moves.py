@@ -76,13 +76,13 @@ ABLATIONS = (
             Edit(Arrivals._take, "covers=covers", "covers=True"),
             Edit(holdings.change_by_holding, "covers=not may_lack", "covers=True"),
         ),
-        "test_moves.py::test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one[an emptied copy is back]",
+        "test_emptied_disks.py::test_emptied_copy_is_not_taken_for_a_full_one_by_new_owners_that_lack_nothing",
     ),
     Ablation(
         "no lack outside the view",
         "an emptied node outside the view does not say that it may lack something",
         (Edit(CoOwners.may_lack, "is_outside or not all", "not all"),),
-        "test_moves.py::test_emptied_copy_outside_the_view_is_not_taken_for_a_full_one[an emptied copy is back]",
+        "test_emptied_disks.py::test_emptied_copy_is_not_taken_for_a_full_one_by_new_owners_that_lack_nothing",
     ),
     Ablation(
         "no waiting to be filled",

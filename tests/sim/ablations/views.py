@@ -83,7 +83,7 @@ ABLATIONS = (
                 "False",
             ),
         ),
-        "test_views.py::test_acknowledged_view_stays_though_its_rival_was_promised_where_nobody_knew_of_it[1]",
+        "../node/views/test_coordinator_conditions.py::test_promises_that_have_grown_old_bring_no_view_in_force",
     ),
     Ablation(
         "no end of a coordinator's work by its pause",
@@ -162,7 +162,10 @@ ABLATIONS = (
     Ablation(
         "no silence while behind",
         "a node serves on that knows of a later view which its disk cannot take",
-        (Edit(Readiness.is_ready, "and not self._views.lag.is_behind", ""),),
+        (
+            Edit(Readiness.is_ready, "and not self._views.lag.is_behind", ""),
+            Edit(Readiness.enter, "and not self._views.lag.is_behind", ""),
+        ),
         "test_views.py::test_node_whose_disk_cannot_take_the_view_serves_nothing",
     ),
     # What must hold before
