@@ -5,15 +5,20 @@ meant to be JSON. That is refused, so that a value with a forgotten bracket is n
 endpoint may be written as in a browser. What becomes part of a view may not: it names a node, to all others too.
 """
 
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import sys
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 import msgspec
 
 from gossip.view import BadAddress, parse_address, parse_nodes
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Addresses: TypeAlias = tuple[str, ...]
 
@@ -21,8 +26,18 @@ PORT = 13800
 """Where a node listens of which nothing else is said."""
 
 
+def complete_addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the shell offers where an address, or several, may follow."""
+    from kvs.completing import completions
+
+    return completions(ctx.find_root().params["endpoints"], incomplete)
+
+
 class AddressList(click.ParamType[Addresses]):
     name = "addresses"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return complete_addresses(ctx, param, incomplete)
 
     def convert(self, value: str | Addresses, param: click.Parameter | None, ctx: click.Context | None) -> Addresses:
         try:
@@ -48,6 +63,9 @@ def _endpoint(typed: str) -> str:
 
 class AddressParam(click.ParamType[str]):
     name = "address"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return complete_addresses(ctx, param, incomplete)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:

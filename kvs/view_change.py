@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, Refusal, output_option, print_json, run, show
-from kvs.params import Addresses, AddressList, AddressParam
+from kvs.params import Addresses, AddressList, AddressParam, complete_addresses
 from kvs.wanted import Mistake, lost_keys, short_of_copies, wanted
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class KeysAtRisk(Refusal):
     type=(AddressParam(), AddressParam()),
     multiple=True,
     metavar="OLD NEW",
+    shell_complete=complete_addresses,
     help="Put the node NEW in the place of OLD, dead or alive. May be repeated.",
 )
 @click.option("--to", type=AddressList(), metavar="HOST:PORT,...", help="Make these the nodes, whatever they were.")
