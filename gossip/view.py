@@ -60,7 +60,7 @@ def parse_address(text: str) -> Address:
     """The canonical form of `text`: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or int(match["port"]) > 65535:
-        raise BadAddress(f"malformed address {text.strip()!r}")
+        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT")
     host, port = match["host"], match["port"]
     try:
         if match["six"]:
@@ -68,9 +68,9 @@ def parse_address(text: str) -> Address:
         if re.fullmatch(r"[0-9.]+", host):
             return f"{ipaddress.IPv4Address(host)}:{port}"
     except ValueError:
-        raise BadAddress(f"malformed address {text.strip()!r}") from None
+        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT") from None
     if _DNS_NAME.fullmatch(host) is None:
-        raise BadAddress(f"malformed address {text.strip()!r}")
+        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT")
     return f"{host.lower()}:{port}"
 
 

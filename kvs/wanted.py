@@ -58,7 +58,7 @@ def short_of_copies(nodes: int, repl_factor: int | None) -> str | None:
     if repl_factor is None or nodes >= repl_factor:
         return None
     there = "1 node has" if nodes == 1 else f"{nodes} nodes have"
-    return f"{there} room for {nodes} of {repl_factor} copies: there will be no more until more nodes are added"
+    return f"{there} room for {nodes} of {repl_factor} copies"
 
 
 def lost_keys(keys: int | None) -> str:

@@ -18,6 +18,10 @@ from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
 
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A name that can stand in a URL, in a header and in a line of the log as it is."""
+_MEANING = {
+    "ADDRESS": "the HOST:PORT by which the other nodes know this one",
+    "VIEW": "the first nodes of the store, HOST:PORT,HOST:PORT,...",
+}
 
 
 def read_environment(env: Mapping[str, str]) -> Config:
@@ -27,7 +31,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
     def nodes(variable: str, only_one: bool) -> tuple[Address, ...]:
         text = env.get(variable, "").strip()
         if not text:
-            faults.append(f"{variable}: missing")
+            faults.append(f"{variable}: missing: {_MEANING[variable]}")
             return ()
         try:
             return (parse_address(text),) if only_one else parse_nodes(text)
@@ -40,7 +44,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
     factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
     factor = _whole_number(factor_text)
     if factor_text and not factor:
-        faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number from 1")
+        faults.append(f"REPL_FACTOR: {factor_text!r} is not a whole number of 1 or more")
     trip_text = env.get("ROUND_TRIP_MS", "").strip()
     trip_ms = _whole_number(trip_text) if trip_text else ROUND_TRIP_MS_DEFAULT
     if not trip_ms or trip_ms > ROUND_TRIP_MS_MAX:

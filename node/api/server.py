@@ -156,7 +156,8 @@ def _bind(config: Config) -> list[socket.socket]:
                 continue  # This machine has no IPv6.
             for bound in sockets:
                 bound.close()
-            raise StartupFault(f"ADDRESS {config.address}: cannot listen on {host}: {error.strerror}") from None
+            fault = f"ADDRESS {config.address}: cannot listen on {host}: {error.strerror}"
+            raise StartupFault(f"{fault}: free the port, or have BIND name an IP of this machine") from None
     return sockets
 
 

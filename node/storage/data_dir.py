@@ -136,7 +136,9 @@ class DataDir:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadDataDir(f"DATA_DIR {self._path}: in use by another node") from None
+            raise BadDataDir(
+                f"DATA_DIR {self._path}: in use by another node: stop that one, or name another directory"
+            ) from None
 
     def _demand_durable_names(self, directory: Path) -> None:
         try:

@@ -191,7 +191,8 @@ def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> Non
     is to go does not stand in the way."""
     refused = sorted(wanted.intersection(foreign))
     if refused:
-        raise Conflict(f"{', '.join(refused)}: of another cluster, by its data or by its CLUSTER", foreign=refused)
+        why = "of another cluster, by its data or by its CLUSTER"
+        raise Conflict(f"{', '.join(refused)}: {why}: omit it, or start it for this one, empty", foreign=refused)
 
 
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:

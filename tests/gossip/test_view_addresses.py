@@ -102,10 +102,10 @@ def test_nodes_bad_list_names_every_entry_in_order() -> None:
     assert caught.value.faults == (
         "empty address",
         "duplicate address 'b:1'",
-        "malformed address 'x'",
+        "malformed address 'x', not HOST:PORT",
         "duplicate address 'a:1'",
         "duplicate address 'b:1'",
-        "malformed address 'x'",
+        "malformed address 'x', not HOST:PORT",
         "empty address",
     )
 
@@ -118,7 +118,7 @@ def dumb_parse_nodes(entries: list[str]) -> tuple[list[str], list[str]]:
         if not entry.strip():
             faults.append("empty address")
         elif not entry.strip().endswith(":1"):
-            faults.append(f"malformed address {entry.strip()!r}")
+            faults.append(f"malformed address {entry.strip()!r}, not HOST:PORT")
         elif entry.strip().lower() in nodes:
             faults.append(f"duplicate address {entry.strip().lower()!r}")
         else:

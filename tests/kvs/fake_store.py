@@ -70,6 +70,8 @@ class FakeStore:
         self.values: dict[bytes, bytes] = {}
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
+        self.repl_factor: int | None = None
+        """As the ring shows it."""
         self.fault: Fault = lambda _method, _path: None
         self.progress: list[dict[str, object]] = []
         """What is told of a view change, one at a time; it ends once all was told."""
@@ -97,7 +99,7 @@ class FakeStore:
             case ["status"]:
                 return answer(200, **STATUS)
             case ["ring"]:
-                more = {"repl-factor": None, "partitions": 4096, "shards": ZONED_SHARDS, "ranges": RANGES}
+                more = {"repl-factor": self.repl_factor, "partitions": 4096, "shards": ZONED_SHARDS, "ranges": RANGES}
                 view = {"epoch": 3, "digest": "00ff00ff00ff00ff"}
                 return answer(200, **view, **more, hash="xxh3_64", faults=CROWDED)
             case ["shards"]:

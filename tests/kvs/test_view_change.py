@@ -187,27 +187,33 @@ def test_view_change_dry_run_counts_copies_where_partitions_get_more_than_one(ru
     assert head in shown
 
 
-NO_ROOM = "have room for 2 of 3 copies: there will be no more until more nodes are added"
-
-
 @pytest.mark.parametrize(
     ("option", "note"),
     [
         (["--remove", "[fe80::1]:80"], "[fe80::1]:80 is out of the view already"),
         (["--replace", "[fe80::1]:80", "10.0.0.2:80"], "10.0.0.2:80 has taken the place of [fe80::1]:80 already"),
-        (
-            ["--repl-factor", "3"],
-            "2 nodes have room for 2 of 3 copies: there will be no more until more nodes are added",
-        ),
     ],
 )
-def test_view_change_says_what_is_done_already_and_what_cannot_be(
-    run: Kvs, store: FakeStore, option: list[str], note: str
-) -> None:
+def test_view_change_says_what_is_done_already(run: Kvs, store: FakeStore, option: list[str], note: str) -> None:
     """And asks for the view all the same: whoever gives a command again joins what it has begun."""
     result = run("view-change", *option)
     assert (result.exit_code, result.stderr) == (0, f"Note: {note}\n")
     assert _views_asked_for(store) == ["10.0.0.1:80,10.0.0.2:80"]
+
+
+def test_view_change_to_fewer_nodes_than_copies_is_made_and_says_so(run: Kvs, store: FakeStore) -> None:
+    store.repl_factor = 2
+    result = run("view-change", "--remove", "10.0.0.2:80")
+    told = "Note: 1 node has room for 1 of 2 copies: there will be no more until more nodes are added\n"
+    assert (result.exit_code, result.stderr) == (0, told)
+    assert _views_asked_for(store) == ["10.0.0.1:80"]
+
+
+def test_view_change_to_more_copies_than_nodes_is_refused(run: Kvs, store: FakeStore) -> None:
+    result = run("view-change", "--repl-factor", "3")
+    told = "Error: 2 nodes have room for 2 of 3 copies: add nodes, or ask for fewer copies\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", told)
+    assert _views_asked_for(store) == []
 
 
 def test_view_change_interrupted_says_that_it_goes_on(

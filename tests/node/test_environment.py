@@ -64,7 +64,7 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
 @pytest.mark.parametrize(
     ("variable", "text", "entry"),
     [
-        ("ADDRESS", "", "missing"),
+        ("ADDRESS", "", "missing: the HOST:PORT by which"),
         ("ADDRESS", " ", "missing"),
         ("ADDRESS", "10.0.0.1", "'10.0.0.1'"),
         ("ADDRESS", "10.0.0.1:", "'10.0.0.1:'"),
@@ -77,7 +77,7 @@ def test_environment_bind_loopback_alone_by_default(address: str, bind: str, exp
         ("ADDRESS", "http://10.0.0.1:13800", "'http://10.0.0.1:13800'"),
         ("ADDRESS", "a b:13800", "'a b:13800'"),
         ("ADDRESS", f"{A},{B}", repr(f"{A},{B}")),
-        ("VIEW", "", "missing"),
+        ("VIEW", "", "missing: the first nodes of the store"),
         ("VIEW", f"{A},,{B}", "empty"),
         ("VIEW", f"{A},", "empty"),
         ("VIEW", f"{A},nonsense", "'nonsense'"),

@@ -62,7 +62,9 @@ async def test_data_dir_in_use_is_refused_until_it_is_closed(tmp_path: Path) -> 
     with closing(open_in(tmp_path)):
         with pytest.raises(BadDataDir) as caught:
             open_in(tmp_path)
-        assert caught.value.faults == (f"DATA_DIR {tmp_path}: in use by another node",)
+        assert caught.value.faults == (
+            f"DATA_DIR {tmp_path}: in use by another node: stop that one, or name another directory",
+        )
     open_in(tmp_path).close()
 
 
