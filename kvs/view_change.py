@@ -94,11 +94,7 @@ def view_change(
         ring = await client.ring()
         former = () if to else (await client.status()).former
         nodes, notes = (to, ()) if to else wanted(ring.nodes, replace, added, removed, former)
-        short = short_of_copies(len(nodes), repl_factor or ring.repl_factor)
-        if short and repl_factor:
-            raise Mistake(f"{short}: add nodes, or ask for fewer copies")
-        if short:
-            notes = (*notes, f"{short}: there will be no more until more nodes are added")
+        notes = (*notes, *short_of_copies(len(nodes), repl_factor, ring.repl_factor))
         return Change(nodes, repl_factor, if_epoch=ring.epoch), notes
 
     try:

@@ -53,12 +53,17 @@ def wanted(
     return Wanted(nodes, tuple(notes))
 
 
-def short_of_copies(nodes: int, repl_factor: int | None) -> str | None:
-    """What there is to say about so many nodes for so many copies; None: nothing."""
-    if repl_factor is None or nodes >= repl_factor:
-        return None
+def short_of_copies(nodes: int, asked: int | None, kept: int | None) -> tuple[str, ...]:
+    """What there is to say about so many nodes for so many copies. `asked`: the factor that was asked for, if any;
+    `kept`: that of the view in force. Raises Mistake where more are asked for than there can be."""
+    factor = asked or kept
+    if factor is None or nodes >= factor:
+        return ()
     there = "1 node has" if nodes == 1 else f"{nodes} nodes have"
-    return f"{there} room for {nodes} of {repl_factor} copies"
+    short = f"{there} room for {nodes} of {factor} copies"
+    if asked:
+        raise Mistake(f"{short}: add nodes, or ask for fewer copies")
+    return (f"{short}: there will be no more until more nodes are added",)
 
 
 def lost_keys(keys: int | None) -> str:

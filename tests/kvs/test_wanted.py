@@ -61,13 +61,19 @@ def test_lost_keys_as_people_say_it(keys: int | None, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "factor", "told"),
+    ("nodes", "asked", "kept", "told"),
     [
-        (1, 2, "1 node has room for 1 of 2 copies"),
-        (2, 3, "2 nodes have room for 2 of 3 copies"),
-        (2, 2, None),
-        (1, None, None),
+        (1, None, 2, ("1 node has room for 1 of 2 copies: there will be no more until more nodes are added",)),
+        (2, None, 3, ("2 nodes have room for 2 of 3 copies: there will be no more until more nodes are added",)),
+        (2, None, 2, ()),
+        (2, 2, 3, ()),
+        (1, None, None, ()),
     ],
 )
-def test_short_of_copies_is_told(nodes: int, factor: int | None, told: str | None) -> None:
-    assert short_of_copies(nodes, factor) == told
+def test_short_of_copies_is_told(nodes: int, asked: int | None, kept: int | None, told: tuple[str, ...]) -> None:
+    assert short_of_copies(nodes, asked, kept) == told
+
+
+def test_short_of_copies_more_are_not_to_be_had() -> None:
+    with pytest.raises(Mistake, match="2 nodes have room for 2 of 3 copies: add nodes, or ask for fewer copies"):
+        short_of_copies(2, 3, 2)

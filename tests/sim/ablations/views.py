@@ -262,13 +262,13 @@ ABLATIONS = (
         "no meeting before all are removed",
         "a newcomer that has met nobody replaces the view that its environment names",
         (Edit(demand_any_met, "if met.isdisjoint(nodes):", "if False:"),),
-        "test_views.py::test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view",
+        "test_newcomers.py::test_newcomer_with_an_emptied_disk_that_has_met_nobody_changes_no_view",
     ),
     Ablation(
         "no meeting by asking",
         "a newcomer knows only those that it has exchanged views with",
         (Edit(Coordinator._attempt, "met = statuses.keys() | set(", "met = {self._config.address} | set("),),
-        "test_views.py::test_newcomer_that_reaches_those_it_was_named_makes_a_view_before_any_gossip",
+        "test_newcomers.py::test_newcomer_that_reaches_those_it_was_named_makes_a_view_before_any_gossip",
     ),
     Ablation(
         "no passing of the view built on",
