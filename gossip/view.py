@@ -43,6 +43,9 @@ _HOST_AND_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s
 _DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
+_RULE = "it is an IP or a name, a colon, and a port from 1 to 65535"
+
+
 class BadAddress(ValueError):
     """The text is not an address, or not a list of distinct addresses. `faults`: what is wrong, naming the entry."""
 
@@ -60,7 +63,7 @@ def parse_address(text: str) -> Address:
     """The canonical form of `text`: `10.0.0.1:80`, `[::1]:80` or `name:80`. Raises BadAddress."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or int(match["port"]) > 65535:
-        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT")
+        raise BadAddress(f"malformed address {text.strip()!r}: {_RULE}")
     host, port = match["host"], match["port"]
     try:
         if match["six"]:
@@ -68,9 +71,9 @@ def parse_address(text: str) -> Address:
         if re.fullmatch(r"[0-9.]+", host):
             return f"{ipaddress.IPv4Address(host)}:{port}"
     except ValueError:
-        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT") from None
+        raise BadAddress(f"malformed address {text.strip()!r}: {_RULE}") from None
     if _DNS_NAME.fullmatch(host) is None:
-        raise BadAddress(f"malformed address {text.strip()!r}, not HOST:PORT")
+        raise BadAddress(f"malformed address {text.strip()!r}: {_RULE}")
     return f"{host.lower()}:{port}"
 
 

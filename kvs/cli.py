@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NAME = "kvs"
 SHELLS = ("bash", "zsh", "fish")
+WHOLE_ADDRESSES = 'COMP_WORDBREAKS="${COMP_WORDBREAKS//:}"'
+"""Or bash takes an address for two words, one before the colon and one after it."""
 INTERNAL = 70
 DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:{PORT}" for host in range(2, 6))
 """The nodes that `make up` starts."""
@@ -212,6 +214,8 @@ def completion(shell: str) -> None:
 
     complete = get_completion_class(shell)
     assert complete is not None
+    if shell == "bash":
+        click.echo(WHOLE_ADDRESSES)
     click.echo(complete(kvs, {}, NAME, f"_{NAME}_COMPLETE".upper()).source())
 
 

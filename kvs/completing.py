@@ -22,8 +22,8 @@ PATIENCE_S = 1.0
 
 
 def completions(endpoints: Addresses, incomplete: str) -> list[CompletionItem]:
-    """Of an address, or of the last one in a list with commas: those that are known to whoever of `endpoints` answers
-    first, and not in the list yet."""
+    """Of an address, or of the last one in a list with commas: those not in the list yet that are known to the first of
+    `endpoints`, asked in their order, that answers."""
     before, comma, begun = incomplete.rpartition(",")
     named = before.split(",")
     known = [address for address in _known(endpoints) if address.startswith(begun) and address not in named]

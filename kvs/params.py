@@ -30,7 +30,8 @@ def complete_addresses(ctx: click.Context, _: click.Parameter, incomplete: str) 
     """What the shell offers where an address, or several, may follow."""
     from kvs.completing import completions
 
-    return completions(ctx.find_root().params["endpoints"], incomplete)
+    endpoints: Addresses | None = ctx.find_root().params["endpoints"]
+    return [] if endpoints is None else completions(endpoints, incomplete)  # None: they are malformed.
 
 
 class AddressList(click.ParamType[Addresses]):

@@ -157,7 +157,7 @@ def _bind(config: Config) -> list[socket.socket]:
             for bound in sockets:
                 bound.close()
             fault = f"ADDRESS {config.address}: cannot listen on {host}: {error.strerror}"
-            raise StartupFault(f"{fault}: free the port, or have BIND name an IP of this machine") from None
+            raise StartupFault(f"{fault}: the port must be free, and the IP, or that of BIND, this machine's") from None
     return sockets
 
 

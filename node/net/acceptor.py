@@ -179,14 +179,8 @@ class _Served:
             self._reply(id_, Unable())
 
     def _reply(self, id_: int, answer: Answer) -> None:
-        self._replies.append(Reply(id_, answer))
+        self._replies.append(Reply(id_, fit(answer, self._is_small)))
         self._queued.set()
-
-    def _fit(self, replies: tuple[Reply, ...]) -> tuple[Reply, ...]:
-        """Of a frame, the last one alone can be large."""
-        last = replies[-1]
-        answer = fit(last.answer, self._is_small)
-        return replies if answer is last.answer else (*replies[:-1], Reply(last.id, answer))
 
     async def _send(self, socket: web.WebSocketResponse) -> None:
         while True:
@@ -194,7 +188,7 @@ class _Served:
             self._queued.clear()
             while self._replies:
                 replies = take_frame(self._replies)
-                await socket.send_bytes(encode(ReplyFrame(self._clock.clocks, self._fit(replies))))
+                await socket.send_bytes(encode(ReplyFrame(self._clock.clocks, replies)))
                 self._unanswered -= len(replies)
                 if not self._unanswered:
                     self._all_answered.set()

@@ -192,7 +192,10 @@ def demand_native(wanted: frozenset[Address], foreign: Iterable[Address]) -> Non
     refused = sorted(wanted.intersection(foreign))
     if refused:
         why = "of another cluster, by its data or by its CLUSTER"
-        raise Conflict(f"{', '.join(refused)}: {why}: omit it, or start it for this one, empty", foreign=refused)
+        raise Conflict(
+            f"{', '.join(refused)}: {why}: omit it, or empty its disk, and start it with the CLUSTER of this one",
+            foreign=refused,
+        )
 
 
 def demand_nothing_moves(old: View, statuses: Mapping[Address, Status], stall_s: float) -> None:

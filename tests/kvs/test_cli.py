@@ -85,6 +85,7 @@ def test_completion_tells_the_shell_whom_to_ask(run: Kvs, shell: str) -> None:
     result = run("completion", shell)
     assert result.exit_code == 0
     assert f"_KVS_COMPLETE={shell}_complete" in result.stdout
+    assert ('COMP_WORDBREAKS="${COMP_WORDBREAKS//:}"' in result.stdout) == (shell == "bash"), "an address is one word"
 
 
 def test_completion_of_what_is_typed() -> None:

@@ -50,6 +50,11 @@ def test_completion_asks_the_endpoints_that_were_typed(endpoint: str, monkeypatc
     assert offered("-e", endpoint, "view-change", "--add", "10") == [FIRST]
 
 
+def test_completion_offers_nothing_where_the_endpoints_are_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVS_ENDPOINTS", "127.0.0.1:99999")
+    assert offered("view-change", "--add", "") == []
+
+
 @pytest.mark.parametrize("listens", [False, True], ids=["nobody listens", "nobody answers"])
 def test_completion_offers_nothing_and_says_nothing_where(
     listens: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
