@@ -156,8 +156,14 @@ def _complete(endpoints: Addresses, output: str, change: Change) -> None:
         raise Interrupted(
             "Interrupted: the change goes on; `kvs view-change` shows how far, --undo takes it back"
         ) from None
-    _tell_lost(changed)
+    if not change.if_safe:
+        _tell_lost(changed)
     show(changed, output)
+    if change.if_safe and changed.keys_at_risk is not msgspec.UNSET:
+        raise NoAnswer(
+            f"The change is made, but {lost_keys(changed.keys_at_risk)} were left behind: a node that was removed fell "
+            "silent before it had handed them over. Start it again with its disk, and it brings them home"
+        )
 
 
 def _tell_lost(answer: Accepted | Changed) -> None:

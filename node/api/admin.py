@@ -149,13 +149,13 @@ class AdminApi:
         if options.dry_run:
             return await self._dry_run(wish)
         change = await self._node.coordinator.change(wish)
-        at_risk = _at_risk(change.risk)
         if not options.wait:
-            return _reply({"message": "View change accepted", "epoch": change.view.epoch} | at_risk, 202)
+            accepted = {"message": "View change accepted", "epoch": change.view.epoch}
+            return _reply(accepted | _at_risk(change.risk), 202)
         settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
         nodes = nodes or tuple(node for replicas in settled.view.shards for node in replicas)
         shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
-        return _reply({"message": "View change successful", "shards": shards} | at_risk)
+        return _reply({"message": "View change successful", "shards": shards} | _at_risk(settled.risk))
 
     async def _dry_run(self, wish: Wish | TakeBack) -> web.Response:
         plan, counts, risk = await self._node.forecaster.forecast(wish)

@@ -125,8 +125,7 @@ class LinkState(Generic[Caller]):
         self.trips.note_dial(now - self._dialled_at)
         self._late_dials, self._was_doubted = 0, False
         self._become(Phase.UP, inf)
-        if self.trips.is_in_doubt:
-            self._start_pings(now)
+        self._start_pings(now)
 
     def dial_failed(self, now: float, why: str) -> Output[Caller]:
         """No connection can be made."""

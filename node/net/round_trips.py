@@ -4,9 +4,11 @@ A peer that is farther away than is made for (`ROUND_TRIP_MS`) is not gone. Were
 ones, its link would be made and broken for ever, and nobody would learn why. So its own link gives it the time of its
 own round trip; all else goes on by the limits that are made for, and an operator is told.
 
-The least of some pings in a row tells, since each of them may have waited for a busy machine. A dial that took longer
-than a whole silence only casts doubt: it may have begun during a cut. It is believed until the first ping is answered,
-and pings are sent at once, whether anything waits or not. Pure: no loop, no clock, no I/O.
+The least of some pings in a row tells, since each of them may have waited for a busy machine. As many are sent on each
+connection once it is made, whether anything waits or not, or until one shows that the peer is near. Before, what the
+dial took is believed, or what was known of the peer until then, whichever is longer, and no longer than a ping says: a
+dial may have begun during a cut, and by a clock that leaves out what this process stood still it may have taken next to
+nothing. Pure: no loop, no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -28,18 +30,20 @@ class RoundTrips:
         """The pings under way on the present connection."""
         self._took: deque[float] = deque(maxlen=PINGS)
         self.is_in_doubt = False
-        """Whether pings have to tell what to make of the last dial."""
+        """Whether the pings on the present connection have yet to tell how far the peer is."""
         self.far_s: float | None = None
         """What a round trip takes, if that is longer than is made for."""
+        self._guessed_s = 0.0
+        """What is believed of the present connection until its pings tell."""
         self._judge_by(0.0)
 
     def note_dial(self, took_s: float) -> None:
         """A connection was made."""
         self._sent.clear()
         self._took.clear()
-        self.is_in_doubt = took_s > self._config.silence_s
-        if self.is_in_doubt:
-            self._judge_by(took_s / DIAL_TRIPS)
+        self.is_in_doubt = True
+        self._guessed_s = max(took_s / DIAL_TRIPS, self.far_s or 0.0)
+        self._judge_by(self._guessed_s)
 
     def note_ping(self, id_: int, now: float) -> None:
         """A ping is sent."""
@@ -51,12 +55,11 @@ class RoundTrips:
             return
         self._took.append(now - sent_at)
         least_s = min(self._took)
-        if len(self._took) == PINGS:
-            self.is_in_doubt = False
-            self.far_s = least_s if least_s > self._config.round_trip_s else None
-            self._judge_by(least_s)
-        elif self.is_in_doubt:
-            self._judge_by(least_s)
+        if least_s <= self._config.round_trip_s:
+            self.is_in_doubt, self.far_s = False, None
+        elif len(self._took) == PINGS:
+            self.is_in_doubt, self.far_s = False, least_s
+        self._judge_by(min(least_s, self._guessed_s) if self.is_in_doubt else least_s)
 
     def _judge_by(self, round_trip_s: float) -> None:
         self.silence_s = self._config.silence_over(round_trip_s)

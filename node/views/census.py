@@ -22,8 +22,16 @@ class LastHeard(NamedTuple):
 
     def under(self, view_id: ViewId) -> Estimate:
         """What that comes to while the view of `view_id` is in force."""
-        nothing = 0 if self.settled == view_id else None
+        nothing = self._nothing(view_id)
         return Estimate(self.owned or nothing, self.to_hand_over or nothing)
+
+    def all_under(self, view_id: ViewId) -> int | None:
+        """All its live keys, whosever they are under the view of `view_id`; None: nobody knows."""
+        return self.owned + self.to_hand_over or self._nothing(view_id)
+
+    def _nothing(self, view_id: ViewId) -> int | None:
+        """What it comes to that there were none."""
+        return 0 if self.settled == view_id else None
 
 
 class Estimate(NamedTuple):

@@ -52,7 +52,7 @@ from node.views.change_conditions import (
 )
 from node.views.holder import Views
 from node.views.plan import is_dealt_by_zones, plan_for
-from node.views.risk import NO_RISK, Risk, demand_safe, risk_of
+from node.views.risk import NO_RISK, Risk, demand_safe, left_behind, risk_of
 from node.views.rules import next_epoch
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,10 @@ class ViewChange(NamedTuple):
 
     view: View
     nodes: frozenset[Address]
+    removed: frozenset[Address] = frozenset()
+    """The nodes that it lets go."""
     risk: Risk = NO_RISK
-    """What it has given up."""
+    """What it gives up as it is made."""
 
 
 class Settled(NamedTuple):
@@ -73,6 +75,8 @@ class Settled(NamedTuple):
 
     view: View
     key_counts: Mapping[Address, int]
+    risk: Risk
+    """What it has given up in the end."""
 
 
 class Progress(NamedTuple):
@@ -170,7 +174,8 @@ class Coordinator:
             settled = is_settled(self._views.view_id, heard.values())
             self._asking.note_waits(nodes, statuses | heard, settled)
             if settled:
-                return Settled(self._views.current, {node: status.key_count for node, status in heard.items()})
+                view, counts = self._views.current, {node: status.key_count for node, status in heard.items()}
+                return Settled(view, counts, left_behind(view, change.removed, heard, self._census(), change.risk))
             if full := full_in_the_way(self._views.view_id, statuses, self._config.stall_s):
                 raise Unavailable(full=full)
             told = self._asking.who_hold_another(statuses | heard)
@@ -231,7 +236,8 @@ class Coordinator:
         self._give_up(old, wish, statuses)
         made = await self._bring_in_force(old, wish, statuses)
         await self._asking.bring_view_to(made.promised)
-        return ViewChange(made.view, nodes - foreign - made.foreign, made.risk)
+        removed = old.nodes - made.view.nodes - made.foreign
+        return ViewChange(made.view, nodes - foreign - made.foreign, removed, made.risk)
 
     async def _join(self, statuses: Mapping[Address, Status]) -> None:
         """A node that has nothing, and knows nobody, was asked to make a view with these: the view that they are in is

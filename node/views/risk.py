@@ -6,13 +6,17 @@ that can be reached still wait for, and from whether their disks may lack someth
 node knows that cannot be asked: of that there is what gossip last heard, its total. So the number is an upper bound:
 exact where all that a node had is at risk, as with one copy, and too high where a part of it has copies elsewhere.
 
+A node that is removed while it is up hands over what it has. It may fall silent before it has, when nothing can be
+refused any more, and a change does not wait for a removed node that is gone. What it leaves behind comes home if it is
+ever started again; whoever asked for the change is told.
+
 A count of none is believed only of a node that was heard to have settled the view in force: while keys move, hundreds
 may have come to it since it last spoke.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import NamedTuple
@@ -47,11 +51,7 @@ def risk_of(old: View, nodes: Collection[Address], statuses: Mapping[Address, St
     gone = old.nodes - frozenset(nodes) - statuses.keys()
     if not gone:
         return NO_RISK
-    ring = ring_of(old)
-    sound = {node: status for node, status in statuses.items() if status.view == old.id and not status.may_lack}
-    awaited = {node: gone.intersection(owed.address for owed in status.waiting) for node, status in sound.items()}
-    donated = dict.fromkeys(frozenset().union(*awaited.values()), _Donated(ALL, 0)) | _donated(old)
-    unsafe = {replicas: _unsafe(replicas, ring, donated, awaited) for replicas in old.shards}
+    ring, donated, unsafe = ring_of(old), *_what_is_missed(old, gone, statuses)
     anywhere = reduce(or_, unsafe.values())
     owners = {node for replicas, partitions in unsafe.items() if partitions for node in gone.intersection(replicas)}
     donors = {node for node in gone if donated.get(node, _NOTHING).any & ~ring.bits_of(node) & anywhere}
@@ -64,8 +64,25 @@ def risk_of(old: View, nodes: Collection[Address], statuses: Mapping[Address, St
         *(_most([keys[node].owned for node in replicas if node in owners]) for replicas in old.shards),
         *(keys[node].to_hand_over for node in donors),
     ]
-    known = [count for count in counts if count is not None]
-    return Risk(sum(known) if len(known) == len(counts) else None, tuple(sorted(at_risk)))
+    return Risk(_sum(counts), tuple(sorted(at_risk)))
+
+
+def left_behind(
+    view: View, removed: frozenset[Address], statuses: Mapping[Address, Status], census: Census, given_up: Risk
+) -> Risk:
+    """What the change to `view`, which has settled, gives up in the end: what it had `given_up` when it was made, and
+    what those that it has `removed` had yet to hand over, if they cannot be reached any more."""
+    waited_for = frozenset(owed.address for status in statuses.values() for owed in status.waiting)
+    gone = waited_for & removed - statuses.keys() - frozenset(given_up.nodes)
+    donated, unsafe = _what_is_missed(view, gone, statuses)
+    anywhere = reduce(or_, unsafe.values())
+    keys = {
+        node: last.all_under(view.id) if (last := census.get(node)) else None
+        for node in gone
+        if donated.get(node, _NOTHING).any & anywhere
+    }
+    at_risk = {node: count for node, count in keys.items() if count != 0}
+    return Risk(_sum([given_up.keys, *at_risk.values()]), tuple(sorted({*given_up.nodes, *at_risk})))
 
 
 def demand_safe(risk: Risk) -> None:
@@ -89,6 +106,18 @@ class _Donated(NamedTuple):
 _NOTHING = _Donated(0, 0)
 
 
+def _what_is_missed(
+    view: View, gone: frozenset[Address], statuses: Mapping[Address, Status]
+) -> tuple[dict[Address, _Donated], dict[Shard, int]]:
+    """What each donor may have under `view`; and of each shard the partitions that nobody has whole who can be reached,
+    but for those that are `gone`."""
+    ring = ring_of(view)
+    sound = {node: status for node, status in statuses.items() if status.view == view.id and not status.may_lack}
+    awaited = {node: gone & {owed.address for owed in status.waiting} for node, status in sound.items()}
+    donated = dict.fromkeys(frozenset().union(*awaited.values()), _Donated(ALL, 0)) | _donated(view)
+    return donated, {replicas: _unsafe(replicas, ring, donated, awaited) for replicas in view.shards}
+
+
 def _donated(view: View) -> dict[Address, _Donated]:
     donated: dict[Address, _Donated] = {}
     for donor, alone, packed in view.donors:
@@ -110,6 +139,11 @@ def _unsafe(
         return reduce(or_, (share.alone | share.copy & ~copies for share in shares), 0)
 
     return reduce(and_, (lacking(replica) for replica in replicas if replica in awaited), ring.bits_of(replicas[0]))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _most(copies: Sequence[int | None]) -> int | None:

@@ -170,6 +170,20 @@ def test_view_change_forced_tells_what_was_given_up(run: Kvs, store: FakeStore) 
     assert json.loads(shown.stdout) == {"shards": shards, **lost}
 
 
+@pytest.mark.parametrize(("keys", "lost"), [(718, "up to 718 keys"), (None, "an unknown number of keys")])
+def test_view_change_that_left_keys_behind_shows_its_end_and_fails(
+    run: Kvs, store: FakeStore, keys: int | None, lost: str
+) -> None:
+    done = {"shards": [{"address": "10.0.0.1:80", "key-count": 5}], "keys-at-risk": keys}
+    store.fault = lambda method, _p: answer(200, **done) if method == "PUT" else None
+    result = run("view-change", "--remove", "10.0.0.2:80", "-o", "json")
+    assert (result.exit_code, json.loads(result.stdout)) == (3, done)
+    assert result.stderr.endswith(
+        f"Error: The change is made, but {lost} were left behind: a node that was removed fell silent before it had "
+        "handed them over. Start it again with its disk, and it brings them home\n"
+    )
+
+
 def test_view_change_dry_run_shows_what_would_be_lost(run: Kvs, store: FakeStore) -> None:
     plan = {**PLAN, "keys-at-risk": 718, "unreachable": ["10.0.0.2:80"]}
     store.fault = lambda method, _p: answer(200, **plan) if method == "PUT" else None

@@ -31,6 +31,8 @@ class Rates(NamedTuple):
 
     delay_s: float = 0.002
     """At most, each way; messages overtake each other."""
+    steady: bool = False
+    """Each message takes just that."""
     slow: float = 0.01
     """Share of messages that take a hundred times as long."""
     cast_loss: float = 0.05
@@ -69,7 +71,8 @@ class Network:
     # What travels. Each takes a while, and is then the other process's to deal with, if that is there and runs.
 
     def dial(self, connection: Connection) -> None:
-        self._later(self._dial_arrives, connection)
+        """There and back for the connection, and there for the handshake, of which the other way is an acceptance."""
+        self._later(self._dial_arrives, connection, ways=3)
 
     def accept(self, connection: Connection, answerer: Port) -> None:
         self._later(self._acceptance_arrives, connection, answerer)
@@ -166,11 +169,14 @@ class Network:
         way.busy_until = max(way.busy_until, now) + len(data) / self.rates.bytes_s
         return way.busy_until - now
 
-    def _later(self, arrive: Callable[..., None], *what: object, after_s: float = 0.0) -> None:
-        delay = self.random() * self.rates.delay_s
-        if self.random() < self.rates.slow:
-            delay *= 100
-        self.loop.post(after_s + delay, arrive, what)
+    def _later(self, arrive: Callable[..., None], *what: object, after_s: float = 0.0, ways: int = 1) -> None:
+        delay_s = sum(self._delay_s() for _ in range(ways))
+        self.loop.post(after_s + delay_s, arrive, what)
+
+    def _delay_s(self) -> float:
+        """Of one message, one way."""
+        delay_s = self.rates.delay_s * (1.0 if self.rates.steady else self.random())
+        return delay_s * 100 if self.random() < self.rates.slow else delay_s
 
     def _repeat(self, connection: Connection, arrive: Callable[..., None], *what: object) -> None:
         if connection.open:

@@ -6,6 +6,9 @@ import asyncio
 
 from gossip.view import Address
 from node.net.messages import AskHolding, Fetch, Request
+from node.views.change_conditions import Wish
+from node.views.coordinator import Settled, ViewChange
+from node.views.risk import NO_RISK
 from tests.sim.sick_disks import GRACE_S, KEYS, STALL_S, STEADY_S, Story, is_empty
 
 
@@ -77,5 +80,31 @@ def test_dead_removed_node_is_dropped_after_the_grace_whatever_it_had() -> None:
         assert n1.address in n3.node.views.donors.shares
         await asyncio.sleep(2 * STALL_S)
         assert not n3.node.views.donors.shares
+
+    story.run(tell())
+
+
+def test_dead_node_that_had_yet_to_hand_over_when_it_was_removed_is_told_of_with_the_outcome() -> None:
+    """It was up, so there was nothing to refuse; and a change does not wait for it. Started again, it brings all."""
+    story = Story(2, members=2)
+    n1, n2 = story.machines
+    wish = Wish(frozenset([n1.address]), if_safe=True)
+
+    async def settled(made: ViewChange) -> Settled:
+        return await n1.ask(lambda node: node.coordinator.await_settled(made), 60.0)
+
+    async def tell() -> None:
+        await story.start()
+        await asyncio.sleep(STEADY_S)
+        made = await n1.ask(lambda node: node.coordinator.change(wish), 60.0)
+        n2.crash()
+        told = (await settled(made)).risk
+        assert made.risk == NO_RISK and told.nodes == (n2.address,)
+        assert told.keys is not None and told.keys >= (await story.values(n1)).count(None) > 0
+        n2.start()
+        await asyncio.sleep(STEADY_S)
+        assert (await settled(made)).risk == NO_RISK
+        await story.all_is_there(n1)
+        assert is_empty(n2)
 
     story.run(tell())

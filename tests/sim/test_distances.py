@@ -116,6 +116,20 @@ def test_far_nodes_that_are_made_for_it_keep_all_copies_and_do_without_one_that_
     cluster.loop.run(story())
 
 
+def test_far_nodes_that_are_not_made_for_it_know_it_though_they_only_gossip() -> None:
+    """A dial takes four ways, which is less than a silence here."""
+    cluster = Cluster(1, 2, 2, repl_factor=1, rates=Rates(delay_s=0.1, steady=True, slow=0.0, cast_loss=0.0))
+
+    async def story() -> None:
+        one, other = await start(cluster)
+        for machine, peer in ((one, other), (other, one)):
+            assert machine.node is not None
+            silence_s = machine.node.router._transport.silence_s(peer.address)
+            assert silence_s == pytest.approx(cluster.config.silence_over(0.2))
+
+    cluster.loop.run(story())
+
+
 def test_far_nodes_that_are_not_made_for_it_keep_all_copies_nevertheless() -> None:
     cluster = cluster_of(Rates(delay_s=0.2, slow=0.0))
 

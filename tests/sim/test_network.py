@@ -13,8 +13,10 @@ from gossip.view import Address
 from node.config import Config
 from node.errors import PeerLost
 from node.net.messages import ReadResult
+from node.net.round_trips import PINGS
 from tests.node.net.transport_contract import TransportContract
 from tests.node.net.two_ends import PATIENT_S, SHORT_S, Peer, arrived
+from tests.node.samples import CONFIG
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.network import REPEAT_S, Network, Rates
 from tests.sim.port import Port
@@ -35,6 +37,11 @@ class Ports:
         self._hosts: list[Host] = []
         self.network = Network(loop, random.Random(0), FLAWLESS, None)
         self.a, self.b = (Peer(address, self._port(address)) for address in (A, B))
+
+    async def get_to_know(self) -> None:
+        """A link is made, and its pings have told how far the other side is: nothing more is sent by itself."""
+        await self.a.ask(self.b, b"first")
+        await asyncio.sleep(PINGS * CONFIG.ping_s + 1.0)
 
     def silence(self, peer: Peer) -> None:
         self.network.cuts |= {(A, B), (B, A)}
@@ -91,7 +98,7 @@ async def test_network_killed_process_resets_its_calls_within_one_way(network: P
 
 
 async def test_network_restarted_process_resets_what_was_meant_for_its_predecessor(network: Ports) -> None:
-    await network.a.ask(network.b, b"before")
+    await network.get_to_know()
     network.network.cuts.add((B, A))  # It swallows the news of the death.
     await network.kill(network.b)
     await network.revive(network.b)
@@ -106,7 +113,7 @@ async def test_network_restarted_process_resets_what_was_meant_for_its_predecess
 
 
 async def test_network_what_a_cut_holds_up_is_sent_again(network: Ports) -> None:
-    await network.a.ask(network.b, b"first")
+    await network.get_to_know()
     network.silence(network.b)
     call = asyncio.create_task(network.a.ask(network.b, b"k", PATIENT_S))
     await asyncio.sleep(1)
@@ -118,7 +125,7 @@ async def test_network_what_a_cut_holds_up_is_sent_again(network: Ports) -> None
 
 
 async def test_network_one_way_cut_lets_the_call_through_but_not_its_answer(network: Ports) -> None:
-    await network.a.ask(network.b, b"first")
+    await network.get_to_know()
     network.network.cuts.add((B, A))
     with pytest.raises(PeerLost):
         await network.a.ask(network.b, b"k", SHORT_S)
@@ -126,7 +133,7 @@ async def test_network_one_way_cut_lets_the_call_through_but_not_its_answer(netw
 
 
 async def test_network_frozen_process_answers_when_it_goes_on(network: Ports) -> None:
-    await network.a.ask(network.b, b"first")
+    await network.get_to_know()
     host_of(network.b).freeze()
     call = asyncio.create_task(network.a.ask(network.b, b"k", PATIENT_S))
     await asyncio.sleep(1)
@@ -137,7 +144,7 @@ async def test_network_frozen_process_answers_when_it_goes_on(network: Ports) ->
 
 async def test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked_at(network: Ports) -> None:
     """The pause is too short to be noticed, and ends when the peer would be overdue."""
-    await network.a.ask(network.b, b"first")
+    await network.get_to_know()
     network.b.handler.go_on.clear()
     call = host_of(network.a).spawn(network.a.ask(network.b, b"k", SILENCE_S))
     await arrived(network.b, b"k")
@@ -152,7 +159,7 @@ async def test_network_answer_that_arrives_during_a_pause_of_its_asker_is_looked
 
 async def test_network_slow_link_takes_as_long_as_the_bytes_that_were_sent_on_it(network: Ports) -> None:
     """What comes later on the same connection waits; there and back do not."""
-    await network.a.ask(network.b, b"first")
+    await network.get_to_know()
     network.network.rates = FLAWLESS._replace(bytes_s=100_000.0)
     asked_at = network.loop.now
     calls = [asyncio.create_task(network.a.ask(network.b, b"x" * 200, PATIENT_S)) for _ in range(100)]

@@ -12,7 +12,7 @@ import xxhash
 from gossip.view import Address, host_of
 from ring import placement
 from ring.hashing import partition_of
-from tests.cluster import Client, Cluster, fresh_addresses
+from tests.cluster import Client, Cluster, eventually, fresh_addresses
 from tests.node.api.two_nodes import TwoNodes, put_words, same
 
 
@@ -80,6 +80,11 @@ async def test_admin_view_in_force_is_answered_though_its_zones_are_others_if_a_
     nodes = fresh_addresses(2)
     for node in nodes:
         await cluster.start(node, nodes, 1, zone="r1")
+
+    async def has_met() -> bool:
+        return cluster.nodes[nodes[0]].calls.has_met(nodes[1])
+
+    await eventually(has_met, "they have met")
     await cluster.stop(nodes[1])
     assert (await http.change_view(nodes[0], nodes)).status == 200
     assert (await http.view_of(nodes[0]))[0] == 0

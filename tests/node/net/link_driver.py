@@ -69,6 +69,12 @@ class Driver:
         else:
             self._end(name, None, id_ in self.sent)
 
+    def answer_pings(self) -> None:
+        """All that are not answered yet, at once."""
+        self.send()
+        for id_ in sorted(self.sent - self.names.keys()):
+            self.answer(id_)
+
     def connect(self) -> None:
         assert self.is_dialling
         self.is_dialling, self.is_up = False, True
@@ -157,10 +163,15 @@ def driver_in(phase: Phase) -> Driver:
 
 
 def up() -> Driver:
-    """Connected, with nothing under way."""
+    """Connected, near, and with nothing under way: the pings that tell how far the peer is have been answered."""
     driver = Driver()
     driver.call("first")
     driver.connect()
     driver.send()
     driver.answer(1)
+    while driver.state.trips.is_in_doubt:
+        driver.answer_pings()
+        driver.wait(CONFIG.ping_s)
+    assert driver.state.wake_at > driver.now + CONFIG.unwanted_s, "something is due"
+    driver.pings = 0
     return driver

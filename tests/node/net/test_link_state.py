@@ -264,7 +264,7 @@ def test_link_is_unwanted_after_long_without_use() -> None:
     driver.call("long", 2 * CONFIG.unwanted_s)
     driver.wait(CONFIG.unwanted_s + MOMENT_S)
     assert not driver.state.is_unwanted(driver.now)
-    driver.answer(2)
+    driver.answer(max(driver.names))
     assert driver.state.is_unwanted(driver.now)
     cast(driver)
     assert not driver.state.is_unwanted(driver.now)
@@ -296,7 +296,7 @@ def test_link_unsent_call_goes_with_the_next_connection() -> None:
     driver.connect()
     driver.send()
     assert driver.fates == {"sent": Fate(PeerLost, was_sent=True)}
-    assert {driver.names[id_] for id_ in driver.sent} == {"sent", "unsent"}
+    assert {driver.names[id_] for id_ in driver.sent & driver.names.keys()} == {"sent", "unsent"}
 
 
 def test_link_all_calls_are_overdue_after_a_pause_and_a_reset_forgets_it() -> None:

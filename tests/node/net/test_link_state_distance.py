@@ -142,6 +142,21 @@ def test_link_far_peer_is_pinged_for_a_call_that_would_tell_of_a_near_one() -> N
     assert driver.pings == pings + 1
 
 
+def test_link_each_connection_is_pinged_until_it_is_known_how_far_the_peer_is() -> None:
+    """However short the dial was, and though nobody waits for the peer."""
+    driver = Driver()
+    assert driver.state.cast(driver.now, 0)
+    driver.attend()
+    for _ in range(2):
+        driver.pings = 0
+        driver.connect()
+        answer_pings(driver, *[0.09] * PINGS)
+        assert driver.state.trips.far_s == pytest.approx(0.09)
+        driver.wait(PATIENT_S)
+        assert driver.pings == PINGS and driver.state.phase is UP
+        driver.lose()
+
+
 def test_link_pings_tell_how_far_a_peer_is_by_the_quickest_of_some() -> None:
     driver = up()
     driver.call("attempt", PATIENT_S, attempt=True)

@@ -30,28 +30,35 @@ def test_round_trips_all_pings_slow_is_far() -> None:
     assert trips.telling_s == CONFIG.silent_share * trips.silence_s
 
 
-def test_round_trips_dial_within_a_silence_says_nothing() -> None:
-    trips = RoundTrips(CONFIG)
-    trips.note_dial(CONFIG.silence_s)
-    assert (trips.is_in_doubt, trips.silence_s) == (False, CONFIG.silence_s)
-
-
-def test_round_trips_dial_longer_than_a_silence_is_believed_until_a_ping_is_answered() -> None:
+def test_round_trips_dial_is_believed_as_far_as_no_ping_contradicts_it() -> None:
     trips = RoundTrips(CONFIG)
     trips.note_dial(1.0)
     assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (True, None, CONFIG.silence_over(0.5))
+    pinged(trips, 0.25)
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (True, None, CONFIG.silence_over(0.25))
     pinged(trips, 0.01)
-    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (True, None, CONFIG.silence_s)
-    pinged(trips, *[0.01] * (PINGS - 1))
-    assert (trips.is_in_doubt, trips.far_s) == (False, None)
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (False, None, CONFIG.silence_s)
+
+
+def test_round_trips_pings_have_to_tell_however_short_the_dial_was() -> None:
+    """It may have been short only because this process stood still meanwhile."""
+    trips = RoundTrips(CONFIG)
+    trips.note_dial(0.001)
+    assert (trips.is_in_doubt, trips.silence_s) == (True, CONFIG.silence_s)
+    pinged(trips, 0.25)
+    assert (trips.is_in_doubt, trips.silence_s) == (True, CONFIG.silence_s), "a busy machine, rather"
+    pinged(trips, *[0.25] * (PINGS - 1))
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (False, 0.25, CONFIG.silence_over(0.25))
 
 
 def test_round_trips_far_is_far_until_pings_tell_otherwise() -> None:
     trips = pinged(RoundTrips(CONFIG), *[0.5] * PINGS)
     trips.note_dial(0.1)
-    assert trips.far_s == 0.5 and trips.silence_s == CONFIG.silence_over(0.5)
-    assert pinged(trips, *[0.01] * PINGS).far_s is None
-    assert trips.silence_s == CONFIG.silence_s
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (True, 0.5, CONFIG.silence_over(0.5))
+    pinged(trips, *[0.25] * (PINGS - 1))
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (True, 0.5, CONFIG.silence_over(0.25))
+    pinged(trips, 0.01)
+    assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (False, None, CONFIG.silence_s)
 
 
 def test_round_trips_of_the_connection_before_are_forgotten() -> None:
@@ -59,7 +66,7 @@ def test_round_trips_of_the_connection_before_are_forgotten() -> None:
     trips.note_ping(77, 10.0)
     trips.note_dial(0.1)
     trips.note_answer(77, 10.2)
-    assert pinged(trips, 0.2).far_s is None
+    assert pinged(trips, 0.25).far_s is None
 
 
 def test_round_trips_nobody_is_given_more_than_what_can_be_made_for() -> None:

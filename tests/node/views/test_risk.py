@@ -11,7 +11,7 @@ from gossip.view import Address, View
 from node.errors import Conflict
 from node.net.messages import Owed, Status
 from node.views.census import LastHeard
-from node.views.risk import NO_RISK, Risk, demand_safe, risk_of
+from node.views.risk import NO_RISK, Risk, demand_safe, left_behind, risk_of
 from node.views.rules import ring_of
 from ring.hashing import pack
 from tests.node.samples import successor
@@ -142,6 +142,62 @@ def test_risk_of_a_donor_that_the_view_does_not_name() -> None:
 def test_risk_of_a_donor_outside_the_view_was_told_when_it_was_removed() -> None:
     view = moving(("e:1", False))
     assert at_risk(view, "abc", {**all_up(view), D: status(view, "e:1")}) == NO_RISK
+
+
+E = "e:1"
+
+
+@pytest.mark.parametrize(
+    ("donors", "waiting", "heard", "risk"),
+    [
+        (((E, False),), (E,), {E: (30, 0)}, Risk(30, (E,))),
+        (((E, False),), (E,), {E: (0, 4)}, Risk(4, (E,))),
+        (((E, False),), (E,), {E: (1, 4)}, Risk(5, (E,))),
+        (((E, False),), (E,), {}, Risk(None, (E,))),
+        (((E, False),), (), {E: (30, 0)}, NO_RISK),
+        (((C, False), (E, False)), (E,), {E: (30, 0)}, NO_RISK),
+        (((C, False), (E, True)), (E,), {E: (30, 0)}, Risk(30, (E,))),
+        ((), (E,), {E: (30, 0)}, Risk(30, (E,))),
+    ],
+    ids=[
+        "heard of before it was removed",
+        "heard of since",
+        "heard of between",
+        "never heard of",
+        "all that it has was brought",
+        "a copy was brought by another",
+        "which it alone had",
+        "not named by the view",
+    ],
+)
+def test_left_behind_is_what_a_removed_node_that_is_gone_was_to_bring(
+    donors: tuple[tuple[Address, bool], ...],
+    waiting: tuple[Address, ...],
+    heard: Mapping[Address, tuple[int, int]],
+    risk: Risk,
+) -> None:
+    view = moving(*donors)
+    last = {node: LastHeard(*keys, ALONE.id) for node, keys in heard.items()}
+    statuses = all_up(view) | {D: status(view, *waiting)}
+    assert left_behind(view, frozenset([E]), statuses, last, NO_RISK) == risk
+    assert left_behind(view, frozenset(), statuses, last, NO_RISK) == NO_RISK, "another change has removed it"
+    assert left_behind(view, frozenset([E]), statuses | {E: status(view)}, last, NO_RISK) == NO_RISK, "it is there"
+
+
+def test_left_behind_goes_with_what_was_given_up_as_the_change_was_made() -> None:
+    view = moving((E, False), ("f:1", True))
+    last = {E: LastHeard(3, 0, ALONE.id), "f:1": LastHeard(2, 0, ALONE.id)}
+    statuses = all_up(view) | {D: status(view, E, "f:1")}
+    assert left_behind(view, frozenset([E, "f:1"]), statuses, last, Risk(7, (E,))) == Risk(9, (E, "f:1"))
+    assert left_behind(view, frozenset([E, "f:1"]), statuses, last, Risk(None, (E,))) == Risk(None, (E, "f:1"))
+    assert left_behind(view, frozenset([E, "f:1"]), statuses, {}, Risk(7, (E, "f:1"))) == Risk(7, (E, "f:1"))
+
+
+def test_left_behind_nothing_that_was_heard_to_be_settled_and_empty() -> None:
+    view = moving((E, True))
+    statuses = all_up(view) | {D: status(view, E)}
+    assert left_behind(view, frozenset([E]), statuses, {E: LastHeard(0, 0, view.id)}, NO_RISK) == NO_RISK
+    assert left_behind(view, frozenset([E]), statuses, {E: LastHeard(0, 0, ALONE.id)}, NO_RISK) == Risk(None, (E,))
 
 
 def test_demand_safe_says_how_many_and_where() -> None:
