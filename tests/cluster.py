@@ -57,9 +57,11 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def ask(self, node: Address, method: str, path: str, body: bytes | None = None) -> Reply:
+    async def ask(
+        self, node: Address, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         url = URL(f"http://{node}{path}", encoded=True)
-        async with self._session.request(method, url, data=body) as response:
+        async with self._session.request(method, url, data=body, headers=headers) as response:
             return Reply(response.status, response.headers, await response.read())
 
     async def put(self, node: Address, key: str, value: object) -> Reply:

@@ -22,11 +22,22 @@ from aiohttp import web
 
 from gossip.view import Address
 from node.api import hints
+from node.api.conditions import NO_CONDITIONS, Given, etag_of, is_known, is_refused
 from node.config import VALUE_BYTES_MAX, Config
-from node.errors import InternalFault, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
+from node.errors import (
+    InternalFault,
+    NotFound,
+    NotSupported,
+    RequestFault,
+    StorageFault,
+    TooLarge,
+    Unavailable,
+    UnknownEncoding,
+)
 from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
 from node.values.context import EMPTY, BadContext, Context, to_json
+from node.values.version import Version
 
 KEY_CHARACTERS_MAX = 50
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
@@ -36,11 +47,14 @@ NO_HEADERS: Mapping[str, str] = {}
 COPIES_HEADER = "Kvs-Copies"
 """Of a write that was acknowledged by fewer owners than its key has: by how many, of how many."""
 JSON_HEADERS = {"Content-Type": "application/json"}
+NOT_MODIFIED = 304
+"""The answer that has no body, nor says anything of one."""
 
 ADDED = b'"message":"Added successfully","replaced":false'
 UPDATED = b'"message":"Updated successfully","replaced":true'
 RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
 DELETED = b'"doesExist":true,"message":"Deleted successfully"'
+REFUSED = b'"error":"Precondition failed","message":"Error in %b"'
 MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
 UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
 
@@ -109,9 +123,14 @@ class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     headers: Mapping[str, str] = NO_HEADERS
     """In addition to those that every answer has."""
+    version: Version | None = None
+    """What its ETag tells, if it has one."""
 
     def for_aiohttp(self) -> web.Response:
-        return web.Response(status=self.status, body=self.body, headers={**JSON_HEADERS, **self.headers})
+        headers = {**({} if self.status == NOT_MODIFIED else JSON_HEADERS), **self.headers}
+        if self.version is not None:
+            headers["ETag"] = etag_of(self.version)
+        return web.Response(status=self.status, body=self.body, headers=headers)
 
 
 class DataApi:
@@ -121,36 +140,41 @@ class DataApi:
         self._router = router
         self._address = config.address
         self._body_s = config.body_s
-        self._methods = {"GET": self._get, "PUT": self._put, "DELETE": self._delete}
 
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
         key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
         method = answered_as(request.method)
-        answer = self.answer_here(method, key, data) or await self.answer(method, key, data)
+        sent = (request.headers.getall(name, ()) for name in ("If-Match", "If-None-Match"))
+        given = Given(*(", ".join(texts) if texts else None for texts in sent))
+        answer = self.answer_here(method, key, data, given) or await self.answer(method, key, data, given)
         return answer.for_aiohttp()
 
-    def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
+    def answer_here(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer | None:
         """The answer, if it takes neither waiting nor a look at the body; None if it is for `answer` to give. The hot
         path."""
         if method != "GET" or data or key.fault is not None:
             return None
         value = self._router.read_here(key.raw)
-        return None if value is None else _found(value, None, None)
+        return None if value is None else _found(given, value, None, None)
 
-    async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
+    async def answer(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer:
         """The answer to GET, PUT or DELETE with the body `data`. That to a fault carries a context too if the request
         did."""
         body = NO_BODY
         try:
             body = decode_body(data, _data_bodies, NO_BODY)
-            return await self._methods[method](key, body)
+            if method == "GET":
+                return await self._get(key, body, given)
+            if given != NO_CONDITIONS:
+                raise NotSupported("PUT and DELETE take no conditions")
+            return await (self._put(key, body) if method == "PUT" else self._delete(key, body))
         except Unavailable as fault:
             return render_fault(method, fault)
         except RequestFault as fault:
             return render_fault(method, fault, **self._context_of(key, body, fault))
 
-    async def _get(self, key: PathKey, body: DataBody) -> HttpAnswer:
+    async def _get(self, key: PathKey, body: DataBody, given: Given) -> HttpAnswer:
         if key.fault is KeyFault.TOO_LONG:
             return _reply(404, MISSING % b"GET", None, self._context(body))
         self._demand_valid(key)
@@ -158,7 +182,7 @@ class DataApi:
         if isinstance(outcome.answer, Unsatisfied):
             return _reply(400, UNSATISFIED % b"GET", outcome.served_by, outcome.context)
         assert isinstance(outcome.answer, ReadResult)
-        return _found(outcome.answer, outcome.served_by, outcome.context)
+        return _found(given, outcome.answer, outcome.served_by, outcome.context)
 
     async def _put(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if isinstance(body.value, msgspec.UnsetType):
@@ -171,8 +195,8 @@ class DataApi:
         outcome = await self._router.write(key.raw, value, context)
         assert isinstance(outcome.answer, Wrote)
         if outcome.answer.replaced:
-            return _wrote(200, UPDATED, outcome, outcome.answer)
-        return _wrote(201, ADDED, outcome, outcome.answer)
+            return _wrote(200, UPDATED, outcome, outcome.answer, outcome.version)
+        return _wrote(201, ADDED, outcome, outcome.answer, outcome.version)
 
     async def _delete(self, key: PathKey, body: DataBody) -> HttpAnswer:
         if key.fault is KeyFault.TOO_LONG:
@@ -261,10 +285,15 @@ def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
     return render_fault(method, InternalFault("Internal error"))
 
 
-def _found(value: ReadResult, served_by: Address | None, context: Context | None) -> HttpAnswer:
+def _found(given: Given, value: ReadResult, served_by: Address | None, context: Context | None) -> HttpAnswer:
+    if given != NO_CONDITIONS:
+        if is_refused(given, value.version):
+            return _reply(412, REFUSED % b"GET", served_by, context, version=value.version)
+        if is_known(given, value.version):
+            return HttpAnswer(NOT_MODIFIED, b"", version=value.version)
     if value.value is None:
         return _reply(404, MISSING % b"GET", served_by, context)
-    return _reply(200, RETRIEVED + value.value, served_by, context)
+    return _reply(200, RETRIEVED + value.value, served_by, context, version=value.version)
 
 
 def _deleted(outcome: Outcome) -> HttpAnswer:
@@ -277,12 +306,12 @@ def _deleted(outcome: Outcome) -> HttpAnswer:
     return _wrote(200, DELETED, outcome, outcome.answer)
 
 
-def _wrote(status: int, fields: bytes, outcome: Outcome, answer: Wrote) -> HttpAnswer:
-    if answer.copies is None:
-        return _reply(status, fields, outcome.served_by, outcome.context)
-    acknowledged, owners = answer.copies
-    headers = {COPIES_HEADER: f"{acknowledged}/{owners}"}
-    return _reply(status, fields, outcome.served_by, outcome.context, headers)
+def _wrote(status: int, fields: bytes, outcome: Outcome, answer: Wrote, version: Version | None = None) -> HttpAnswer:
+    headers = NO_HEADERS
+    if answer.copies is not None:
+        acknowledged, owners = answer.copies
+        headers = {COPIES_HEADER: f"{acknowledged}/{owners}"}
+    return _reply(status, fields, outcome.served_by, outcome.context, headers, version)
 
 
 def _reply(
@@ -291,9 +320,10 @@ def _reply(
     served_by: Address | None,
     context: Context | None,
     headers: Mapping[str, str] = NO_HEADERS,
+    version: Version | None = None,
 ) -> HttpAnswer:
     if served_by is not None:
         fields += b',"address":' + _encode(served_by)
     if context is not None:
         fields += b',"causal-context":' + _encode(to_json(context))
-    return HttpAnswer(status, b"{" + fields + b"}", headers)
+    return HttpAnswer(status, b"{" + fields + b"}", headers, version)

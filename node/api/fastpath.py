@@ -26,7 +26,8 @@ from typing import Protocol, cast
 import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, PathKey, render_error
+from node.api.conditions import Given, etag_of
+from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
 from node.api.staleness import Staleness
 from node.errors import Unavailable
 from node.net.handshake import PATH
@@ -56,16 +57,23 @@ _UNUSUAL = {
     *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
     b"upgrade",
 }
+_CONDITIONS = (b"if-match", b"if-none-match")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n".encode()
     for status in HTTPStatus
 }
 
 
+class _Head(msgspec.Struct, frozen=True, gc=False):
+    body_bytes: int
+    given: Given
+
+
 class _Request(msgspec.Struct, frozen=True, gc=False):
     method: str
     encoded_key: bytes
     body: bytes
+    given: Given
     end: int
     """Where the next request begins."""
 
@@ -219,7 +227,7 @@ class _Connection(asyncio.Protocol):
             done = request.end
             key = PathKey.from_encoded(request.encoded_key)
             try:
-                answer = self._front.api.answer_here(request.method, key, request.body)
+                answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
                 answer = render_error(request.method, request.path, error)
             if answer is None:
@@ -237,7 +245,7 @@ class _Connection(asyncio.Protocol):
 
     async def _work(self, request: _Request, key: PathKey) -> None:
         try:
-            answer = await self._front.api.answer(request.method, key, request.body)
+            answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
         assert self._at_work is not None
@@ -279,16 +287,16 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
     if head_end < 0:
         return None
     line = _LINE.fullmatch(data, start, line_end)
-    length = _body_length(data[line_end:head_end])
-    if line is None or length is None or len(data) < head_end + 4 + length:
+    head = _parse_head(data[line_end:head_end])
+    if line is None or head is None or len(data) < head_end + 4 + head.body_bytes:
         return None
-    end = head_end + 4 + length
-    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], end)
+    end = head_end + 4 + head.body_bytes
+    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], head.given, end)
 
 
 @lru_cache(HEADS_KEPT)
-def _body_length(head: bytes) -> int | None:
-    """The length of the body according to these header lines, each after its line break; None unless all are plain."""
+def _parse_head(head: bytes) -> _Head | None:
+    """What these header lines say, each after its line break; None unless all are plain."""
     headers: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n")[1:]:
         header = _HEADER.fullmatch(line)
@@ -300,14 +308,21 @@ def _body_length(head: bytes) -> int | None:
     length = headers.get(b"content-length", b"0")
     if b"host" not in headers or len(headers) > HEADERS_MAX or not headers.keys().isdisjoint(_UNUSUAL):
         return None
-    return int(length) if _DIGITS.fullmatch(length) and int(length) <= BODY_BYTES_MAX else None
+    if not _DIGITS.fullmatch(length) or int(length) > BODY_BYTES_MAX:
+        return None
+    given = (headers.get(name) for name in _CONDITIONS)
+    return _Head(int(length), Given(*(None if text is None else text.decode() for text in given)))
 
 
 def _render(answer: HttpAnswer) -> bytes:
     """The bytes that aiohttp would send."""
     more = b""
+    if answer.version is not None:
+        more = b"ETag: %b\r\n" % etag_of(answer.version).encode()
     if answer.headers:
-        more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
+        more += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
+    if answer.status == NOT_MODIFIED:
+        return b"HTTP/1.1 304 Not Modified\r\n%b%b" % (more, _date_and_server(int(time())))
     return b"%b%bContent-Length: %d\r\n%b%b" % (
         _STATUS_LINES[answer.status],
         more,

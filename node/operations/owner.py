@@ -105,7 +105,10 @@ class Owner:
         encoded = self._store.encoded(partition, key)
         if encoded is None:
             return ReadResult(None)
-        return ReadResult(value_of(encoded)) if self._co_owners.has_spread(key, version_of(encoded)) else None
+        version, value = version_of(encoded), value_of(encoded)
+        if not self._co_owners.has_spread(key, version):
+            return None
+        return ReadResult(None) if value is None else ReadResult(value, None, version)
 
     def serve(self, operation: Read | Write, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
@@ -255,10 +258,10 @@ class Owner:
         return Newest(record, me) if self._readiness.enter() else NewAttempt()
 
     def _found(self, read: Read, record: Record | None, holder: Address) -> ReadResult:
-        value = None if record is None else record.value
+        value, version = (None, None) if record is None or not record.live else (record.value, record.version)
         if read.context is None:
-            return ReadResult(value)
-        return ReadResult(value, self._causality.after_seeing(read.context, read.key, record, holder))
+            return ReadResult(value, None, version)
+        return ReadResult(value, self._causality.after_seeing(read.context, read.key, record, holder), version)
 
     # Writing
 

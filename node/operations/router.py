@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -45,6 +45,7 @@ from node.views.readiness import Readiness
 from ring.hashing import hash_of, partition_of
 
 Operation: TypeAlias = Read | Write
+T = TypeVar("T")
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +56,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     served_by: Address | None
     context: Context | None = None
     """What the client depends on now; None if its request had no context."""
+    version: Version | None = None
+    """That of the value which was read or written; None if there is none, or if the owner does not tell it."""
 
 
 class Router:
@@ -100,30 +103,36 @@ class Router:
 
     async def read(self, key: bytes, context: Context | None = None) -> Outcome:
         """Raises Unavailable."""
-        return self._outcome(await self._within_time(self._route(key, Read(key, context), self._deadline())), context)
+        answered = await self._within_time(self._route(key, Read(key, context), self._deadline()))
+        version = answered.answer.version if isinstance(answered.answer, ReadResult) else None
+        return self._outcome(answered, context, version)
 
     async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
         """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
         if not self._readiness.admit():
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
-        return self._outcome(await self._within_time(self._write(key, value, context, deadline)), context)
+        answered, version = await self._within_time(self._write(key, value, context, deadline))
+        return self._outcome(answered, context, version)
 
-    def _outcome(self, answered: Answered, context: Context | None) -> Outcome:
+    def _outcome(self, answered: Answered, context: Context | None, version: Version | None) -> Outcome:
         answer = answered.answer
         served_by = None if answered.owner == self._config.address else answered.owner
         if context is None:
-            return Outcome(answer, served_by)
+            return Outcome(answer, served_by, None, version)
         if isinstance(answer, ReadResult | Wrote | NothingDeleted) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
-        return Outcome(answer, served_by, self._unstable(context))
+        return Outcome(answer, served_by, self._unstable(context), version)
 
-    def _within_time(self, work: Coroutine[None, None, Answered]) -> Awaitable[Answered]:
+    def _within_time(self, work: Coroutine[None, None, T]) -> Awaitable[T]:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time. Raises Unavailable else."""
         return self._timeouts.within(self._config.answer_s, work, Unavailable)
 
-    async def _write(self, key: bytes, value: bytes | None, context: Context | None, deadline: float) -> Answered:
+    async def _write(
+        self, key: bytes, value: bytes | None, context: Context | None, deadline: float
+    ) -> tuple[Answered, Version]:
+        """With the version under which it was written."""
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
             raise Unavailable()  # Others have yet to tell what time is possible.
         try:
@@ -135,7 +144,7 @@ class Router:
         while True:
             answered = await self._route(key, Write(key, version, value, context), deadline)
             if not isinstance(answered.answer, Superseded):
-                return answered
+                return answered, version
             refusals += 1
             stamping = self._clock.stamp_above(answered.answer.version, lead_ms=2 ** min(refusals, 16))
             version = await self._stamp(key, stamping)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -23,9 +24,11 @@ class Punctual(Client):
     def __init__(self, http: Client) -> None:
         self._http = http
 
-    async def ask(self, node: Address, method: str, path: str, body: bytes | None = None) -> Reply:
+    async def ask(
+        self, node: Address, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         began = time.monotonic()
-        reply = await self._http.ask(node, method, path, body)
+        reply = await self._http.ask(node, method, path, body, headers)
         assert time.monotonic() - began < ANSWER_S
         return reply
 

@@ -127,6 +127,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "ReadResult": wire.ReadResult(VALUE, CONTEXT),
     "ReadResult, defaults": wire.ReadResult(VALUE),
     "ReadResult, none": wire.ReadResult(None, CONTEXT),
+    "ReadResult, version": wire.ReadResult(VALUE, CONTEXT, VERSION),
     "Wrote": wire.Wrote(True, CONTEXT),
     "Wrote, copies": wire.Wrote(True, CONTEXT, wire.Copies(1, 2)),
     "Wrote, defaults": wire.Wrote(False),

@@ -32,10 +32,12 @@ class Write(NodeMessage, frozen=True, tag=2):
 
 
 class ReadResult(NodeMessage, frozen=True, tag=3):
-    """Answers Read: the JSON text, None if the key does not exist."""
+    """Answers Read: the JSON text, None if the key does not exist; and its version, None if there is no value, or if an
+    earlier release answers."""
 
     value: bytes | None
     context: Context | None = None
+    version: VersionBytes | None = None
 
     def is_bulky(self) -> bool:
         return self.carried_bytes() > LARGE_BYTES

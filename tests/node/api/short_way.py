@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from node.api.app import JsonProtocol
+from node.api.conditions import NO_CONDITIONS, Given
 from node.api.data import DataApi, HttpAnswer, PathKey
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
@@ -31,13 +32,13 @@ class EchoApi(DataApi):
         self.go = asyncio.Event()
         self.asked: list[str] = []
 
-    def answer_here(self, method: str, key: PathKey, data: bytes) -> HttpAnswer | None:
+    def answer_here(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer | None:
         self.asked.append(key.raw.decode())
         if key.raw == b"broken":
             raise RuntimeError("broken")
         return self._echo(method, key, data) if method == "GET" and not key.raw.startswith(b"slow") else None
 
-    async def answer(self, method: str, key: PathKey, data: bytes) -> HttpAnswer:
+    async def answer(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer:
         await self.go.wait()
         return self._echo(method, key, data)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from node.net.messages import Answer, Read, Write
+from node.net.messages import Answer, Read, ReadResult, Write
 from node.net.transport import answer_of
 from node.values.version import make_version
 from tests.node.parts import Parts
 
 V5 = make_version(5 << 16, 3)
+
+
+def found(value: bytes, clock: int, store: int = 9) -> ReadResult:
+    """What a read tells of a value that was written at that reading, in milliseconds, by that store."""
+    return ReadResult(value, None, make_version(clock << 16, store))
 
 
 async def read(parts: Parts, key: bytes) -> Answer:

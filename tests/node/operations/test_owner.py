@@ -9,7 +9,7 @@ import pytest
 from gossip.view import Address
 from node.net.messages import NothingDeleted, ReadResult, Superseded, Unable, ViewIs, Wrote
 from node.values.donors import Kind
-from tests.node.operations.asking import read, write
+from tests.node.operations.asking import found, read, write
 from tests.node.parts import A, B, C, D, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
@@ -33,7 +33,7 @@ async def test_read_of_a_key_on_its_way_asks_the_donor_and_keeps_what_it_has() -
     parts.wait_for(B, key)
     parts.co_owner(B, (key, record(3, b'"old"')))
     assert parts.owner.read_here(key) is None
-    assert await read(parts, key) == ReadResult(b'"old"')
+    assert await read(parts, key) == found(b'"old"', 3)
     assert parts.held(key) == record(3, b'"old"')
 
 
@@ -44,7 +44,7 @@ async def test_read_newer_record_here_wins_over_the_donors() -> None:
     await parts.keep((key, record(4, b'"new"')))
     parts.wait_for(B, key)
     parts.co_owner(B, (key, record(3)))
-    assert await read(parts, key) == ReadResult(b'"new"')
+    assert await read(parts, key) == found(b'"new"', 4)
 
 
 @on_virtual_time
@@ -138,7 +138,7 @@ async def test_hit_needs_no_silent_donor() -> None:
     key = parts.key_of(A)
     await parts.keep((key, record(3)))
     parts.wait_for(B, key, ALONE)
-    assert await read(parts, key) == ReadResult(b"1")
+    assert await read(parts, key) == found(b"1", 3)
 
 
 @on_virtual_time

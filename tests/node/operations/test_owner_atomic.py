@@ -11,7 +11,7 @@ from node.net.messages import NothingDeleted, ReadResult, Replicate, Taken, Unab
 from node.net.transport import answer_of
 from node.values.record import Record
 from ring.hashing import partition_of
-from tests.node.operations.asking import read, write
+from tests.node.operations.asking import found, read, write
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
@@ -44,8 +44,8 @@ async def test_read_beside_a_write_tells_of_it_once_the_co_owner_has_it() -> Non
         assert not reading.done() and not writing.done()
         assert await read(parts, b"other") == ReadResult(None), "others do not wait for it"
         peer.is_free.set()
-        assert (await reading, await writing) == (ReadResult(b"1"), Wrote(False))
-        assert parts.owner.read_here(KEY) == ReadResult(b"1")
+        assert (await reading, await writing) == (found(b"1", 5, 3), Wrote(False))
+        assert parts.owner.read_here(KEY) == found(b"1", 5, 3)
 
 
 @on_virtual_time
@@ -65,9 +65,9 @@ async def test_read_of_what_a_co_owner_has_sent_brings_it_to_the_third_one_first
         await asyncio.sleep(SOON_S / 4)
         assert not reading.done()
         third.is_free.set()
-        assert await reading == ReadResult(b"1") and third.held[KEY] == record(5)
+        assert await reading == found(b"1", 5) and third.held[KEY] == record(5)
         sent = len(third.sent)
-        assert parts.owner.read_here(KEY) == await read(parts, KEY) == ReadResult(b"1")
+        assert parts.owner.read_here(KEY) == await read(parts, KEY) == found(b"1", 5)
         assert len(third.sent) == sent, "that is remembered"
 
 
@@ -90,7 +90,7 @@ async def test_read_does_not_take_the_confirmation_of_an_older_value_for_its_own
         later = asyncio.ensure_future(read(parts, KEY))
         await asyncio.sleep(SOON_S / 8)
         third.is_free.set()
-        assert (await earlier, await later) == (ReadResult(b"older"), ReadResult(b"newer"))
+        assert (await earlier, await later) == (found(b"older", 5), found(b"newer", 6))
         assert third.held[KEY] == record(6, b"newer")
 
 
@@ -105,7 +105,7 @@ async def test_read_of_what_is_old_enough_asks_nobody_until_the_view_changes() -
         await asyncio.sleep(SOON_S)
         await received(parts, B, (KEY, record(5)), (b"l", record(6)))
         parts.co_owners.note_stable(5 << 16)
-        assert parts.owner.read_here(KEY) == ReadResult(b"1") and parts.owner.read_here(b"l") is None
+        assert parts.owner.read_here(KEY) == found(b"1", 5) and parts.owner.read_here(b"l") is None
         assert third.sent == []
         await parts.views.adopt(successor(parts.views.current, A, B, C), B)
         parts.compare(B, C)
@@ -121,7 +121,7 @@ async def test_read_without_a_lease_of_what_all_who_were_heard_have_waits_for_no
     await parts.keep((KEY, record(5)))
     peer.is_free.clear()
     async with parts.running():
-        assert await read(parts, KEY) == ReadResult(b"1")
+        assert await read(parts, KEY) == found(b"1", 5)
 
 
 @on_virtual_time
@@ -130,7 +130,7 @@ async def test_read_while_the_co_owner_is_down_goes_on_without_it() -> None:
     await parts.change(KEY)
     async with parts.running():
         await asyncio.sleep(1.0)
-        assert await read(parts, KEY) == ReadResult(b"1")
+        assert await read(parts, KEY) == found(b"1", 5)
         assert parts.owner.read_here(KEY) is None or parts.co_owners.has_spread(KEY, record(5).version)
 
 
@@ -149,7 +149,7 @@ async def test_delete_that_finds_a_deletion_under_way_waits_until_the_co_owner_h
         assert await deleting == NothingDeleted()
 
 
-@pytest.mark.parametrize(("at_c", "told"), [(5, ReadResult(b"1")), (4, Unable())])
+@pytest.mark.parametrize(("at_c", "told"), [(5, found(b"1", 5)), (4, Unable())])
 @on_virtual_time
 async def test_read_on_a_full_disk_tells_what_all_have_who_were_heard(at_c: int, told: object) -> None:
     """It cannot be kept here, and so not be brought to anybody."""

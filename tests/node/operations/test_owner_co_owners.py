@@ -25,7 +25,7 @@ from node.net.messages import (
 )
 from node.values.record import Record
 from tests.node.fakes.peers import THEIR_ID
-from tests.node.operations.asking import V5, read, write
+from tests.node.operations.asking import V5, found, read, write
 from tests.node.parts import STORE_ID, A, B, C, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
@@ -52,7 +52,7 @@ async def test_read_without_a_lease_the_newest_of_all_wins_and_is_kept_and_sprea
     older.lease_granted = newer.lease_granted = False
     await parts.keep((b"k", record(2, b"2")))
     async with parts.running():
-        assert await read(parts, b"k") == ReadResult(b"4")
+        assert await read(parts, b"k") == found(b"4", 4)
         assert {peer for peer, _ in parts.asked(Fetch)} == {B, C}
         assert parts.held(b"k") == record(4, b"4")
         await asyncio.sleep(0.1)
@@ -77,7 +77,7 @@ async def test_read_silent_co_owner_is_passed_over_for_a_hit_and_for_a_miss() ->
     await parts.keep((b"k", record(3)))
     parts.peers.silent.add(B)
     began = parts.time.monotonic()
-    assert await read(parts, b"k") == ReadResult(b"1")
+    assert await read(parts, b"k") == found(b"1", 3)
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s)
     assert await read(parts, b"none") == ReadResult(None)
     assert parts.time.monotonic() - began == pytest.approx(parts.config.silence_s), "it is known to be down by now"
@@ -91,7 +91,7 @@ async def test_read_at_the_first_start_what_no_co_owner_has_told_of_is_not_taken
     assert await read(parts, b"k") == Unable()
     assert await write(parts, b"k") == Unable()
     await parts.keep((b"here", record(3)))
-    assert await read(parts, b"here") == ReadResult(b"1")
+    assert await read(parts, b"here") == found(b"1", 3)
     await asyncio.sleep(3600.0)
     assert await read(parts, b"k") == Unable()
 
@@ -128,7 +128,7 @@ async def test_read_lease_that_ends_while_others_are_asked_makes_it_ask_again() 
         assert {peer for peer, _ in parts.asked(Fetch)} == {C}
         peer.held[b"k"] = record(3)
         peer.lease_granted = False
-        assert await reading == ReadResult(b"1")
+        assert await reading == found(b"1", 3)
 
 
 @on_virtual_time
@@ -256,7 +256,7 @@ async def test_owner_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
     parts.co_owner(B, (b"k", record(3))).lease_granted = False
     parts.disk.full = True
     assert await write(parts, b"k") == Unable()
-    assert await read(parts, b"k") == ReadResult(b"1")
+    assert await read(parts, b"k") == found(b"1", 3)
 
 
 @on_virtual_time
@@ -310,11 +310,11 @@ async def test_read_waits_for_no_disk_that_hangs() -> None:
     parts.co_owner(B, (b"k", record(3))).lease_granted = False
     parts.disk.hung = True
     began = parts.time.monotonic()
-    assert await read(parts, b"k") == ReadResult(b"1")
+    assert await read(parts, b"k") == found(b"1", 3)
     assert parts.time.monotonic() - began < parts.config.keep_s + 0.1
     await asyncio.sleep(parts.config.commit_s)
     began = parts.time.monotonic()
-    assert await read(parts, b"k") == ReadResult(b"1")
+    assert await read(parts, b"k") == found(b"1", 3)
     assert parts.time.monotonic() - began < 0.1
     assert await write(parts, b"k") == Unable()
 

@@ -147,8 +147,8 @@ async def test_write_keeps_its_context_and_readers_get_it() -> None:
         assert written == Wrote(False, names(OTHER, v(5))), "the only owner has it: it is everywhere"
         held = lone.store.get(partition_of(KEY), KEY)
         assert held is not None and decode(held.context) == names(OTHER, v(5)), "what was known of its own key is past"
-        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", names(OTHER, v(5)))
-        assert await carry_out(lone, Read(KEY)) == ReadResult(b"1")
+        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", names(OTHER, v(5)), v(NEW))
+        assert await carry_out(lone, Read(KEY)) == ReadResult(b"1", None, v(NEW))
         assert await carry_out(lone, Write(KEY, v(NEW + 1), None, EMPTY)) == Wrote(True, EMPTY)
         assert await carry_out(lone, Write(KEY, v(NEW + 2), None, EMPTY)) == NothingDeleted(EMPTY)
         held = lone.store.get(partition_of(KEY), KEY)
@@ -173,7 +173,7 @@ async def test_write_adds_its_entry_only_if_somebody_was_left_out(takes: bool) -
         answer = await carry_out(lone, Write(KEY, v(NEW), b"1", EMPTY))
         left = EMPTY if takes else EMPTY.with_entry(hash_of(KEY), v(NEW), owner_id(A))
         assert answer == Wrote(False, left, None if takes else Copies(1, 2))
-        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", left)
+        assert await carry_out(lone, Read(KEY, EMPTY)) == ReadResult(b"1", left, v(NEW))
 
 
 @on_virtual_time
@@ -181,7 +181,7 @@ async def test_read_of_a_record_whose_context_is_garbage_still_served() -> None:
     async with lone_owner(B, C) as lone:
         await lone.hold(KEY, Record(v(OLD), b"1", False, b"\xc1garbage"))
         answer = await carry_out(lone, Read(KEY, EMPTY))
-        assert answer == ReadResult(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)))
+        assert answer == ReadResult(b"1", EMPTY.with_entry(hash_of(KEY), v(OLD), owner_id(A)), v(OLD))
 
 
 @on_virtual_time
