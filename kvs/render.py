@@ -6,6 +6,7 @@ never as markup: taken for markup, an address such as [fe80::1]:80 would vanish 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
@@ -55,7 +56,7 @@ def shown(answer: msgspec.Struct) -> Shown:
 @shown.register
 def _status(answer: responses.Status) -> Shown:
     table = _table("NODE", "STATE", "SHARD", "#KEYS", "SETTLED")
-    for node in answer.nodes:
+    for node in sorted(answer.nodes, key=_numerically):
         late = node.settled_epoch is not None and node.settled_epoch < answer.epoch
         epoch = NONE if node.settled_epoch is None else f"epoch {node.settled_epoch}"
         settled = Text(epoch, "yellow" if late else "")
@@ -71,11 +72,12 @@ def _status(answer: responses.Status) -> Shown:
 
 
 def _state_of_all(answer: responses.Status) -> Iterator[Text]:
-    """The state of the whole: the node that was asked speaks for itself alone."""
+    """The state of the whole: the node that was asked speaks for itself alone. One that was removed, and is there, may
+    have to hand over what it has."""
     late = [
         node.address
-        for node in answer.nodes
-        if node.member and (node.settled_epoch is None or node.settled_epoch < answer.epoch)
+        for node in sorted(answer.nodes, key=_numerically)
+        if (node.member or node.state == "alive") and (node.settled_epoch is None or node.settled_epoch < answer.epoch)
     ]
     yield _state("moving" if late else answer.state)
     if late:
@@ -157,7 +159,7 @@ def _progress(answer: responses.Progress) -> Shown:
     if answer.state == "settled":
         return head
     table = _table("NODE", "#PARTITIONS TO HAND OVER", "#KEYS")
-    for node in answer.nodes:
+    for node in sorted(answer.nodes, key=_numerically):
         table.add_row(node.address, _number(node.partitions), _number(node.keys))
     return Group(head, Text(), table)
 
@@ -220,6 +222,11 @@ def _table(*heads: str) -> Table:
         justify: Literal["left", "right"] = "right" if head.startswith("#") else "left"
         table.add_column(head.lstrip("#"), justify=justify, overflow="fold")
     return table
+
+
+def _numerically(node: responses.NodeStatus | responses.Remaining) -> list[tuple[int, str]]:
+    """Orders addresses by the numbers in them: 10.0.0.6 before 10.0.0.11."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", node.address)]
 
 
 def _number(number: int | None) -> str:

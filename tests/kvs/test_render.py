@@ -28,6 +28,25 @@ def test_status_head_is_settled_only_if_all_members_are(run: Kvs, store: FakeSto
     assert f"epoch 3 (00ff00ff00ff00ff), {said}" in run("status").stdout
 
 
+@pytest.mark.parametrize(("state", "settled"), [("alive", False), ("dead", True), ("suspect", True)])
+def test_status_head_is_not_settled_while_a_removed_node_that_is_there_is_not(
+    run: Kvs, store: FakeStore, state: str, settled: bool
+) -> None:
+    removed = {**NODE, "address": "10.0.0.2:80", "state": state, "member": False, "settled-epoch": 2}
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "state": "settled", "nodes": [NODE, removed]})
+    said = "settled," if settled else "moving (not settled by 10.0.0.2:80),"
+    assert f"epoch 3 (00ff00ff00ff00ff), {said}" in run("status").stdout
+
+
+def test_status_table_orders_addresses_by_their_numbers(run: Kvs, store: FakeStore) -> None:
+    hosts = ["[fe80::1]", "10.0.0.11", "10.0.0.6", "node-10", "node-9"]
+    nodes = [{**NODE, "address": f"{host}:80"} for host in hosts]
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "nodes": nodes})
+    shown = run("status").stdout
+    ordered = ["10.0.0.6", "10.0.0.11", "[fe80::1]", "node-9", "node-10"]
+    assert [host for line in shown.splitlines() for host in hosts if line.startswith(f"{host}:80")] == ordered
+
+
 def test_ring_table_shows_shares(run: Kvs) -> None:
     assert re.search(r"2 +2,048 +50\.0% +1 +10\.0\.0\.2:80 +rack2", run("ring").stdout)
 
