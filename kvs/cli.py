@@ -20,6 +20,7 @@ import click
 import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.params import PORT, Addresses, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
@@ -157,6 +158,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
+kvs.add_command(keys)
 kvs.add_command(view_change)
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -25,8 +26,10 @@ from kvs.names import Names
 from kvs.responses import (
     Accepted,
     Changed,
+    EntriesPage,
     ErrorBody,
     Got,
+    KeysPage,
     NoFields,
     Plan,
     Progress,
@@ -39,12 +42,16 @@ from kvs.responses import (
 )
 
 T = TypeVar("T")
+Page = TypeVar("Page", bound=KeysPage | EntriesPage)
 
 CONNECT_TIMEOUT_S = 1.0
 DATA_TIMEOUT_S = 2.5
 """The store answers these requests within 2 s, whatever is down; the rest is for the network."""
 ADMIN_TIMEOUT_S = 10.0
 """For answers that a node may have to collect from all others."""
+PAGE_KEYS_MAX = 10_000
+"""The store gives no more at once, and no more than 8 MiB. Small pages cost it as much as large ones: each is merged
+from all partitions."""
 POLL_INTERVAL_S = 0.2
 SHARDS_AT_ONCE = 16
 """How many shards are asked about at the same time: enough to be quick with 200, few enough not to be a burst."""
@@ -68,8 +75,7 @@ class Refused(ClientFault):
     """The store answered, and said no."""
 
     def __init__(self, status: int, body: ErrorBody) -> None:
-        nodes = body.in_the_way
-        super().__init__(f"{body.error}: {', '.join(nodes)}" if nodes else body.error)
+        super().__init__(body.line)
         self.status = status
         self.error = body.error
         self.unreachable = body.unreachable
@@ -145,6 +151,28 @@ class Client:
     async def delete(self, key: str) -> None:
         path, timeout_s = _path_of(key), self._data_timeout_s
         await self._ask(NoFields, "DELETE", path, timeout_s=timeout_s, repeatable=False)
+
+    async def page(
+        self, kind: type[Page], prefix: str = "", after: str | None = None, limit: int = PAGE_KEYS_MAX
+    ) -> Page:
+        """The first keys, at most `limit`, of those that begin with `prefix` and come after `after`."""
+        values = "true" if kind is EntriesPage else None
+        asked = {"prefix": prefix or None, "after": after, "limit": str(limit), "values": values}
+        query = urlencode({name: value for name, value in asked.items() if value is not None}, quote_via=quote, safe="")
+        return await self._ask(kind, "GET", f"/kvs/keys?{query}")
+
+    async def scan(self, kind: type[Page], prefix: str = "", limit: int | None = None) -> AsyncIterator[Page]:
+        """All keys that begin with `prefix`, or the first `limit` of them, a page at a time. Pages after one another
+        may come from different endpoints, for all list the same store."""
+        after, left = None, sys.maxsize if limit is None else limit
+        while left > 0:
+            page = await self.page(kind, prefix, after, min(left, PAGE_KEYS_MAX))
+            yield page
+            if page.next is None:
+                return
+            if after is not None and page.next <= after:  # Strings compare as their UTF-8 does.
+                raise Unreachable(dict.fromkeys(self._endpoints, "its listing does not get on"))
+            after, left = page.next, left - len(page.listed)
 
     async def status(self) -> Status:
         return await self._ask(Status, "GET", "/kvs/status")
@@ -284,8 +312,9 @@ class Client:
             refusal = msgspec.json.decode(content, type=ErrorBody)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Failed(f"its answer, of status {status}, is not that of a store", sent=True) from None
-        if status >= 500 and not refusal.in_the_way:  # This node cannot answer; another one may.
-            raise _Failed(refusal.error, sent=True)
+        # This node cannot answer; another one may, unless what is in the way is part of the change asked for.
+        if status >= 500 and (method == "GET" or not refusal.in_the_way):
+            raise _Failed(refusal.line, sent=True)
         raise Refused(status, refusal)
 
 

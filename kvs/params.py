@@ -75,17 +75,26 @@ class AddressParam(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
-class KeyParam(click.ParamType[str]):
-    name = "key"
+class PrefixParam(click.ParamType[str]):
+    """What keys begin with; it may be empty."""
+
+    name = "prefix"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not value:
-            self.fail("a key has at least one character.", param, ctx)
         try:
             value.encode()
         except UnicodeEncodeError:
             self.fail("not valid UTF-8.", param, ctx)
         return value
+
+
+class KeyParam(PrefixParam):
+    name = "key"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("a key has at least one character.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class ValueParam(click.ParamType[bytes]):

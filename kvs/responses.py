@@ -34,6 +34,11 @@ class ErrorBody(_Body, frozen=True):
         """The nodes that keep it from being done, and why, unless they cannot be reached."""
         return (*self.unreachable, *(f"{node} (its disk is full)" for node in self.full))
 
+    @property
+    def line(self) -> str:
+        """All of it that people need, in one line."""
+        return f"{self.error}: {', '.join(self.in_the_way)}" if self.in_the_way else self.error
+
 
 class Got(_Body, frozen=True):
     value: msgspec.Raw
@@ -41,6 +46,27 @@ class Got(_Body, frozen=True):
 
 class Put(_Body, frozen=True):
     replaced: bool
+
+
+class Entry(_Body, frozen=True):
+    key: str
+    value: msgspec.Raw
+    etag: str
+
+
+class KeysPage(_Body, frozen=True):
+    """A part of a listing, in the order of the keys' UTF-8 bytes. It may be empty, and yet not be the last."""
+
+    listed: tuple[str, ...] = msgspec.field(name="keys")
+    next: str | None
+    """The key after which the next part begins; None: this is the last."""
+
+
+class EntriesPage(_Body, frozen=True):
+    """The same, with values."""
+
+    listed: tuple[Entry, ...] = msgspec.field(name="entries")
+    next: str | None
 
 
 class NoFields(_Body, frozen=True):

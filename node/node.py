@@ -30,11 +30,13 @@ from node.net.messages import (
     Compare,
     CountKeys,
     Fetch,
+    FetchRange,
     FetchView,
     Heartbeat,
     Hello,
     Holding,
     KeyCounts,
+    ListKeys,
     Offer,
     Promise,
     Push,
@@ -47,8 +49,10 @@ from node.net.messages import (
     Write,
 )
 from node.net.transport import Answering, Transport, answer_of
+from node.operations.listing import Lister, OwnerListing
 from node.operations.owner import Owner
 from node.operations.router import Router
+from node.operations.routing import Routing
 from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
@@ -126,9 +130,11 @@ class Node:
         self.tombstones = Tombstones(
             config, time, store, views, self.stability, clock.now_ms, lambda: bool(self.handoff.misplaced())
         )
-        self.router = Router(
-            config, time, clock, views, readiness, self.owner, self.stability.unstable, calls, transport
-        )
+        routing = Routing(config, time, views, readiness, calls, transport)
+        unstable = self.stability.unstable
+        self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing)
+        self._listing = OwnerListing(config, time, store, views, readiness, co_owners, calls)
+        self.lister = Lister(config, time, views, routing, self._listing)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
@@ -269,6 +275,10 @@ class Node:
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)
+            case ListKeys():
+                return self._listing.serve(request, budget_s)
+            case FetchRange():
+                return self._listing.fetch(sender, request)
             case AskStamp():
                 return self.router.lend_stamp()
             case Heartbeat():

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
 from node.api.index import IndexApi
+from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
@@ -47,6 +48,7 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get(keys, data.handle)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
+    app.router.add_get("/kvs/keys", ListingApi(node.lister).keys)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)

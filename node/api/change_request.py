@@ -42,7 +42,7 @@ _fields = {field.encode_name for field in msgspec.structs.fields(ViewChangeBody)
 
 def options_of(query: Mapping[str, str]) -> Options:
     """Raises RequestFault."""
-    _demand_known("option", query, {"dry-run", "wait"})
+    demand_known("option", query, {"dry-run", "wait"})
     for name, value in query.items():
         if value not in TRUTH:
             raise RequestFault(f"Malformed {name}: neither true nor false")
@@ -54,7 +54,7 @@ def body_of(data: bytes, names_view: bool) -> ViewChangeBody:
     body: ViewChangeBody = decode_body(data, _bodies, ViewChangeBody())
     if names_view and body.view is msgspec.UNSET:
         raise RequestFault("View is missing")
-    _demand_known("field", decode_body(data, _any_object, {}).keys() - IGNORED, _fields)
+    demand_known("field", decode_body(data, _any_object, {}).keys() - IGNORED, _fields)
     return body
 
 
@@ -93,7 +93,7 @@ def if_safe_of(body: ViewChangeBody) -> bool:
     return body.if_safe
 
 
-def _demand_known(kind: str, names: Collection[str], known: Collection[str]) -> None:
+def demand_known(kind: str, names: Collection[str], known: Collection[str]) -> None:
     """Raises RequestFault."""
     for name in sorted(set(names) - set(known)):
         meant = get_close_matches(name.replace("_", "-").lower(), sorted(known), 1, 0.5)

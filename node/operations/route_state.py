@@ -27,16 +27,20 @@ from node.errors import PeerFault, PeerRefused, TooManyCalls
 from node.net.messages import (
     Answer,
     Foreign,
+    Listed,
     MayBeStored,
     NothingDeleted,
     ReadResult,
     Superseded,
     Unable,
+    Unheard,
     Unsatisfied,
     ViewIs,
     Wrote,
 )
 from ring.placement import Shard
+
+NOBODY: frozenset[Address] = frozenset()
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -102,6 +106,7 @@ class RouteState:
         "_position",
         "_refusals",
         "_unsatisfied",
+        "unreachable",
         "view_id",
     )
 
@@ -112,6 +117,8 @@ class RouteState:
         self._is_down = is_down
         self._failed: Mapping[Address, str] = {}
         """Who has been asked in vain, and how that ended the last time."""
+        self.unreachable: frozenset[Address] = NOBODY
+        """Who was missing for it, as far as that is known."""
         self._may_be_stored = False
         """Whether an attempt, of this round or an earlier one, may have been stored."""
 
@@ -131,7 +138,7 @@ class RouteState:
         """Take what came of the last question; `view_id` is that of the view in force by now."""
         owner = self._owners[self._position - 1]
         match heard:
-            case ReadResult() | Wrote() | NothingDeleted():
+            case ReadResult() | Wrote() | NothingDeleted() | Listed():
                 return Answered(heard, owner)
             case Superseded():
                 return GivenUp() if self._may_be_stored else Answered(heard, owner)
@@ -139,7 +146,7 @@ class RouteState:
                 return Greet(owner) if view_id == self.view_id else NextRound()
             case Unsatisfied():
                 self._unsatisfied = self._unsatisfied or Answered(heard, owner)
-            case PeerRefused() | TooManyCalls() | Unable() | Foreign():
+            case PeerRefused() | TooManyCalls() | Unable() | Unheard() | Foreign():
                 self._refusals += 1
                 self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.
@@ -148,13 +155,19 @@ class RouteState:
         return self._ask_next(now) if view_id == self.view_id else NextRound()
 
     def _note_failure(self, owner: Address, heard: Answer | PeerFault) -> None:
+        self.unreachable = self.unreachable - {owner}
         match heard:
+            case Unheard():
+                how = f"cannot hear {', '.join(heard.nodes)}"
+                self.unreachable = self.unreachable.union(heard.nodes)
             case PeerRefused():
                 how = "cannot be reached"
+                self.unreachable = self.unreachable | {owner}
             case TooManyCalls():
                 how = "has too many calls of this node to answer"
             case PeerFault():
                 how = "has not answered"
+                self.unreachable = self.unreachable | {owner}
             case MayBeStored():
                 how = "cannot tell whether it is done"
             case _:

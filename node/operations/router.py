@@ -1,8 +1,8 @@
 """What this node does with a client's read, write or delete: stamp it, and bring it to an owner.
 
 The version of a write is chosen here, where the client's request arrived, and a repetition elsewhere keeps it: so doing
-it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew. Which owner is asked when,
-and which answer counts, is decided in `route_state`; here it is done.
+it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew. How it is brought
+there is the work of `routing`.
 
 The causal context of a request passes here too: the clock is set above it, and what is stable by now is left out, see
 `stability`, when it comes in and when it is handed out. What it demands is judged by the owner.
@@ -10,16 +10,15 @@ The causal context of a request passes here too: the clock is set above it, and 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias, TypeVar
-from zlib import crc32
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import PeerFault, StorageFault, Unavailable
+from node.errors import StorageFault, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -32,9 +31,9 @@ from node.net.messages import (
     Write,
     Wrote,
 )
-from node.net.transport import Transport
 from node.operations.owner import Owner
-from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
+from node.operations.route_state import Answered
+from node.operations.routing import Routing
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.context import Context, from_json
@@ -44,7 +43,6 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import hash_of, partition_of
 
-Operation: TypeAlias = Read | Write
 T = TypeVar("T")
 
 
@@ -71,7 +69,7 @@ class Router:
         owner: Owner,
         unstable: Callable[[Context], Context],
         calls: Calls,
-        transport: Transport,
+        routing: Routing,
     ) -> None:
         self._config = config
         self._time = time
@@ -83,17 +81,12 @@ class Router:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         self._unstable = unstable
         self._calls = calls
-        self._transport = transport
-        self._turn = crc32(config.address.encode())
+        self._routing = routing
         self._timeouts = Timeouts()
 
     def owners(self, key: bytes) -> Sequence[Address]:
-        """Who may serve `key` under the present view, in the order in which to try them: this node itself, then those
-        that are not known to be down, each node beginning with another one."""
-        owners = self._views.ring.owners(partition_of(key))
-        if len(owners) == 1:
-            return owners
-        return in_order(owners, self._config.address, self._readiness.is_ready, self._turn, self._transport.is_down)
+        """Who may serve `key` under the present view, in the order in which to try them."""
+        return self._routing.in_order(self._views.ring.owners(partition_of(key)))
 
     def take_context(self, value: Any) -> Context:
         """What is left to respect of a context that a client sent as this JSON. Raises BadContext."""
@@ -176,32 +169,8 @@ class Router:
     def _deadline(self) -> float:
         return self._time.monotonic() + self._config.request_s
 
-    async def _route(self, key: bytes, operation: Operation, deadline: float) -> Answered:
+    async def _route(self, key: bytes, operation: Read | Write, deadline: float) -> Answered:
         """Bring the operation to an owner. Raises Unavailable: if it was a write, it may have happened, under its
         version."""
-        route = RouteState(self._config, deadline, isinstance(operation, Write), self._transport.is_down)
-        step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
-        while not isinstance(step, Answered):
-            match step:
-                case Ask():
-                    heard: Answer | PeerFault
-                    try:
-                        if step.owner == self._config.address:
-                            heard = await self._owner.carry_out(operation, deadline)
-                        else:
-                            heard = await self._calls.ask(
-                                step.owner, operation, step.limit_s, route.view_id, False, step.is_attempt
-                            )
-                    except PeerFault as fault:
-                        heard = fault
-                    step = route.hear(heard, self._views.view_id, self._time.monotonic())
-                case Greet():
-                    await self._calls.greet(step.owner)
-                    step = route.greeted(self._views.view_id, self._time.monotonic())
-                case NextRound():
-                    if step.wait_s:
-                        await asyncio.sleep(step.wait_s)
-                    step = route.begin(self._views.view_id, self.owners(key), self._time.monotonic())
-                case GivenUp():
-                    raise Unavailable().with_hint(route.hint)
-        return step
+        carry_out = partial(self._owner.carry_out, operation, deadline)
+        return (await self._routing.bring(operation, partial(self.owners, key), carry_out, deadline)).answered

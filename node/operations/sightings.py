@@ -73,7 +73,7 @@ def weigh(answers: Answers, asker: Asker) -> Sightings:
     for peer, answer in answers.items():
         if isinstance(answer, Fetched) and answer.record is not None:
             record = decode_record(answer.record)
-            if _is_not_to_be_believed(answer.record, peer, answer.stable_watermark, asker):
+            if not is_to_be_believed(answer.record, peer, answer.stable_watermark, asker):
                 continue
             if newest is None or record.version > newest.version:
                 newest, holders = record, [peer]
@@ -106,12 +106,12 @@ def _is_undecided(peer: Address, answer: Answer | None, asker: Asker) -> bool:
     return answer is not None and peer in asker.nodes
 
 
-def _is_not_to_be_believed(encoded: bytes, holder: Address, stable_watermark: int, asker: Asker) -> bool:
-    """Whether the record does not count, since deletions as old as it are forgotten here: it is one of those deletions,
-    or its holder may have missed the deletion of its key. See `retention.tombstones`."""
+def is_to_be_believed(encoded: bytes, holder: Address, stable_watermark: int, asker: Asker) -> bool:
+    """Whether a record counts, be deletions as old as it forgotten here: not if it is one of those deletions, nor if
+    its holder may have missed the deletion of its key. See `retention.tombstones`."""
     if holder in asker.nodes:
-        return is_forgotten(encoded, asker.purge_watermark)
-    return asker.may_revive(version_of(encoded), stable_watermark)
+        return not is_forgotten(encoded, asker.purge_watermark)
+    return not asker.may_revive(version_of(encoded), stable_watermark)
 
 
 def _is_complete(

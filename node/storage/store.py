@@ -99,6 +99,12 @@ class Store:
             for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
         ]
 
+    def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """`scan` of the keys from `first` on, which is not empty, and before `stop`, empty: to the end."""
+        end = record_place(partition, stop) if stop else partition_place(partition + 1)
+        found = self._engine.scan(record_place(partition, first), end, bytes_max)
+        return [(place[2:], encoded) for place, encoded in found]
+
     def scan_above(
         self, partition: int, after: bytes | None, bytes_max: int, clock: int
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:

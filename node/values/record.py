@@ -99,6 +99,11 @@ def version_of(encoded: bytes) -> Version:
     return encoded[:16]
 
 
+def head_of(encoded: bytes) -> bytes:
+    """What tells its version, and whether it is live."""
+    return encoded[:17]
+
+
 def has_replaced(encoded: bytes) -> bool:
     """See `Record.replaced`."""
     return bool(encoded[16] & _REPLACED)

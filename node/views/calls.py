@@ -112,7 +112,9 @@ class Calls:
             log.debug("no answer to %s from %s: %s", type(request).__name__, peer, fault)
             return None
 
-    async def ask_patiently(self, peer: Address, request: Request, view_id: ViewId | None = None) -> Answer | None:
+    async def ask_patiently(
+        self, peer: Address, request: Request, view_id: ViewId | None = None, bulk: bool = False
+    ) -> Answer | None:
         """The answer of `peer`; None if it refused the connection, or was silent for as long as makes a peer silent. A
         link that merely breaks says nothing about the peer, so the question is put again. So it is where this node has
         too many calls under way; raises TooManyCalls if that does not end in time. Raises LargeLate if the peer is
@@ -122,7 +124,7 @@ class Calls:
         while (left_s := deadline - self._transport.running()) > 0:
             too_many = None
             try:
-                return await self.ask(peer, request, left_s, view_id)
+                return await self.ask(peer, request, left_s, view_id, bulk)
             except PeerRefused:
                 break
             except LargeLate:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -70,6 +70,7 @@ class FakeStore:
         self.values: dict[bytes, bytes] = {}
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
+        self.page_keys_max = 10_000
         self.repl_factor: int | None = None
         """As the ring shows it."""
         self.fault: Fault = lambda _method, _path: None
@@ -89,6 +90,8 @@ class FakeStore:
         self.bodies.append(body)
         if (response := self.fault(method, path)) is not None:
             return response
+        if path.startswith("/kvs/keys?"):
+            return self._page(**dict(parse_qsl(path.removeprefix("/kvs/keys?"), strict_parsing=True, errors="strict")))
         if path.startswith("/kvs/keys/"):
             return self._data(method, unquote_to_bytes(path.removeprefix("/kvs/keys/")), body)
         if path == "/kvs/view-change" and method in ("PUT", "DELETE"):
@@ -129,6 +132,20 @@ class FakeStore:
             return answer(200, doesExist=True)
         text = b'{"doesExist":true,"message":"Retrieved successfully","value":' + self.values[key] + b"}"
         return web.Response(body=text, content_type="application/json")
+
+    def _page(self, prefix: str = "", after: str = "", limit: str = "1000", values: str = "false") -> web.Response:
+        if not 1 <= int(limit) <= 10_000 or values not in ("true", "false"):
+            return answer(400, error="Malformed limit or values")
+        found = sorted(key for key in self.values if key.startswith(prefix.encode()) and key > after.encode())
+        keys = found[: min(int(limit), self.page_keys_max)]
+        texts = [json.dumps(key.decode()).encode() for key in keys]
+        end = texts[-1] if len(keys) < len(found) else b"null"
+        if values == "true":
+            entries = zip(texts, keys, strict=True)
+            texts = [b'{"key":%b,"value":%b,"etag":"\\"7\\""}' % (text, self.values[key]) for text, key in entries]
+        head = b'{"message":"Keys retrieved successfully","' + (b"entries" if values == "true" else b"keys")
+        body = head + b'":[' + b",".join(texts) + b'],"next":' + end + b"}"
+        return web.Response(body=body, content_type="application/json")
 
     def _progress(self) -> web.Response:
         body = self.progress.pop(0) if self.progress else progress(0, 0, state="settled")

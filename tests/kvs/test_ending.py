@@ -15,7 +15,7 @@ def test_refused_request_exits_2(run: Kvs) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["get", "k"], ["put", "k", "1"], ["delete", "k"], ["status"], ["ring"], ["shards"], ["view-change"]],
+    [["get", "k"], ["put", "k", "1"], ["delete", "k"], ["keys"], ["status"], ["ring"], ["shards"], ["view-change"]],
 )
 def test_nobody_there_exits_3(run: Kvs, arguments: list[str]) -> None:
     result = run(*arguments, endpoints=NOWHERE)

@@ -18,6 +18,7 @@ from node.config import Config
 from node.net.messages import Request
 from node.operations.owner import Owner
 from node.operations.router import Router
+from node.operations.routing import Routing
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.movement import Movement
@@ -96,8 +97,9 @@ class Parts:
         self.owner = Owner(config, time, store, views, readiness, co_owners, streams, calls)
         memory = ClockMemory()
         self.clock = HybridClock(config, time, STORE_ID, memory.memory, memory.remember)
+        routing = Routing(config, time, views, readiness, calls, peers)
         self.router = Router(
-            config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, peers
+            config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, routing
         )
         movement = self.movement = Movement(time)
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack, movement)

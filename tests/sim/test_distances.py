@@ -50,7 +50,7 @@ async def demand_that_nobody_is_down(cluster: Cluster) -> None:
     while True:
         for machine in cluster.machines.values():
             assert machine.node is not None
-            down = [other for other in cluster.machines if machine.node.router._transport.is_down(other)]
+            down = [other for other in cluster.machines if machine.node.transport.is_down(other)]
             assert not down, f"{machine.address} takes {down} for gone at {cluster.loop.now}"
         await asyncio.sleep(0.01)
 
@@ -124,7 +124,7 @@ def test_far_nodes_that_are_not_made_for_it_know_it_though_they_only_gossip() ->
         one, other = await start(cluster)
         for machine, peer in ((one, other), (other, one)):
             assert machine.node is not None
-            silence_s = machine.node.router._transport.silence_s(peer.address)
+            silence_s = machine.node.transport.silence_s(peer.address)
             assert silence_s == pytest.approx(cluster.config.silence_over(0.2))
 
     cluster.loop.run(story())

@@ -10,6 +10,8 @@ travel is told by `frames`.
     Read        who a client has asked  an owner of the key  ReadResult, Unsatisfied
     Write       who a client has asked  an owner of the key  Wrote, NothingDeleted, Superseded, MayBeStored, Unsatisfied
     Fetch       an owner                a co-owner or donor  Fetched
+    ListKeys    who a client has asked  an owner of a shard  Listed, Unheard
+    FetchRange  an owner                a co-owner or donor  FetchedRange
     AskStamp    who a client has asked  an owner of the key  Stamped
     Hello       any node                any node             ViewIs
     FetchView   who lacks a later view  who holds it         ViewIs
@@ -50,12 +52,18 @@ from node.net.messages.data import (
     DataRequest,
     Fetch,
     Fetched,
+    FetchedRange,
+    FetchRange,
+    Listed,
+    ListKeys,
     MayBeStored,
     NothingDeleted,
+    Range,
     Read,
     ReadResult,
     Stamped,
     Superseded,
+    Unheard,
     Unsatisfied,
     Write,
     Wrote,
@@ -109,14 +117,18 @@ __all__ = [
     "CountKeys",
     "Differing",
     "Fetch",
+    "FetchRange",
     "FetchView",
     "Fetched",
+    "FetchedRange",
     "Foreign",
     "Heartbeat",
     "HeartbeatAnswer",
     "Hello",
     "Holding",
     "KeyCounts",
+    "ListKeys",
+    "Listed",
     "MayBeStored",
     "NoRoom",
     "NodeMessage",
@@ -126,6 +138,7 @@ __all__ = [
     "Promise",
     "Promised",
     "Push",
+    "Range",
     "Read",
     "ReadResult",
     "Release",
@@ -137,6 +150,7 @@ __all__ = [
     "Taken",
     "ToldView",
     "Unable",
+    "Unheard",
     "Unsatisfied",
     "Unsigned",
     "ViewIs",

@@ -15,6 +15,8 @@ from node.values.record import KEY_BYTES_MAX
 from node.values.version import Version
 
 KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+PartOfKey = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
+"""What keys begin with, or one of them; may be empty."""
 VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
 Partitions: TypeAlias = bytes
 """Partition numbers, packed by `ring.hashing.pack`."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, Unsigned, VersionBytes
+from gossip.view import Address
+from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, PartOfKey, Unsigned, VersionBytes
 from node.values.context import Context
 
 
@@ -117,5 +118,73 @@ class Stamped(NodeMessage, frozen=True, tag=51):
     version: VersionBytes
 
 
-DataRequest: TypeAlias = Read | Write | Fetch | AskStamp
-DataAnswer: TypeAlias = ReadResult | Wrote | NothingDeleted | Superseded | MayBeStored | Unsatisfied | Fetched | Stamped
+class Range(NamedTuple):
+    """Which keys, in the order of their bytes: those that begin with `prefix` and come after `after`, empty: from the
+    first; and of them no more than `limit`, and about `bytes_max` bytes."""
+
+    prefix: PartOfKey
+    after: PartOfKey
+    limit: Unsigned
+    bytes_max: Unsigned
+
+
+class ListKeys(NodeMessage, frozen=True, tag=52):
+    """Which keys of your shard have a value? `with_values`: and which."""
+
+    range: Range
+    with_values: bool
+
+
+class Listed(NodeMessage, frozen=True, tag=53):
+    """Answers ListKeys: keys with the version and the value (None if it is not asked for), ascending. `end`: there may
+    be more after this key; None: there are no more in the range."""
+
+    is_batch = True
+    entries: tuple[tuple[KeyBytes, VersionBytes, bytes | None], ...]
+    end: KeyBytes | None
+
+    def carried_bytes(self) -> int:
+        return sum(len(key) + len(value or b"") for key, _, value in self.entries)
+
+
+class FetchRange(NodeMessage, frozen=True, tag=54):
+    """What are your records of the keys of my shard? Without `with_values`, of each as much as tells its version, and
+    whether it is a deletion."""
+
+    range: Range
+    with_values: bool
+
+
+class FetchedRange(NodeMessage, frozen=True, tag=55):
+    """Answers FetchRange; `end`: see `Listed`, the rest: see `Fetched`."""
+
+    is_batch = True
+    records: tuple[tuple[KeyBytes, bytes], ...]
+    end: KeyBytes | None
+    stable_watermark: Unsigned
+    may_lack: bool
+
+    def carried_bytes(self) -> int:
+        return sum(len(key) + len(record) for key, record in self.records)
+
+
+class Unheard(NodeMessage, frozen=True, tag=56):
+    """Answers ListKeys: these nodes may have what nobody else has, and cannot be asked."""
+
+    nodes: tuple[Address, ...]
+
+
+DataRequest: TypeAlias = Read | Write | Fetch | AskStamp | ListKeys | FetchRange
+DataAnswer: TypeAlias = (
+    ReadResult
+    | Wrote
+    | NothingDeleted
+    | Superseded
+    | MayBeStored
+    | Unsatisfied
+    | Fetched
+    | Stamped
+    | Listed
+    | FetchedRange
+    | Unheard
+)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from node.node import Node
-from node.operations import sightings
+from node.operations import listing, sightings
+from node.operations.listing import OwnerListing
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.transfer import Transfers
@@ -131,5 +132,36 @@ ABLATIONS = (
             ),
         ),
         "test_zones.py::test_host_with_two_nodes_is_lost_and_no_key",
+    ),
+    # Listing
+    Ablation(
+        "no asking before listing",
+        "an owner lists what it has, whoever has yet to bring something",
+        (Edit(OwnerListing._not_synced_with, "return {", "return set() and {"),),
+        "test_listing.py::test_listing_while_keys_move_tells_each_key_once[1-None]",
+    ),
+    Ablation(
+        "no view check of what is listed",
+        "what an owner lists counts for the view under which it was asked, whichever is in force by then",
+        (
+            Edit(
+                OwnerListing.carry_out,
+                "if self._views.view_id != view_id or",
+                "view_id = self._views.view_id\n        if",
+            ),
+        ),
+        "test_listing.py::test_listing_while_keys_move_tells_each_key_once[4-None]",
+    ),
+    Ablation(
+        "no view check of what donors list",
+        "what a donor lists counts though it may have handed over to later owners meanwhile",
+        (Edit(OwnerListing.fetch, "if self._views.view_id != view_id:", "if False:"),),
+        "../node/operations/test_listing.py::test_listing_counts_for_the_view_at_its_begin[donor]",
+    ),
+    Ablation(
+        "no end of a page with the first of its owners",
+        "a page holds all that was told, though one owner may have more that comes before it",
+        (Edit(listing._joined, "if end is None or entry[0] <= end", ""),),
+        "test_listing.py::test_listing_page_that_is_full_for_one_owner_ends_there",
     ),
 )

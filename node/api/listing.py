@@ -1,0 +1,76 @@
+"""The HTTP interface for listing keys: what a request says, and how its answer is written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from node.api.change_request import TRUTH, demand_known
+from node.api.conditions import etag_of
+from node.api.data import JSON_HEADERS, KEY_CHARACTERS_MAX
+from node.errors import RequestFault
+from node.operations.listing import Lister, Page
+
+LIMIT, LIMIT_MAX = 1000, 10_000
+"""How many keys a page has at most: unless the client says, and whatever it says."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Wanted(NamedTuple):
+    prefix: bytes = b""
+    after: bytes = b""
+    limit: int = LIMIT
+    with_values: bool = False
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    key: str
+    value: msgspec.Raw
+    etag: str
+
+
+class ListingApi:
+    def __init__(self, lister: Lister) -> None:
+        self._lister = lister
+
+    async def keys(self, request: web.Request) -> web.Response:
+        wanted = wanted_of(request.rel_url.raw_query_string)
+        page = await self._lister.page(*wanted)
+        return web.Response(body=_encode(_answer(page, wanted.with_values)), headers=JSON_HEADERS)
+
+
+def wanted_of(query: str) -> Wanted:
+    """`query`: as it was sent. Raises RequestFault."""
+    try:
+        options = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise RequestFault("Malformed query: not UTF-8") from None
+    given = dict(options)
+    demand_known("option", given, {"prefix", "after", "limit", "values"})
+    if len(given) < len(options):
+        raise RequestFault("Malformed query: an option stands there twice")
+    for name in ("prefix", "after"):
+        if len(given.get(name, "")) > KEY_CHARACTERS_MAX:
+            raise RequestFault(f"Malformed {name}: no key has more than {KEY_CHARACTERS_MAX} characters")
+    limit = given.get("limit", str(LIMIT))
+    if not (limit.isascii() and limit.isdecimal() and len(limit) < 9 and 1 <= int(limit) <= LIMIT_MAX):
+        raise RequestFault(f"Malformed limit: not a number from 1 to {LIMIT_MAX}")
+    if given.get("values", "false") not in TRUTH:
+        raise RequestFault("Malformed values: neither true nor false")
+    prefix, after = given.get("prefix", "").encode(), given.get("after", "").encode()
+    return Wanted(prefix, after, int(limit), TRUTH[given.get("values", "false")])
+
+
+def _answer(page: Page, with_values: bool) -> dict[str, object]:
+    found: dict[str, object] = {"message": "Keys retrieved successfully"}
+    if with_values:
+        found["entries"] = [
+            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version)) for key, version, value in page.entries
+        ]
+    else:
+        found["keys"] = [key.decode() for key, *_ in page.entries]
+    return found | {"next": None if page.end is None else page.end.decode()}

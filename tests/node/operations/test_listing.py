@@ -1,0 +1,119 @@
+"""What a node tells of its keys in order: held to one view, and judged as a single key that was not found."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+
+import pytest
+
+from node.net.messages import FetchedRange, FetchRange, Listed, ListKeys, Range, Unheard, ViewIs
+from node.operations.listing import OwnerListing, Page, cut
+from node.values.version import make_version
+from ring.hashing import partition_of
+from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.samples import successor
+
+ALL = Range(b"", b"", 1000, 2**20)
+
+
+def lister(parts: Parts) -> OwnerListing:
+    return OwnerListing(
+        parts.config, parts.time, parts.store, parts.views, parts.readiness, parts.co_owners, parts.calls
+    )
+
+
+def keys_of(parts: Parts, node: str, count: int) -> list[bytes]:
+    """Ascending."""
+    return sorted(islice(parts.keys_of(node), count))
+
+
+async def hold(parts: Parts, *keys: bytes, clock: int = 3, value: bytes | None = b"1") -> None:
+    encoded = record(clock, value).encode()
+    await parts.store.merge(parts.views.view_id, [(partition_of(key), key, encoded) for key in keys])
+
+
+@on_virtual_time
+async def test_listing_tells_the_live_keys_of_a_node_in_order() -> None:
+    parts = await node_a(A, B)
+    one, two, three = keys_of(parts, A, 3)
+    (foreign,) = keys_of(parts, B, 1)
+    await hold(parts, one, two, three, foreign)
+    await hold(parts, two, clock=4, value=None)
+    version = make_version(3 << 16, 9)
+    told = await lister(parts).carry_out(ListKeys(ALL, True), parts.deadline)
+    assert told == Listed(((one, version, b"1"), (three, version, b"1")), None)
+    told = await lister(parts).carry_out(ListKeys(ALL._replace(limit=1), False), parts.deadline)
+    assert told == Listed(((one, version, None),), one)
+
+
+@on_virtual_time
+async def test_listing_asks_donors_and_tells_the_newest_that_anybody_has() -> None:
+    parts = await node_a(A, B)
+    older, deleted, theirs, mine = keys_of(parts, A, 4)
+    for key in (older, deleted, theirs, mine):
+        parts.wait_for(B, key)
+    await hold(parts, older, mine)
+    await hold(parts, deleted, clock=5, value=None)
+    held = [(older, record(4)), (deleted, record(4)), (theirs, record(4))]
+    fetched = FetchedRange(tuple((key, one.encode()) for key, one in held), None, 0, False)
+    parts.peers.script[B] = lambda _: fetched
+    told = await lister(parts).carry_out(ListKeys(ALL, True), parts.deadline)
+    newer, here = make_version(4 << 16, 9), make_version(3 << 16, 9)
+    assert isinstance(told, Listed)
+    assert told.entries == ((older, newer, b"1"), (theirs, newer, b"1"), (mine, here, b"1"))
+
+
+@on_virtual_time
+async def test_listing_goes_no_further_than_whoever_was_asked() -> None:
+    parts = await node_a(A, B)
+    one, two, three = keys_of(parts, A, 3)
+    parts.wait_for(B, one)
+    await hold(parts, one, two, three)
+    parts.peers.script[B] = lambda _: FetchedRange((), two, 0, False)
+    told = await lister(parts).carry_out(ListKeys(ALL, False), parts.deadline)
+    assert isinstance(told, Listed) and [key for key, *_ in told.entries] == [one, two] and told.end == two
+
+
+@on_virtual_time
+async def test_listing_names_a_member_that_has_yet_to_bring_something_and_is_silent() -> None:
+    parts = await node_a(A, B, C)
+    (one,) = keys_of(parts, A, 1)
+    parts.wait_for(B, one)
+    assert await lister(parts).carry_out(ListKeys(ALL, False), parts.deadline) == Unheard((B,))
+
+
+@pytest.mark.parametrize("who", ["owner", "donor"])
+@on_virtual_time
+async def test_listing_counts_for_the_view_at_its_begin(who: str) -> None:
+    """What has been handed over since, one donor to another owner, would be missed by who has asked."""
+    parts = await node_a(A, B)
+    await hold(parts, *keys_of(parts, A if who == "owner" else B, 200))
+    looks = 0
+
+    async def turn(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            await parts.views.adopt(successor(parts.views.current, A, B, C), C)
+
+    real, asyncio.sleep = asyncio.sleep, turn  # type: ignore[assignment]
+    try:
+        mine = lister(parts)
+        if who == "owner":
+            told = await mine.carry_out(ListKeys(ALL, False), parts.deadline)
+        else:
+            told = await mine.fetch(B, FetchRange(ALL, False))
+    finally:
+        asyncio.sleep = real
+    assert looks >= 2 and isinstance(told, ViewIs)
+
+
+def test_cut_leaves_one_entry_at_least_and_says_where_it_has_cut() -> None:
+    entries = [(b"%d" % number, b"v" * 16, b"x" * 9) for number in range(5)]
+    assert cut(entries, None, 5, 50) == Page(tuple(entries), None)
+    assert cut(entries, b"9", 5, 50) == Page(tuple(entries), b"9")
+    assert cut(entries, None, 4, 50) == Page(tuple(entries[:4]), b"3")
+    assert cut(entries, None, 5, 49) == Page(tuple(entries[:4]), b"3")
+    assert cut(entries, None, 5, 1) == Page(tuple(entries[:1]), b"0")
+    assert cut([], None, 5, 1) == Page((), None)
