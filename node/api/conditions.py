@@ -6,6 +6,7 @@ An ETag is the version of a record: the same through every node, and another one
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,8 +28,8 @@ class Given(NamedTuple):
 NO_CONDITIONS = Given()
 
 
-def etag_of(version: Version) -> str:
-    return f'"{version.hex()}"'
+def etag_of(version: Version) -> bytes:
+    return b'"%b"' % hexlify(version)
 
 
 def is_refused(given: Given, version: Version | None) -> bool:

@@ -129,7 +129,7 @@ class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     def for_aiohttp(self) -> web.Response:
         headers = {**({} if self.status == NOT_MODIFIED else JSON_HEADERS), **self.headers}
         if self.version is not None:
-            headers["ETag"] = etag_of(self.version)
+            headers["ETag"] = etag_of(self.version).decode()
         return web.Response(status=self.status, body=self.body, headers=headers)
 
 

@@ -318,7 +318,7 @@ def _render(answer: HttpAnswer) -> bytes:
     """The bytes that aiohttp would send."""
     more = b""
     if answer.version is not None:
-        more = b"ETag: %b\r\n" % etag_of(answer.version).encode()
+        more = b"ETag: %b\r\n" % etag_of(answer.version)
     if answer.headers:
         more += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
     if answer.status == NOT_MODIFIED:

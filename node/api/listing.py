@@ -69,7 +69,8 @@ def _answer(page: Page, with_values: bool) -> dict[str, object]:
     found: dict[str, object] = {"message": "Keys retrieved successfully"}
     if with_values:
         found["entries"] = [
-            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version)) for key, version, value in page.entries
+            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version).decode())
+            for key, version, value in page.entries
         ]
     else:
         found["keys"] = [key.decode() for key, *_ in page.entries]

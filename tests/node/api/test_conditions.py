@@ -9,7 +9,7 @@ from node.errors import RequestFault
 from node.values.version import make_version
 
 HELD, OTHER = make_version(7, 1), make_version(7, 2)
-TAG, ANOTHER = etag_of(HELD), etag_of(OTHER)
+TAG, ANOTHER = etag_of(HELD).decode(), etag_of(OTHER).decode()
 
 
 def test_etag_is_a_quoted_text_that_tells_versions_apart() -> None:
