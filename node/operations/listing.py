@@ -11,7 +11,7 @@ shard, and one that is there throughout is told by it. Each answer ends somewher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -86,17 +86,19 @@ class OwnerListing:
         self._calls = calls
         self._timeouts = Timeouts()
 
-    async def serve(self, request: ListKeys, budget_s: float) -> Answer:
-        """Answer another node's call, made under this node's view."""
-        deadline = self._time.monotonic() + budget_s - self._config.reply_s
+    def serve(self, request: ListKeys, budget_s: float) -> Awaitable[Answer]:
+        """Answer another node's call, made under this node's view: the one now, not when the work begins."""
+        return self._serve(request, self._views.view_id, self._time.monotonic() + budget_s - self._config.reply_s)
+
+    async def _serve(self, request: ListKeys, view_id: ViewId, deadline: float) -> Answer:
         try:
-            return await self._timeouts.within(deadline - self._time.monotonic(), self.carry_out(request, deadline))
+            left_s = deadline - self._time.monotonic()
+            return await self._timeouts.within(left_s, self.carry_out(request, view_id, deadline))
         except TimeoutError:
             return Unable()
 
-    async def carry_out(self, request: ListKeys, deadline: float) -> Answer:
-        """It counts for the view in force at its begin. ViewIs: that has changed, and so has what is this node's."""
-        view_id = self._views.view_id
+    async def carry_out(self, request: ListKeys, view_id: ViewId, deadline: float) -> Answer:
+        """What this node tells as an owner under that view. ViewIs: another one is in force."""
         while self._time.monotonic() < deadline:
             if not self._readiness.enter() and not await self._readiness.wait_until_ready(deadline):
                 break
@@ -108,10 +110,12 @@ class OwnerListing:
             await asyncio.sleep(self._config.retry_s)
         return Unable()
 
-    async def fetch(self, asker: Address, request: FetchRange) -> Answer:
-        """Answer an owner that lists its keys: what is here of them, whoever this node is to them by now. ViewIs: the
-        view has changed meanwhile, and some may have been handed over to others than the asker."""
-        view_id = self._views.view_id
+    def fetch(self, asker: Address, request: FetchRange) -> Awaitable[Answer]:
+        """Answer an owner that lists its keys, under the view now: what is here of them, whoever this node is to them.
+        ViewIs: another view came in force, and some may have been handed over to others than the asker."""
+        return self._fetch(asker, request, self._views.view_id)
+
+    async def _fetch(self, asker: Address, request: FetchRange, view_id: ViewId) -> Answer:
         partitions = self._views.ring.partitions_of(asker)
         part = await self._found(partitions, request.range, request.with_values, with_deletions=True)
         if self._views.view_id != view_id:
@@ -266,7 +270,7 @@ class Lister:
             return self._routing.in_order(owners)
 
         try:
-            carry_out = partial(self._owner.carry_out, request, deadline)
+            carry_out = partial(self._owner.carry_out, request, view_id, deadline)
             brought = await self._routing.bring(request, in_turn, carry_out, deadline, bulk=True)
         except NotBrought as refusal:
             return refusal

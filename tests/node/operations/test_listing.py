@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from node.net.messages import FetchedRange, FetchRange, Listed, ListKeys, Range, Unheard, ViewIs
+from node.net.messages import Answer, FetchedRange, FetchRange, Listed, ListKeys, Range, Unheard, ViewIs
 from node.operations.listing import OwnerListing, Page, cut
 from node.values.version import make_version
 from ring.hashing import partition_of
@@ -21,6 +21,10 @@ def lister(parts: Parts) -> OwnerListing:
     return OwnerListing(
         parts.config, parts.time, parts.store, parts.views, parts.readiness, parts.co_owners, parts.calls
     )
+
+
+async def told_by(parts: Parts, request: ListKeys) -> Answer:
+    return await lister(parts).carry_out(request, parts.views.view_id, parts.deadline)
 
 
 def keys_of(parts: Parts, node: str, count: int) -> list[bytes]:
@@ -41,9 +45,9 @@ async def test_listing_tells_the_live_keys_of_a_node_in_order() -> None:
     await hold(parts, one, two, three, foreign)
     await hold(parts, two, clock=4, value=None)
     version = make_version(3 << 16, 9)
-    told = await lister(parts).carry_out(ListKeys(ALL, True), parts.deadline)
+    told = await told_by(parts, ListKeys(ALL, True))
     assert told == Listed(((one, version, b"1"), (three, version, b"1")), None)
-    told = await lister(parts).carry_out(ListKeys(ALL._replace(limit=1), False), parts.deadline)
+    told = await told_by(parts, ListKeys(ALL._replace(limit=1), False))
     assert told == Listed(((one, version, None),), one)
 
 
@@ -58,7 +62,7 @@ async def test_listing_asks_donors_and_tells_the_newest_that_anybody_has() -> No
     held = [(older, record(4)), (deleted, record(4)), (theirs, record(4))]
     fetched = FetchedRange(tuple((key, one.encode()) for key, one in held), None, 0, False)
     parts.peers.script[B] = lambda _: fetched
-    told = await lister(parts).carry_out(ListKeys(ALL, True), parts.deadline)
+    told = await told_by(parts, ListKeys(ALL, True))
     newer, here = make_version(4 << 16, 9), make_version(3 << 16, 9)
     assert isinstance(told, Listed)
     assert told.entries == ((older, newer, b"1"), (theirs, newer, b"1"), (mine, here, b"1"))
@@ -71,7 +75,7 @@ async def test_listing_goes_no_further_than_whoever_was_asked() -> None:
     parts.wait_for(B, one)
     await hold(parts, one, two, three)
     parts.peers.script[B] = lambda _: FetchedRange((), two, 0, False)
-    told = await lister(parts).carry_out(ListKeys(ALL, False), parts.deadline)
+    told = await told_by(parts, ListKeys(ALL, False))
     assert isinstance(told, Listed) and [key for key, *_ in told.entries] == [one, two] and told.end == two
 
 
@@ -80,7 +84,7 @@ async def test_listing_names_a_member_that_has_yet_to_bring_something_and_is_sil
     parts = await node_a(A, B, C)
     (one,) = keys_of(parts, A, 1)
     parts.wait_for(B, one)
-    assert await lister(parts).carry_out(ListKeys(ALL, False), parts.deadline) == Unheard((B,))
+    assert await told_by(parts, ListKeys(ALL, False)) == Unheard((B,))
 
 
 @pytest.mark.parametrize("who", ["owner", "donor"])
@@ -101,12 +105,22 @@ async def test_listing_counts_for_the_view_at_its_begin(who: str) -> None:
     try:
         mine = lister(parts)
         if who == "owner":
-            told = await mine.carry_out(ListKeys(ALL, False), parts.deadline)
+            told = await told_by(parts, ListKeys(ALL, False))
         else:
             told = await mine.fetch(B, FetchRange(ALL, False))
     finally:
         asyncio.sleep = real
     assert looks >= 2 and isinstance(told, ViewIs)
+
+
+@pytest.mark.parametrize("who", ["owner", "donor"])
+@on_virtual_time
+async def test_listing_is_held_to_the_view_of_the_call_before_the_work_begins(who: str) -> None:
+    parts = await node_a(A, B)
+    mine = lister(parts)
+    answering = mine.serve(ListKeys(ALL, False), 1.0) if who == "owner" else mine.fetch(B, FetchRange(ALL, False))
+    await parts.views.adopt(successor(parts.views.current, A, B, C), C)
+    assert isinstance(await answering, ViewIs)
 
 
 def test_cut_leaves_one_entry_at_least_and_says_where_it_has_cut() -> None:

@@ -155,7 +155,7 @@ ABLATIONS = (
     Ablation(
         "no view check of what donors list",
         "what a donor lists counts though it may have handed over to later owners meanwhile",
-        (Edit(OwnerListing.fetch, "if self._views.view_id != view_id:", "if False:"),),
+        (Edit(OwnerListing._fetch, "if self._views.view_id != view_id:", "if False:"),),
         "../node/operations/test_listing.py::test_listing_counts_for_the_view_at_its_begin[donor]",
     ),
     Ablation(
