@@ -42,7 +42,8 @@ async def lose(machines: Collection[Machine]) -> None:
 
 async def count_missing(machine: Machine) -> int:
     outcomes = [await machine.ask(lambda node, key=key: read(node, key)) for key in KEYS]  # type: ignore[misc]
-    return sum(outcome.answer != ReadResult(key) for key, outcome in zip(KEYS, outcomes, strict=True))
+    found = [outcome.answer.value if isinstance(outcome.answer, ReadResult) else None for outcome in outcomes]
+    return sum(value != key for key, value in zip(KEYS, found, strict=True))
 
 
 def lose_a_host(cluster: Cluster) -> int:

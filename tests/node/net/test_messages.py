@@ -19,6 +19,7 @@ from node.values.record import KEY_BYTES_MAX
 from tests.golden.samples import members
 
 KEYS = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
+PARTS_OF_KEYS = st.binary(max_size=KEY_BYTES_MAX)
 BYTES = st.binary(max_size=60)
 COUNTS = st.integers(0, 2**63 - 1)
 ADDRESSES = st.sampled_from(["10.0.0.1:80", "[fe80::1]:80", "node.example:13800"])
@@ -35,6 +36,10 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "context": st.none() | CONTEXTS,
     "copies": st.none() | st.builds(wire.Copies, COUNTS, COUNTS),
     "record": st.none() | BYTES,
+    "range": st.builds(wire.Range, PARTS_OF_KEYS, PARTS_OF_KEYS, COUNTS, COUNTS),
+    "entries": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16), st.none() | BYTES)).map(tuple),
+    "end": st.none() | KEYS,
+    "nodes": st.lists(ADDRESSES).map(tuple),
     "told": st.lists(ADDRESSES).map(tuple),
     "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
     "records": st.lists(st.tuples(KEYS, BYTES)).map(tuple),
