@@ -32,7 +32,7 @@ ABLATIONS = (
                 "if source in answered and (gains or source not in owners):",
             ),
         ),
-        "test_moves.py::test_earlier_owner_that_was_silent_while_the_view_was_made_is_asked",
+        "../node/views/test_plan.py::test_plan_removed_node_that_was_silent_is_asked_all_the_same",
     ),
     Ablation(
         "no new dial to donors",

@@ -298,7 +298,8 @@ ABLATIONS = (
         "no doubt in hearsay",
         "nodes that share a view follow one that is in none of what it tells",
         (Edit(takes_as_member, "if is_hearsay and holder.shares_its_view:", "if False:"),),
-        "test_aliens.py::test_nodes_without_keys_come_to_one_view_though_one_has_a_wrong_environment[n5:1,n8:1]",
+        "../node/views/test_rules_one_view.py::test_succession_environment_view_that_is_shared_gives_way_to_no_hearsay"
+        "[a node that is not in what it tells, and others are of one mind]",
     ),
     Ablation(
         "no following by guests",
