@@ -226,7 +226,7 @@ def main() -> None:
         sys.exit(kvs.main(prog_name=NAME, standalone_mode=False) or 0)
     except click.UsageError as fault:
         command = fault.ctx.command_path if fault.ctx else NAME
-        click.echo(f"Error: {fault.format_message()} See {command} --help.", err=True)
+        click.echo(f"Error: {fault.format_message().rstrip('.')}. See {command} --help.", err=True)
         sys.exit(fault.exit_code)
     except click.ClickException as fault:
         fault.show()

@@ -62,6 +62,11 @@ def test_bad_usage_exits_2(run: Kvs, store: FakeStore, arguments: list[str]) -> 
         (["get"], "Error: Missing argument 'KEY'. See kvs get --help."),
         (["frobnicate"], "Error: No such command 'frobnicate'. See kvs --help."),
         (
+            ["view-change", "--add", "n1"],
+            "Error: Invalid value for '--add': malformed address 'n1': it is an IP or a name, a colon, and a port from "
+            "1 to 65535. See kvs view-change --help.",
+        ),
+        (
             ["view-change", "--to", "a:1", "--add", "b:1"],
             "Error: --to names all nodes: it goes with none of --add, --remove and --replace. See kvs view-change "
             "--help.",
