@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from node.errors import LargeLate, PeerLate, PeerLost
 from node.net import lanes
 from node.net.messages import LARGE_BYTES, Answer, Apart, Compare, ReadResult, Unable, Write, Wrote
+from tests.cluster import eventually
 from tests.node.net.links import Links, peers_of
 from tests.node.net.two_ends import ATTEMPT_S, PATIENT_S, VERSION, VIEW_ID, Echo
 from tests.relay import CHUNK_BYTES
@@ -27,6 +29,11 @@ async def network(tmp_path: Path) -> AsyncIterator[Links]:
     network = Links(tmp_path)
     await network.open()
     await network.a.ask(network.b, b"first")
+
+    async def pings_are_over() -> bool:
+        return peers_of(network.a)._links[network.b.address, False]._state._ping_at == inf
+
+    await eventually(pings_are_over, "it is known how far the peer is")
     yield network
     await network.close()
 

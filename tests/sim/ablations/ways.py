@@ -29,6 +29,13 @@ ABLATIONS = (
         "../node/net/test_lanes.py::test_lanes_peer_that_falls_silent_ends_what_is_on_its_way_to_it",
     ),
     Ablation(
+        "no pings of a new connection",
+        "how far a peer is, nobody learns who only gossips with it",
+        (Edit(LinkState.connected, "self._start_pings(now)", "pass"),),
+        "../node/net/test_link_state_distance.py"
+        "::test_link_each_connection_is_pinged_until_it_is_known_how_far_the_peer_is",
+    ),
+    Ablation(
         "no silence of its own for who is far",
         "a peer that is farther away than is made for is judged by the silence of nearer ones",
         (Edit(RoundTrips._judge_by, "self._config.silence_over(round_trip_s)", "self._config.silence_s"),),
