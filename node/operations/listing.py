@@ -48,7 +48,7 @@ PAGE_BYTES_MAX = 7 * 1024 * 1024
 """Keys and values in one page: with what stands around them, its answer has 8 MiB."""
 SHARE_BYTES_MAX = 4 * 1024 * 1024
 """Of it, what one owner tells at most: it travels in one frame."""
-SCANS_A_TURN = 64
+SCANS_A_TURN = 16
 """So many looks into the store may hold up the loop: a fifth of a millisecond."""
 TURN_S = 0
 """What others get then: one turn."""
