@@ -74,6 +74,8 @@ def left_behind(
     what those that it has `removed` had yet to hand over, if they cannot be reached any more."""
     waited_for = frozenset(owed.address for status in statuses.values() for owed in status.waiting)
     gone = waited_for & removed - statuses.keys() - frozenset(given_up.nodes)
+    if not gone:
+        return given_up
     donated, unsafe = _what_is_missed(view, gone, statuses)
     anywhere = reduce(or_, unsafe.values())
     keys = {
