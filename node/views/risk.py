@@ -25,6 +25,7 @@ from gossip.view import Address, View
 from node.errors import Conflict
 from node.net.messages import Status
 from node.views.census import Census, Estimate
+from node.views.plan import placement_before
 from node.views.rules import ring_of
 from ring.hashing import unpack
 from ring.placement import Shard
@@ -117,7 +118,9 @@ def _what_is_missed(
     sound = {node: status for node, status in statuses.items() if status.view == view.id and not status.may_lack}
     awaited = {node: gone & {owed.address for owed in status.waiting} for node, status in sound.items()}
     donated = dict.fromkeys(frozenset().union(*awaited.values()), _Donated(ALL, 0)) | _donated(view)
-    return donated, {replicas: _unsafe(replicas, ring, donated, awaited) for replicas in view.shards}
+    before = placement_before(view)
+    kept = {node: Ring(before).bits_of(node) if before else 0 for node in sound}
+    return donated, {replicas: _unsafe(replicas, ring, donated, awaited, kept) for replicas in view.shards}
 
 
 def _donated(view: View) -> dict[Address, _Donated]:
@@ -130,15 +133,20 @@ def _donated(view: View) -> dict[Address, _Donated]:
 
 
 def _unsafe(
-    replicas: Shard, ring: Ring, donated: Mapping[Address, _Donated], awaited: Mapping[Address, Collection[Address]]
+    replicas: Shard,
+    ring: Ring,
+    donated: Mapping[Address, _Donated],
+    awaited: Mapping[Address, Collection[Address]],
+    kept: Mapping[Address, int],
 ) -> int:
     """The partitions of a shard that no replica which can be reached has whole, nor will be brought. `awaited`: for
-    each node whose disk can be relied on, those that go which it has yet to hear."""
+    each node whose disk can be relied on, those that go which it has yet to hear; `kept`: the partitions that it owned
+    before, of which it is a copy itself."""
     copies = reduce(or_, (share.copy for donor, share in donated.items() if donor in awaited), 0)
 
     def lacking(replica: Address) -> int:
         shares = (donated[donor] for donor in awaited[replica])
-        return reduce(or_, (share.alone | share.copy & ~copies for share in shares), 0)
+        return reduce(or_, (share.alone | share.copy & ~copies & ~kept[replica] for share in shares), 0)
 
     return reduce(and_, (lacking(replica) for replica in replicas if replica in awaited), ring.bits_of(replicas[0]))
 

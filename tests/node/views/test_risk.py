@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from gossip.view import Address, View
+from gossip.view import Address, Former, View
 from node.errors import Conflict
 from node.net.messages import Owed, Status
 from node.views.census import LastHeard
@@ -182,6 +182,26 @@ def test_left_behind_is_what_a_removed_node_that_is_gone_was_to_bring(
     assert left_behind(view, frozenset([E]), statuses, last, NO_RISK) == risk
     assert left_behind(view, frozenset(), statuses, last, NO_RISK) == NO_RISK, "another change has removed it"
     assert left_behind(view, frozenset([E]), statuses | {E: status(view)}, last, NO_RISK) == NO_RISK, "it is there"
+
+
+def test_left_behind_nothing_of_which_another_owner_has_its_own_copy() -> None:
+    """D had it all before, as E did: it waits for E to hear what else there may be."""
+    pair = msgspec.structs.replace(ALONE, shards=((D, E), (A,)), table=pack([0, 0, 1, 1] * 1024), repl_factor=2)
+    former = (Former(pair.id, 2, pair.shards),)
+    alone = msgspec.structs.replace(
+        successor(pair, A, D), shards=((D,), (A,)), table=pair.table, donors=((E, False, pack([0, 1, 4, 5])),)
+    )
+    last = {E: LastHeard(30, 0, pair.id)}
+    statuses = {A: status(alone), D: status(alone, E)}
+    behind = msgspec.structs.replace(alone, former=former)
+    assert (
+        left_behind(behind, frozenset([E]), {**statuses, D: status(behind, E), A: status(behind)}, last, NO_RISK)
+        == NO_RISK
+    )
+    assert left_behind(alone, frozenset([E]), statuses, last, NO_RISK) == Risk(30, (E,)), "it cannot be told"
+    grown = msgspec.structs.replace(behind, shards=((A,), (D,)))
+    heard = {A: status(grown, E), D: status(grown)}
+    assert left_behind(grown, frozenset([E]), heard, last, NO_RISK).nodes == (E,), "A had none of it"
 
 
 def test_left_behind_goes_with_what_was_given_up_as_the_change_was_made() -> None:
