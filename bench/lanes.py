@@ -43,6 +43,8 @@ class Lane(NamedTuple):
     """The name of the lane whose rate this one's is a share of."""
     target: float | None = None
     """Of that share."""
+    header: str = ""
+    """Of each request, beside those that it needs."""
 
 
 class Sample(NamedTuple):
@@ -54,7 +56,7 @@ class Sample(NamedTuple):
 def sample(lane: Lane, keys: list[str], scale: Scale) -> Sample:
     """Measure the lane once. Raises RuntimeError if a request failed."""
     method = "GET" if lane.body is None else "PUT"
-    job = Job(lane.server.address, method, keys, lane.body, CONNECTIONS, scale.warm_up_s, scale.duration_s)
+    job = Job(lane.server.address, method, keys, lane.body, CONNECTIONS, scale.warm_up_s, scale.duration_s, lane.header)
     before_s = lane.server.cpu_s()
     result = _run_load(job)
     if result.failed:

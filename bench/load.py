@@ -33,6 +33,8 @@ class Job(msgspec.Struct, frozen=True):
     warm_up_s: float
     duration_s: float
     """At most."""
+    header: str = ""
+    """Of each request, beside those that it needs."""
     repeat: bool = True
     """Whether to begin again with the first key after the last one; if not, the last one is the end."""
 
@@ -147,6 +149,8 @@ async def run(job: Job) -> Result:
 
 def _request(job: Job, key: str) -> bytes:
     head = f"{job.method} /kvs/keys/{key} HTTP/1.1\r\nHost: {job.address}\r\n"
+    if job.header:
+        head += f"{job.header}\r\n"
     if job.body is None:
         return f"{head}\r\n".encode()
     return (

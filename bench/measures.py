@@ -15,6 +15,8 @@ from bench.figures import Figure
 from bench.lanes import BODY, KEYS, Lane, Sample, any_keys, keys_of, sample
 from bench.scale import MB, VALUE, Scale
 from bench.servers import KEY_COUNT, fill, free_addresses, node_env, server
+from gossip.view import parse_nodes
+from ring.placement import first_placement
 
 
 def speed(scale: Scale, directory: Path) -> Iterator[Figure]:
@@ -46,9 +48,11 @@ def speed(scale: Scale, directory: Path) -> Iterator[Figure]:
 
 
 def copies(scale: Scale, directory: Path) -> Iterator[Figure]:
-    """GET and PUT at one of two nodes that hold the same, as shares of what a node alone does."""
+    """GET and PUT at one of two nodes that hold the same, as shares of what a node alone does. That one is the first
+    owner of all keys."""
     alone_address, one_address, other_address = free_addresses(3)
     pair = f"{one_address},{other_address}"
+    ((one_address, other_address),) = first_placement(parse_nodes(pair), 2).shards
     keys = any_keys(KEYS)
     for name in ("alone", "one", "other"):
         (directory / name).mkdir()
@@ -68,6 +72,7 @@ def copies(scale: Scale, directory: Path) -> Iterator[Figure]:
             Lane("GET of two copies", one, None, "GET of one copy", 0.95),
             Lane("durable PUT of one copy", alone, BODY),
             Lane("durable PUT of two copies", one, BODY, "durable PUT of one copy", 0.5),
+            Lane("conditional PUT of two copies", one, BODY, "durable PUT of two copies", 0.7, "If-Match: *"),
         ]
         one.serving_after(f"/kvs/keys/{keys[-1]}")
         samples = _in_turn(lanes, keys, scale)

@@ -28,6 +28,9 @@ FIELDS_ALWAYS = 9
 """The fields of a view that are always encoded: up to `spare_until_ms`."""
 FORMER_MAX = 4
 """To how many views before it a view may be taken back, one after the other, while none of them had settled."""
+ELECTORS_MAX = 8
+"""Of how many views before it a view names the nodes as its electors: each of them but the first was made while nobody
+could tell whether the one before it was established."""
 VIEWS_KEPT = 8
 """Decoded views that are remembered: at a change the same view comes from many peers, once for each refused call."""
 
@@ -137,6 +140,16 @@ class Former(NamedTuple):
         return frozenset(address for replicas in self.shards for address in replicas)
 
 
+class Electors(NamedTuple):
+    """The nodes of a view before another one: a quorum of them must hold that one before anything is decided under it,
+    see `views.quorum`."""
+
+    id: ViewId
+    """Of the view whose nodes they are."""
+    nodes: tuple[Address, ...]
+    """Ascending. None: there is no quorum of them, ever."""
+
+
 class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, dict=True):
     """Who owns what, under which epoch. Equal views have equal encodings, and so equal ids."""
 
@@ -163,6 +176,13 @@ class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     former: tuple[Former, ...] = ()
     """The views to which it may be taken back while it has not settled, the one before it first; at most FORMER_MAX.
     Each was left before it had settled, but for the last."""
+    absent: tuple[Address, ...] = ()
+    """Nodes of the views before it that are not in it, and could not be reached when it was made, ascending: what only
+    they have is given up until they are back."""
+    electors: tuple[Electors, ...] = ()
+    """Those of the view that this one was built on, last; before them those of earlier views, as long as nobody could
+    tell whether the one that came next was established. None at epoch 0, in what an earlier release has made, and where
+    an operator has vouched for those who were missing."""
 
     @cached_property
     def id(self) -> ViewId:
@@ -237,7 +257,9 @@ def check_view(view: View) -> None:
         )
     _check_zones(view)
     _check_former(view)
-    for address in (*addresses, *donors, *filter(None, [view.coordinator])):
+    _demand(_ascends(view.absent) and view.nodes.isdisjoint(view.absent), "the absent out of order, or not absent")
+    _check_electors(view)
+    for address in (*addresses, *donors, *view.absent, *filter(None, [view.coordinator])):
         _demand_canonical(address)
 
 
@@ -252,6 +274,17 @@ def _check_former(view: View) -> None:
         _demand(bool(addresses) and all(former.shards), "a former shard without replicas")
         _demand(len(set(addresses)) == len(addresses), "an address stood in two places")
         for address in addresses:
+            _demand_canonical(address)
+
+
+def _check_electors(view: View) -> None:
+    """Raises BadView."""
+    ids = [electors.id for electors in view.electors]
+    _demand(len(ids) <= ELECTORS_MAX, "electors of more views than are kept")
+    _demand(_ascends(ids) and all(id_.epoch < view.epoch for id_ in ids), "electors out of order")
+    for electors in view.electors:
+        _demand(_ascends(electors.nodes), "an electorate out of order")
+        for address in electors.nodes:
             _demand_canonical(address)
 
 

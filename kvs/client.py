@@ -95,6 +95,8 @@ class Change(msgspec.Struct, frozen=True):
     """Only if the view in force is of this epoch."""
     if_safe: bool = False
     """Not if keys would be lost."""
+    gone_for_good: bool = False
+    """The nodes that cannot be reached serve nobody, and never will."""
 
     def at(self, epoch: int) -> Self:
         """The same, made conditional on another epoch."""
@@ -106,7 +108,12 @@ class Change(msgspec.Struct, frozen=True):
 
     def body(self) -> bytes:
         fields: dict[str, object] = {} if self.nodes is None else {"view": ",".join(self.nodes)}
-        given = {"repl-factor": self.repl_factor, "if-epoch": self.if_epoch, "if-safe": self.if_safe or None}
+        given = {
+            "repl-factor": self.repl_factor,
+            "if-epoch": self.if_epoch,
+            "if-safe": self.if_safe or None,
+            "gone-for-good": self.gone_for_good or None,
+        }
         return msgspec.json.encode(fields | {name: value for name, value in given.items() if value is not None})
 
 

@@ -47,6 +47,11 @@ class KeysAtRisk(Refusal):
 @click.option("--undo", is_flag=True, help="Take back the change under way: what has moved moves back.")
 @click.option("--dry-run", is_flag=True, help="Only show what would move, and what would be lost.")
 @click.option("--force", is_flag=True, help="Even if keys are lost by it, or somebody changed the view meanwhile.")
+@click.option(
+    "--gone-for-good",
+    is_flag=True,
+    help="Who is not in the view and cannot be reached serves nobody, and never will: decide conditions without them.",
+)
 @click.option("--no-wait", is_flag=True, help="Return as soon as the change is accepted.")
 @output_option
 @click.pass_obj
@@ -60,6 +65,7 @@ def view_change(
     undo: bool,
     dry_run: bool,
     force: bool,
+    gone_for_good: bool,
     no_wait: bool,
     output: str,
 ) -> None:
@@ -80,9 +86,9 @@ def view_change(
     added, removed = tuple(sum(add, ())), tuple(sum(remove, ()))
     _check_usage(
         named=bool(to), stepwise=bool(added or removed or replace), factor=bool(repl_factor), undo=undo,
-        dry_run=dry_run, force=force, no_wait=no_wait,
+        gone=gone_for_good, dry_run=dry_run, force=force, no_wait=no_wait,
     )  # fmt: skip
-    if not (to or added or removed or replace or repl_factor or undo):
+    if not (to or added or removed or replace or repl_factor or undo or gone_for_good):
         show(run(endpoints, lambda client: client.progress()), output)
         return
 
@@ -95,7 +101,7 @@ def view_change(
         former = () if to else (await client.status()).former
         nodes, notes = (to, ()) if to else wanted(ring.nodes, replace, added, removed, former)
         notes = (*notes, *short_of_copies(len(nodes), repl_factor, ring.repl_factor))
-        return Change(nodes, repl_factor, if_epoch=ring.epoch), notes
+        return Change(nodes, repl_factor, ring.epoch, gone_for_good=gone_for_good), notes
 
     try:
         change, notes = run(endpoints, planned)
@@ -124,16 +130,18 @@ def _make(change: Change, make: Callable[[Change], None]) -> None:
 
 
 def _check_usage(
-    *, named: bool, stepwise: bool, factor: bool, undo: bool, dry_run: bool, force: bool, no_wait: bool
+    *, named: bool, stepwise: bool, factor: bool, undo: bool, gone: bool, dry_run: bool, force: bool, no_wait: bool
 ) -> None:
     """Raises click.UsageError for options that do not go together."""
     if named and stepwise:
         raise click.UsageError("--to names all nodes: it goes with none of --add, --remove and --replace.")
     if undo and (named or stepwise or factor):
         raise click.UsageError("--undo goes back to the view before: it takes no other nodes, and no factor.")
+    if undo and gone:
+        raise click.UsageError("--undo has no use for --gone-for-good: change the view again with it afterwards.")
     if dry_run and no_wait:
         raise click.UsageError("--dry-run changes nothing: there is nothing to --no-wait for.")
-    if (dry_run or no_wait or force) and not (named or stepwise or factor or undo):
+    if (dry_run or no_wait or force) and not (named or stepwise or factor or undo or gone):
         raise click.UsageError("Nothing to change: give --add, --remove, --replace, --to, --repl-factor or --undo.")
 
 
@@ -161,8 +169,8 @@ def _complete(endpoints: Addresses, output: str, change: Change) -> None:
     show(changed, output)
     if change.if_safe and changed.keys_at_risk is not msgspec.UNSET:
         raise NoAnswer(
-            f"The change is made, but {lost_keys(changed.keys_at_risk)} were left behind: a node that was removed fell "
-            "silent before it had handed them over. Start it again with its disk, and it brings them home"
+            f"The change is made, but without {lost_keys(changed.keys_at_risk)}: a node that was removed fell silent "
+            "before it had handed over what it has. Start it again with its disk, and it brings that home"
         )
 
 

@@ -69,12 +69,6 @@ class Conflict(RequestFault):
     status = 409
 
 
-class NotSupported(RequestFault):
-    """It asks for what this store does not do: to be refused rather than to be passed over."""
-
-    status = 501
-
-
 class Unavailable(RequestFault):
     """No node that could answer can be reached in time. A write may have happened nevertheless, but only once."""
 

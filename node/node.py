@@ -28,6 +28,7 @@ from node.net.messages import (
     AskStamp,
     AskStatus,
     Compare,
+    Confirm,
     CountKeys,
     Fetch,
     FetchRange,
@@ -47,6 +48,7 @@ from node.net.messages import (
     Status,
     Unable,
     Write,
+    WriteIf,
 )
 from node.net.transport import Answering, Transport, answer_of
 from node.operations.listing import Lister, OwnerListing
@@ -70,10 +72,10 @@ from node.storage.identity import Identity
 from node.storage.store import Store
 from node.time_limits import gossip_settings_for
 from node.timing.clock import HybridClock, Time
-from node.values.donors import NOTHING, Share
 from node.views.asking import Asking
 from node.views.calls import Calls
 from node.views.census import Census
+from node.views.confirming import Confirming
 from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
@@ -112,7 +114,8 @@ class Node:
         self.heartbeats = Heartbeats(
             config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
         )
-        self.owner = Owner(config, time, store, views, readiness, co_owners, self.streams, calls)
+        confirming = self._confirming = Confirming(config, views, calls)
+        self.owner = Owner(config, time, clock, store, views, readiness, co_owners, self.streams, calls, confirming)
         movement = self.movement = Movement(time)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack, movement)
         self.arrivals = Arrivals(config, time, store, views, self.streams, self._clients_served, movement)
@@ -121,7 +124,7 @@ class Node:
         )
         self.antientropy = AntiEntropy(config, store, views, co_owners, calls)
         asking = Asking(config, time, views, calls, self._answer_here, StateLog())
-        self.coordinator = Coordinator(config, time, views, calls, asking, clock.now_ms, self._census)
+        self.coordinator = Coordinator(config, time, views, calls, asking, confirming, clock.now_ms, self._census)
         self.forecaster = Forecaster(config, views, calls, asking, self._census)
         settings = gossip_settings or gossip_settings_for(config.round_trip_ms)
         assert config.tombstone_grace_s <= settings.forget_unsettled_s, "whoever may bring something home is remembered"
@@ -215,11 +218,7 @@ class Node:
             view, ring = self.views.current, self.views.ring
             assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
             assert self._store.view() == view, "the view in force is not the one on disk"
-            stored = self._store.donors()
-            for donor, share in self.views.donors.shares.items():
-                kept = stored.get(donor, NOTHING).joined(Share(alone=self.arrivals.unsaved(donor)))
-                forgotten = any(held & ~on_disk for held, on_disk in zip(share, kept, strict=True))
-                assert not forgotten, f"some of what {donor} is a donor of would be forgotten by a restart"
+            self.arrivals.check()
 
     # What the whole node does about what one part has noticed
 
@@ -227,6 +226,7 @@ class Node:
         """In this order: what was promised to co-owners is settled before anything is moved."""
         self.movement.note()
         self.streams.change_view()
+        self.owner.change_view()
         for donor in self.views.donors.shares:
             self.transport.dial_anew(donor)  # It may have come up, and not know that this node will ask.
         self.handoff.wake()
@@ -271,7 +271,7 @@ class Node:
     def _act(self, sender: Address, budget_s: float, request: Request) -> Answering:
         """Begins at once, under the view in force; what it waits for later, the store's fence holds to that view."""
         match request:
-            case Read() | Write():
+            case Read() | Write() | WriteIf():
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)
@@ -302,9 +302,11 @@ class Node:
             case Promise():
                 return self.views.promise(request)
             case Release(epoch, coordinator):
-                return self._release(epoch, coordinator)
+                return self.views.release(epoch, coordinator)
             case Adopt():
                 return self._adopt(request, sender)
+            case Confirm():
+                return self._confirming.answer(request)
             case AskStatus():
                 return self.status()
             case CountKeys(partitions):
@@ -315,10 +317,6 @@ class Node:
             return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
         except (ValueError, IndexError):
             return Unable()
-
-    async def _release(self, epoch: int, coordinator: Address) -> Answer:
-        await self.views.release(epoch, coordinator)
-        return self.views.told()
 
     async def _adopt(self, request: Adopt, sender: Address) -> Answer:
         return await self.views.take(request, sender) or self.views.told()

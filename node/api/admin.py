@@ -15,7 +15,16 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address, View
-from node.api.change_request import Options, ViewChangeBody, body_of, if_epoch_of, if_safe_of, options_of, target_of
+from node.api.change_request import (
+    Options,
+    ViewChangeBody,
+    body_of,
+    gone_for_good_of,
+    if_epoch_of,
+    if_safe_of,
+    options_of,
+    target_of,
+)
 from node.api.data import JSON_HEADERS, read_data
 from node.api.presence import Presence
 from node.errors import NotFound
@@ -132,12 +141,12 @@ class AdminApi:
     async def view_change(self, request: web.Request) -> web.Response:
         options, body = options_of(request.query), await self._body_of(request, names_view=True)
         nodes, repl_factor = target_of(body)
-        wish = Wish(frozenset(nodes), repl_factor, if_epoch_of(body), if_safe_of(body))
+        wish = Wish(frozenset(nodes), repl_factor, if_epoch_of(body), if_safe_of(body), gone_for_good_of(body))
         return await self._make(request, options, wish, nodes)
 
     async def take_back(self, request: web.Request) -> web.Response:
         options, body = options_of(request.query), await self._body_of(request, names_view=False)
-        return await self._make(request, options, TakeBack(if_epoch_of(body), if_safe_of(body)))
+        return await self._make(request, options, TakeBack(if_epoch_of(body), if_safe_of(body), gone_for_good_of(body)))
 
     async def _body_of(self, request: web.Request, names_view: bool) -> ViewChangeBody:
         return body_of(await read_data(request, self._node.config.body_s), names_view)

@@ -33,6 +33,7 @@ class ViewChangeBody(msgspec.Struct, frozen=True, rename="kebab"):
     repl_factor: Any = msgspec.UNSET
     if_epoch: Any = msgspec.UNSET
     if_safe: Any = msgspec.UNSET
+    gone_for_good: Any = msgspec.UNSET
 
 
 _bodies = msgspec.json.Decoder(ViewChangeBody)
@@ -86,11 +87,20 @@ def if_epoch_of(body: ViewChangeBody) -> int | None:
 
 def if_safe_of(body: ViewChangeBody) -> bool:
     """Raises RequestFault."""
-    if body.if_safe is msgspec.UNSET:
+    return _truth("if-safe", body.if_safe)
+
+
+def gone_for_good_of(body: ViewChangeBody) -> bool:
+    """Raises RequestFault."""
+    return _truth("gone-for-good", body.gone_for_good)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if value is msgspec.UNSET:
         return False
-    if not isinstance(body.if_safe, bool):
-        raise RequestFault("Malformed if-safe: neither true nor false")
-    return body.if_safe
+    if not isinstance(value, bool):
+        raise RequestFault(f"Malformed {name}: neither true nor false")
+    return value
 
 
 def demand_known(kind: str, names: Collection[str], known: Collection[str]) -> None:

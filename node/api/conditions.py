@@ -1,4 +1,4 @@
-"""The conditions of a request, by the ETags of what it concerns (RFC 9110, 13.1): what they say, and whether they hold.
+"""The conditions of a request, by the ETags of what it concerns (RFC 9110, 13.1): what they say.
 
 An ETag is the version of a record: the same through every node, and another one after each write. Pure functions.
 """
@@ -11,9 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from node.errors import RequestFault
+from node.values.condition import Condition, Versions
 from node.values.version import Version
 
 _TAG = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e]*)"[ \t]*(?:,|$)')
+_OURS = re.compile("[0-9a-f]{32}")
 _KEPT = 1024
 """So many texts are remembered: a client that polls sends the same again and again."""
 
@@ -32,38 +34,25 @@ def etag_of(version: Version) -> bytes:
     return b'"%b"' % hexlify(version)
 
 
-def is_refused(given: Given, version: Version | None) -> bool:
-    """Whether `If-Match` does not hold. `version`: of what there is; None if there is nothing. Raises RequestFault."""
-    if given.if_match is None:
-        return False
-    tags = _tags(given.if_match, "If-Match")
-    return version is None or not (tags.any or version.hex() in tags.strong)
-
-
-def is_known(given: Given, version: Version | None) -> bool:
-    """Whether `If-None-Match` does not hold: what there is, the client has. Raises RequestFault."""
-    if given.if_none_match is None:
-        return False
-    tags = _tags(given.if_none_match, "If-None-Match")
-    return version is not None and (tags.any or version.hex() in tags.strong | tags.weak)
-
-
-class _Tags(NamedTuple):
-    any: bool
-    """`*`: whatever version there is."""
-    strong: frozenset[str]
-    weak: frozenset[str]
-    """Those that a cache has marked with `W/`."""
-
-
 @lru_cache(_KEPT)
-def _tags(text: str, header: str) -> _Tags:
-    """What a header names. Raises RequestFault."""
-    strong, weak, end = set[str](), set[str](), 0
+def condition_of(given: Given) -> Condition:
+    """What they demand: `If-Match` one of some versions, and `If-None-Match` none of some. Raises RequestFault."""
+    one_of, none_of = given
+    return Condition(
+        None if one_of is None else _versions(one_of, "If-Match", False),
+        None if none_of is None else _versions(none_of, "If-None-Match", True),
+    )
+
+
+def _versions(text: str, header: str, with_weak: bool) -> Versions:
+    """Those that a header names; what is no version of this store's is none of any value. `with_weak`: also those that
+    a cache has marked with `W/`. Raises RequestFault."""
+    found, end = list[Version](), 0
     while text != "*" and (end < len(text) or not text):
         tag = _TAG.match(text, end)
         if tag is None:
             raise RequestFault(f"Malformed {header}: neither * nor ETags in double quotes, with commas between them")
-        (weak if tag[1] else strong).add(tag[2])
+        if _OURS.fullmatch(tag[2]) and (with_weak or not tag[1]):
+            found.append(bytes.fromhex(tag[2]))
         end = tag.end()
-    return _Tags(text == "*", frozenset(strong), frozenset(weak))
+    return Versions(text == "*", tuple(found))

@@ -22,20 +22,20 @@ from aiohttp import web
 
 from gossip.view import Address
 from node.api import hints
-from node.api.conditions import NO_CONDITIONS, Given, etag_of, is_known, is_refused
+from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import (
     InternalFault,
     NotFound,
-    NotSupported,
     RequestFault,
     StorageFault,
     TooLarge,
     Unavailable,
     UnknownEncoding,
 )
-from node.net.messages import NothingDeleted, ReadResult, Unsatisfied, Wrote
+from node.net.messages import NothingDeleted, ReadResult, Unmet, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
+from node.values.condition import Condition
 from node.values.context import EMPTY, BadContext, Context, to_json
 from node.values.version import Version
 
@@ -166,9 +166,8 @@ class DataApi:
             body = decode_body(data, _data_bodies, NO_BODY)
             if method == "GET":
                 return await self._get(key, body, given)
-            if given != NO_CONDITIONS:
-                raise NotSupported("PUT and DELETE take no conditions")
-            return await (self._put(key, body) if method == "PUT" else self._delete(key, body))
+            condition = condition_of(given)
+            return await (self._put(key, body, condition) if method == "PUT" else self._delete(key, body, condition))
         except Unavailable as fault:
             return render_fault(method, fault)
         except RequestFault as fault:
@@ -184,7 +183,7 @@ class DataApi:
         assert isinstance(outcome.answer, ReadResult)
         return _found(given, outcome.answer, outcome.served_by, outcome.context)
 
-    async def _put(self, key: PathKey, body: DataBody) -> HttpAnswer:
+    async def _put(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:
         if isinstance(body.value, msgspec.UnsetType):
             raise RequestFault("Value is missing")
         self._demand_valid(key)
@@ -192,18 +191,19 @@ class DataApi:
         value = bytes(body.value)
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge("Value is too large")
-        outcome = await self._router.write(key.raw, value, context)
+        outcome = await self._router.write(key.raw, value, context, condition)
+        if isinstance(outcome.answer, Unmet):
+            return _refused("PUT", outcome)
         assert isinstance(outcome.answer, Wrote)
         if outcome.answer.replaced:
             return _wrote(200, UPDATED, outcome, outcome.answer, outcome.version)
         return _wrote(201, ADDED, outcome, outcome.answer, outcome.version)
 
-    async def _delete(self, key: PathKey, body: DataBody) -> HttpAnswer:
+    async def _delete(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:
         if key.fault is KeyFault.TOO_LONG:
             return _reply(404, MISSING % b"DELETE", None, self._context(body))
         self._demand_valid(key)
-        outcome = await self._router.write(key.raw, None, self._context(body))
-        return _deleted(outcome)
+        return _deleted(await self._router.write(key.raw, None, self._context(body), condition))
 
     def _demand_valid(self, key: PathKey) -> None:
         if key.fault is not None:
@@ -287,9 +287,10 @@ def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
 
 def _found(given: Given, value: ReadResult, served_by: Address | None, context: Context | None) -> HttpAnswer:
     if given != NO_CONDITIONS:
-        if is_refused(given, value.version):
+        one_of, none_of = condition_of(given)
+        if one_of is not None and not one_of.have(value.version):
             return _reply(412, REFUSED % b"GET", served_by, context, version=value.version)
-        if is_known(given, value.version):
+        if none_of is not None and none_of.have(value.version):
             return HttpAnswer(NOT_MODIFIED, b"", version=value.version)
     if value.value is None:
         return _reply(404, MISSING % b"GET", served_by, context)
@@ -298,12 +299,18 @@ def _found(given: Given, value: ReadResult, served_by: Address | None, context: 
 
 def _deleted(outcome: Outcome) -> HttpAnswer:
     match outcome.answer:
+        case Unmet():
+            return _refused("DELETE", outcome)
         case Unsatisfied():
             return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
         case NothingDeleted():
             return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
     assert isinstance(outcome.answer, Wrote)
     return _wrote(200, DELETED, outcome, outcome.answer)
+
+
+def _refused(method: str, outcome: Outcome) -> HttpAnswer:
+    return _reply(412, REFUSED % method.encode(), outcome.served_by, outcome.context, version=outcome.version)
 
 
 def _wrote(status: int, fields: bytes, outcome: Outcome, answer: Wrote, version: Version | None = None) -> HttpAnswer:

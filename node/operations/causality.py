@@ -23,7 +23,7 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.net.messages import Read, Write
+from node.net.messages import Read, Write, WriteIf
 from node.replication.co_owners import CoOwners
 from node.storage.store import Store
 from node.values.context import BadContext, Context, decode, encode, owner_id
@@ -76,10 +76,10 @@ class Causality:
         self._views = views
         self._co_owners = co_owners
 
-    def demand(self, operation: Read | Write, context: Context) -> Demand:
+    def demand(self, operation: Read | Write | WriteIf, context: Context) -> Demand:
         """What `context`, that of the operation, demands under the view in force."""
-        kept = _kept_with(operation, context) if isinstance(operation, Write) else b""
-        if isinstance(operation, Write) and operation.value is not None:
+        kept = _kept_with(operation, context) if isinstance(operation, Write | WriteIf) else b""
+        if isinstance(operation, Write | WriteIf) and operation.value is not None:
             return Demand(kept=kept)
         partition = partition_of(operation.key)
         co_owners = self._views.ring.co_owners(self._me)
@@ -107,14 +107,14 @@ class Causality:
             return context.without(hash_of(key), record.version)
         return context.with_entry(hash_of(key), record.version, owner_id(holder))
 
-    def after_write(self, context: Context, write: Write, is_everywhere: bool) -> Context:
+    def after_write(self, context: Context, write: Write | WriteIf, is_everywhere: bool) -> Context:
         """What a client depends on whose write was acknowledged; `is_everywhere`: by all owners."""
         if is_everywhere:
             return context.without(hash_of(write.key), write.version)
         return context.with_entry(hash_of(write.key), write.version, owner_id(self._me))
 
 
-def _kept_with(write: Write, context: Context) -> bytes:
+def _kept_with(write: Write | WriteIf, context: Context) -> bytes:
     """The context that is kept with the value, without what it says of older versions of this key: the value replaces
     them."""
     left = context.without(hash_of(write.key), write.version)

@@ -266,7 +266,7 @@ class Lister:
 
         def in_turn() -> Sequence[Address]:
             if self._views.view_id != view_id:
-                raise NotBrought(())  # There may be no such shard any more.
+                raise NotBrought(frozenset())  # There may be no such shard any more.
             return self._routing.in_order(owners)
 
         try:

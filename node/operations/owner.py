@@ -1,29 +1,24 @@
 """What a node does with a read or a write of a key that it owns.
 
-It asks whom it has not synced with: the co-owners of which it holds no lease, and the donors of the partition. Then it
-looks into its own store, never before: a record that is handed over meanwhile is gone there and here by then. What is
-newer than what it has, it keeps.
-
 An operation is carried out in attempts, each under one view. After each wait, an attempt makes sure that the view is
-still the one under which it began, and that nobody else had to be asked by now; if not, it is begun anew. What the
-answers of others say is judged by `sightings`, what a causal context adds to that by `causality`; here it is done.
+still the one under which it began, and that nobody else had to be asked by now; if not, it is begun anew. Others are
+asked by `inquiry`; what their answers say is judged by `sightings`, what a causal context adds to that by `causality`;
+a write with a condition is left to the `decider`. Here the rest is done.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
-from typing import NamedTuple
+from typing import TypeAlias
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, LargeLate, PeerLost, StorageFault, TooManyCalls
+from node.errors import Fenced, PeerLost, StorageFault
 from node.net.messages import (
     Answer,
     Copies,
-    Fetch,
     Fetched,
-    Foreign,
     MayBeStored,
     NothingDeleted,
     Read,
@@ -32,39 +27,28 @@ from node.net.messages import (
     Unable,
     Unsatisfied,
     Write,
+    WriteIf,
     Wrote,
 )
 from node.net.transport import Answering
 from node.operations.causality import Causality, Demand
-from node.operations.sightings import NOBODY_ASKED, Asker, Sightings, weigh
+from node.operations.decider import Decider
+from node.operations.inquiry import NO_PEERS, Inquiry, NewAttempt
+from node.operations.sightings import NOBODY_ASKED, Sightings
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
-from node.storage.store import Absent, Newer, Store, Unsure, Written
-from node.timing.clock import Time
+from node.storage.store import Absent, Newer, Store, Unmatched, Unsure, Written
+from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.record import Record, value_of, version_of
 from node.views.calls import Calls
+from node.views.confirming import Confirming
 from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.hashing import partition_of
+from ring.placement import Shard
 
-NO_PEERS: Set[Address] = frozenset()
-
-
-class NewAttempt(NamedTuple):
-    """How an attempt ends that has come to nothing: another one is begun, after a wait."""
-
-    wait_s: float = 0.0
-    is_stored: bool = False
-    """Whether it has stored the write on this disk all the same."""
-
-
-class Newest(NamedTuple):
-    """What a read may tell of a key."""
-
-    record: Record | None
-    holder: Address
-    """Who has it on disk."""
+Operation: TypeAlias = Read | Write | WriteIf
 
 
 class Owner:
@@ -72,12 +56,14 @@ class Owner:
         self,
         config: Config,
         time: Time,
+        clock: HybridClock,
         store: Store,
         views: Views,
         readiness: Readiness,
         co_owners: CoOwners,
         streams: Streams,
         calls: Calls,
+        confirming: Confirming,
     ) -> None:
         self._config = config
         self._time = time
@@ -86,8 +72,24 @@ class Owner:
         self._readiness = readiness
         self._co_owners = co_owners
         self._streams = streams
-        self._calls = calls
+        self._inquiry = Inquiry(config, store, views, readiness, co_owners, streams, calls)
+        self._not_synced_with = self._inquiry.not_synced_with
         self._causality = Causality(config, store, views, co_owners)
+        self._decider = Decider(
+            config,
+            time,
+            clock,
+            store,
+            views,
+            readiness,
+            co_owners,
+            streams,
+            confirming,
+            self._inquiry,
+            self._causality,
+        )
+        self.change_view = self._decider.change_view
+        """Another view is in force."""
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here, or had to wait for what this node holds; monotonic."""
@@ -110,7 +112,7 @@ class Owner:
             return None
         return ReadResult(None) if value is None else ReadResult(value, None, version)
 
-    def serve(self, operation: Read | Write, budget_s: float) -> Answering:
+    def serve(self, operation: Operation, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
         if isinstance(operation, Read) and operation.context is None:
             value = self.read_here(operation.key)
@@ -118,15 +120,15 @@ class Owner:
                 return value
         return self._serve(operation, self._time.monotonic() + budget_s - self._config.reply_s)
 
-    async def _serve(self, operation: Read | Write, deadline: float) -> Answer:
+    async def _serve(self, operation: Operation, deadline: float) -> Answer:
         try:
             return await self._timeouts.within(deadline - self._time.monotonic(), self.carry_out(operation, deadline))
         except TimeoutError:
-            return MayBeStored() if isinstance(operation, Write) else Unable()
+            return MayBeStored() if isinstance(operation, Write | WriteIf) else Unable()
         except PeerLost:
             return MayBeStored()  # Nobody will hear it: all links were closed when it noticed its pause.
 
-    async def carry_out(self, operation: Read | Write, deadline: float) -> Answer:
+    async def carry_out(self, operation: Operation, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Nothing is begun after `deadline`, but
         what was begun may hang for as long as a disk or a peer does: the caller sets it a limit. Raises PeerLost if
         this node was paused while it wrote: others may have taken its place and not have seen the write."""
@@ -142,7 +144,7 @@ class Owner:
             return MayBeStored()  # Whoever believes that it was refused stamps it anew: it would happen twice.
         return end
 
-    async def _attempt(self, operation: Read | Write, deadline: float) -> Answer | NewAttempt:
+    async def _attempt(self, operation: Operation, deadline: float) -> Answer | NewAttempt:
         """Do it under the view in force now, or not at all."""
         if not self._readiness.enter() and not await self._readiness.wait_until_ready(deadline):
             return Unable()
@@ -150,15 +152,13 @@ class Owner:
         if self.served_at >= deadline:
             return Unable()
         view_id, partition = self._views.view_id, partition_of(operation.key)
-        if self._config.address not in self._views.ring.owners(partition):
+        if self._config.address not in self._who_may(operation, partition):
             return self._views.told()
         demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
-        asked = self._not_synced_with(partition)
-        if demand is not None:
-            asked = {*asked, *demand.whom_to_ask}
+        asked = self._whom_to_ask(operation, partition, demand)
         if asked:
-            found = await self._find_out(asked, partition, operation.key, view_id)
+            found = await self._inquiry.find_out(asked, partition, operation.key, view_id)
             if isinstance(found, NewAttempt):
                 return found
             sightings = found
@@ -168,94 +168,46 @@ class Owner:
             return Unsatisfied()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
-        return await self._write(view_id, partition, operation, b"" if demand is None else demand.kept, sightings)
+        kept = b"" if demand is None else demand.kept
+        if isinstance(operation, WriteIf):
+            return await self._decider.decide(view_id, partition, operation, kept, asked, sightings)
+        return await self._write(view_id, partition, operation, kept, sightings)
+
+    def _who_may(self, operation: Operation, partition: int) -> Shard:
+        """Carry it out, in the order of the ring."""
+        owners = self._views.ring.owners(partition)
+        return owners[:1] if isinstance(operation, WriteIf) else owners
 
     # Whom to ask
 
-    def _not_synced_with(self, partition: int) -> Set[Address]:
-        """Who may hold what this node does not, so that it must ask them before it answers; none if it may answer
-        alone."""
-        donors, unleased = self._views.donors.of(partition), self._co_owners.unleased()
-        return {*donors, *unleased} if donors or unleased else NO_PEERS
-
-    async def _find_out(
-        self, peers: Set[Address], partition: int, key: bytes, view_id: ViewId
-    ) -> Sightings | NewAttempt:
-        """What `peers` hold of the key. They are asked in parallel, and have told enough if nobody else has to be asked
-        by then."""
-        asked = sorted(peers)
-        try:
-            answers = await asyncio.gather(*(self._fetch(peer, key, view_id) for peer in asked))
-        except (LargeLate, TooManyCalls):
-            return NewAttempt(self._config.retry_s)
-        is_other_view = self._views.view_id != view_id
-        if not self._readiness.enter() or is_other_view or not self._not_synced_with(partition) <= peers:
-            return NewAttempt()
-        asker = Asker(
-            self._views.current.nodes,
-            self._views.ring.owners(partition),
-            self._views.donors.of(partition),
-            self._co_owners.is_waiting_to_be_filled(),
-            self._store.purge_watermark,
-            self._store.may_revive,
-        )
-        sightings = weigh(dict(zip(asked, answers, strict=True)), asker)
-        return NewAttempt(self._config.retry_s) if sightings.is_undecided else sightings
+    def _whom_to_ask(self, operation: Operation, partition: int, demand: Demand | None) -> Set[Address]:
+        if isinstance(operation, WriteIf):
+            asked = self._decider.whom_to_ask(partition)
+        else:
+            asked = self._not_synced_with(partition)
+        return asked if demand is None else {*asked, *demand.whom_to_ask}
 
     def _is_co_owner_heard(self, sightings: Sightings) -> bool:
         return any(self._co_owners.get(peer) is not None for peer in sightings.heard)
-
-    async def _fetch(self, peer: Address, key: bytes, view_id: ViewId) -> Answer | None:
-        """None if it refused the connection or was silent, or if another cluster's node has its address now."""
-        answer = await self._calls.ask_patiently(peer, Fetch(key), view_id)
-        return None if isinstance(answer, Foreign) else answer
 
     def _is_met(self, demand: Demand, partition: int, key: bytes, sightings: Sightings) -> bool:
         donors = self._causality.donors_waited_for(partition, sightings.heard)
         return demand.is_met(self._store.get(partition, key), sightings.newest, sightings.heard, donors)
 
     def fetch(self, key: bytes) -> Fetched:
-        """Answer an owner that asks this node. It does so under this node's view: no write can follow here that the
-        owner does not hear of."""
+        """Answer an owner that asks this node."""
         self.served_at = self._time.monotonic()
-        return Fetched(
-            self._store.encoded(partition_of(key), key), self._store.stable_watermark, self._co_owners.may_lack()
-        )
+        return self._inquiry.answer(key)
 
     # Reading
 
     async def _read(self, view_id: ViewId, partition: int, read: Read, sightings: Sightings) -> Answer | NewAttempt:
-        found = await self._newest(view_id, partition, read.key, sightings)
+        found = await self._inquiry.newest(view_id, partition, read.key, sightings)
         if isinstance(found, NewAttempt):
             return found
         if found.record is None and not sightings.is_complete:
             return Unable()
         return self._found(read, *found)
-
-    async def _newest(self, view_id: ViewId, partition: int, key: bytes, sightings: Sightings) -> Newest | NewAttempt:
-        """What there is to tell of the key, once no later read can be told anything older, through whatever node. A
-        write that is under way may have come to some owners only, and whoever brings it may die before it comes to the
-        others; so they are brought what is told here, and waited for."""
-        record, seen, me = self._store.get(partition, key), sightings.newest, self._config.address
-        if seen is not None and (record is None or record.version < seen.version):
-            record = seen
-            try:
-                keeping = self._store.merge(view_id, [(partition, key, seen.encode())], exclude={sightings.source})
-                await self._timeouts.within(self._config.keep_s, keeping)
-            except Fenced:
-                return NewAttempt(self._config.retry_s)
-            except (StorageFault, TimeoutError):  # It cannot be kept here, nor be brought to anybody.
-                return Newest(record, sightings.source) if sightings.agree else NewAttempt(self._config.retry_s)
-        if record is None or self._co_owners.has_spread(key, record.version):
-            return Newest(record, me)
-        has_it = sightings.holders if seen is not None and seen.version == record.version else ()
-        try:
-            if await self._streams.await_copies([key], has_it, are_noted=False) and has_it:
-                await self._streams.await_copies([key])  # They have it, but must hear who was left out of it.
-        except (Fenced, StorageFault):
-            return NewAttempt(self._config.retry_s)
-        self._co_owners.note_spread(key, record.version)
-        return Newest(record, me) if self._readiness.enter() else NewAttempt()
 
     def _found(self, read: Read, record: Record | None, holder: Address) -> ReadResult:
         value, version = (None, None) if record is None or not record.live else (record.value, record.version)
@@ -292,12 +244,14 @@ class Owner:
                     return self._wrote(write, replaced, NO_PEERS)  # Spared the way through an empty wait.
                 return await self._replicate(write, replaced, earliest, sightings.is_donor_silent, is_noted)
             case Absent():
-                newest = await self._newest(view_id, partition, write.key, sightings)
+                newest = await self._inquiry.newest(view_id, partition, write.key, sightings)
                 return newest if isinstance(newest, NewAttempt) else self._nothing_deleted(partition, write)
             case Newer(version):
                 return Superseded(version)
             case Unsure():
                 return Unable()
+            case Unmatched():
+                raise AssertionError("there was no condition")
 
     async def _replicate(
         self, write: Write, replaced: bool, earliest: float, is_donor_silent: bool, is_noted: bool

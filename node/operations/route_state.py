@@ -5,7 +5,8 @@ starts a round under the view in force, `hear` takes what came of a question; bo
 takes. The rules, each decided in one place below:
 
 - A write may get a new version only while no attempt at it can have been stored. Otherwise it could happen twice, with
-  another write in between, so then nobody can tell what became of it.
+  another write in between, so then nobody can tell what became of it. For the same reason, that its condition was not
+  met is an answer only while no attempt can have been stored: it may have been met before, and by that write itself.
 - An owner that cannot satisfy the client's context is no reason not to ask the next one; that answer is given if none
   fares better.
 - If all owners refuse under one view, another round would end the same way: the client learns at once.
@@ -34,6 +35,7 @@ from node.net.messages import (
     Superseded,
     Unable,
     Unheard,
+    Unmet,
     Unsatisfied,
     ViewIs,
     Wrote,
@@ -140,7 +142,7 @@ class RouteState:
         match heard:
             case ReadResult() | Wrote() | NothingDeleted() | Listed():
                 return Answered(heard, owner)
-            case Superseded():
+            case Superseded() | Unmet():
                 return GivenUp() if self._may_be_stored else Answered(heard, owner)
             case ViewIs():
                 return Greet(owner) if view_id == self.view_id else NextRound()
@@ -170,6 +172,7 @@ class RouteState:
                 self.unreachable = self.unreachable | {owner}
             case MayBeStored():
                 how = "cannot tell whether it is done"
+                self.unreachable = self.unreachable.union(heard.missing)
             case _:
                 how = "cannot do it now"
         self._failed = {**self._failed, owner: how}

@@ -28,14 +28,17 @@ from node.net.messages import (
     Stamped,
     Superseded,
     Unable,
+    Unmet,
     Write,
+    WriteIf,
     Wrote,
 )
 from node.operations.owner import Owner
 from node.operations.route_state import Answered
-from node.operations.routing import Routing
+from node.operations.routing import NotBrought, Routing
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
+from node.values.condition import NO_CONDITION, Condition
 from node.values.context import Context, from_json
 from node.values.version import Version
 from node.views.calls import Calls
@@ -100,12 +103,17 @@ class Router:
         version = answered.answer.version if isinstance(answered.answer, ReadResult) else None
         return self._outcome(answered, context, version)
 
-    async def write(self, key: bytes, value: bytes | None, context: Context | None = None) -> Outcome:
-        """A put, or with `value` None a delete. Raises Unavailable: it may have happened."""
+    async def write(
+        self, key: bytes, value: bytes | None, context: Context | None = None, condition: Condition = NO_CONDITION
+    ) -> Outcome:
+        """A put, or with `value` None a delete, if the condition is met. Raises Unavailable: it may have happened."""
         deadline = self._deadline()
         if not self._readiness.admit():
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
-        answered, version = await self._within_time(self._write(key, value, context, deadline))
+        version: Version | None
+        answered, version = await self._within_time(self._write(key, value, context, condition, deadline))
+        if isinstance(answered.answer, Unmet):
+            version = answered.answer.version
         return self._outcome(answered, context, version)
 
     def _outcome(self, answered: Answered, context: Context | None, version: Version | None) -> Outcome:
@@ -113,7 +121,7 @@ class Router:
         served_by = None if answered.owner == self._config.address else answered.owner
         if context is None:
             return Outcome(answer, served_by, None, version)
-        if isinstance(answer, ReadResult | Wrote | NothingDeleted) and answer.context is not None:
+        if isinstance(answer, ReadResult | Wrote | NothingDeleted | Unmet) and answer.context is not None:
             context = answer.context
         self._clock.observe(context.newest)
         return Outcome(answer, served_by, self._unstable(context), version)
@@ -123,7 +131,7 @@ class Router:
         return self._timeouts.within(self._config.answer_s, work, Unavailable)
 
     async def _write(
-        self, key: bytes, value: bytes | None, context: Context | None, deadline: float
+        self, key: bytes, value: bytes | None, context: Context | None, condition: Condition, deadline: float
     ) -> tuple[Answered, Version]:
         """With the version under which it was written."""
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
@@ -135,7 +143,10 @@ class Router:
         if context and (seen := context.floor(hash_of(key))) >= version:
             version = await self._stamp(key, self._clock.stamp_above(seen, lead_ms=1))
         while True:
-            answered = await self._route(key, Write(key, version, value, context), deadline)
+            write: Write | WriteIf = Write(key, version, value, context)
+            if condition != NO_CONDITION:
+                write = WriteIf(key, version, value, condition, context)
+            answered = await self._route(key, write, deadline)
             if not isinstance(answered.answer, Superseded):
                 return answered, version
             refusals += 1
@@ -169,8 +180,25 @@ class Router:
     def _deadline(self) -> float:
         return self._time.monotonic() + self._config.request_s
 
-    async def _route(self, key: bytes, operation: Read | Write, deadline: float) -> Answered:
-        """Bring the operation to an owner. Raises Unavailable: if it was a write, it may have happened, under its
-        version."""
+    async def _route(self, key: bytes, operation: Read | Write | WriteIf, deadline: float) -> Answered:
+        """Bring the operation to an owner, or what only one may decide to that one. Raises Unavailable: if it was a
+        write, it may have happened, under its version."""
         carry_out = partial(self._owner.carry_out, operation, deadline)
-        return (await self._routing.bring(operation, partial(self.owners, key), carry_out, deadline)).answered
+        if not isinstance(operation, WriteIf):
+            return (await self._routing.bring(operation, partial(self.owners, key), carry_out, deadline)).answered
+        try:
+            return (await self._routing.bring(operation, partial(self._decider, key), carry_out, deadline)).answered
+        except NotBrought as fault:
+            raise self._undecided(fault) from None
+
+    def _undecided(self, fault: NotBrought) -> Unavailable:
+        """What is told of a condition that nobody could decide."""
+        if not fault.unreachable:
+            return Unavailable().with_hint(fault.hint)
+        hint, removed = fault.hint, sorted(fault.unreachable - self._views.current.nodes)
+        if removed:
+            hint += f"; {', '.join(removed)}: no more in the view, but may decide under another one"
+        return Unavailable(unreachable=sorted(fault.unreachable)).with_hint(hint)
+
+    def _decider(self, key: bytes) -> Sequence[Address]:
+        return self._views.ring.owners(partition_of(key))[:1]

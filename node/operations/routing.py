@@ -6,14 +6,14 @@ Whom to ask next, and which answer counts, is decided in `route_state`; here the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, Unavailable
-from node.net.messages import Answer, ListKeys, Read, Write
+from node.net.messages import Answer, ListKeys, Read, Write, WriteIf
 from node.net.transport import Transport
 from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
 from node.timing.clock import Time
@@ -22,7 +22,7 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.placement import Shard
 
-Operation: TypeAlias = Read | Write | ListKeys
+Operation: TypeAlias = Read | Write | WriteIf | ListKeys
 
 
 class Brought(NamedTuple):
@@ -34,7 +34,7 @@ class Brought(NamedTuple):
 class NotBrought(Unavailable):
     """Nobody could carry it out in time. If it was a write, it may have happened."""
 
-    def __init__(self, unreachable: Collection[Address]) -> None:
+    def __init__(self, unreachable: Set[Address]) -> None:
         super().__init__()
         self.unreachable = unreachable
         """Those who were missing for it."""
@@ -69,7 +69,7 @@ class Routing:
     ) -> Brought:
         """Bring the operation to one of `owners`, those under the view in force in the order in which to try them; if
         that is this node, it is to `carry_out`. `bulk`: its answer is large. Raises NotBrought."""
-        route = RouteState(self._config, deadline, isinstance(operation, Write), self._transport.is_down)
+        route = RouteState(self._config, deadline, isinstance(operation, Write | WriteIf), self._transport.is_down)
         step = route.begin(self._views.view_id, owners(), self._time.monotonic())
         while not isinstance(step, Answered):
             match step:

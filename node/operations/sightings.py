@@ -52,6 +52,9 @@ class Sightings(NamedTuple):
     """All who hold `newest`."""
     heard: Collection[Address] = ()
     """Who has told all that it holds of the key, be it nothing."""
+    unheard: Collection[Address] = ()
+    """Who has not, and may still have something to tell, or act by it. One outside the view that has lost its disk has
+    said all that it ever will."""
     is_donor_silent: bool = False
     """Whether an owner under an earlier view was passed over, which may still answer alone."""
     is_undecided: bool = False
@@ -88,6 +91,7 @@ def weigh(answers: Answers, asker: Asker) -> Sightings:
         _is_complete(heard, lacking, silent, asker),
         tuple(holders),
         heard,
+        {peer for peer in answers if peer not in heard and (peer not in lacking or peer in asker.nodes)},
         not silent.issubset(asker.owners),
         any(_is_undecided(peer, answer, asker) for peer, answer in answers.items()),
     )

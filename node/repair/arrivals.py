@@ -89,6 +89,14 @@ class Arrivals:
         """The partitions of which it is a donor, as it has announced, of which the disk does not know yet."""
         return self._unsaved.get((self._views.view_id, donor), 0)
 
+    def check(self) -> None:
+        """Raises AssertionError if a restart would forget some of what somebody is a donor of."""
+        stored = self._store.donors()
+        for donor, share in self._views.donors.shares.items():
+            kept = stored.get(donor, NOTHING).joined(Share(alone=self.unsaved(donor)))
+            forgotten = any(held & ~on_disk for held, on_disk in zip(share, kept, strict=True))
+            assert not forgotten, f"some of what {donor} is a donor of would be forgotten by a restart"
+
     async def _note(self, view_id: ViewId, donor: Address, change: DonorsChange, brings_any: bool) -> Answer:
         """A donor that is new is asked from now on, however long the disk takes to note that, or if it never does:
         whoever reads its keys meanwhile must not be told that there are none."""

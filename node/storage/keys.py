@@ -41,6 +41,11 @@ class Setting(StrEnum):
     """The id of that view. Each job that depends on the view names it."""
     PROMISE = "promise"
     """To which coordinator this node has promised to wait, see `views.holder`."""
+    STRAYED = "strayed"
+    """The id of the latest view that was held here and may be a rival of the one in force, see `views.quorum`; none in
+    a directory that has seen no such view."""
+    ESTABLISHED = "established"
+    """The id of the latest view that is known to be established, see there."""
     CLOCK = "clock"
     """What the hybrid clock must know after a restart, see `timing.clock`."""
     CLOCK_ANCHOR = "anchor"

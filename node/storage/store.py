@@ -19,6 +19,7 @@ import msgspec
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
+from node.values.condition import NO_CONDITION, Condition
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
 from node.values.record import Record, decode_record, encode_record, has_replaced, is_forgotten, is_live, version_of
 from node.values.version import Version, clock_of, make_version
@@ -49,11 +50,15 @@ class Newer(NamedTuple):
     version: Version
 
 
+class Unmatched(NamedTuple):
+    """What the key has does not meet the condition: nothing was written."""
+
+
 class Unsure(NamedTuple):
     """No record is held here, but one may be held where nobody can look now: nothing was written."""
 
 
-WriteOutcome: TypeAlias = Written | Absent | Newer | Unsure
+WriteOutcome: TypeAlias = Written | Absent | Newer | Unmatched | Unsure
 
 
 class Store:
@@ -131,11 +136,13 @@ class Store:
         peers_newest: Record | None = None,
         sure: bool = True,
         context: bytes = b"",
+        condition: Condition = NO_CONDITION,
     ) -> Awaitable[WriteOutcome]:
         """Put, or delete if `value` is None, under `version`. `peers_newest`: the newest record that peers hold; it is
         kept, and judged as if it had been here. `sure`: a key that is neither here nor there does not exist. `context`
-        is kept with the value. Doing it twice is the same as doing it once. On a full disk, only deletions of what is
-        larger than its tombstone are carried out."""
+        is kept with the value. Nothing is written unless `condition` is met, but for what was written already: doing it
+        twice is the same as doing it once. On a full disk, only deletions of what is larger than its tombstone are
+        carried out."""
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
@@ -150,9 +157,12 @@ class Store:
             if held is not None and held_version == version:
                 return Written(has_replaced(held), is_repeated=True)
             live = held is not None and is_live(held)
+            newest = max(transaction.lowest_version, held_version)
+            if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
+                return Unmatched()
             if value is None and not live and held_version < version:
                 return Absent()
-            if (newest := max(transaction.lowest_version, held_version)) > version:
+            if newest > version:
                 return Newer(newest)
             transaction.put(partition, key, encode_record(version, value, live, context), held, exclude=())
             return Written(live)

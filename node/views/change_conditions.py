@@ -51,6 +51,8 @@ class Wish(NamedTuple):
     """Only if the view in force is of this epoch."""
     if_safe: bool = False
     """Not if keys would be lost by it."""
+    gone_for_good: bool = False
+    """The operator vouches for it: who is not in the view, and cannot be reached, serves nobody, and never will."""
 
     def under(self, view: View) -> Target:
         """What that comes to if `view` is the present one."""
@@ -63,6 +65,7 @@ class TakeBack(NamedTuple):
 
     if_epoch: int | None = None
     if_safe: bool = False
+    gone_for_good: bool = False
 
     def under(self, view: View) -> Target:
         """What that comes to if `view` is the present one: where there is nothing to take back, that itself."""
@@ -113,6 +116,13 @@ def former_of_next(old: View, statuses: Mapping[Address, Status], takes_back: bo
         return old.former[1:]
     earlier = () if has_settled(old, statuses) else old.former
     return (Former(old.id, old.repl_factor, old.shards), *earlier)[:FORMER_MAX]
+
+
+def removed_by(view: View) -> frozenset[Address]:
+    """The nodes that the change to `view` has let go, but for those that could not be reached then: what these have was
+    given up on purpose. As far as the view tells: nothing of one that takes another back for good."""
+    before = view.former[0].nodes if view.former else frozenset[Address]()
+    return before - view.nodes - set(view.absent)
 
 
 def demand_epoch(view: View, if_epoch: int | None) -> None:

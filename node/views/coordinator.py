@@ -24,7 +24,7 @@ from typing import NamedTuple
 from gossip.view import Address, View
 from node.config import Config
 from node.errors import Conflict, StorageFault, Unavailable
-from node.net.messages import Foreign, Promise, Promised, Release, Status
+from node.net.messages import Promise, Release, Status
 from node.timing.clock import Time
 from node.views.asking import Asking
 from node.views.calls import Calls
@@ -47,11 +47,14 @@ from node.views.change_conditions import (
     former_of_next,
     full_in_the_way,
     is_settled,
+    removed_by,
     returning,
     state_of,
 )
+from node.views.confirming import Confirming
 from node.views.holder import Views
 from node.views.plan import is_dealt_by_zones, plan_for
+from node.views.promises import Promises
 from node.views.risk import NO_RISK, Risk, demand_safe, left_behind, risk_of
 from node.views.rules import next_epoch
 
@@ -99,14 +102,6 @@ class _Made(NamedTuple):
     risk: Risk
 
 
-class _Replies(NamedTuple):
-    """What the nodes have answered to one coordinator's asking for promises, so far."""
-
-    promised: set[Address]
-    foreign: set[Address]
-    silent: set[Address]
-
-
 class Coordinator:
     """`now_ms`: the time by the fastest clock it knows."""
 
@@ -117,6 +112,7 @@ class Coordinator:
         views: Views,
         calls: Calls,
         asking: Asking,
+        confirming: Confirming,
         now_ms: Callable[[], int],
         census: TakeCensus,
     ) -> None:
@@ -125,6 +121,7 @@ class Coordinator:
         self._views = views
         self._calls = calls
         self._asking = asking
+        self._confirming = confirming
         self._now_ms = now_ms
         self._census = census
         self._preparing: dict[Wish | TakeBack, asyncio.Task[ViewChange]] = {}
@@ -137,6 +134,7 @@ class Coordinator:
     async def close(self) -> None:
         self.break_off()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
+        await self._confirming.close()
 
     # What the API calls
 
@@ -160,6 +158,7 @@ class Coordinator:
         """Wait until all keys are where the view wants them. Raises Conflict if another view supersedes it, Unavailable
         if it cannot go on because disks are full."""
         target, nodes = Target(change.view.nodes, change.view.repl_factor), change.nodes
+        await self._confirming.await_established()
         began, told = self._time.monotonic(), frozenset[Address]()
         while True:
             statuses = await self._asking.statuses(nodes)
@@ -225,8 +224,11 @@ class Coordinator:
             demand_reachable(target.nodes, met)
             if self._config.address not in old.nodes:
                 demand_any_met(old.nodes, met)
-        if target.is_met_by(old) and (target.nodes - statuses.keys() or is_dealt_by_zones(old, statuses)):
-            return ViewChange(old, nodes - foreign)
+        silent = old.donor_nodes - statuses.keys() - set(old.absent)
+        vouches = wish.gone_for_good and (bool(silent) or not self._views.standing.is_established(old))
+        is_dealt = bool(target.nodes - statuses.keys()) or is_dealt_by_zones(old, statuses)
+        if target.is_met_by(old) and is_dealt and not vouches:
+            return ViewChange(old, nodes - foreign, removed_by(old) - foreign)
         await self._let_come_home(old, target, statuses, takes_back)
         demand_reachable(target.nodes, statuses)
         if takes_back:
@@ -236,6 +238,7 @@ class Coordinator:
         self._give_up(old, wish, statuses)
         made = await self._bring_in_force(old, wish, statuses)
         await self._asking.bring_view_to(made.promised)
+        self._confirming.begin_to_establish_among(made.promised)
         removed = old.nodes - made.view.nodes - made.foreign
         return ViewChange(made.view, nodes - foreign - made.foreign, removed, made.risk)
 
@@ -282,14 +285,17 @@ class Coordinator:
         heard = (epoch for status in statuses.values() for epoch in (status.view.epoch, status.promised))
         epoch, target = next_epoch(old.epoch, heard), wish.under(old)
         began = self._time.monotonic()
-        replies = _Replies(set(), set(), set())
+        replies = Promises()
         try:
             await self._gather_promises(epoch, old, target, statuses, replies)
             answered = {node: status for node, status in statuses.items() if node not in replies.silent}
             risk = self._give_up(old, wish, answered)
             plan = plan_for(old, wish, {node: statuses[node] for node in replies.promised})
             former = former_of_next(old, statuses, isinstance(wish, TakeBack))
-            view = plan.view(old, epoch, self._config.address, self._spare_until_ms(old, target), former)
+            electors = () if wish.gone_for_good else replies.electors_of_next(old)
+            absent = (old.nodes | old.donor_nodes) - target.nodes - replies.promised
+            spare_until_ms = self._spare_until_ms(old, target)
+            view = plan.view(old, epoch, self._config.address, spare_until_ms, former, absent, electors)
             if self._time.monotonic() - began > self._config.promise_s / 2:
                 raise Again  # Promises as old as that may be void before the view is stored, and count for nothing.
             if await self._views.adopt(view, self._config.address) is not None or self._views.current is not view:
@@ -310,7 +316,7 @@ class Coordinator:
         return risk
 
     async def _gather_promises(
-        self, epoch: int, old: View, target: Target, statuses: Mapping[Address, Status], so_far: _Replies
+        self, epoch: int, old: View, target: Target, statuses: Mapping[Address, Status], so_far: Promises
     ) -> None:
         """Add to `so_far` as answers come in: what has been promised has to be given back even if this ends early.
         Raises Conflict, Unavailable or Again."""
@@ -323,9 +329,7 @@ class Coordinator:
             asked = [node for node in round_ if node not in so_far.promised]
             answers = await asyncio.gather(*(self._asking.call(node, request) for node in asked))
             replies = dict(zip(asked, answers, strict=True))
-            so_far.promised.update(node for node, answer in replies.items() if isinstance(answer, Promised))
-            so_far.foreign.update(node for node, answer in replies.items() if isinstance(answer, Foreign))
-            so_far.silent.update(node for node, answer in replies.items() if answer is None)
+            so_far.add(replies)
             demand_native(target.nodes, so_far.foreign)
             if self._views.current is not old and self._is_superseded(target):
                 raise Conflict(UNDER_WAY)  # One has taken the view of another change since it was asked.

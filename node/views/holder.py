@@ -38,6 +38,7 @@ from node.views.rules import (
     Succession,
     ViewHolder,
     are_kin,
+    believable,
     decide_succession,
     difference_to_environment,
     environment_view,
@@ -46,6 +47,7 @@ from node.views.rules import (
     may_be_promised,
     ring_of,
 )
+from node.views.standing import Standing
 from node.views.takeover import take_over
 from ring.ring import Ring
 from ring.sets import ALL
@@ -92,6 +94,7 @@ class Views:
         self.donors = Donors(store.donors())
         """Those of the view in force that have yet to hand over."""
         self.lag = Lag(config.adoption_s)
+        self.standing = Standing(store)
         self.is_newcomer = False
         """Whether this node came into the view, or one before it, since it started, and so with the disk that it has:
         of what it was ever brought as an owner, nothing is lost."""
@@ -240,7 +243,7 @@ class Views:
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
             left = promisee if view.epoch < promisee.epoch else promisee.given_back()
             founding = founding_of(view, [source, self._config.address, *heard.founders], bool(heard.founders))
-            now = reading_at(self._time.wall_ms())
+            now, strayed = reading_at(self._time.wall_ms()), self.standing.move(self.current, view)
 
             def job(transaction: Transaction) -> None:
                 if not self._store.occupied and not transaction.stats:
@@ -249,8 +252,10 @@ class Views:
                 transaction.set(Setting.PROMISE, left.encoded())
                 transaction.set(Setting.FOUNDING, msgspec.msgpack.encode(founding))
                 transaction.change_donors(change)
+                self.standing.keep(transaction, strayed)
 
             await self._store.submit(job)
+            self.standing.note_moved(strayed)
             if not are_kin(self.current, view):
                 self.kinship.begin_anew()
             if view.epoch == 0:
@@ -317,7 +322,7 @@ class Views:
             return self.told()  # What it builds on is out of force: what was done since would be undone.
         if held.is_held and held.coordinator != wanted.coordinator and request.epoch > mine.epoch:
             return held.as_busy
-        if request.epoch <= max(mine.epoch, self._believable(held.epoch)) and held != wanted:
+        if request.epoch <= max(mine.epoch, believable(held.epoch, mine.epoch)) and held != wanted:
             return self.told()
         if not may_be_promised(request.epoch, mine.epoch + 1):
             log.error("refused to promise the epoch %d: that in force is %d", request.epoch, mine.epoch)
@@ -326,17 +331,14 @@ class Views:
             await self._hold(wanted)
         except StorageFault:
             return NoRoom()
-        return Promised()
+        supports = mine.id == request.base and self.standing.supports(mine)
+        return Promised(supports, supports and self.standing.is_established(mine))
 
-    def _believable(self, promised: int) -> int:
-        """An epoch that no change comes to was promised to nobody who could make a view of it: it is as good as none,
-        and the next one starts from the view in force, or this node could take part in no change ever again."""
-        return promised if may_be_promised(promised, self.current.epoch) else 0
-
-    async def release(self, epoch: int, coordinator: Address) -> None:
+    async def release(self, epoch: int, coordinator: Address) -> ViewIs:
         """Forget the promise of `epoch` to `coordinator`; a no-op if another one is held."""
         if self._promisee[:2] == (epoch, coordinator):
             await self._hold(self._promisee.given_back())
+        return self.told()
 
     async def _hold(self, promisee: Promisee) -> None:
         before = self._promisee, self._promised_at

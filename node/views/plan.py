@@ -13,10 +13,10 @@ In which zone a node is, it says itself; the nodes of the next view are dealt by
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from gossip.view import Address, Former, View, Zone, host_of
+from gossip.view import Address, Electors, Former, View, Zone, host_of
 from node.net.messages import Status
 from node.views.change_conditions import TakeBack, Wish
 from node.views.rules import ring_of
@@ -50,7 +50,14 @@ class Plan(NamedTuple):
         return partitions
 
     def view(
-        self, old: View, epoch: int, coordinator: Address, spare_until_ms: int, former: tuple[Former, ...] = ()
+        self,
+        old: View,
+        epoch: int,
+        coordinator: Address,
+        spare_until_ms: int,
+        former: tuple[Former, ...] = (),
+        absent: Collection[Address] = (),
+        electors: tuple[Electors, ...] = (),
     ) -> View:
         donors = tuple(
             (address, alone, pack(partitions_in(bits))) for (address, alone), bits in sorted(self.donors.items())
@@ -67,6 +74,8 @@ class Plan(NamedTuple):
             spare_until_ms,
             tuple((node, zone) for node, zone in sorted(self.zones.items()) if zone != host_of(node)),
             former,
+            tuple(sorted(absent)),
+            electors,
         )
 
 

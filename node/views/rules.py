@@ -34,9 +34,16 @@ def may_be_promised(epoch: int, in_force: int) -> bool:
     return epoch < in_force + EPOCH_LEAP_MAX
 
 
+def believable(promised: int, in_force: int) -> int:
+    """The epoch that a node says it has promised. One that no change comes to was promised to nobody who could make a
+    view of it: it is as good as none, and the next one starts from the view in force, or that node could take part in
+    no change ever again."""
+    return promised if may_be_promised(promised, in_force) else 0
+
+
 def next_epoch(in_force: int, heard: Iterable[int]) -> int:
     """Above all that were `heard` to be in force or promised somewhere, as far as they can be believed."""
-    return 1 + max([in_force, *(epoch for epoch in heard if may_be_promised(epoch, in_force))])
+    return 1 + max([in_force, *(believable(epoch, in_force) for epoch in heard)])
 
 
 class Succession(Enum):

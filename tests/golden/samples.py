@@ -18,11 +18,12 @@ import msgspec
 
 import gossip.messages
 from gossip.messages import Delta, Digest, Held, PingAck, PingReq, Rumour
-from gossip.view import Former, View, ViewId, decode_view
+from gossip.view import Electors, Former, View, ViewId, decode_view
 from node.net import messages as wire
 from node.net.frames import Call, CallFrame, Ping, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.timing.clock import Clocks
 from node.values import context
+from node.values.condition import Condition, Versions
 from node.values.context import ANYBODY, Context, Sight, from_json, to_json
 from node.values.donors import Share, decode_share
 from node.values.record import Record, decode_record
@@ -84,6 +85,21 @@ EPOCH_3 = View(
     (),
     (Former(EPOCH_1.id, 2, EPOCH_1.shards), Former(EPOCH_0.id, None, EPOCH_0.shards)),
 )
+EPOCH_4 = View(
+    EPOCH_0.id.digest,
+    4,
+    EPOCH_3.id,
+    "b:1",
+    2,
+    (("b:1", "c:1"),),
+    pack([0, 0, 0, 0]),
+    (),
+    2**40 + 2,
+    (),
+    (),
+    ("[fe80::1]:80", "d:1"),
+    (Electors(EPOCH_2.id, ()), Electors(EPOCH_3.id, ("[fe80::1]:80", "b:1", "c:1"))),
+)
 
 LIVE = Record(VERSION, VALUE, False)
 TOMBSTONE = Record(OTHER_VERSION, None, True)
@@ -96,6 +112,13 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Write": wire.Write(KEY, VERSION, VALUE, CONTEXT),
     "Write, defaults": wire.Write(KEY, VERSION, VALUE),
     "Write, delete": wire.Write(KEY, VERSION, None, CONTEXT),
+    "WriteIf": wire.WriteIf(
+        KEY, VERSION, VALUE, Condition(Versions(False, (VERSION, OTHER_VERSION)), Versions(True)), CONTEXT
+    ),
+    "WriteIf, defaults": wire.WriteIf(KEY, VERSION, VALUE, Condition()),
+    "WriteIf, delete": wire.WriteIf(
+        KEY, VERSION, None, Condition(Versions(True), Versions(False, (OTHER_VERSION,))), CONTEXT
+    ),
     "Fetch": wire.Fetch(KEY),
     "AskStamp": wire.AskStamp(),
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
@@ -106,6 +129,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Promise": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7, ViewId(5, 2**64 - 9)),
     "Promise, defaults": wire.Promise(6, "c:1", "view a:1,c:1", ("a:1", "[::1]:80"), 2**64 - 7),
     "Release": wire.Release(6, "c:1"),
+    "Confirm": wire.Confirm(True),
+    "Confirm, defaults": wire.Confirm(),
     "Adopt": wire.Adopt(EPOCH_1.encoded),
     "Adopt, founders": wire.Adopt(EPOCH_0.encoded, ("b:1",)),
     "AskStatus": wire.AskStatus(),
@@ -144,6 +169,10 @@ ANSWERS: dict[str, wire.Answer] = {
     "Stamped": wire.Stamped(VERSION),
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),
+    "MayBeStored, missing": wire.MayBeStored(("a:1", "[::1]:80")),
+    "Unmet": wire.Unmet(VERSION, CONTEXT),
+    "Unmet, defaults": wire.Unmet(VERSION),
+    "Unmet, by nothing": wire.Unmet(None),
     "Unsatisfied": wire.Unsatisfied(),
     "Apart": wire.Apart(2**20),
     "Fetched": wire.Fetched(LIVE.encode(), 2**62 + 14, True),
@@ -152,6 +181,11 @@ ANSWERS: dict[str, wire.Answer] = {
     "ViewIs": wire.ViewIs(EPOCH_1.encoded),
     "ViewIs, founders": wire.ViewIs(EPOCH_0.encoded, ("10.10.0.4:13800", "b:1")),
     "Promised": wire.Promised(),
+    "Promised, supports": wire.Promised(True),
+    "Promised, established": wire.Promised(False, True),
+    "Promised, supports and established": wire.Promised(True, True),
+    "Confirmed, supports": wire.Confirmed(True, False),
+    "Confirmed, established": wire.Confirmed(False, True),
     "Busy": wire.Busy(7, "d:1", "view d:1"),
     "Foreign": wire.Foreign(),
     "Status, settled": wire.Status(
@@ -246,6 +280,8 @@ SAMPLES: dict[str, Sample] = {
     "view: zones, digest": _digest(EPOCH_2),
     "view: former": _view(EPOCH_3),
     "view: former, digest": _digest(EPOCH_3),
+    "view: absent and electors": _view(EPOCH_4),
+    "view: absent and electors, digest": _digest(EPOCH_4),
     "record: live": _record(LIVE),
     "record: tombstone": _record(TOMBSTONE),
     "record: replaced": _record(Record(VERSION, VALUE, True)),

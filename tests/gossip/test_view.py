@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gossip.view import (
+    ELECTORS_MAX,
+    FIELDS_ALWAYS,
     ZONE_CHARS_MAX,
     BadView,
+    Electors,
     Former,
     View,
     ViewId,
@@ -47,8 +50,10 @@ SECOND = View(
 )
 FORMER = Former(FIRST.id, None, FIRST.shards)
 THIRD = replace(SECOND, epoch=2, base=SECOND.id, former=(Former(SECOND.id, 2, SECOND.shards), FORMER))
-
-
+ELECTORS = Electors(FIRST.id, ("a:1", "b:1"))
+FOURTH = replace(
+    SECOND, epoch=3, base=SECOND.id, absent=("a:1", "d:1"), electors=(ELECTORS, Electors(SECOND.id, ("b:1", "c:1")))
+)
 ZONED = replace(SECOND, shards=(("b:1", "c:1"), ("d:1",)), zones=(("c:1", "rack-1"), ("d:1", "b")))
 
 
@@ -102,7 +107,30 @@ def test_view_that_says_nothing_of_former_ones_is_encoded_as_before_there_were_a
     assert len(msgspec.msgpack.decode(THIRD.encoded)) == 11
 
 
-@pytest.mark.parametrize("view", [FIRST, SECOND, ZONED, THIRD, replace(ZONED, former=(FORMER,))])
+def test_view_that_names_neither_the_absent_nor_electors_is_encoded_as_before_there_were_any() -> None:
+    for view in (FIRST, SECOND, ZONED, THIRD):
+        fields = list(msgspec.structs.astuple(view))[:-2]
+        while len(fields) > FIELDS_ALWAYS and not fields[-1]:
+            fields.pop()
+        assert view.encoded == msgspec.msgpack.encode(fields)
+    assert len(msgspec.msgpack.decode(replace(THIRD, absent=("a:1",)).encoded)) == 12
+    assert len(msgspec.msgpack.decode(FOURTH.encoded)) == 13
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        FIRST,
+        SECOND,
+        ZONED,
+        THIRD,
+        FOURTH,
+        replace(ZONED, former=(FORMER,)),
+        replace(SECOND, absent=("a:1",)),
+        replace(SECOND, electors=(ELECTORS,)),
+        replace(SECOND, electors=(Electors(FIRST.id, ()),)),
+    ],
+)
 def test_view_survives_its_encoding(view: View) -> None:
     again = decode_view(view.encoded)
     assert again == view
@@ -123,6 +151,8 @@ def test_view_survives_its_encoding(view: View) -> None:
         replace(SECOND, zones=(("b:1", "rack-1"),)),
         replace(SECOND, spare_until_ms=1),
         replace(SECOND, former=(FORMER,)),
+        replace(SECOND, absent=("a:1",)),
+        replace(SECOND, electors=(ELECTORS,)),
     ],
 )
 def test_view_digest_covers_every_field(other: View) -> None:
@@ -145,7 +175,7 @@ def test_view_nodes_plain_and_lineage() -> None:
 def test_view_without_zones_is_encoded_as_before_there_were_any() -> None:
     """It keeps its id, then."""
     fields = msgspec.structs.astuple(SECOND)
-    assert SECOND.encoded == msgspec.msgpack.encode(fields[:-2])
+    assert SECOND.encoded == msgspec.msgpack.encode(fields[:FIELDS_ALWAYS])
     assert decode_view(msgspec.msgpack.encode(fields)).id == SECOND.id
 
 
@@ -200,11 +230,33 @@ def test_view_zone_of_a_node_is_its_host_unless_it_says_otherwise() -> None:
         (replace(SECOND, former=(FORMER._replace(shards=((),)),)), "former shard without replicas"),
         (replace(SECOND, former=(FORMER._replace(shards=(("a:1",), ("a:1",))),)), "stood in two places"),
         (replace(SECOND, former=(FORMER._replace(shards=(("A:1",),)),)), "not canonical"),
+        (replace(FOURTH, absent=("d:1", "a:1")), "absent out of order"),
+        (replace(FOURTH, absent=("a:1", "a:1")), "absent out of order"),
+        (replace(FOURTH, absent=("a:1", "b:1")), "not absent"),
+        (replace(FOURTH, absent=("A:1",)), "not canonical"),
+        (replace(FOURTH, absent=("a",)), "malformed"),
+        (replace(FIRST, electors=(ELECTORS,)), "electors out of order"),
+        (replace(SECOND, electors=(ELECTORS._replace(id=ViewId(1, 0)),)), "electors out of order"),
+        (replace(SECOND, electors=(ELECTORS._replace(id=ViewId(2, 0)),)), "electors out of order"),
+        (replace(FOURTH, electors=FOURTH.electors[::-1]), "electors out of order"),
+        (replace(FOURTH, electors=(ELECTORS, ELECTORS)), "electors out of order"),
+        (
+            replace(FOURTH, electors=tuple(ELECTORS._replace(id=ViewId(1, n)) for n in range(ELECTORS_MAX + 1))),
+            "electors of more views",
+        ),
+        (replace(SECOND, electors=(ELECTORS._replace(nodes=("b:1", "a:1")),)), "electorate out of order"),
+        (replace(SECOND, electors=(ELECTORS._replace(nodes=("a:1", "a:1")),)), "electorate out of order"),
+        (replace(SECOND, electors=(ELECTORS._replace(nodes=("A:1",)),)), "not canonical"),
     ],
 )
 def test_view_that_contradicts_itself_is_refused(view: View, fault: str) -> None:
     with pytest.raises(BadView, match=fault):
         decode_view(view.encoded)
+
+
+def test_view_with_electors_of_as_many_views_as_are_kept() -> None:
+    view = replace(FOURTH, electors=tuple(ELECTORS._replace(id=ViewId(1, n)) for n in range(ELECTORS_MAX)))
+    assert decode_view(view.encoded) == view
 
 
 @given(st.binary())
@@ -215,7 +267,7 @@ def test_view_garbage_raises_bad_view_only(data: bytes) -> None:
 
 @given(st.data())
 def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
-    encoded = bytearray(data.draw(st.sampled_from([SECOND, ZONED, THIRD])).encoded)
+    encoded = bytearray(data.draw(st.sampled_from([SECOND, ZONED, THIRD, FOURTH])).encoded)
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -226,6 +278,6 @@ def test_view_damaged_bytes_raise_bad_view_only(data: st.DataObject) -> None:
 
 
 def test_view_with_a_field_too_many_is_refused() -> None:
-    fields = [*msgspec.msgpack.decode(THIRD.encoded), 1]
+    fields = [*msgspec.msgpack.decode(FOURTH.encoded), 1]
     with pytest.raises(BadView):
         decode_view(msgspec.msgpack.encode(fields))

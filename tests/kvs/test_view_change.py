@@ -120,6 +120,17 @@ def test_view_change_is_always_conditional_unless_forced(run: Kvs, store: FakeSt
     assert _conditions_sent(store) == [("PUT", 3, True), ("PUT", None, None)] * 3
 
 
+def test_view_change_gone_for_good_is_told_of_any_change_and_is_one_itself(run: Kvs, store: FakeStore) -> None:
+    present = run("view-change", "--dry-run", "--repl-factor", "2")
+    for options in (["--gone-for-good"], ["--to", "c:1", "--gone-for-good"], ["--to", "c:1"]):
+        assert run("view-change", *options).exit_code == 0
+    sent = [json.loads(body) for (method, _), body in zip(store.asked, store.bodies, strict=True) if method == "PUT"]
+    assert present.exit_code == 0 and [body.get("gone-for-good") for body in sent] == [None, True, True, None]
+    assert (sent[1]["view"], sent[1]["if-epoch"]) == (sent[0]["view"], 3), "the nodes that there are"
+    refused = run("view-change", "--undo", "--gone-for-good")
+    assert refused.exit_code == 2 and "change the view again with it afterwards" in refused.stderr
+
+
 @pytest.mark.parametrize("way", [[], ["--no-wait"], ["--dry-run"]])
 def test_view_change_undo_takes_back_what_it_has_seen(run: Kvs, store: FakeStore, way: list[str]) -> None:
     assert run("view-change", "--undo", *way).exit_code == 0
@@ -179,8 +190,8 @@ def test_view_change_that_left_keys_behind_shows_its_end_and_fails(
     result = run("view-change", "--remove", "10.0.0.2:80", "-o", "json")
     assert (result.exit_code, json.loads(result.stdout)) == (3, done)
     assert result.stderr.endswith(
-        f"Error: The change is made, but {lost} were left behind: a node that was removed fell silent before it had "
-        "handed them over. Start it again with its disk, and it brings them home\n"
+        f"Error: The change is made, but without {lost}: a node that was removed fell silent before it had handed "
+        "over what it has. Start it again with its disk, and it brings that home\n"
     )
 
 

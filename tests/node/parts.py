@@ -33,6 +33,7 @@ from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import make_version
 from node.views.calls import Calls
+from node.views.confirming import Confirming
 from node.views.holder import Views
 from ring.hashing import partition_of
 from tests.node.fakes.clocks import ClockMemory, LoopTime
@@ -94,9 +95,10 @@ class Parts:
         self.heartbeats = Heartbeats(
             config, time, STORE_ID, store, readiness, co_owners, co_owner_tasks, streams, calls
         )
-        self.owner = Owner(config, time, store, views, readiness, co_owners, streams, calls)
         memory = ClockMemory()
         self.clock = HybridClock(config, time, STORE_ID, memory.memory, memory.remember)
+        confirming = self.confirming = Confirming(config, views, calls)
+        self.owner = Owner(config, time, self.clock, store, views, readiness, co_owners, streams, calls, confirming)
         routing = Routing(config, time, views, readiness, calls, peers)
         self.router = Router(
             config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, routing
@@ -124,6 +126,7 @@ class Parts:
     def _view_changed(self) -> None:
         self.movement.note()
         self.streams.change_view()
+        self.owner.change_view()
         self.handoff.wake()
 
     # What a test looks at

@@ -17,6 +17,7 @@ from node.time_limits import limits_for
 from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
 from tests.sim.contention import Contention
+from tests.sim.deciding import Deciding
 from tests.sim.network import Rates
 from tests.sim.sessions import Sessions
 from tests.sim.upheaval import Upheaval
@@ -35,6 +36,8 @@ SKEWS_MS_MAX = (20, 20, 3_600_000, 2_000)
 """How far clocks are off; these too one after the other."""
 CONTENTION_AT, CONTENTION_S = 5, 8.0
 """In seeds that end in this digit, many clients use few keys at once, and nothing is cut."""
+DECIDING_EVERY, DECIDING_AT, DECIDING_S = 20, 4, 20.0
+"""In one seed of so many, clients change few keys by conditional writes, and both sides of cuts change the view."""
 DISTANCE_EVERY, FAR_AT, SLOW_AT = 40, 25, 35
 """In one seed of so many, nodes are far apart and made for it; in another, links are slow and values large."""
 FAR_MS, FAR_S = 300, 20.0
@@ -96,12 +99,14 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     # its own then, until it meets the others, and is right to say that a key is new.
     errs = seed % ERRORS_EVERY == 3 and not is_upheaval
     sets_clocks = seed % CLOCKS_EVERY in CLOCKS_AT and not is_forgetful
-    workload: Sessions | Contention | Workload
+    workload: Sessions | Contention | Deciding | Workload
     if in_sessions:
         workload = Sessions(cluster, SESSIONS_S, sets_clocks, moves=seed % (2 * SESSIONS_EVERY) != 0)
     elif seed % 10 == CONTENTION_AT:
         duration_s = FAR_S if is_far else CONTENTION_S
         workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)
+    elif seed % DECIDING_EVERY == DECIDING_AT:
+        workload = Deciding(cluster, DECIDING_S)
     elif is_upheaval:
         workload = Workload(cluster, KEYS, UPHEAVAL_S, grace_s, aliens, errs, Upheaval, UPHEAVAL_CLIENTS, sets_clocks)
     else:

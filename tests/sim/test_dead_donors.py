@@ -84,6 +84,26 @@ def test_dead_removed_node_is_dropped_after_the_grace_whatever_it_had() -> None:
     story.run(tell())
 
 
+def test_dead_node_that_is_removed_leaves_nothing_behind_of_which_there_is_another_copy() -> None:
+    story = Story(3, members=3, repl_factor=2)
+    n1, n2, n3 = story.machines
+
+    async def settled(made: ViewChange) -> Settled:
+        return await n1.ask(lambda node: node.coordinator.await_settled(made), 60.0)
+
+    async def tell() -> None:
+        await story.start()
+        await asyncio.sleep(STEADY_S)
+        n3.crash()
+        wish = Wish(frozenset([n1.address, n2.address]), if_safe=True)
+        made = await n1.ask(lambda node: node.coordinator.change(wish), 60.0)
+        joined = await n1.ask(lambda node: node.coordinator.change(wish), 60.0)
+        for one in (made, joined):
+            assert one.risk == (await settled(one)).risk == NO_RISK
+
+    story.run(tell())
+
+
 def test_dead_node_that_had_yet_to_hand_over_when_it_was_removed_is_told_of_with_the_outcome() -> None:
     """It was up, so there was nothing to refuse; and a change does not wait for it. Started again, it brings all."""
     story = Story(2, members=2)
@@ -101,9 +121,11 @@ def test_dead_node_that_had_yet_to_hand_over_when_it_was_removed_is_told_of_with
         told = (await settled(made)).risk
         assert made.risk == NO_RISK and told.nodes == (n2.address,)
         assert told.keys is not None and told.keys >= (await story.values(n1)).count(None) > 0
+        joined = await n1.ask(lambda node: node.coordinator.change(wish), 60.0)
+        assert joined.view is made.view and (await settled(joined)).risk == told, "who joins it is told the same"
         n2.start()
         await asyncio.sleep(STEADY_S)
-        assert (await settled(made)).risk == NO_RISK
+        assert (await settled(made)).risk == (await settled(joined)).risk == NO_RISK
         await story.all_is_there(n1)
         assert is_empty(n2)
 

@@ -9,6 +9,8 @@ travel is told by `frames`.
     request     sent by                 to                   answered with
     Read        who a client has asked  an owner of the key  ReadResult, Unsatisfied
     Write       who a client has asked  an owner of the key  Wrote, NothingDeleted, Superseded, MayBeStored, Unsatisfied
+    WriteIf     who a client has asked  a key's first owner  Wrote, NothingDeleted, Superseded, MayBeStored, Unmet,
+                                                             Unheard, Unsatisfied
     Fetch       an owner                a co-owner or donor  Fetched
     ListKeys    who a client has asked  an owner of a shard  Listed, Unheard
     FetchRange  an owner                a co-owner or donor  FetchedRange
@@ -17,6 +19,7 @@ travel is told by `frames`.
     FetchView   who lacks a later view  who holds it         ViewIs
     Promise     a coordinator           nodes of both views  Promised, Busy, Foreign, NoRoom, ViewIs
     Release     a coordinator           who has promised     ViewIs
+    Confirm     an owner, coordinator   nodes of its view    Confirmed
     Adopt       a coordinator           nodes of both views  ViewIs, Busy, Foreign
     AskStatus   any node                any node             Status
     CountKeys   a coordinator           who holds the keys   KeyCounts
@@ -64,8 +67,10 @@ from node.net.messages.data import (
     Stamped,
     Superseded,
     Unheard,
+    Unmet,
     Unsatisfied,
     Write,
+    WriteIf,
     Wrote,
 )
 from node.net.messages.sync import (
@@ -84,6 +89,8 @@ from node.net.messages.views import (
     Adopt,
     AskStatus,
     Busy,
+    Confirm,
+    Confirmed,
     CountKeys,
     FetchView,
     Foreign,
@@ -113,6 +120,8 @@ __all__ = [
     "AskStatus",
     "Busy",
     "Compare",
+    "Confirm",
+    "Confirmed",
     "Copies",
     "CountKeys",
     "Differing",
@@ -151,10 +160,12 @@ __all__ = [
     "ToldView",
     "Unable",
     "Unheard",
+    "Unmet",
     "Unsatisfied",
     "Unsigned",
     "ViewIs",
     "Wanted",
     "Write",
+    "WriteIf",
     "Wrote",
 ]

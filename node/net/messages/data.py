@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from gossip.view import Address
 from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, PartOfKey, Unsigned, VersionBytes
+from node.values.condition import Condition
 from node.values.context import Context
 
 
@@ -76,12 +77,38 @@ class Superseded(NodeMessage, frozen=True, tag=6):
 
 
 class MayBeStored(NodeMessage, frozen=True, tag=8):
-    """Answers Write: it is on this owner's disk, but not on every disk that it must be on, and may or may not last."""
+    """Answers Write: it is on this owner's disk, but not on every disk that it must be on, and may or may not last.
+    `missing`: who stands in the way, as far as is known."""
+
+    missing: tuple[Address, ...] = ()
 
 
 class Unsatisfied(NodeMessage, frozen=True, tag=9):
     """Answers Read, and a Write that deletes: nothing was done. What the context demands is not here, and may be
     where nobody can look now."""
+
+
+class WriteIf(NodeMessage, frozen=True, tag=59):
+    """A Write that is carried out only if the condition is met. To the first owner of the key, who decides."""
+
+    key: KeyBytes
+    version: VersionBytes
+    value: bytes | None
+    condition: Condition
+    context: Context | None = None
+
+    def is_bulky(self) -> bool:
+        return self.carried_bytes() > LARGE_BYTES
+
+    def carried_bytes(self) -> int:
+        return len(self.value or b"")
+
+
+class Unmet(NodeMessage, frozen=True, tag=60):
+    """Answers WriteIf: nothing was written. The key has the value of this version; None: it has none."""
+
+    version: VersionBytes | None
+    context: Context | None = None
 
 
 class Fetch(NodeMessage, frozen=True, tag=30):
@@ -169,18 +196,20 @@ class FetchedRange(NodeMessage, frozen=True, tag=55):
 
 
 class Unheard(NodeMessage, frozen=True, tag=56):
-    """Answers ListKeys: these nodes may have what nobody else has, and cannot be asked."""
+    """Answers ListKeys and WriteIf: nothing was done. Whether these nodes have what nobody else has, or decide what
+    nobody else may, nobody can tell; they cannot be asked."""
 
     nodes: tuple[Address, ...]
 
 
-DataRequest: TypeAlias = Read | Write | Fetch | AskStamp | ListKeys | FetchRange
+DataRequest: TypeAlias = Read | Write | WriteIf | Fetch | AskStamp | ListKeys | FetchRange
 DataAnswer: TypeAlias = (
     ReadResult
     | Wrote
     | NothingDeleted
     | Superseded
     | MayBeStored
+    | Unmet
     | Unsatisfied
     | Fetched
     | Stamped

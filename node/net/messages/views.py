@@ -50,7 +50,11 @@ class Promise(NodeMessage, frozen=True, tag=14):
 
 
 class Promised(NodeMessage, frozen=True, tag=15):
-    """Answers Promise: the coordinator may make the view of that epoch."""
+    """Answers Promise: the coordinator may make the view of that epoch. `supports`: this node holds the view that it
+    builds on, and has held no rival of it; `is_established`: it knows besides that this one is. See `views.quorum`."""
+
+    supports: bool = False
+    is_established: bool = False
 
 
 class Busy(NodeMessage, frozen=True, tag=16):
@@ -78,6 +82,20 @@ class Adopt(ToldView, frozen=True, tag=19):
     it."""
 
     any_view = True
+
+
+class Confirm(NodeMessage, frozen=True, tag=57):
+    """Do you hold the view under which this call is made? Whoever answers does. `is_established`: the sender knows that
+    it is, see `views.quorum`."""
+
+    is_established: bool = False
+
+
+class Confirmed(NodeMessage, frozen=True, tag=58):
+    """Answers Confirm. `supports`: this node has held no rival of that view; `is_established`: it knows that it is."""
+
+    supports: bool
+    is_established: bool
 
 
 class AskStatus(NodeMessage, frozen=True, tag=20):
@@ -136,5 +154,5 @@ class KeyCounts(NodeMessage, frozen=True, tag=23):
     counts: tuple[Unsigned, ...]
 
 
-ViewRequest: TypeAlias = Hello | FetchView | Promise | Release | Adopt | AskStatus | CountKeys
-ViewAnswer: TypeAlias = ViewIs | Promised | Busy | Foreign | Status | KeyCounts
+ViewRequest: TypeAlias = Hello | FetchView | Promise | Release | Adopt | Confirm | AskStatus | CountKeys
+ViewAnswer: TypeAlias = ViewIs | Promised | Busy | Foreign | Confirmed | Status | KeyCounts

@@ -95,6 +95,9 @@ BAD_VIEW_CHANGES: list[Any] = [
     (b'{"view":"@a","if-safe":null}', "Malformed if-safe"),
     (b'{"view":"@a","if-safe":1}', "Malformed if-safe"),
     (b'{"view":"@a","if-safe":"true"}', "Malformed if-safe"),
+    (b'{"view":"@a","gone-for-good":null}', "Malformed gone-for-good"),
+    (b'{"view":"@a","gone-for-good":1}', "Malformed gone-for-good"),
+    (b'{"view":"@a","gone_for_good":true}', "Unknown field gone_for_good: did you mean gone-for-good?"),
 ]
 
 

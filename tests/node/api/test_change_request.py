@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from node.api.change_request import Options, body_of, if_epoch_of, if_safe_of, options_of, target_of
+from node.api.change_request import (
+    Options,
+    body_of,
+    gone_for_good_of,
+    if_epoch_of,
+    if_safe_of,
+    options_of,
+    target_of,
+)
 from node.errors import RequestFault
 
 
@@ -39,7 +47,14 @@ def test_change_request_options_that_are_misspelled_are_refused(query: dict[str,
 
 @pytest.mark.parametrize(
     ("field", "meant"),
-    [("if_safe", "if-safe"), ("if-epcoh", "if-epoch"), ("if_epoch", "if-epoch"), ("repl_factor", "repl-factor")],
+    [
+        ("if_safe", "if-safe"),
+        ("if-epcoh", "if-epoch"),
+        ("if_epoch", "if-epoch"),
+        ("repl_factor", "repl-factor"),
+        ("gone_for_good", "gone-for-good"),
+        ("gone-forgood", "gone-for-good"),
+    ],
 )
 def test_change_request_fields_that_are_misspelled_are_refused(field: str, meant: str) -> None:
     with pytest.raises(RequestFault) as refusal:
@@ -53,6 +68,18 @@ def test_change_request_context_of_a_client_of_data_is_ignored() -> None:
 
 def test_change_request_without_conditions() -> None:
     body = body_of(b"", names_view=False)
-    assert (if_epoch_of(body), if_safe_of(body)) == (None, False)
+    assert (if_epoch_of(body), if_safe_of(body), gone_for_good_of(body)) == (None, False, False)
     with pytest.raises(RequestFault, match="View is missing"):
         body_of(b'{"views":"a:1"}', names_view=True)
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(b"true", True), (b"false", False)])
+def test_change_request_gone_for_good(sent: bytes, expected: bool) -> None:
+    body = body_of(b'{"gone-for-good":%b}' % sent, names_view=False)
+    assert gone_for_good_of(body) is expected and if_safe_of(body) is False
+
+
+@pytest.mark.parametrize("sent", [b"1", b'"true"', b"null", b"[]", b"{}"])
+def test_change_request_gone_for_good_that_is_neither_true_nor_false_is_refused(sent: bytes) -> None:
+    with pytest.raises(RequestFault, match="Malformed gone-for-good: neither true nor false"):
+        gone_for_good_of(body_of(b'{"gone-for-good":%b}' % sent, names_view=False))

@@ -95,18 +95,6 @@ async def test_malformed_condition_is_named(
     assert (reply.status, reply.body) == (400, fault(told, "GET"))
 
 
-@WAYS
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize("condition", [{"If-Match": "*"}, {"If-None-Match": "*"}, {"If-None-Match": ""}])
-async def test_condition_of_a_write_is_refused_rather_than_passed_over(
-    two: TwoNodes, way: dict[str, str], method: str, condition: dict[str, str]
-) -> None:
-    await two.prepare("apple", b"1")
-    reply = await two.http.ask(two.nodes[0], method, PATH, b'{"value":2}', headers={**condition, **way})
-    assert (reply.status, reply.body) == (501, fault("PUT and DELETE take no conditions", method))
-    assert (await two.http.get(two.nodes[0], "apple")).json["value"] == 1
-
-
 async def test_copies_tell_the_same_version(tmp_path_factory: pytest.TempPathFactory) -> None:
     nodes, cluster = fresh_addresses(3), Cluster(tmp_path_factory.mktemp("copies"))
     async with client() as http:

@@ -15,6 +15,8 @@ from node.net.messages import (
     AskHolding,
     AskStatus,
     Compare,
+    Confirm,
+    Confirmed,
     Differing,
     Fetch,
     Fetched,
@@ -36,6 +38,7 @@ from node.net.messages import (
     ViewIs,
     Wanted,
     Write,
+    WriteIf,
 )
 from node.net.transport import Answering, Handler, answer_of
 from node.timing.clock import HybridClock
@@ -162,6 +165,8 @@ class CoOwner:
         """Of its answers to heartbeats."""
         self.confirms = True
         self.has_room = True
+        self.holds_view = True
+        """Whether it holds the view under which it is asked to confirm that."""
         self.is_free = asyncio.Event()
         self.is_free.set()
         self.sent: list[Replicate] = []
@@ -174,6 +179,8 @@ class CoOwner:
                 return HeartbeatAnswer(THEIR_ID, self.is_empty, self.is_empty, self.lease_granted, False)
             case Fetch(key):
                 return Fetched(self.held[key].encode() if key in self.held else None)
+            case Confirm() if self.holds_view:
+                return Confirmed(True, False)
             case Replicate(records):
                 self.sent.append(request)
                 await asyncio.sleep(NETWORK_S)
@@ -189,7 +196,7 @@ class CoOwner:
             case Push(records):
                 self._keep(records)
                 return Taken()
-            case Hello() | AskHolding():
+            case Hello() | AskHolding() | Confirm():
                 return Unable()
         raise AssertionError(request)
 
@@ -262,9 +269,9 @@ class OwnerInTurn:
         self.versions: list[bytes] = []
 
     def __call__(self, request: Request) -> Answering:
-        if not isinstance(request, Read | Write):
+        if not isinstance(request, Read | Write | WriteIf):
             return ViewIs(b"")
-        if isinstance(request, Write):
+        if isinstance(request, Write | WriteIf):
             self.versions.append(request.version)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):

@@ -14,6 +14,7 @@ from gossip.view import ViewId
 from node.net import messages as wire
 from node.net.frames import BadFrame, Call, CallFrame, Reply, ReplyFrame, decode_calls, decode_replies, encode
 from node.timing.clock import Clocks
+from node.values.condition import Condition, Versions
 from node.values.context import Context, Sight
 from node.values.record import KEY_BYTES_MAX
 from tests.golden.samples import members
@@ -29,11 +30,17 @@ CLOCKS = Clocks(5, 6)
 CLOCK_PAIRS = st.builds(Clocks, COUNTS, st.integers(0, 2**47 - 1))
 SIGHTS = st.builds(Sight, st.binary(min_size=16, max_size=16), HASHES)
 CONTEXTS = st.builds(Context, st.dictionaries(HASHES, SIGHTS, max_size=4), st.dictionaries(HASHES, HASHES, max_size=4))
+CONDITIONS = st.builds(
+    Condition,
+    *[st.none() | st.builds(Versions, st.booleans(), st.lists(st.binary(min_size=16, max_size=16)).map(tuple))] * 2,
+)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "key": KEYS,
     "version": st.binary(min_size=16, max_size=16),
     "value": st.none() | BYTES,
     "context": st.none() | CONTEXTS,
+    "condition": CONDITIONS,
+    "missing": st.lists(ADDRESSES).map(tuple),
     "copies": st.none() | st.builds(wire.Copies, COUNTS, COUNTS),
     "record": st.none() | BYTES,
     "range": st.builds(wire.Range, PARTS_OF_KEYS, PARTS_OF_KEYS, COUNTS, COUNTS),
@@ -147,6 +154,7 @@ def test_message_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFra
         msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [3, None]]], []]),
         msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [38, [[b"k", b"short"]]]]], []]),
         msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [42, [[b"", b"record"]], False]]], []]),
+        msgspec.msgpack.encode([[0, 0], [[1, [0, 0], 0, [59, b"k", bytes(16), None, [[False, [b"short"]]]]]], []]),
     ],
     ids=[
         "empty",
@@ -162,6 +170,7 @@ def test_message_mutated_frame_raises_bad_frame_only(frame: CallFrame | ReplyFra
         "answer",
         "short_version_offered",
         "no_key_replicated",
+        "short_version_demanded",
     ],
 )
 def test_message_near_miss_bad_frame(data: bytes) -> None:

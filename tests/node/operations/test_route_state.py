@@ -21,6 +21,8 @@ from node.net.messages import (
     Superseded,
     Taken,
     Unable,
+    Unheard,
+    Unmet,
     Unsatisfied,
     ViewIs,
     Wrote,
@@ -33,7 +35,7 @@ CONFIG = Config(address=A, view=(A, B, C), data_dir=Path("/nowhere"))
 NOW = 0.0
 DEADLINE = NOW + CONFIG.request_s
 REFUSED, LOST = PeerRefused("no connection"), PeerLost("reset")
-NEWER = Superseded(bytes(16))
+NEWER, UNMET = Superseded(bytes(16)), Unmet(bytes(16))
 RETRY = NextRound(CONFIG.retry_s)
 
 
@@ -85,6 +87,8 @@ ONE_ANSWER: list[tuple[str, Answer | PeerFault, Step]] = [
     ("written", Wrote(True), Answered(Wrote(True), A)),
     ("nothing deleted", NothingDeleted(), Answered(NothingDeleted(), A)),
     ("superseded", NEWER, Answered(NEWER, A)),
+    ("unmet", UNMET, Answered(UNMET, A)),
+    ("unheard", Unheard((C,)), ASK_NEXT),
     ("unable", Unable(), ASK_NEXT),
     ("of another cluster", Foreign(), ASK_NEXT),
     ("no connection", REFUSED, ASK_NEXT),
@@ -112,6 +116,10 @@ def test_hear_when_the_view_has_changed_begins_anew_unless_answered(answer: Answ
 
 ROUNDS: list[tuple[str, Sequence[Answer | PeerFault], Step]] = [
     ("all refuse", [Unable(), REFUSED], GivenUp()),
+    ("all cannot hear somebody", [Unheard((C,)), Unheard((C,))], GivenUp()),
+    ("refused, then unmet", [Unable(), UNMET], Answered(UNMET, B)),
+    ("lost, then unmet", [LOST, UNMET], GivenUp()),
+    ("may be stored, then unmet", [MayBeStored(), UNMET], GivenUp()),
     ("one refuses, one is lost", [Unable(), LOST], RETRY),
     ("one is lost, one refuses", [LOST, Foreign()], RETRY),
     ("both are lost", [LOST, LOST], RETRY),
@@ -162,11 +170,12 @@ def test_round_refused_does_not_pass_over_whoever_is_down() -> None:
 # Several rounds
 
 
-def test_rounds_superseded_after_it_was_lost_in_an_earlier_one() -> None:
+def test_rounds_superseded_or_unmet_after_it_was_lost_in_an_earlier_one() -> None:
     route = begun(A)
     assert heard(route, LOST) == RETRY
-    route.begin(V2, (B,), NOW)
-    assert heard(route, NEWER) == GivenUp()
+    for answer in (NEWER, UNMET):
+        route.begin(V2, (B,), NOW)
+        assert heard(route, answer) == GivenUp()
 
 
 def test_rounds_superseded_after_a_refusal_in_an_earlier_one() -> None:
@@ -253,7 +262,7 @@ def test_route_keeps_its_promises_whatever_is_heard(
     is_write: bool,
 ) -> None:
     """It ends, or asks on: no owner twice in a round, nobody after the deadline. A write that may have been stored is
-    never to be stamped anew."""
+    never to be stamped anew, nor said to have been refused."""
     owners, now, view_id, down = addresses[:copies], NOW, V1, frozenset[Address]()
     route = RouteState(CONFIG, DEADLINE, is_write, lambda owner: owner in down)
     step, asked, may_be_stored = route.begin(view_id, owners, now), list[Address](), False
@@ -278,7 +287,7 @@ def test_route_keeps_its_promises_whatever_is_heard(
                 step = route.begin(view_id, owners, now)
     if isinstance(step, Answered):
         assert step.owner in asked
-        assert not (isinstance(step.answer, Superseded) and may_be_stored)
+        assert not (isinstance(step.answer, Superseded | Unmet) and may_be_stored)
         assert not (isinstance(step.answer, Unsatisfied) and may_be_stored and is_write)
 
 

@@ -153,4 +153,26 @@ def test_weigh_is_donor_silent(peer: Address, answer: Answer | None, is_silent: 
 
 
 def test_weigh_nobody_asked() -> None:
-    assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set()) == Sightings(None, "", True, heard=set())
+    assert weigh({}, asker()) == NOBODY_ASKED._replace(heard=set(), unheard=set())
+    assert weigh({}, asker()) == Sightings(None, "", True, heard=set(), unheard=set())
+
+
+UNHEARD: list[tuple[str, Address, Answer | None, bool]] = [
+    ("silent", B, None, True),
+    ("silent outside the view", OUTSIDE, None, True),
+    ("of another view", B, ViewIs(b""), True),
+    ("unable", B, Unable(), True),
+    ("unable outside the view", OUTSIDE, Unable(), True),
+    ("has nothing", B, NOTHING, False),
+    ("has something", B, has(OLD), False),
+    ("cannot tell", B, CANNOT_TELL, True),
+    ("cannot tell of nothing, but of something", B, has(OLD, may_lack=True), False),
+    ("has lost its disk outside the view", OUTSIDE, CANNOT_TELL, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("peer", "answer", "is_unheard"), [case[1:] for case in UNHEARD], ids=[case[0] for case in UNHEARD]
+)
+def test_weigh_who_is_unheard(peer: Address, answer: Answer | None, is_unheard: bool) -> None:
+    assert weigh({peer: answer, C: NOTHING}, asker()).unheard == ({peer} if is_unheard else set())

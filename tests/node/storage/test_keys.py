@@ -23,6 +23,8 @@ NAMES = {
     Setting.FOUNDING: "founding",
     Setting.FENCE: "fence",
     Setting.PROMISE: "promise",
+    Setting.STRAYED: "strayed",
+    Setting.ESTABLISHED: "established",
     Setting.CLOCK: "clock",
     Setting.CLOCK_ANCHOR: "anchor",
     Setting.LOW_WATERMARK: "floor",

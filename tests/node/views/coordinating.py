@@ -7,6 +7,8 @@ from node.net.messages import (
     Adopt,
     Answer,
     AskStatus,
+    Confirm,
+    Confirmed,
     CountKeys,
     Hello,
     KeyCounts,
@@ -39,7 +41,14 @@ class Coordinating:
         """What A itself waits for."""
         asking = self.asking = Asking(parts.config, parts.time, parts.views, parts.calls, self._answer_here, StateLog())
         self.coordinator = Coordinator(
-            parts.config, parts.time, parts.views, parts.calls, asking, parts.time.wall_ms, lambda: self.heard
+            parts.config,
+            parts.time,
+            parts.views,
+            parts.calls,
+            asking,
+            parts.confirming,
+            parts.time.wall_ms,
+            lambda: self.heard,
         )
         self.forecaster = Forecaster(parts.config, parts.views, parts.calls, asking, lambda: self.heard)
 
@@ -67,6 +76,10 @@ class Peer:
         self.promised = 0
         self.takes_views = True
         self.promises = True
+        self.supports = True
+        """Whether it has held no rival of the view that it holds."""
+        self.knows = False
+        """Whether it knows that this is established."""
         self.handing: tuple[Owed, ...] = ()
         self.asked: list[Request] = []
 
@@ -76,13 +89,15 @@ class Peer:
             case AskStatus():
                 return Status(self.view, self.promised, "", 0, self.handing, (), not self.handing, False)
             case Promise() if self.promises:
-                return Promised()
+                return Promised(self.supports, self.knows)
+            case Confirm() if self.view == self._parts.views.view_id:
+                return Confirmed(self.supports, self.knows)
             case Adopt() if self.takes_views:
                 self.view = self._parts.views.view_id
                 return ViewIs(self._parts.views.current.encoded)
             case CountKeys(partitions):
                 return KeyCounts((1,) * len(unpack(partitions)))
-            case Hello() | Release():
+            case Hello() | Release() | Confirm():
                 return ViewIs(self._parts.views.current.encoded)
         return Unable()
 

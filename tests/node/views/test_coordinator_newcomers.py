@@ -43,7 +43,8 @@ async def coordinator(parts: Parts) -> Coordinator:
         return ViewIs(parts.views.current.encoded)
 
     asking = Asking(parts.config, parts.time, parts.views, parts.calls, answer_here, StateLog())
-    return Coordinator(parts.config, parts.time, parts.views, parts.calls, asking, parts.time.wall_ms, dict)
+    time, confirming = parts.time, parts.confirming
+    return Coordinator(parts.config, time, parts.views, parts.calls, asking, confirming, time.wall_ms, dict)
 
 
 def holds_keys(parts: Parts) -> Newcomer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gossip.view import Address
+from gossip.view import Address, Electors, View
 from node.net.messages import Busy, Foreign, Promise, Promised, Unable, ViewIs
 from node.views.promisee import Promisee
 from node.views.rules import EPOCH_LEAP_MAX
@@ -85,7 +85,27 @@ async def test_promise_to_build_on_a_view_that_is_out_of_force_is_refused(bench:
     await bench.views.adopt(later, B)
     request = Promise(2, D, "t", (A, B), before.lineage_of_successor, before.id)
     assert await bench.views.promise(request) == ViewIs(later.encoded)
-    assert await bench.views.promise(msgspec.structs.replace(request, base=later.id)) == Promised()
+    assert isinstance(await bench.views.promise(msgspec.structs.replace(request, base=later.id)), Promised)
+
+
+async def test_promise_tells_whether_this_node_holds_what_is_built_on_and_has_held_no_rival_of_it(bench: Bench) -> None:
+    before = bench.views.current
+    electors = (Electors(before.id, (A, B)),)
+    first = msgspec.structs.replace(successor(before, A, B, C), electors=electors)
+    second = msgspec.structs.replace(successor(before, A, B, D, epoch=2), electors=electors)
+
+    async def promised(epoch: int, base: View) -> object:
+        return await bench.views.promise(Promise(epoch, C, "t", (A, B), base.lineage_of_successor, base.id))
+
+    assert await promised(1, before) == Promised(True, True), "a view of epoch 0 goes without saying"
+    assert await promised(2, first) == Promised(False, False), "it is not held here yet"
+    await bench.views.adopt(first, C)
+    assert await promised(3, first) == Promised(True, False)
+    await bench.views.standing.note_established(first)
+    assert await promised(4, first) == Promised(True, True)
+    await bench.views.release(4, C)
+    await bench.views.adopt(second, C)
+    assert await promised(5, second) == Promised(False, False), "it has held a rival"
 
 
 async def test_promise_lets_the_view_pass_that_it_builds_on_and_is_kept(bench: Bench) -> None:

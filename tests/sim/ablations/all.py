@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import clocks, data, deletions, moves, views, ways
+from tests.sim.ablations import clocks, conditions, data, deletions, moves, views, ways
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
@@ -14,6 +14,7 @@ ABLATIONS = (
     *moves.ABLATIONS,
     *deletions.ABLATIONS,
     *clocks.ABLATIONS,
+    *conditions.ABLATIONS,
     *ways.ABLATIONS,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gossip.membership import Membership
 from node.node import Node
+from node.operations.inquiry import Inquiry
 from node.operations.owner import Owner
 from node.operations.route_state import RouteState
 from node.replication.co_owners import CoOwners
@@ -49,7 +50,7 @@ ABLATIONS = (
     Ablation(
         "no write-back of reads",
         "a read tells what has come here, whether the other owners have it or not",
-        (Edit(CoOwners.has_spread, "states = self._states", "return True"),),
+        (Edit(CoOwners.has_spread, "self.is_on_all(key, version) or", "True or"),),
         "test_contention.py::test_contention_every_history_is_linearizable[2-2]",
     ),
     Ablation(
@@ -154,7 +155,7 @@ ABLATIONS = (
     Ablation(
         "no limit for keeping what is read",
         "a read waits until the disk has kept what another owner told",
-        (Edit(Owner._newest, "self._config.keep_s", "1000.0"),),
+        (Edit(Inquiry.newest, "self._config.keep_s", "1000.0"),),
         "../node/operations/test_owner_co_owners.py::test_read_waits_for_no_disk_that_hangs",
     ),
     Ablation(

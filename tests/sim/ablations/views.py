@@ -59,7 +59,7 @@ ABLATIONS = (
     Ablation(
         "no refusal of promised epochs",
         "a node promises an epoch that it has promised before",
-        (Edit(Views._promise, "max(mine.epoch, self._believable(held.epoch))", "mine.epoch"),),
+        (Edit(Views._promise, "max(mine.epoch, believable(held.epoch, mine.epoch))", "mine.epoch"),),
         "../node/views/test_holder_promises.py::test_promise_of_an_epoch_once_promised_is_refused",
     ),
     Ablation(
