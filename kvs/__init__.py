@@ -1,1 +1,71 @@
-"""What a user types: the `kvs` command, and the client it is built on."""
+"""A client of the store: `kvs.Client`, `kvs.AsyncClient`, and what they give and raise; and the `kvs` command.
+
+What is named here is all that a program may rely on. Each name is imported when it is first used: the command begins
+with this module too, and its help must not wait for what it does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvs.blocking import Client, Counter, Session
+    from kvs.client import AsyncClient
+    from kvs.counter import AsyncCounter
+    from kvs.errors import (
+        BadRequest,
+        ConditionFailed,
+        Contended,
+        KvsError,
+        Misuse,
+        OutcomeUnknown,
+        Unreachable,
+    )
+    from kvs.session import AsyncSession
+    from kvs.values import Copies, Entry, Found, Json, Stored
+
+__all__ = [
+    "AsyncClient",
+    "AsyncCounter",
+    "AsyncSession",
+    "BadRequest",
+    "Client",
+    "ConditionFailed",
+    "Contended",
+    "Copies",
+    "Counter",
+    "Entry",
+    "Found",
+    "Json",
+    "KvsError",
+    "Misuse",
+    "OutcomeUnknown",
+    "Session",
+    "Stored",
+    "Unreachable",
+]
+
+_HOMES = {
+    "kvs.blocking": ("Client", "Counter", "Session"),
+    "kvs.client": ("AsyncClient",),
+    "kvs.counter": ("AsyncCounter",),
+    "kvs.errors": (
+        *("BadRequest", "ConditionFailed", "Contended", "KvsError", "Misuse", "OutcomeUnknown", "Unreachable"),
+    ),
+    "kvs.session": ("AsyncSession",),
+    "kvs.values": ("Copies", "Entry", "Found", "Json", "Stored"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

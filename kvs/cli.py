@@ -4,8 +4,8 @@ Values and tables go to stdout, so that they can be piped; messages and progress
 carries one JSON document and nothing else, of a shape that does not depend on the terminal. Every fault is one line,
 never a traceback.
 
-aiohttp and rich, and whatever imports them, take longer to import than everything else here takes to run. So they are
-imported inside the commands that need them, and help and completion stay instant.
+The client and rich, and whatever imports them, take longer to import than everything else here takes to run. So they
+are imported inside the commands that need them, and help and completion stay instant.
 """
 
 # ruff: noqa: PLC0415
@@ -20,20 +20,23 @@ import click
 import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.endpoints import PORT
 from kvs.keys import keys
 from kvs.live import keep_showing
-from kvs.params import PORT, Addresses, EndpointList, KeyParam, ValueParam
+from kvs.params import Addresses, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
 if TYPE_CHECKING:
-    from kvs.client import Client
     from kvs.load import Tally
+    from kvs.operating import Operator
 
 NAME = "kvs"
 SHELLS = ("bash", "zsh", "fish")
 WHOLE_ADDRESSES = 'COMP_WORDBREAKS="${COMP_WORDBREAKS//:}"'
 """Or bash takes an address for two words, one before the colon and one after it."""
 INTERNAL = 70
+NO_KEY = "Key does not exist"
+"""As the store puts it."""
 DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:{PORT}" for host in range(2, 6))
 """The nodes that `make up` starts."""
 
@@ -73,11 +76,13 @@ def kvs(ctx: click.Context, endpoints: Addresses) -> None:
 @click.pass_obj
 def get(endpoints: Addresses, key: str, output: str) -> None:
     """Print the value of KEY, the JSON that was stored."""
-    value = run(endpoints, lambda client: client.get(key))
+    found = run(endpoints, lambda client: client.get(key))
+    if found is None:
+        raise NotFound(NO_KEY)
     if output == "json":
-        print_json({"key": key, "value": msgspec.Raw(value)})
+        print_json({"key": key, "value": msgspec.Raw(found.raw)})
     else:
-        click.echo(value)
+        click.echo(found.raw)
 
 
 @kvs.command(context_settings={"ignore_unknown_options": True})
@@ -98,11 +103,13 @@ def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
       kvs put user/7 '{"name": "Ada", "tags": []}'
       date | kvs put started -
     """
-    replaced = run(endpoints, lambda client: client.put(key, value))
+    from kvs.values import Json
+
+    stored = run(endpoints, lambda client: client.put(key, Json(value)))
     if output == "json":
-        print_json({"key": key, "replaced": replaced})
+        print_json({"key": key, "replaced": stored.replaced})
     else:
-        click.echo("Updated" if replaced else "Added", err=True)
+        click.echo("Updated" if stored.replaced else "Added", err=True)
 
 
 @kvs.command()
@@ -111,7 +118,8 @@ def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
 @click.pass_obj
 def delete(endpoints: Addresses, key: str, output: str) -> None:
     """Delete KEY."""
-    run(endpoints, lambda client: client.delete(key))
+    if not run(endpoints, lambda client: client.delete(key)):
+        raise NotFound(NO_KEY)
     if output == "json":
         print_json({"key": key, "deleted": True})
     else:
@@ -181,8 +189,8 @@ def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
     name = str(getattr(file, "name", "-"))
     source = Source(file, name)
 
-    async def work(client: Client) -> Tally:
-        await client.ring()  # If nobody is there, say so once, rather than after the retries of every entry.
+    async def work(client: Operator) -> Tally:
+        await client.learn_ring()  # If nobody is there, say so once, rather than after the retries of every entry.
         await source.open()
         return await load_all(client, source, report)
 

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from kvs.ending import run
 
 if TYPE_CHECKING:
-    from kvs.client import Client
+    from kvs.operating import Operator
     from kvs.params import Addresses
 
 PATIENCE_S = 1.0
@@ -33,7 +33,7 @@ def completions(endpoints: Addresses, incomplete: str) -> list[CompletionItem]:
 def _known(endpoints: Addresses) -> list[str]:
     import asyncio
 
-    async def ask(client: Client) -> list[str]:
+    async def ask(client: Operator) -> list[str]:
         async with asyncio.timeout(PATIENCE_S):
             return [node.address for node in (await client.status()).nodes]
 

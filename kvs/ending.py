@@ -1,7 +1,7 @@
 """How the command asks the store, and how it ends: what it exits with, and which stream is written to.
 
-aiohttp and rich, and whatever imports them, take longer to import than everything else here takes to run. So they are
-imported inside the functions that need them, and help and completion stay instant.
+The client and rich, and whatever imports them, take longer to import than everything else here takes to run. So they
+are imported inside the functions that need them, and help and completion stay instant.
 """
 
 # ruff: noqa: PLC0415
@@ -17,7 +17,7 @@ import msgspec
 from kvs.params import Addresses
 
 if TYPE_CHECKING:
-    from kvs.client import Client, Refused
+    from kvs.operating import Operator, Refused
 
 T = TypeVar("T")
 
@@ -45,23 +45,26 @@ class Interrupted(click.ClickException):
 
 def run(
     endpoints: Addresses,
-    work: Callable[[Client], Awaitable[T]],
+    work: Callable[[Operator], Awaitable[T]],
     explain: Callable[[Refused], click.ClickException | None] = lambda _: None,
 ) -> T:
     """What `work` gives. Raises the exception with which the command ends if it is not given: that of `explain` for a
     refusal that it knows more about."""
     import asyncio
 
-    from kvs.client import Client, Refused, Unreachable
+    from kvs.errors import BadRequest, OutcomeUnknown, Unreachable
+    from kvs.operating import Operator, Refused
 
     async def ask() -> T:
-        async with Client(endpoints) as client:
+        async with Operator(endpoints) as client:
             return await work(client)
 
     try:
         return asyncio.run(ask())
-    except Unreachable as fault:
+    except (Unreachable, OutcomeUnknown) as fault:
         raise NoAnswer(str(fault)) from None
+    except BadRequest as fault:
+        raise Refusal(str(fault)) from None
     except Refused as fault:
         ending = explain(fault) or {404: NotFound, 503: NoAnswer}.get(fault.status, Refusal)(str(fault))
         raise ending from None

@@ -19,7 +19,7 @@ from kvs.ending import output_option, run
 from kvs.params import Addresses, PrefixParam
 
 if TYPE_CHECKING:
-    from kvs.client import Client
+    from kvs.operating import Operator
     from kvs.responses import EntriesPage, Entry, KeysPage
 
     Pages: TypeAlias = AsyncIterator[KeysPage | EntriesPage]
@@ -49,8 +49,8 @@ def keys(endpoints: Addresses, prefix: str, values: bool, limit: int | None, out
     """
     from kvs.responses import EntriesPage, KeysPage
 
-    async def work(client: Client) -> None:
-        pages = client.scan(EntriesPage if values else KeysPage, prefix, limit)
+    async def work(client: Operator) -> None:
+        pages: Pages = client.pages(EntriesPage, prefix, limit) if values else client.pages(KeysPage, prefix, limit)
         async for part in _document(pages, b"entries" if values else b"keys") if output == "json" else _text(pages):
             click.echo(part, nl=False)
 

@@ -18,25 +18,26 @@ from kvs.ending import print_json, run
 from kvs.params import Addresses
 
 if TYPE_CHECKING:
-    from kvs.client import Client, ClientFault
+    from kvs.errors import KvsError
+    from kvs.operating import Operator
 
 INTERVAL_S = 1.0
 
-Show: TypeAlias = "Callable[[msgspec.Struct | ClientFault], None]"
+Show: TypeAlias = "Callable[[msgspec.Struct | KvsError], None]"
 
 
-def keep_showing(endpoints: Addresses, ask: Callable[[Client], Awaitable[msgspec.Struct]], output: str) -> None:
+def keep_showing(endpoints: Addresses, ask: Callable[[Operator], Awaitable[msgspec.Struct]], output: str) -> None:
     """What `ask` gives, again and again. Returns on Ctrl-C, which is how one ends this."""
     import asyncio
 
-    from kvs.client import ClientFault
+    from kvs.errors import KvsError
 
-    async def work(client: Client) -> None:
+    async def work(client: Operator) -> None:
         with _json() if output == "json" else _text() as show:
             while True:
                 try:
                     show(await ask(client))
-                except ClientFault as fault:
+                except KvsError as fault:
                     show(fault)
                 await asyncio.sleep(INTERVAL_S)
 
@@ -50,7 +51,7 @@ def keep_showing(endpoints: Addresses, ask: Callable[[Client], Awaitable[msgspec
 def _json() -> Iterator[Show]:
     """One document a line; faults go to stderr."""
 
-    def show(seen: msgspec.Struct | ClientFault) -> None:
+    def show(seen: msgspec.Struct | KvsError) -> None:
         if isinstance(seen, msgspec.Struct):
             print_json(seen)
         else:
@@ -59,7 +60,7 @@ def _json() -> Iterator[Show]:
     yield show
 
 
-def _complain(fault: ClientFault) -> None:
+def _complain(fault: KvsError) -> None:
     click.echo(f"Error: {fault}", err=True)
 
 
@@ -73,7 +74,7 @@ def _text() -> Iterator[Show]:
     screen = console()
     with Live(console=screen, auto_refresh=False, transient=not screen.is_terminal) as live:
 
-        def show(seen: msgspec.Struct | ClientFault) -> None:
+        def show(seen: msgspec.Struct | KvsError) -> None:
             if screen.is_terminal:
                 drawn = shown(seen) if isinstance(seen, msgspec.Struct) else Text(f"Error: {seen}", "red")
                 live.update(drawn, refresh=True)

@@ -17,7 +17,9 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from kvs.client import Client, Refused, Unreachable
+from kvs.errors import BadRequest, OutcomeUnknown, Unreachable
+from kvs.operating import Operator
+from kvs.values import Json
 from ring.hashing import partition_of
 
 WORKERS = 64
@@ -158,14 +160,13 @@ class Source:
         return self._read1(CHUNK_BYTES)
 
 
-async def load(client: Client, source: Source, on_progress: Callable[[Tally], None]) -> Tally:
+async def load(client: Operator, source: Source, on_progress: Callable[[Tally], None]) -> Tally:
     """Write every entry of an open source. An entry that fails raises nothing: the tally says what became of it."""
     tally = Tally()
-    starts = itertools.count()
     queues: list[asyncio.Queue[Entry | None]] = [asyncio.Queue(QUEUE_MAX) for _ in range(WORKERS)]
     async with asyncio.TaskGroup() as workers:
         for queue in queues:
-            workers.create_task(_work(client, queue, starts, tally))
+            workers.create_task(_work(client, queue, tally))
         read = 0
         async for entry in source.entries():
             if isinstance(entry, BadLine):
@@ -184,30 +185,30 @@ async def load(client: Client, source: Source, on_progress: Callable[[Tally], No
     return tally
 
 
-async def _work(client: Client, queue: asyncio.Queue[Entry | None], starts: itertools.count[int], tally: Tally) -> None:
+async def _work(client: Operator, queue: asyncio.Queue[Entry | None], tally: Tally) -> None:
     while entry := await queue.get():
         if tally.gave_up:
             continue
         try:
-            await _put(client, entry, starts)
-        except Refused as fault:
+            await _put(client, entry)
+        except BadRequest as fault:
             tally.refused += 1
             tally.note(repr(entry.key), str(fault))
-        except Unreachable as fault:
+        except (Unreachable, OutcomeUnknown) as fault:
             tally.undelivered += 1
             tally.note(repr(entry.key), str(fault))
         else:
             tally.stored += 1
 
 
-async def _put(client: Client, entry: Entry, starts: itertools.count[int]) -> None:
+async def _put(client: Operator, entry: Entry) -> None:
     for delay_s in RETRY_DELAYS_S:
         try:
-            await client.put(entry.key, entry.value, start=next(starts))
+            await client.put(entry.key, Json(entry.value))
             return
-        except Unreachable:
+        except (Unreachable, OutcomeUnknown):
             await asyncio.sleep(delay_s)
-    await client.put(entry.key, entry.value, start=next(starts))
+    await client.put(entry.key, Json(entry.value))
 
 
 def _parse(line: bytes, number: int) -> Entry | BadLine:

@@ -1,7 +1,7 @@
-"""Which IP addresses an endpoint's name has, without waiting long for a name server that is silent.
+"""Which IP addresses a node's name has, without waiting long for a name server that is silent.
 
 The system takes many seconds over a name then, and cannot be told to give up. So a look-up has a thread of its own,
-which the end of the command does not wait for; a loop waits for its own threads.
+which the end of the program does not wait for; a loop waits for its own threads.
 """
 
 from __future__ import annotations
@@ -12,22 +12,18 @@ import socket
 import threading
 from contextlib import suppress
 
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-
-class Names(AbstractResolver):
-    """aiohttp does not ask it about IP addresses."""
-
+class Names:
     def __init__(self, patience_s: float) -> None:
         """`patience_s`: a name that takes longer has no address for now."""
         self._patience_s = patience_s
         self._under_way: dict[str, asyncio.Future[tuple[str, ...]]] = {}
         """The one look-up of each host that has not ended."""
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Raises OSError."""
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """Its IP addresses; an IP address has itself. Raises OSError."""
+        if _is_address(host):
+            return (host,)
         try:
             async with asyncio.timeout(self._patience_s):
                 addresses = await asyncio.shield(self._under_way.get(host) or self._begin(host))
@@ -35,20 +31,7 @@ class Names(AbstractResolver):
             raise OSError(errno.ETIMEDOUT, f"{host} is not looked up in time") from None
         if not addresses:
             raise OSError(errno.EHOSTUNREACH, f"{host} has no address")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Waits for nothing."""
+        return addresses
 
     def _begin(self, host: str) -> asyncio.Future[tuple[str, ...]]:
         loop = asyncio.get_running_loop()
@@ -70,3 +53,11 @@ class Names(AbstractResolver):
 
         threading.Thread(target=find, name=f"look-up of {host}", daemon=True).start()
         return lookup
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return False

@@ -1,8 +1,8 @@
 """What may be typed where the `kvs` command wants addresses, a key, or a value.
 
-Owns the two liberties that are taken with input. A value that is not JSON is a string, unless it looks as if it was
-meant to be JSON. That is refused, so that a value with a forgotten bracket is not silently stored as a string. And an
-endpoint may be written as in a browser. What becomes part of a view may not: it names a node, to all others too.
+Owns the liberty that is taken with values: one that is not JSON is a string, unless it looks as if it was meant to be
+JSON. That is refused, so that a value with a forgotten bracket is not silently stored as a string. An endpoint may be
+written as in a browser. What becomes part of a view may not: it names a node, to all others too.
 """
 
 # ruff: noqa: PLC0415
@@ -16,14 +16,12 @@ import click
 import msgspec
 
 from gossip.view import BadAddress, parse_address, parse_nodes
+from kvs.endpoints import parse_endpoints
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Addresses: TypeAlias = tuple[str, ...]
-
-PORT = 13800
-"""Where a node listens of which nothing else is said."""
 
 
 def complete_addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -48,18 +46,11 @@ class AddressList(click.ParamType[Addresses]):
 
 
 class EndpointList(AddressList):
-    """Addresses as people have them at hand: with `http://` and a slash, as in a browser, or without their port."""
-
     def convert(self, value: str | Addresses, param: click.Parameter | None, ctx: click.Context | None) -> Addresses:
-        if isinstance(value, str):
-            value = ",".join(_endpoint(entry.strip()) for entry in value.split(","))
-        return super().convert(value, param, ctx)
-
-
-def _endpoint(typed: str) -> str:
-    address = typed.removeprefix("http://").removesuffix("/")
-    has_port = address.rpartition("]")[2].rpartition(":")[1]
-    return f"{address}:{PORT}" if address and not has_port else address
+        try:
+            return value if isinstance(value, tuple) else parse_endpoints(value)
+        except BadAddress as error:
+            self.fail(str(error), param, ctx)
 
 
 class AddressParam(click.ParamType[str]):

@@ -40,14 +40,6 @@ class ErrorBody(_Body, frozen=True):
         return f"{self.error}: {', '.join(self.in_the_way)}" if self.in_the_way else self.error
 
 
-class Got(_Body, frozen=True):
-    value: msgspec.Raw
-
-
-class Put(_Body, frozen=True):
-    replaced: bool
-
-
 class Entry(_Body, frozen=True):
     key: str
     value: msgspec.Raw
@@ -67,10 +59,6 @@ class EntriesPage(_Body, frozen=True):
 
     listed: tuple[Entry, ...] = msgspec.field(name="entries")
     next: str | None
-
-
-class NoFields(_Body, frozen=True):
-    """For answers whose status says it all."""
 
 
 class NodeStatus(_Body, frozen=True):

@@ -21,7 +21,7 @@ from kvs.params import Addresses, AddressList, AddressParam, complete_addresses
 from kvs.wanted import Mistake, lost_keys, short_of_copies, wanted
 
 if TYPE_CHECKING:
-    from kvs.client import Change, Client, Refused
+    from kvs.operating import Change, Operator, Refused
     from kvs.responses import Accepted, Changed
 
 _nodes_option = partial(click.option, type=AddressList(), multiple=True, metavar="HOST:PORT")
@@ -92,8 +92,8 @@ def view_change(
         show(run(endpoints, lambda client: client.progress()), output)
         return
 
-    async def planned(client: Client) -> tuple[Change, tuple[str, ...]]:
-        from kvs.client import Change
+    async def planned(client: Operator) -> tuple[Change, tuple[str, ...]]:
+        from kvs.operating import Change
 
         if undo:
             return Change(None, if_epoch=(await client.progress()).epoch), ()

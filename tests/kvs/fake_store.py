@@ -1,14 +1,16 @@
-"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on demand."""
+"""The interface of README.md as a dumb server to test clients with: a dictionary, a view, faults on demand; and the
+conditions of writes, each of which is decided at once, as there is nobody else to ask."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -68,14 +70,25 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
+        self.versions: dict[bytes, int] = {}
+        """Of the keys that were ever written; what a test puts into `values` itself has version 0."""
+        self.writes = 0
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
+        self.address: str | None = None
+        """The node that serves, if this one forwards."""
+        self.copies = ""
+        """The header of writes that fewer owners have than there are."""
+        self.ring: dict[str, object] | None = None
+        """As it is told; None: that of two nodes that nobody can reach."""
         self.page_keys_max = 10_000
         self.repl_factor: int | None = None
         """As the ring shows it."""
         self.fault: Fault = lambda _method, _path: None
         self.progress: list[dict[str, object]] = []
         """What is told of a view change, one at a time; it ends once all was told."""
+        self.loses: Fault = lambda _method, _path: None
+        """The same as `fault`, after the request was executed."""
         self.told = asyncio.Event()
 
     def app(self) -> web.Application:
@@ -90,17 +103,24 @@ class FakeStore:
         self.bodies.append(body)
         if (response := self.fault(method, path)) is not None:
             return response
+        executed = self._execute(request, method, path, body)
+        response = await executed if isinstance(executed, Awaitable) else executed
+        return self.loses(method, path) or response
+
+    def _execute(
+        self, request: web.Request, method: str, path: str, body: bytes
+    ) -> web.Response | Awaitable[web.Response]:
         if path.startswith("/kvs/keys?"):
             return self._page(**dict(parse_qsl(path.removeprefix("/kvs/keys?"), strict_parsing=True, errors="strict")))
         if path.startswith("/kvs/keys/"):
-            return self._data(method, unquote_to_bytes(path.removeprefix("/kvs/keys/")), body)
+            return self._data(method, unquote_to_bytes(path.removeprefix("/kvs/keys/")), body, request.headers)
         if path == "/kvs/view-change" and method in ("PUT", "DELETE"):
-            if self.progress:
-                await self.told.wait()
-            return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])
+            return self._change()
         match path.removeprefix("/kvs/").split("/"):
             case ["status"]:
                 return answer(200, **STATUS)
+            case ["ring"] if self.ring is not None:
+                return answer(200, **self.ring)
             case ["ring"]:
                 more = {"repl-factor": self.repl_factor, "partitions": 4096, "shards": ZONED_SHARDS, "ranges": RANGES}
                 view = {"epoch": 3, "digest": "00ff00ff00ff00ff"}
@@ -118,20 +138,43 @@ class FakeStore:
                 return self._progress()
         return answer(404, error="Not found")
 
-    def _data(self, method: str, key: bytes, body: bytes) -> web.Response:
-        held = key in self.values
+    def _data(self, method: str, key: bytes, body: bytes, headers: Mapping[str, str]) -> web.Response:
+        sent = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
+        more: dict[str, object] = {} if self.address is None else {"address": self.address}
+        if "causal-context" in sent:
+            more["causal-context"] = {"seen": json.loads(bytes(sent["causal-context"])).get("seen", 0) + 1}
+        held, etag = key in self.values, {"ETag": f'"{self.versions.get(key, 0)}"'}
+        refused = headers.get("If-None-Match") == "*" and held
+        refused |= "If-Match" in headers and not (held and headers["If-Match"] == etag["ETag"])
+        if refused:
+            return answer(412, etag if held else None, error="Precondition failed", **more)
+        copies = {"Kvs-Copies": self.copies} if self.copies and method != "GET" else {}
         if method == "PUT":
             if len(key.decode()) > 50:
-                return answer(400, error="Key is too long")
-            self.values[key] = body.removeprefix(b'{"value":').removesuffix(b"}")
-            return answer(200 if held else 201, replaced=held)
+                return answer(400, error="Key is too long", **more)
+            self._write(key, bytes(sent["value"]))
+            etag = {"ETag": f'"{self.versions[key]}"'}
+            return answer(200 if held else 201, etag | copies, replaced=held, **more)
         if not held:
-            return answer(404, doesExist=False, error="Key does not exist")
+            return answer(404, doesExist=False, error="Key does not exist", **more)
         if method == "DELETE":
+            self._write(key, None)
+            return answer(200, copies, doesExist=True, **more)
+        fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **more})
+        return web.Response(body=fields, content_type="application/json", headers=etag)
+
+    def _write(self, key: bytes, value: bytes | None) -> None:
+        self.writes += 1
+        self.versions[key] = self.writes
+        if value is None:
             del self.values[key]
-            return answer(200, doesExist=True)
-        text = b'{"doesExist":true,"message":"Retrieved successfully","value":' + self.values[key] + b"}"
-        return web.Response(body=text, content_type="application/json")
+        else:
+            self.values[key] = value
+
+    async def _change(self) -> web.Response:
+        if self.progress:
+            await self.told.wait()
+        return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])
 
     def _page(self, prefix: str = "", after: str = "", limit: str = "1000", values: str = "false") -> web.Response:
         if not 1 <= int(limit) <= 10_000 or values not in ("true", "false"):
@@ -154,8 +197,9 @@ class FakeStore:
         return answer(200, **body)
 
 
-def answer(status: int, **fields: object) -> web.Response:
-    return web.Response(status=status, text=json.dumps({"message": "...", **fields}), content_type="application/json")
+def answer(status: int, headers: Mapping[str, str] | None = None, /, **fields: object) -> web.Response:
+    text = json.dumps({"message": "...", **fields})
+    return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
 
 def progress(partitions: int | None, keys: int | None, *, state: str = "moving") -> dict[str, object]:
@@ -182,3 +226,11 @@ def served_by_thread(store: FakeStore) -> Iterator[str]:
 
 def endpoint_of(server: TestServer) -> str:
     return f"{server.host}:{server.port}"
+
+
+def ring_of(*endpoints: str, digest: str = "00ff00ff00ff00ff") -> dict[str, object]:
+    """Of one endpoint, which owns all, or of two, of which the first owns the lower half of the partitions."""
+    shards = [{"shard-id": str(n), "replicas": [each], "partitions": 2048} for n, each in enumerate(endpoints, 1)]
+    ranges = RANGES if len(endpoints) == 2 else [[0, 4095, "1"]]
+    view = {"epoch": 3, "digest": digest, "repl-factor": None}
+    return view | {"partitions": 4096, "hash": "xxh3_64", "shards": shards, "ranges": ranges}

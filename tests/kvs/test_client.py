@@ -1,194 +1,127 @@
-"""The client: keys and values pass unharmed, and an endpoint that cannot answer is passed over where that is safe."""
+"""`kvs.AsyncClient`, and the names that `kvs` has: listings, time limits, what is imported when."""
 
-import json
+from __future__ import annotations
+
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-import kvs.client
-from kvs.client import Change, Client, Refused, Unreachable
-from kvs.responses import Progress
+import kvs
 from tests.kvs.command import NOWHERE
-from tests.kvs.fake_store import NODES, FakeStore, Fault, answer, endpoint_of, progress
+from tests.kvs.fake_store import FakeStore, endpoint_of
 
-KEYS = ["a", "a/b%20 ü..", "..", ".", "?q#f", "a//b/", "%2F", "+ ", "\x00\n", "日本", "😀"]
-
-
-@pytest.fixture
-async def stores() -> list[FakeStore]:
-    return [FakeStore(), FakeStore()]
+HUNDRED = [f"k{n:02}" for n in range(100)]
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-async def client(stores: list[FakeStore], aiohttp_server: AiohttpServer) -> AsyncIterator[Client]:
-    endpoints = [endpoint_of(await aiohttp_server(store.app())) for store in stores]
-    async with Client(endpoints) as client:
+def store() -> FakeStore:
+    store = FakeStore()
+    store.values |= {key.encode(): b"%d" % n for n, key in enumerate(HUNDRED)}
+    return store
+
+
+@pytest.fixture
+async def client(store: FakeStore, aiohttp_server: AiohttpServer) -> AsyncIterator[kvs.AsyncClient]:
+    async with kvs.AsyncClient(endpoint_of(await aiohttp_server(store.app())), timeout_s=40.0) as client:
         yield client
 
 
-@pytest.mark.parametrize("key", KEYS)
-async def test_client_key_of_any_characters_arrives_as_it_is(client: Client, stores: list[FakeStore], key: str) -> None:
-    assert await client.put(key, b"1") is False
-    assert list(stores[0].values) == [key.encode()]
-    assert await client.put(key, b"2") is True
-    assert await client.get(key) == b"2"
-    await client.delete(key)
-    assert not stores[0].values
+@pytest.mark.parametrize("page_keys", [7, 100])
+async def test_client_scans_keys_with_values_in_order(
+    client: kvs.AsyncClient, store: FakeStore, page_keys: int
+) -> None:
+    store.page_keys_max = page_keys
+    entries = [entry async for entry in client.scan("k")]
+    assert [(entry.key, entry.value) for entry in entries] == [(key, n) for n, key in enumerate(HUNDRED)]
+    assert entries[0] == kvs.Entry("k00", b"0", '"7"')
+    assert [key async for key in client.keys("k9")] == HUNDRED[90:]
+    assert [key async for key in client.keys(limit=15)] == HUNDRED[:15]
+    assert [entry.key async for entry in client.scan(limit=3)] == HUNDRED[:3]
+    assert [key async for key in client.keys("none")] == []
+
+
+async def test_client_call_ends_with_its_deadline_whatever_the_nodes_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Its backlog takes the connection.
+        port = silent.getsockname()[1]
+        async with kvs.AsyncClient(f"127.0.0.1:{port},{NOWHERE}", timeout_s=0.4) as client:
+            began = time.monotonic()
+            with pytest.raises(kvs.Unreachable, match=rf"127\.0\.0\.1:{port} \(no answer within 0\.\d+ s\)"):
+                await client.get("k")
+            assert 0.2 <= time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize("endpoints", ["", "a:1,a:1", []])
+def test_client_of_malformed_endpoints_is_refused(endpoints: str) -> None:
+    for made in (kvs.AsyncClient, kvs.Client):
+        with pytest.raises(kvs.BadRequest, match="address"):
+            made(endpoints)
+
+
+def test_package_has_the_names_that_it_lists_and_no_others() -> None:
+    assert all(getattr(kvs, name).__module__.startswith("kvs.") for name in kvs.__all__)
+    assert set(kvs.__all__) <= set(dir(kvs))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        kvs.nonsense  # noqa: B018
 
 
 @pytest.mark.parametrize(
-    "value", [b"null", b"1.50", b"123456789012345678901234567890", b'{"b":1, "a":2}', b'"\\u00fc"']
+    ("code", "left_out"),
+    [
+        ("import kvs", ("asyncio", "msgspec", "kvs.client")),
+        ("import kvs; kvs.KvsError", ("asyncio", "msgspec", "kvs.client")),
+        ("import kvs; kvs.Client, kvs.AsyncClient", ("aiohttp", "click", "rich", "lmdb", "uvloop", "node")),
+    ],
 )
-async def test_client_value_comes_back_byte_for_byte(client: Client, value: bytes) -> None:
-    await client.put("k", value)
-    assert await client.get("k") == value
+def test_package_imports_no_more_than_is_used(code: str, left_out: tuple[str, ...]) -> None:
+    checked = f"import sys; {code}; print([name for name in {left_out} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", checked], timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
-async def test_client_missing_key_is_refused_without_asking_elsewhere(client: Client, stores: list[FakeStore]) -> None:
-    with pytest.raises(Refused, match="Key does not exist") as caught:
-        await client.get("k")
-    assert caught.value.status == 404
-    assert stores[1].asked == []
+USER = """
+import asyncio
+import kvs
+
+with kvs.Client(["a:1"], timeout_s=2.0) as client:
+    found = client.get("k")
+    {wrong}
+    if found is not None:
+        version: str = found.version
+        stored: kvs.Stored = client.put_if("k", [1], version=version)
+        again: kvs.Stored = client.put_if("k", [1], must_not_exist=True)
+    with client.session() as session:
+        gone: bool = session.delete("k", if_version=None)
+    keys: list[str] = [entry.key for entry in client.scan("a", limit=3)]
+    count: int = client.counter("hits").increment()
 
 
-FAULTS: dict[str, Fault] = {
-    "503": lambda _m, _p: answer(503, error="Unable to satisfy request"),
-    "500": lambda _m, _p: answer(500, error="Internal server error"),
-    "not JSON": lambda _m, _p: web.Response(text="<html>"),
-    "JSON of another service": lambda _m, _p: web.json_response({"hello": 1}),
-    "404 of another service": lambda _m, _p: web.Response(status=404, text="nginx"),
-    "redirect": lambda _m, _p: web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}),
-}
+async def main() -> None:
+    async with kvs.AsyncClient("a:1") as client, client.session() as session:
+        found = await session.get("k")
+        keys: list[str] = [key async for key in client.keys()]
+        count: int = await client.counter("hits").increment(2)
+"""
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-async def test_client_endpoint_that_cannot_answer_is_passed_over(
-    client: Client, stores: list[FakeStore], fault: Fault
-) -> None:
-    stores[0].fault = fault
-    stores[1].values[b"k"] = b"7"
-    assert await client.get("k") == b"7"
-    assert await client.get("k") == b"7"
-    assert len(stores[0].asked) == 1, "an endpoint that failed is asked last from then on"
-
-
-async def test_client_delete_that_may_have_happened_is_not_repeated(client: Client, stores: list[FakeStore]) -> None:
-    stores[0].fault = FAULTS["503"]
-    stores[1].values[b"k"] = b"7"
-    with pytest.raises(Unreachable, match="it may have happened all the same"):
-        await client.delete("k")
-    assert stores[1].asked == []
-
-
-async def test_client_delete_goes_on_where_no_connection_was_made(aiohttp_server: AiohttpServer) -> None:
-    store = FakeStore()
-    store.values[b"k"] = b"7"
-    async with Client([NOWHERE, endpoint_of(await aiohttp_server(store.app()))]) as client:
-        await client.delete("k")
-    assert not store.values
-
-
-async def test_client_silent_endpoint_is_given_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # Its backlog takes the connection.
-        port = silent.getsockname()[1]
-        async with Client([f"127.0.0.1:{port}"], data_timeout_s=0.1) as client:
-            with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{port} \(no answer within 0\.1 s\)"):
-                await client.get("k")
-
-
-async def test_client_names_every_endpoint_that_failed() -> None:
-    async with Client(["127.0.0.1:1", "127.0.0.1:2"]) as client:
-        with pytest.raises(Unreachable) as caught:
-            await client.status()
-    refused = "no node could answer: 127.0.0.1:1 (connection refused), 127.0.0.1:2 (connection refused)"
-    assert str(caught.value) == refused
-
-
-async def test_client_view_change_with_unreachable_nodes_is_refused_by_name(
-    client: Client, stores: list[FakeStore]
-) -> None:
-    stores[0].fault = lambda _m, _p: answer(503, error="Nodes cannot be reached", unreachable=["10.0.0.9:80"])
-    with pytest.raises(Refused, match=r"Nodes cannot be reached: 10\.0\.0\.9:80"):
-        await client.plan(Change(("10.0.0.9:80",)))
-    assert stores[1].asked == []
-
-
-async def test_client_view_change_tells_progress_until_it_is_done(
-    client: Client, stores: list[FakeStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kvs.client, "POLL_INTERVAL_S", 0.01)
-    stores[0].progress = [progress(9, 90), progress(None, None), progress(2, 10)]
-    told: list[Progress] = []
-    changed = await client.change_view(Change(("10.0.0.1:80", "10.0.0.2:80"), 2), told.append)
-    assert [(each.partitions, each.keys) for each in told[:2]] == [(9, 90), (0, 0)]
-    assert [count.key_count for count in changed.shards] == [5, 4]
-    assert b'{"view":"10.0.0.1:80,10.0.0.2:80","repl-factor":2}' in stores[0].bodies
-
-
-async def test_client_view_change_that_lost_its_coordinator_joins_elsewhere(
-    client: Client, stores: list[FakeStore]
-) -> None:
-    stores[0].fault = FAULTS["500"]
-    assert (await client.change_view(Change(("10.0.0.1:80",)), lambda _told: None)).shards
-    assert ("PUT", "/kvs/view-change") in stores[1].asked
-
-
-PRESENT = tuple(NODES)
-"""The nodes of the view that a fake store has, of epoch 3."""
-
-
-def asked_on(store: FakeStore, condition: str = "if-epoch") -> list[object]:
-    """That condition of each change that the store was asked for."""
-    asked = zip(store.asked, store.bodies, strict=True)
-    return [json.loads(body).get(condition) for (method, _), body in asked if method in ("PUT", "DELETE")]
-
-
-def breaks(method: str, _path: str) -> web.Response | None:
-    return FAULTS["500"](method, _path) if method in ("PUT", "DELETE") else None
-
-
-async def test_client_conditional_change_that_was_made_is_joined_on_the_view_that_it_has_made(
-    client: Client, stores: list[FakeStore]
-) -> None:
-    """Asked again as it was, it would be refused for the very view that it has made."""
-    stores[0].fault = breaks
-    assert (await client.change_view(Change(PRESENT, if_epoch=2, if_safe=True), lambda _told: None)).shards
-    assert asked_on(stores[0]) == [2] and asked_on(stores[1]) == [3]
-    assert asked_on(stores[1], "if-safe") == [True]
-
-
-async def test_client_conditional_change_that_was_not_made_is_asked_for_again(
-    client: Client, stores: list[FakeStore]
-) -> None:
-    stores[0].fault = breaks
-    assert (await client.change_view(Change(("10.0.0.9:80",), if_epoch=3), lambda _told: None)).shards
-    assert asked_on(stores[1]) == [3]
-
-
-async def test_client_conditional_change_that_others_may_have_made_is_in_doubt(
-    client: Client, stores: list[FakeStore]
-) -> None:
-    stores[0].fault = breaks
-    with pytest.raises(Unreachable, match="it may have happened all the same"):
-        await client.change_view(Change(("10.0.0.9:80",), if_epoch=2), lambda _told: None)
-    assert asked_on(stores[1]) == []
-
-
-async def test_client_taking_back_is_not_repeated(client: Client, stores: list[FakeStore]) -> None:
-    """Done twice, it would go back to the view before that one."""
-    stores[0].fault = breaks
-    with pytest.raises(Unreachable, match="it may have happened all the same"):
-        await client.change_view(Change(None), lambda _told: None)
-    assert asked_on(stores[1]) == []
-
-
-async def test_client_refusal_tells_what_is_at_risk(client: Client, stores: list[FakeStore]) -> None:
-    more = {"keys-at-risk": None, "unreachable": ["a:1"], "epoch": 5}
-    stores[0].fault = lambda _m, _p: answer(409, error="no", **more)
-    with pytest.raises(Refused) as refusal:
-        await client.start_view_change(Change(PRESENT, if_epoch=3))
-    refused = refusal.value
-    assert (refused.keys_at_risk, refused.unreachable, refused.epoch) == (None, ("a:1",), 5)
+def test_package_is_typed_for_those_who_use_it(tmp_path: Path) -> None:
+    for name, wrong in (("right", "pass"), ("wrong", "found.version")):
+        (tmp_path / f"{name}.py").write_text(USER.format(wrong=wrong))
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "right.py", "wrong.py"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={"MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(tmp_path / "cache")},
+        timeout=240,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    faults = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert len(faults) == 1 and faults[0].startswith("wrong.py:7:") and "None" in faults[0], done.stdout + done.stderr

@@ -12,13 +12,10 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_aiohttp import AiohttpServer
 
-from kvs.client import Client, Unreachable
 from kvs.keys import as_word
-from kvs.responses import EntriesPage, KeysPage
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import FakeStore, answer, endpoint_of, served_by_thread
+from tests.kvs.fake_store import FakeStore, answer, served_by_thread
 
 PATIENCE_S = 20.0
 HUNDRED = [f"k{n:02}" for n in range(100)]
@@ -232,23 +229,3 @@ def test_keys_prints_as_pages_come_and_ends_when_its_reader_has_gone(
         assert process.wait(PATIENCE_S) == 1
         assert process.stderr.read() == b""
     assert len(pages_asked(store)) <= 3, "what nobody reads is not asked for"
-
-
-async def test_client_page_is_what_was_asked_for(aiohttp_server: AiohttpServer) -> None:
-    store = FakeStore()
-    holds(store, *HUNDRED)
-    async with Client([endpoint_of(await aiohttp_server(store.app()))]) as client:
-        assert await client.page(KeysPage, "k1", "k13", 2) == KeysPage(("k14", "k15"), "k15")
-        assert await client.page(KeysPage, after="k98") == KeysPage(("k99",), None)
-        (entry,) = (await client.page(EntriesPage, "k42")).listed
-        assert (entry.key, bytes(entry.value), entry.etag) == ("k42", b"42", '"7"')
-
-
-async def test_client_listing_that_does_not_get_on_is_given_up(aiohttp_server: AiohttpServer) -> None:
-    store = FakeStore()
-    store.fault = lambda _method, _path: answer(200, keys=["k"], next="k")
-    async with Client([endpoint_of(await aiohttp_server(store.app()))]) as client:
-        with pytest.raises(Unreachable, match="does not get on"):
-            async for _ in client.scan(KeysPage):
-                pass
-    assert len(store.asked) == 2

@@ -1,4 +1,4 @@
-"""Endpoints that have names: one whose look-up gets no answer is passed over, and the command does not wait for it."""
+"""Nodes that have names: one whose look-up gets no answer is passed over, and the end does not wait for it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pytest_aiohttp import AiohttpServer
 
-from kvs.client import Client, Unreachable
+from kvs.errors import Unreachable
 from kvs.names import Names
+from kvs.operating import Operator
 from tests.kvs.fake_store import FakeStore, endpoint_of
 
 PATIENCE_S = 0.05
@@ -45,31 +46,35 @@ def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystem]:
     fake.ends.set()
 
 
-async def test_names_addresses_are_told_once_each_with_their_family(system: FakeSystem) -> None:
-    results = await Names(PATIENCE_S).resolve("n", 7)
-    told = [(result["hostname"], result["host"], result["port"], result["family"]) for result in results]
-    assert told == [("n", "10.0.0.1", 7, socket.AF_INET), ("n", "fd00::1", 7, socket.AF_INET6)]
+async def test_names_addresses_are_told_once_each(system: FakeSystem) -> None:
+    assert await Names(10.0).addresses("n") == ("10.0.0.1", "fd00::1")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "::1", "fe80::1"])
+async def test_names_ip_address_is_not_looked_up(system: FakeSystem, address: str) -> None:
+    assert await Names(PATIENCE_S).addresses(address) == (address,)
+    assert not system.asked
 
 
 async def test_names_one_that_does_not_exist_is_an_oserror(system: FakeSystem) -> None:
     with pytest.raises(OSError, match="none has no address"):
-        await Names(PATIENCE_S).resolve("none")
+        await Names(PATIENCE_S).addresses("none")
 
 
 async def test_names_silent_one_is_given_up_and_looked_up_once(system: FakeSystem) -> None:
     names = Names(PATIENCE_S)
     for _ in range(3):
         with pytest.raises(OSError, match="not looked up in time"):
-            await names.resolve("silent")
+            await names.addresses("silent")
     assert system.asked["silent"] == 1
     system.ends.set()
-    assert len(await names.resolve("silent")) == 2
+    assert len(await names.addresses("silent")) == 2
 
 
 def test_names_end_without_waiting_for_a_silent_one(system: FakeSystem) -> None:
     async def live() -> None:
         with pytest.raises(Unreachable, match=r"silent:1 \(no address is found for its name\)"):
-            async with Client(["silent:1"]) as client:
+            async with Operator(["silent:1"]) as client:
                 await client.get("k")
 
     asyncio.run(live())
@@ -82,6 +87,6 @@ async def test_names_endpoint_without_an_address_is_passed_over_by_what_must_not
 ) -> None:
     store = FakeStore()
     store.values[b"k"] = b"7"
-    async with Client(["silent:1", "none:1", endpoint_of(await aiohttp_server(store.app()))]) as client:
+    async with Operator(["silent:1", "none:1", endpoint_of(await aiohttp_server(store.app()))]) as client:
         await client.delete("k")
     assert not store.values

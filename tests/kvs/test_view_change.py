@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 import kvs.cli
-from kvs.client import Change, Client
+from kvs.operating import Change, Operator
 from kvs.view_change import UNDER_WAY
 from tests.kvs.command import Kvs
 from tests.kvs.fake_store import PLAN, FakeStore, answer, progress
@@ -244,10 +244,10 @@ def test_view_change_to_more_copies_than_nodes_is_refused(run: Kvs, store: FakeS
 def test_view_change_interrupted_says_that_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: str
 ) -> None:
-    def interrupted(_: Client, __: Change, ___: object) -> NoReturn:
+    def interrupted(_: Operator, __: Change, ___: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Client, "change_view", interrupted)
+    monkeypatch.setattr(Operator, "change_view", interrupted)
     monkeypatch.setattr(sys, "argv", ["kvs", "-e", endpoint, "view-change", "--to", "c:1"])
     with pytest.raises(SystemExit) as end:
         kvs.cli.main()

@@ -1,0 +1,86 @@
+"""What a call may raise: one tree, by what the caller can do about it.
+
+`BadRequest`: ask for something else. `ConditionFailed`: look again, and decide anew. `Contended`: others were faster,
+so come back when there are fewer. `Unreachable`: nothing has happened, so ask again later. `OutcomeUnknown`: it may
+have happened, so find out before doing it again. `Misuse`: mend the program. `Unreachable` and
+`OutcomeUnknown` are apart on purpose: whoever repeats the one must not, by the same line, repeat the other.
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class KvsError(Exception):
+    """The call brought no result; the message is one line for people."""
+
+
+class BadRequest(KvsError):
+    """The store, or the client on its behalf, refused what was asked for. Nothing has happened, and to ask for the same
+    again changes nothing."""
+
+    def __init__(self, error: str, status: int | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        """That of the store's answer; None: it was not even sent."""
+
+
+class ConditionFailed(KvsError):
+    """The key has another version than the write was meant for. Nothing has happened."""
+
+    def __init__(self, key: str, version: str | None) -> None:
+        there = "it does not exist" if version is None else f"its version is {version}"
+        super().__init__(f"the condition on {key!r} does not hold: {there}")
+        self.key = key
+        self.version = version
+        """The present one; None: there is no such key."""
+
+    def __reduce__(self) -> tuple[type[ConditionFailed], tuple[str, str | None]]:
+        return ConditionFailed, (self.key, self.version)
+
+
+class Contended(KvsError):
+    """Others were faster each time. Nothing has happened."""
+
+    def __init__(self, key: str, tries: int) -> None:
+        super().__init__(f"{key!r} was changed by others each of {tries} times")
+        self.key = key
+        self.tries = tries
+
+    def __reduce__(self) -> tuple[type[Contended], tuple[str, int]]:
+        return Contended, (self.key, self.tries)
+
+
+class Unreachable(KvsError):
+    """No node could answer in time. Nothing has happened."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(_told(reasons))
+        self.reasons = dict(reasons)
+        """Why not, of each node that was asked, by its address."""
+
+    def __reduce__(self) -> tuple[type[Unreachable], tuple[dict[str, str]]]:
+        return Unreachable, (self.reasons,)
+
+
+class OutcomeUnknown(KvsError):
+    """No node could say in time what became of a write: it may have happened, or happen within the next seconds."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(f"{_told(reasons)}; it may have happened all the same")
+        self.reasons = dict(reasons)
+        """Why not, of each node that was asked, by its address."""
+
+    def __reduce__(self) -> tuple[type[OutcomeUnknown], tuple[dict[str, str]]]:
+        return OutcomeUnknown, (self.reasons,)
+
+
+class Misuse(KvsError):
+    """The client was used after it was closed, or outside the event loop that it belongs to."""
+
+
+def _told(reasons: Mapping[str, str]) -> str:
+    told = ", ".join(f"{node} ({reason})" for node, reason in reasons.items())
+    return f"no node could answer: {told or 'there was no time'}"

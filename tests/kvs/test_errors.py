@@ -1,0 +1,33 @@
+"""The errors: one tree, of which what may have happened is no part of what has not; each one line."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import kvs
+
+ERRORS = [
+    kvs.BadRequest("Key is too long", 400),
+    kvs.ConditionFailed("k", '"7"'),
+    kvs.ConditionFailed("k", None),
+    kvs.Contended("k", 9),
+    kvs.Unreachable({"a:1": "connection refused"}),
+    kvs.OutcomeUnknown({"a:1": "no answer within 2.5 s"}),
+    kvs.Misuse("the client was closed"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_error_is_of_the_tree_says_one_line_and_passes_between_processes(error: kvs.KvsError) -> None:
+    assert isinstance(error, kvs.KvsError)
+    assert str(error) and "\n" not in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_error_of_what_may_have_happened_is_not_taken_for_one_of_what_has_not() -> None:
+    assert not issubclass(kvs.OutcomeUnknown, kvs.Unreachable)
+    assert not issubclass(kvs.Unreachable, kvs.OutcomeUnknown)
+    assert str(kvs.OutcomeUnknown({"a:1": "silent"})).endswith("a:1 (silent); it may have happened all the same")
