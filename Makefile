@@ -65,8 +65,8 @@ bench-gossip: $(VENV)/.tools ## measure gossip alone at 10 to 10,000 nodes (10 t
 	$(BIN)/python -m bench.gossip $(ARGS)
 
 lock: ## write the locked requirements anew from setup.cfg; UPGRADE=--upgrade takes the newest versions (needs uv)
-	$(LOCK) $(UPGRADE) --extra build -o requirements.txt >/dev/null
-	$(LOCK) $(UPGRADE) --extra build --extra test --extra dev -c requirements.txt -o requirements-dev.txt >/dev/null
+	$(LOCK) $(UPGRADE) --extra build --extra server -o requirements.txt >/dev/null
+	$(LOCK) $(UPGRADE) --extra build --extra server --extra test --extra dev -c requirements.txt -o requirements-dev.txt >/dev/null
 
 clean: ## remove the environment and all caches; ./data stays
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -60,7 +60,7 @@ Exit status:
     metavar="HOST:PORT,...",
     help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}.",
 )
-@click.version_option(package_name="kvs", message="%(prog)s %(version)s")
+@click.version_option(package_name="kvs-sharded", message="%(prog)s %(version)s")
 @click.pass_context
 def kvs(ctx: click.Context, endpoints: Addresses) -> None:
     """Read, write and run a sharded key-value store.

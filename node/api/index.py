@@ -45,6 +45,6 @@ class IndexApi:
 def _version() -> str | None:
     """Of the release that is installed; None if none is, and this runs from its source."""
     try:
-        return version("kvs")
+        return version("kvs-sharded")
     except PackageNotFoundError:
         return None

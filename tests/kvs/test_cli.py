@@ -85,7 +85,7 @@ def test_main_bad_usage_is_one_line(
 
 def test_version_is_that_of_the_distribution(run: Kvs) -> None:
     result = run("--version")
-    assert (result.exit_code, result.stdout) == (0, f"kvs {version('kvs')}\n")
+    assert (result.exit_code, result.stdout) == (0, f"kvs {version('kvs-sharded')}\n")
 
 
 @pytest.mark.parametrize("shell", kvs.cli.SHELLS)
