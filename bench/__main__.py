@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.clients import clients
 from bench.figures import Figure, Results, machine, table
 from bench.idle import idle
 from bench.measures import copies, handover, many_keys, speed
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "speed": speed,
     "copies": copies,
+    "client": clients,
     "many-keys": many_keys,
     "handover": handover,
     "catching-up": catching_up,
