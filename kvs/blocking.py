@@ -85,23 +85,32 @@ class _Calls:
         """The key's value and version; None if there is no such key. Raises KvsError."""
         return self._thread.run(self._data.get(key))
 
-    def put(self, key: str, value: object) -> Stored:
-        """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. If a node gives
-        no answer, it is sent again, and may overwrite what somebody else wrote in between: to rule that out, there is
-        `put_if`. Raises KvsError: OutcomeUnknown if it may have happened all the same."""
-        return self._thread.run(self._data.put(key, value))
+    def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
+        """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
+        many seconds it is gone, more than 0 and up to ten years; None: it stays. If a node gives no answer, it is sent
+        again, and may overwrite what somebody else wrote in between: to rule that out, there is `put_if`. Raises
+        KvsError: OutcomeUnknown if it may have happened all the same."""
+        return self._thread.run(self._data.put(key, value, ttl=ttl))
 
     @overload
-    def put_if(self, key: str, value: object, *, version: str) -> Stored: ...
+    def put_if(self, key: str, value: object, *, version: str, ttl: float | None = None) -> Stored: ...
 
     @overload
-    def put_if(self, key: str, value: object, *, must_not_exist: Literal[True]) -> Stored: ...
+    def put_if(self, key: str, value: object, *, must_not_exist: Literal[True], ttl: float | None = None) -> Stored: ...
 
-    def put_if(self, key: str, value: object, *, version: str | None = None, must_not_exist: bool = False) -> Stored:
+    def put_if(
+        self,
+        key: str,
+        value: object,
+        *,
+        version: str | None = None,
+        must_not_exist: bool = False,
+        ttl: float | None = None,
+    ) -> Stored:
         """Store a value if the key has that version, or if there is no such key. Of any number of clients that do this
         at the same time, one wins. It is never sent twice. Raises KvsError: ConditionFailed, with the present version;
         OutcomeUnknown if it may have happened all the same."""
-        return self._thread.run(self._data.put_on(key, value, version, must_not_exist))
+        return self._thread.run(self._data.put_on(key, value, version, must_not_exist, ttl))
 
     def delete(self, key: str, *, if_version: str | None = None) -> bool:
         """Delete the key, if it has that version; whether there was one. It is never sent twice. Raises KvsError:
@@ -175,7 +184,7 @@ class Client(_Calls):
         them. A key that exists throughout is told once, also while keys move. Raises KvsError."""
         for page in self._pages(self._client.pages(EntriesPage, prefix, limit)):
             for each in page.listed:
-                yield Entry(each.key, bytes(each.value), each.etag)
+                yield Entry(each.key, bytes(each.value), each.etag, each.ttl)
 
     def keys(self, prefix: str = "", *, limit: int | None = None) -> Iterator[str]:
         """The same without values, at much less cost. Raises KvsError."""

@@ -23,7 +23,7 @@ from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, 
 from kvs.endpoints import PORT
 from kvs.keys import keys
 from kvs.live import keep_showing
-from kvs.params import Addresses, EndpointList, KeyParam, ValueParam
+from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
 if TYPE_CHECKING:
@@ -75,12 +75,16 @@ def kvs(ctx: click.Context, endpoints: Addresses) -> None:
 @output_option
 @click.pass_obj
 def get(endpoints: Addresses, key: str, output: str) -> None:
-    """Print the value of KEY, the JSON that was stored."""
+    """Print the value of KEY, the JSON that was stored.
+
+    With -o json, also in how many seconds it expires, if it does.
+    """
     found = run(endpoints, lambda client: client.get(key))
     if found is None:
         raise NotFound(NO_KEY)
     if output == "json":
-        print_json({"key": key, "value": msgspec.Raw(found.raw)})
+        ttl = {} if found.ttl is None else {"ttl": found.ttl}
+        print_json({"key": key, "value": msgspec.Raw(found.raw)} | ttl)
     else:
         click.echo(found.raw)
 
@@ -88,9 +92,10 @@ def get(endpoints: Addresses, key: str, output: str) -> None:
 @kvs.command(context_settings={"ignore_unknown_options": True})
 @click.argument("key", type=KeyParam())
 @click.argument("value", type=ValueParam())
+@click.option("--ttl", type=DurationParam(), help="Let it expire after so long: 30, 30s, 5m, 12h, 7d. Else it stays.")
 @output_option
 @click.pass_obj
-def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
+def put(endpoints: Addresses, key: str, value: bytes, ttl: float | None, output: str) -> None:
     """Store VALUE under KEY.
 
     VALUE is JSON, kept digit by digit; what is not JSON is stored as a string. So 42 is a number, '"42"' and
@@ -102,10 +107,11 @@ def put(endpoints: Addresses, key: str, value: bytes, output: str) -> None:
       kvs put answer 42
       kvs put user/7 '{"name": "Ada", "tags": []}'
       date | kvs put started -
+      kvs put session/7 '"Ada"' --ttl 30m
     """
     from kvs.values import Json
 
-    stored = run(endpoints, lambda client: client.put(key, Json(value)))
+    stored = run(endpoints, lambda client: client.put(key, Json(value), ttl=ttl))
     if output == "json":
         print_json({"key": key, "replaced": stored.replaced})
     else:

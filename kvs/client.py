@@ -11,6 +11,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from kvs.asking import Asker, Request
 from kvs.counter import AsyncCounter
 from kvs.data import Ask, Data, Told, path_of, told_of
@@ -71,7 +73,7 @@ class AsyncClient(Data):
         them. A key that exists throughout is told once, also while keys move. Raises KvsError."""
         async for page in self.pages(EntriesPage, prefix, limit):
             for each in page.listed:
-                yield Entry(each.key, bytes(each.value), each.etag)
+                yield Entry(each.key, bytes(each.value), each.etag, each.ttl)
 
     async def keys(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[str]:
         """The same without values, at much less cost. Raises KvsError."""
@@ -94,8 +96,11 @@ class AsyncClient(Data):
 
 
 def _body(ask: Ask, context: bytes | None) -> bytes | None:
-    if context is None:
-        return None if ask.value is None else b'{"value":%b}' % ask.value
-    if ask.value is None:
-        return b'{"causal-context":%b}' % context
-    return b'{"value":%b,"causal-context":%b}' % (ask.value, context)
+    fields = list[bytes]()
+    if ask.value is not None:
+        fields.append(b'"value":' + ask.value)
+    if ask.ttl is not None:
+        fields.append(b'"ttl":' + msgspec.json.encode(ask.ttl))
+    if context is not None:
+        fields.append(b'"causal-context":' + context)
+    return b"{%b}" % b",".join(fields) if fields else None

@@ -33,6 +33,7 @@ class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
     """What any answer about a key may say."""
 
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    ttl: float | None = None
     replaced: bool | None = None
     does_exist: bool | None = msgspec.field(default=None, name="doesExist")
     error: str | None = None
@@ -58,6 +59,8 @@ class Ask(msgspec.Struct, frozen=True):
     value: bytes | None = None
     """A JSON text; None: there is none."""
     conditions: Mapping[str, str] = NO_HEADERS
+    ttl: float | None = None
+    """In how many seconds the value expires; None: it stays."""
 
     @property
     def effect(self) -> Effect:
@@ -79,34 +82,45 @@ class Data(ABC):
         if told.status == 404:
             return None
         assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
-        return Found(bytes(told.body.value), told.version)
+        return Found(bytes(told.body.value), told.version, told.body.ttl)
 
-    async def put(self, key: str, value: object) -> Stored:
-        """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. If a node gives
-        no answer, it is sent again, and may overwrite what somebody else wrote in between: to rule that out, there is
-        `put_if`. Raises KvsError: OutcomeUnknown if it may have happened all the same."""
-        return _stored(await self.call(Ask("PUT", key, encoded(value))))
-
-    @overload
-    async def put_if(self, key: str, value: object, *, version: str) -> Stored: ...
+    async def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
+        """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
+        many seconds it is gone, more than 0 and up to ten years; None: it stays. If a node gives no answer, it is sent
+        again, and may overwrite what somebody else wrote in between: to rule that out, there is `put_if`. Raises
+        KvsError: OutcomeUnknown if it may have happened all the same."""
+        return _stored(await self.call(Ask("PUT", key, encoded(value), ttl=ttl)))
 
     @overload
-    async def put_if(self, key: str, value: object, *, must_not_exist: Literal[True]) -> Stored: ...
+    async def put_if(self, key: str, value: object, *, version: str, ttl: float | None = None) -> Stored: ...
+
+    @overload
+    async def put_if(
+        self, key: str, value: object, *, must_not_exist: Literal[True], ttl: float | None = None
+    ) -> Stored: ...
 
     async def put_if(
-        self, key: str, value: object, *, version: str | None = None, must_not_exist: bool = False
+        self,
+        key: str,
+        value: object,
+        *,
+        version: str | None = None,
+        must_not_exist: bool = False,
+        ttl: float | None = None,
     ) -> Stored:
         """Store a value if the key has that version, or if there is no such key. Of any number of clients that do this
         at the same time, one wins. It is never sent twice. Raises KvsError: ConditionFailed, with the present version;
         OutcomeUnknown if it may have happened all the same."""
-        return await self.put_on(key, value, version, must_not_exist)
+        return await self.put_on(key, value, version, must_not_exist, ttl)
 
-    async def put_on(self, key: str, value: object, version: str | None, must_not_exist: bool) -> Stored:
+    async def put_on(
+        self, key: str, value: object, version: str | None, must_not_exist: bool, ttl: float | None
+    ) -> Stored:
         """What `put_if` does, for those who pass its arguments on."""
         if (version is None) != must_not_exist:
             raise BadRequest("put_if takes one condition: a version, or must_not_exist")
         conditions = MUST_NOT_EXIST if version is None else if_match(version)
-        told = await self.call(Ask("PUT", key, encoded(value), conditions))
+        told = await self.call(Ask("PUT", key, encoded(value), conditions, ttl))
         if told.status == 412:
             raise ConditionFailed(key, told.version)
         return _stored(told)

@@ -9,6 +9,7 @@ written as in a browser. What becomes part of a view may not: it names a node, t
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Addresses: TypeAlias = tuple[str, ...]
+
+UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
 
 
 def complete_addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -86,6 +90,21 @@ class KeyParam(PrefixParam):
         if not value:
             self.fail("a key has at least one character.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class DurationParam(click.ParamType[float]):
+    """In seconds, or with a unit behind the number."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        typed = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if typed is None:
+            self.fail(f"{value!r} is no duration above 0, such as 30, 0.5, 30s, 5m, 12h or 7d.", param, ctx)
+        seconds = float(typed[1]) * UNITS_S[typed[2]]
+        if not seconds:
+            self.fail("a duration is above 0.", param, ctx)
+        return int(seconds) if seconds.is_integer() else seconds
 
 
 class ValueParam(click.ParamType[bytes]):

@@ -40,10 +40,12 @@ class ErrorBody(_Body, frozen=True):
         return f"{self.error}: {', '.join(self.in_the_way)}" if self.in_the_way else self.error
 
 
-class Entry(_Body, frozen=True):
+class Entry(_Body, frozen=True, omit_defaults=True):
     key: str
     value: msgspec.Raw
     etag: str
+    ttl: float | None = None
+    """See `Got`."""
 
 
 class KeysPage(_Body, frozen=True):

@@ -31,6 +31,8 @@ class Found(msgspec.Struct, frozen=True, dict=True):
     """The JSON text, as it was sent."""
     version: str
     """Opaque; each write makes another one. For `put_if` and `delete`."""
+    ttl: float | None = None
+    """In how many seconds it expires; None: it stays."""
 
     @cached_property
     def value(self) -> Any:
@@ -47,6 +49,8 @@ class Entry(msgspec.Struct, frozen=True, dict=True):
     """The JSON text of its value, as it was sent."""
     version: str
     """Opaque; each write makes another one. For `put_if` and `delete`."""
+    ttl: float | None = None
+    """In how many seconds it expires; None: it stays."""
 
     @cached_property
     def value(self) -> Any:

@@ -105,6 +105,9 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     purge_every_s: float = 10.0
     """Between two looks at what may be forgotten."""
 
+    expire_every_s: float = 0.5
+    """Between two looks at whether a key has expired, at most: a second after its time, it is not counted any more."""
+
     # Repair: bringing copies together, and records home.
 
     compare_every_s: float = 10.0
@@ -160,6 +163,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
 
     def _check_retention(self) -> None:
         assert self.stable_lag_s < self.tombstone_grace_s, "nothing is forgotten before it can be on all owners"
+        assert self.expire_every_s < 1, "what has expired is not counted a second later"
+        assert self.expire_every_s < self.tombstone_grace_s, "what may be forgotten has been swept"
         assert self.purge_every_s < self.tombstone_grace_s, "tombstones go when they may, not a grace later"
 
     def _check_transfers(self) -> None:

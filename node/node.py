@@ -64,6 +64,7 @@ from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners
 from node.replication.heartbeats import Heartbeats
 from node.replication.streams import Streams
+from node.retention.expiry import Expiry
 from node.retention.stability import Stability
 from node.retention.tombstones import Tombstones
 from node.state_log import StateLog
@@ -72,6 +73,7 @@ from node.storage.identity import Identity
 from node.storage.store import Store
 from node.time_limits import gossip_settings_for
 from node.timing.clock import HybridClock, Time
+from node.timing.expiry_clock import ExpiryClock
 from node.views.asking import Asking
 from node.views.calls import Calls
 from node.views.census import Census
@@ -105,6 +107,7 @@ class Node:
         self.transport = transport
         transport.attach(clock, self)
         views = self.views = Views(config, store, time, self._view_changed, identity.former)
+        lapse = ExpiryClock(clock, lambda: views.current.nodes == {config.address}, store.expiries.told_ms())
         calls = self.calls = Calls(config, time, views, transport)
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
@@ -115,7 +118,9 @@ class Node:
             config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
         )
         confirming = self._confirming = Confirming(config, views, calls)
-        self.owner = Owner(config, time, clock, store, views, readiness, co_owners, self.streams, calls, confirming)
+        self.owner = Owner(
+            config, time, clock, store, views, readiness, co_owners, self.streams, calls, confirming, lapse.now_ms
+        )
         movement = self.movement = Movement(time)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack, movement)
         self.arrivals = Arrivals(config, time, store, views, self.streams, self._clients_served, movement)
@@ -133,10 +138,11 @@ class Node:
         self.tombstones = Tombstones(
             config, time, store, views, self.stability, clock.now_ms, lambda: bool(self.handoff.misplaced())
         )
+        self.expiry = Expiry(config, store, lapse, clock.observe)
         routing = Routing(config, time, views, readiness, calls, transport)
         unstable = self.stability.unstable
-        self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing)
-        self._listing = OwnerListing(config, time, store, views, readiness, co_owners, calls)
+        self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
+        self._listing = OwnerListing(config, time, store, views, readiness, co_owners, calls, lapse.now_ms)
         self.lister = Lister(config, time, views, routing, self._listing)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
@@ -159,13 +165,9 @@ class Node:
         """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
         everybody."""
         async with self._gossip_driver.rounds(), self._tasks:
-            self._tasks.create_task(self.readiness.run())
-            self._tasks.create_task(self.heartbeats.run())
-            self._tasks.create_task(self.streams.run())
-            self._tasks.create_task(self.handoff.run())
-            self._tasks.create_task(self.stability.run())
-            self._tasks.create_task(self.tombstones.run())
-            self._tasks.create_task(self.antientropy.run())
+            lasting = (self.readiness, self.heartbeats, self.streams, self.handoff, self.stability, self.tombstones)
+            for part in (*lasting, self.expiry, self.antientropy):
+                self._tasks.create_task(part.run())
 
     def stop_serving(self) -> None:
         """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and

@@ -23,6 +23,7 @@ from aiohttp import web
 from gossip.view import Address
 from node.api import hints
 from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
+from node.api.ttl import seconds, ttl_ms_of
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import (
     InternalFault,
@@ -33,7 +34,7 @@ from node.errors import (
     Unavailable,
     UnknownEncoding,
 )
-from node.net.messages import NothingDeleted, ReadResult, Unmet, Unsatisfied, Wrote
+from node.net.messages import NothingDeleted, ReadResult, ReadResultExpiring, Unmet, Unsatisfied, Wrote
 from node.operations.router import Outcome, Router
 from node.values.condition import Condition
 from node.values.context import EMPTY, BadContext, Context, to_json
@@ -62,6 +63,8 @@ UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
 class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     causal_context: Any = msgspec.UNSET
+    ttl: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Only a PUT has one; of others it is passed over, as a value is."""
 
     @property
     def has_context(self) -> bool:
@@ -188,10 +191,11 @@ class DataApi:
             raise RequestFault("Value is missing")
         self._demand_valid(key)
         context = self._context(body)
+        ttl_ms = None if isinstance(body.ttl, msgspec.UnsetType) else ttl_ms_of(body.ttl)
         value = bytes(body.value)
         if len(value) > VALUE_BYTES_MAX:
             raise TooLarge("Value is too large")
-        outcome = await self._router.write(key.raw, value, context, condition)
+        outcome = await self._router.write(key.raw, value, context, condition, ttl_ms)
         if isinstance(outcome.answer, Unmet):
             return _refused("PUT", outcome)
         assert isinstance(outcome.answer, Wrote)
@@ -294,7 +298,10 @@ def _found(given: Given, value: ReadResult, served_by: Address | None, context: 
             return HttpAnswer(NOT_MODIFIED, b"", version=value.version)
     if value.value is None:
         return _reply(404, MISSING % b"GET", served_by, context)
-    return _reply(200, RETRIEVED + value.value, served_by, context, version=value.version)
+    fields = RETRIEVED + value.value
+    if isinstance(value, ReadResultExpiring):
+        fields += b',"ttl":' + seconds(value.left_ms)
+    return _reply(200, fields, served_by, context, version=value.version)
 
 
 def _deleted(outcome: Outcome) -> HttpAnswer:

@@ -13,7 +13,7 @@ from gossip.view import Address
 from node.api.data import JSON_HEADERS
 
 PATHS = {
-    "/kvs/keys/<key>": 'PUT {"value": V}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
+    "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
     "/kvs/keys": "GET ?prefix=P&after=K&limit=N&values=true: the keys, in order, a page at a time",
     "/kvs/key-count": "GET: how many keys this node owns",
     "/kvs/shards": "GET: the ids of the shards",

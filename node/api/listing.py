@@ -11,6 +11,7 @@ from aiohttp import web
 from node.api.change_request import TRUTH, demand_known
 from node.api.conditions import etag_of
 from node.api.data import JSON_HEADERS, KEY_CHARACTERS_MAX
+from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.operations.listing import Lister, Page
 
@@ -31,6 +32,7 @@ class _Entry(msgspec.Struct, frozen=True):
     key: str
     value: msgspec.Raw
     etag: str
+    ttl: msgspec.Raw | msgspec.UnsetType
 
 
 class ListingApi:
@@ -68,8 +70,9 @@ def wanted_of(query: str) -> Wanted:
 def _answer(page: Page, with_values: bool) -> dict[str, object]:
     found: dict[str, object] = {"message": "Keys retrieved successfully"}
     if with_values:
+        left = {key: msgspec.Raw(seconds(left_ms)) for key, left_ms in page.left_ms.items()}
         found["entries"] = [
-            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version).decode())
+            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version).decode(), left.get(key, msgspec.UNSET))
             for key, version, value in page.entries
         ]
     else:

@@ -20,7 +20,7 @@ from node.config import Config
 from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
-from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of
+from node.net.handshake import CLUSTER_HEADER, EXPIRY, KNOWS_HEADER, Doorkeeper, cluster_of
 from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
 from node.net.transport import Handler
@@ -105,6 +105,7 @@ class _Served:
             timeout=config.link_close_s,
         )
         self._socket.headers[CLUSTER_HEADER] = config.cluster
+        self._socket.headers[KNOWS_HEADER] = EXPIRY
         self._unanswered = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()

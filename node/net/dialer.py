@@ -19,7 +19,7 @@ from node.config import Config
 from node.net.connection import dialled_ip, reset_dialled
 from node.net.distances import Distances
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
-from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, url_of
+from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, is_older, url_of
 from node.net.lanes import APART
 from node.net.link_output import Output
 from node.net.link_state import LinkState
@@ -56,6 +56,8 @@ class Link:
         pings. `on_silence` is called when the peer falls silent."""
         self.is_stranger = False
         """Whether a node of a cluster with another name was found there when it was dialled last."""
+        self.is_older = False
+        """Whether the node that was found there last knows of no expiry."""
         self.bytes_on_the_way = 0
         self._state: LinkState[asyncio.Future[Answer]] = LinkState(config, peer, bulk)
         self._session = session
@@ -201,6 +203,7 @@ class Link:
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
         self._doorkeeper.admit(self._peer)
+        self.is_older = is_older(socket._response.headers)
         self._names.found_at(self._peer, dialled_ip(socket))
         self._state.connected(self._time.now())
         self._socket = socket

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 PATH = "/peer"
 CLUSTER_HEADER = "Kvs-Cluster"
 """In which who answers tells the name of its cluster."""
+KNOWS_HEADER, EXPIRY = "Kvs-Knows", "expiry"
+"""In which it tells what it knows of that a release before it did not: that records may expire. Such a record would be
+refused by one that does not, again and again, and all that stands behind it in a stream would wait."""
 
 REFUSED_MAX = 1024
 """Peers that are remembered as turned away: a stranger may call itself whatever it likes."""
@@ -45,6 +48,11 @@ def cluster_of(told: Mapping[str, str], field: str) -> str:
     """The name that the other end tells in this field of its query or headers; one that tells none was made before
     there were names."""
     return told.get(field, CLUSTER_DEFAULT)
+
+
+def is_older(told: Mapping[str, str]) -> bool:
+    """Whether the other end, by the headers of its answer, is of a release that knows of no expiry."""
+    return EXPIRY not in told.get(KNOWS_HEADER, "").split(",")
 
 
 class Doorkeeper:

@@ -86,6 +86,10 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def is_older(self, to: Address) -> bool:
+        link = self._links.get((to, False))
+        return link is not None and link.is_older
+
     def dial_anew(self, to: Address) -> None:
         for bulk in (False, True):
             if (link := self._links.get((to, bulk))) is not None:

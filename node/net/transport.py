@@ -70,6 +70,9 @@ class Transport(Protocol):
     def is_stranger(self, to: Address) -> bool:
         """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
 
+    def is_older(self, to: Address) -> bool:
+        """Whether the node that was found at `to` last is of a release that knows of no expiry."""
+
     def silence_s(self, to: Address) -> float:
         """For how long `to` must say nothing to be silent: longer than is made for where it is farther away."""
 

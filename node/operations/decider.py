@@ -17,7 +17,7 @@ the late write comes home, it finds something newer wherever something was decid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -52,7 +52,9 @@ class Decider:
         confirming: Confirming,
         inquiry: Inquiry,
         causality: Causality,
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms`: the time by which keys expire."""
         self._config = config
         self._time = time
         self._clock = clock
@@ -64,6 +66,7 @@ class Decider:
         self._confirming = confirming
         self._inquiry = inquiry
         self._causality = causality
+        self._now_ms = now_ms
         self.change_view()
 
     def change_view(self) -> None:
@@ -97,6 +100,8 @@ class Decider:
                 sightings.is_complete,
                 kept,
                 write.condition,
+                write.expires_ms,
+                self._now_ms(),
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
@@ -168,7 +173,8 @@ class Decider:
             except (Fenced, StorageFault):
                 return NewAttempt(self._config.retry_s)
         missing = {*lacking, *await self._confirming.missing(())}
-        is_refused = found.version is None if is_absent else not write.condition.is_met(found.version)
+        version = found.version(self._now_ms())
+        is_refused = version is None if is_absent else not write.condition.is_met(version)
         if not is_refused or not self._may_go_on(view_id):
             return NewAttempt()  # Another write came in between, or another view.
         if missing:
@@ -176,7 +182,7 @@ class Decider:
         context = write.context
         if context is not None:
             context = self._causality.after_seeing(context, write.key, found.record, found.holder)
-        return NothingDeleted(context) if is_absent else Unmet(found.version, context)
+        return NothingDeleted(context) if is_absent else Unmet(version, context)
 
     def _may_go_on(self, view_id: ViewId) -> bool:
         return self._readiness.enter() and self._views.view_id == view_id

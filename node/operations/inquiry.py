@@ -45,10 +45,9 @@ class Newest(NamedTuple):
     holder: Address
     """Who has it on disk."""
 
-    @property
-    def version(self) -> Version | None:
+    def version(self, now_ms: int) -> Version | None:
         """Of the value; None if there is none."""
-        return None if self.record is None or not self.record.live else self.record.version
+        return None if self.record is None or not self.record.is_live(now_ms) else self.record.version
 
 
 class Inquiry:

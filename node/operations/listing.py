@@ -11,7 +11,7 @@ shard, and one that is there throughout is told by it. Each answer ends somewher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from node.net.messages import (
     FetchRange,
     Foreign,
     Listed,
+    ListedExpiring,
     ListKeys,
     Range,
     Unable,
@@ -38,7 +39,7 @@ from node.storage.store import Store
 from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
 from node.values.donors import Kind
-from node.values.record import head_of, is_live, value_of, version_of
+from node.values.record import expiry_of, head_of, is_live, value_of, version_of
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
@@ -62,6 +63,8 @@ class Page(NamedTuple):
     """Ascending by key."""
     end: bytes | None
     """There may be more after this key; None: there are no more."""
+    left_ms: Mapping[bytes, int] = {}
+    """By key, in how many milliseconds its value expires; of those whose value does, and is told."""
 
 
 class OwnerListing:
@@ -76,7 +79,10 @@ class OwnerListing:
         readiness: Readiness,
         co_owners: CoOwners,
         calls: Calls,
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms`: the time by which keys expire."""
+        self._now_ms = now_ms
         self._config = config
         self._time = time
         self._store = store
@@ -193,8 +199,10 @@ class OwnerListing:
         """What is here of these partitions now, and while it is looked for. Deletions tell which of what others have is
         there no more."""
 
+        now_ms = self._now_ms()
+
         def take(encoded: bytes) -> bytes | None:
-            if not with_deletions and not is_live(encoded):
+            if not with_deletions and not is_live(encoded, now_ms):
                 return None
             return encoded if with_values else head_of(encoded)
 
@@ -217,11 +225,15 @@ class OwnerListing:
                     ):
                         newest[key] = encoded
         end = min((end for end in ends if end is not None), default=None)
-        live = ((key, newest[key]) for key in sorted(newest) if is_live(newest[key]) and (end is None or key <= end))
+        now_ms = self._now_ms()
+        live = [key for key in sorted(newest) if is_live(newest[key], now_ms) and (end is None or key <= end)]
         entries = [
-            (key, version_of(encoded), value_of(encoded) if request.with_values else None) for key, encoded in live
+            (key, version_of(newest[key]), value_of(newest[key]) if request.with_values else None) for key in live
         ]
-        return Listed(*cut(entries, end, request.range.limit, request.range.bytes_max))
+        page = cut(entries, end, request.range.limit, request.range.bytes_max)
+        until = ((key, expiry_of(newest[key])) for key, *_ in page.entries if request.with_values)
+        left_ms = tuple((key, expires_ms - now_ms) for key, expires_ms in until if expires_ms is not None)
+        return ListedExpiring(page.entries, page.end, left_ms) if left_ms else Listed(page.entries, page.end)
 
 
 class Lister:
@@ -292,7 +304,9 @@ def cut(entries: Sequence[Entry], end: bytes | None, limit: int, bytes_max: int)
 def _joined(shares: Sequence[Listed], limit: int) -> Page:
     end = min((share.end for share in shares if share.end is not None), default=None)
     entries = sorted(entry for share in shares for entry in share.entries if end is None or entry[0] <= end)
-    return cut(entries, end, limit, PAGE_BYTES_MAX)
+    expiring = (share for share in shares if isinstance(share, ListedExpiring))
+    left_ms = {key: left for share in expiring for key, left in share.left_ms}
+    return cut(entries, end, limit, PAGE_BYTES_MAX)._replace(left_ms=left_ms)
 
 
 def _heard(answers: Answers) -> set[Address]:

@@ -9,7 +9,7 @@ a write with a condition is left to the `decider`. Here the rest is done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import TypeAlias
 
 from gossip.view import Address, ViewId
@@ -27,6 +27,7 @@ from node.net.messages import (
     Unable,
     Unsatisfied,
     Write,
+    WriteExpiring,
     WriteIf,
     Wrote,
 )
@@ -35,12 +36,13 @@ from node.operations.causality import Causality, Demand
 from node.operations.decider import Decider
 from node.operations.inquiry import NO_PEERS, Inquiry, NewAttempt
 from node.operations.sightings import NOBODY_ASKED, Sightings
+from node.operations.telling import told
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Absent, Newer, Store, Unmatched, Unsure, Written
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
-from node.values.record import Record, value_of, version_of
+from node.values.record import Record, decode_record, expires, value_of, version_of
 from node.views.calls import Calls
 from node.views.confirming import Confirming
 from node.views.holder import Views
@@ -64,7 +66,9 @@ class Owner:
         streams: Streams,
         calls: Calls,
         confirming: Confirming,
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms`: the time by which keys expire."""
         self._config = config
         self._time = time
         self._store = store
@@ -72,6 +76,8 @@ class Owner:
         self._readiness = readiness
         self._co_owners = co_owners
         self._streams = streams
+        self._calls = calls
+        self._now_ms = now_ms
         self._inquiry = Inquiry(config, store, views, readiness, co_owners, streams, calls)
         self._not_synced_with = self._inquiry.not_synced_with
         self._causality = Causality(config, store, views, co_owners)
@@ -87,6 +93,7 @@ class Owner:
             confirming,
             self._inquiry,
             self._causality,
+            now_ms,
         )
         self.change_view = self._decider.change_view
         """Another view is in force."""
@@ -110,6 +117,8 @@ class Owner:
         version, value = version_of(encoded), value_of(encoded)
         if not self._co_owners.has_spread(key, version):
             return None
+        if expires(encoded):
+            return told(decode_record(encoded), None, self._now_ms())
         return ReadResult(None) if value is None else ReadResult(value, None, version)
 
     def serve(self, operation: Operation, budget_s: float) -> Answering:
@@ -168,6 +177,8 @@ class Owner:
             return Unsatisfied()
         if isinstance(operation, Read):
             return await self._read(view_id, partition, operation, sightings)
+        if expiry_of(operation) is not None and self._calls.older(self._views.ring.owners(partition)):
+            return Unable()  # They would refuse it, and all that comes behind it would wait.
         kept = b"" if demand is None else demand.kept
         if isinstance(operation, WriteIf):
             return await self._decider.decide(view_id, partition, operation, kept, asked, sightings)
@@ -210,10 +221,10 @@ class Owner:
         return self._found(read, *found)
 
     def _found(self, read: Read, record: Record | None, holder: Address) -> ReadResult:
-        value, version = (None, None) if record is None or not record.live else (record.value, record.version)
-        if read.context is None:
-            return ReadResult(value, None, version)
-        return ReadResult(value, self._causality.after_seeing(read.context, read.key, record, holder), version)
+        context = read.context
+        if context is not None:
+            context = self._causality.after_seeing(context, read.key, record, holder)
+        return told(record, context, self._now_ms())
 
     # Writing
 
@@ -231,6 +242,8 @@ class Owner:
                 sightings.newest,
                 sightings.is_complete,
                 kept,
+                expires_ms=expiry_of(write),
+                now_ms=self._now_ms(),
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
@@ -287,3 +300,8 @@ class Owner:
             return NothingDeleted()
         tombstone, me = self._store.get(partition, write.key), self._config.address
         return NothingDeleted(self._causality.after_seeing(write.context, write.key, tombstone, me))
+
+
+def expiry_of(write: Write | WriteIf) -> int | None:
+    """When what it puts expires; None: it stays."""
+    return write.expires_ms if isinstance(write, WriteExpiring | WriteIf) else None

@@ -30,6 +30,7 @@ from node.net.messages import (
     Unable,
     Unmet,
     Write,
+    WriteExpiring,
     WriteIf,
     Wrote,
 )
@@ -73,7 +74,9 @@ class Router:
         unstable: Callable[[Context], Context],
         calls: Calls,
         routing: Routing,
+        now_ms: Callable[[], int],
     ) -> None:
+        """`now_ms`: the time by which keys expire."""
         self._config = config
         self._time = time
         self._clock = clock
@@ -85,6 +88,7 @@ class Router:
         self._unstable = unstable
         self._calls = calls
         self._routing = routing
+        self._now_ms = now_ms
         self._timeouts = Timeouts()
 
     def owners(self, key: bytes) -> Sequence[Address]:
@@ -104,14 +108,22 @@ class Router:
         return self._outcome(answered, context, version)
 
     async def write(
-        self, key: bytes, value: bytes | None, context: Context | None = None, condition: Condition = NO_CONDITION
+        self,
+        key: bytes,
+        value: bytes | None,
+        context: Context | None = None,
+        condition: Condition = NO_CONDITION,
+        ttl_ms: int | None = None,
     ) -> Outcome:
-        """A put, or with `value` None a delete, if the condition is met. Raises Unavailable: it may have happened."""
+        """A put, or with `value` None a delete, if the condition is met; what is put expires in `ttl_ms`. Raises
+        Unavailable: it may have happened."""
         deadline = self._deadline()
         if not self._readiness.admit():
             raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
+        if ttl_ms is not None and (older := self._calls.older(sorted(self._views.current.nodes))):
+            raise Unavailable("These nodes are of a release that knows of no ttl", nodes=older)
         version: Version | None
-        answered, version = await self._within_time(self._write(key, value, context, condition, deadline))
+        answered, version = await self._within_time(self._write(key, value, context, condition, ttl_ms, deadline))
         if isinstance(answered.answer, Unmet):
             version = answered.answer.version
         return self._outcome(answered, context, version)
@@ -131,7 +143,13 @@ class Router:
         return self._timeouts.within(self._config.answer_s, work, Unavailable)
 
     async def _write(
-        self, key: bytes, value: bytes | None, context: Context | None, condition: Condition, deadline: float
+        self,
+        key: bytes,
+        value: bytes | None,
+        context: Context | None,
+        condition: Condition,
+        ttl_ms: int | None,
+        deadline: float,
     ) -> tuple[Answered, Version]:
         """With the version under which it was written."""
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
@@ -143,9 +161,13 @@ class Router:
         if context and (seen := context.floor(hash_of(key))) >= version:
             version = await self._stamp(key, self._clock.stamp_above(seen, lead_ms=1))
         while True:
+            # Counted from each stamp, so that all copies and repetitions of it agree.
+            expires_ms = None if ttl_ms is None else self._now_ms() + ttl_ms
             write: Write | WriteIf = Write(key, version, value, context)
             if condition != NO_CONDITION:
-                write = WriteIf(key, version, value, condition, context)
+                write = WriteIf(key, version, value, condition, context, expires_ms)
+            elif expires_ms is not None:
+                write = WriteExpiring(key, version, value, context, expires_ms)
             answered = await self._route(key, write, deadline)
             if not isinstance(answered.answer, Superseded):
                 return answered, version

@@ -31,7 +31,7 @@ from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
 from node.timing.clock import Time
-from node.values.record import is_live, received
+from node.values.record import has_value, received
 from node.views.calls import Calls
 from node.views.holder import Views
 from ring.hashing import partition_of
@@ -270,7 +270,7 @@ class Streams:
         """Bring a full disk the deletions that wait behind what it refuses: they make room there."""
         keys = (entry.key for entry in state.outbox.head(RELIEF_MAX))
         found = ((key, self._store.encoded(partition_of(key), key)) for key in keys)
-        tombstones = ((key, record) for key, record in found if record is not None and not is_live(record))
+        tombstones = ((key, record) for key, record in found if record is not None and not has_value(record))
         if relief := tuple(islice(tombstones, STREAM_KEYS_MAX)):
             await self._ask_to_take(state, Replicate(relief, False))
 

@@ -114,6 +114,9 @@ class Tombstones:
         purge_watermark = self._store.purge_watermark
         if self._store.sweep_watermark == purge_watermark:
             return
+        next_ms = self._store.expiries.next_ms()
+        if next_ms is not None and reading_at(next_ms) <= purge_watermark:
+            return  # It is to be forgotten, but has yet to be turned into a tombstone: see `expiry`.
         forgotten: list[tuple[int, bytes, Version]] = []
         for partition in sorted(self._store.occupied):
             stats = self._store.stats(partition)

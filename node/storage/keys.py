@@ -2,19 +2,28 @@
 
     partition (2 bytes)             -> live (8) + records (8) + digest (8): beside its records, to share their page
     partition (2 bytes) + key       -> a record, see `values.record`
+    0xFD + time (6) + partition (2) + key
+                                    -> nothing: the record there expires at this time, in milliseconds since 1970
     0xFE + address                  -> the partitions of which this donor may still hold keys, see `values.donors`
     0xFF + name                     -> a setting of the node, see `Setting`
 
-Partition numbers end far below 0xFE00, so the four kinds never mix. The names are on users' disks: to change one is to
-change the form of what is on disk, see `identity.FORMAT`.
+Partition numbers end far below 0xFD00, so the five kinds never mix. The names are on users' disks: to change one is to
+change the form of what is on disk, see `identity.FORMATS`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from gossip.view import Address
+from node.values.record import EXPIRY_BYTES
 
+FORMAT, FORMAT_WITH_EXPIRIES = b"2", b"3"
+"""The forms of what is on disk that this release reads. It is the second from the first record on that expires: what a
+release before that can read, it goes on reading, and what it cannot, it refuses with one line."""
+
+EXPIRIES = b"\xfd"
 DONORS = b"\xfe"
 SETTINGS = b"\xff"
 
@@ -56,6 +65,8 @@ class Setting(StrEnum):
     """The clock reading up to which all that anybody took was on all its owners, see `retention.tombstones`."""
     PURGE_WATERMARK = "purged"
     """The clock reading up to which tombstones are dropped, and no others are taken; see there."""
+    EXPIRED = "expired"
+    """The time up to which keys have been told to have expired, see `retention.expiry`."""
 
 
 def partition_place(partition: int) -> bytes:
@@ -65,6 +76,28 @@ def partition_place(partition: int) -> bytes:
 
 def record_place(partition: int, key: bytes) -> bytes:
     return partition.to_bytes(2) + key
+
+
+def expiry_place(expires_ms: int, partition: int, key: bytes) -> bytes:
+    return EXPIRIES + expires_ms.to_bytes(EXPIRY_BYTES) + record_place(partition, key)
+
+
+def expiries_until(ms: int) -> bytes:
+    """Where the expiries up to this time end."""
+    return EXPIRIES + (ms + 1).to_bytes(EXPIRY_BYTES)
+
+
+class Expiring(NamedTuple):
+    """A record that expires, as its place among the expiries tells."""
+
+    expires_ms: int
+    partition: int
+    key: bytes
+
+
+def expiring_at(place: bytes) -> Expiring:
+    """The reverse of `expiry_place`."""
+    return Expiring(int.from_bytes(place[1:7]), int.from_bytes(place[7:9]), place[9:])
 
 
 def donor_place(donor: Address) -> bytes:

@@ -11,24 +11,32 @@ acknowledge a write that was waiting in its queue. Where each thing is kept on d
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from gossip.view import Address, View, ViewId, decode_view
+from node.storage.audit import check_partition
+from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
-from node.storage.transaction import EngineFactory, News, Stats, Transaction, digest_of, reading_in, stats_in
+from node.storage.transaction import EngineFactory, News, Stats, Transaction, partitions_in, reading_in, stats_in
 from node.values.condition import NO_CONDITION, Condition
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import Record, decode_record, encode_record, has_replaced, is_forgotten, is_live, version_of
+from node.values.record import (
+    Record,
+    decode_record,
+    encode_record,
+    has_replaced,
+    has_value,
+    is_forgotten,
+    is_live,
+    version_of,
+)
 from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
-
-CHECK_BYTES = 1024 * 1024
-"""How much of the records a check holds in memory at a time."""
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +81,8 @@ class Store:
         """Rises whenever what `stats` says changes."""
         self._sweep_watermark = 0
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
-        self._note_stats({partition: stats_in(self._engine, partition) for partition in self._stored_partitions()})
+        self.expiries = Expiries(self._engine)
+        self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
         self._note_watermarks()
 
     def attach(self, on_news: Callable[[Sequence[News]], None]) -> None:
@@ -137,12 +146,14 @@ class Store:
         sure: bool = True,
         context: bytes = b"",
         condition: Condition = NO_CONDITION,
+        expires_ms: int | None = None,
+        now_ms: int = 0,
     ) -> Awaitable[WriteOutcome]:
         """Put, or delete if `value` is None, under `version`. `peers_newest`: the newest record that peers hold; it is
         kept, and judged as if it had been here. `sure`: a key that is neither here nor there does not exist. `context`
-        is kept with the value. Nothing is written unless `condition` is met, but for what was written already: doing it
-        twice is the same as doing it once. On a full disk, only deletions of what is larger than its tombstone are
-        carried out."""
+        is kept with the value, which is to expire at `expires_ms`. `now_ms`: by which it is told what has expired.
+        Nothing is written unless `condition` is met, but for what was written already: doing it twice is the same as
+        doing it once. On a full disk, only deletions of what is larger than its tombstone are carried out."""
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
@@ -156,7 +167,7 @@ class Store:
             held_version = b"" if held is None else version_of(held)
             if held is not None and held_version == version:
                 return Written(has_replaced(held), is_repeated=True)
-            live = held is not None and is_live(held)
+            live = held is not None and is_live(held, now_ms)
             newest = max(transaction.lowest_version, held_version)
             if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
                 return Unmatched()
@@ -164,7 +175,7 @@ class Store:
                 return Absent()
             if newest > version:
                 return Newer(newest)
-            transaction.put(partition, key, encode_record(version, value, live, context), held, exclude=())
+            transaction.put(partition, key, encode_record(version, value, live, context, expires_ms), held, ())
             return Written(live)
 
         grows = value is not None or self._grows(partition, key, Record(version, None, True, context), peers_newest)
@@ -210,7 +221,7 @@ class Store:
         if not self._engine.is_full:
             return False
         held = self.encoded(partition, key)
-        if held is None or not is_live(held):
+        if held is None or not has_value(held):
             return peers_newest is not None  # If nobody else holds anything, there is nothing to write.
         return len(held) < len(tombstone.encode())
 
@@ -225,9 +236,7 @@ class Store:
         if not self._engine.is_full:
             return ()
         held = ((record, self.encoded(record[0], record[1])) for record in records)
-        return [
-            record for record, old in held if not is_live(record[2]) and old is not None and len(old) >= len(record[2])
-        ]
+        return [record for record, old in held if old and not has_value(record[2]) and len(old) >= len(record[2])]
 
     def drop(self, fence: ViewId, versions: Sequence[tuple[int, bytes, Version]]) -> Awaitable[None]:
         """Forget these records, given by (partition, key, version), except where another version is held now."""
@@ -308,27 +317,14 @@ class Store:
         return self._engine.submit(job)
 
     def check(self, partitions: Iterable[int] | None = None) -> None:
-        """Raises AssertionError unless the figures of these partitions (None: of all) are those of their records."""
-        for partition in {*self.occupied, *self._stored_partitions()} if partitions is None else partitions:
-            live, digest, keys = 0, 0, 0
-            after: bytes | None = None
-            while found := self.scan(partition, after, CHECK_BYTES):
-                after = found[-1][0]
-                for key, encoded in found:
-                    record = decode_record(encoded)
-                    live, digest, keys = live + record.live, digest ^ digest_of(key, record.version), keys + 1
-            counted, stored = Stats(live, keys, digest), stats_in(self._engine, partition)
-            assert counted == stored == self._stats[partition], f"{partition}: {counted}, {stored} on disk"
-            assert (keys > 0) == (partition in self.occupied), f"{partition}: {keys} records, but not by `occupied`"
-
-    def _stored_partitions(self) -> Iterator[int]:
-        """Those that have figures on disk: that have records, or once had. In a small store they are few, so the scan
-        skips from one to the next."""
-        start = 0
-        while found := self._engine.scan(partition_place(start), DONORS, 0):
-            partition = int.from_bytes(found[0][0][:2])
-            yield partition
-            start = partition + 1
+        """Raises AssertionError unless the figures of these partitions (None: of all), and what is noted of when it
+        expires, are those of their records."""
+        expiries = self.expiries.by_partition()
+        all_there_are = {*self.occupied, *expiries, *partitions_in(self._engine)}
+        for partition in all_there_are if partitions is None else partitions:
+            stats = self._stats[partition]
+            check_partition(self._engine, partition, stats, expiries.get(partition, set()))
+            assert (stats.records > 0) == (partition in self.occupied), f"{partition}: {stats}, but not by `occupied`"
 
     def _committed(self, transaction: Transaction) -> None:
         self._note_stats(transaction.stats)

@@ -1,8 +1,8 @@
 """One transaction of the store, as the jobs in it see it: what changes along with what.
 
-Counts and digests of each partition change in the transaction that changes its records, so nothing is ever scanned to
-find them. The id of the view in force, the *fence*, is part of the same transactions: a job that was queued under an
-older view fails with `Fenced`, and has written nothing.
+Counts and digests of each partition, and the order in which records expire, change in the transaction that changes the
+records, so nothing is ever scanned to find them. The id of the view in force, the *fence*, is part of the same
+transactions: a job that was queued under an older view fails with `Fenced`, and has written nothing.
 
 The engine that commits comes in from outside. Where each thing is kept on disk, `keys` says.
 """
@@ -10,7 +10,7 @@ The engine that commits comes in from outside. Where each thing is kept on disk,
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -18,9 +18,19 @@ import xxhash
 
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
-from node.storage.keys import Setting, donor_place, partition_place, record_place, setting_place
+from node.storage.keys import (
+    EXPIRIES,
+    FORMAT_WITH_EXPIRIES,
+    Expiring,
+    Setting,
+    donor_place,
+    expiry_place,
+    partition_place,
+    record_place,
+    setting_place,
+)
 from node.values.donors import NOTHING, DonorsChange, decode_share
-from node.values.record import is_live, version_of
+from node.values.record import as_tombstone, due_of, has_value, version_of
 from node.values.version import Version, make_version
 
 T = TypeVar("T")
@@ -32,6 +42,7 @@ class Stats(msgspec.Struct, frozen=True, gc=False):
     """What a partition holds, in figures. Two copies with equal digests hold the same versions of the same keys."""
 
     live: int
+    """Values: those that have expired are counted until they are swept, see `retention.expiry`."""
     records: int
     """Live keys and tombstones."""
     digest: int
@@ -157,14 +168,22 @@ class Transaction:
         """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
         need not be told once this is committed; None: all of them."""
         self._raw.put(record_place(partition, key), encoded)
-        self._count(partition, key, held, encoded)
+        self._note(partition, key, held, encoded)
         if exclude is not None:
             self.news.append(News(key, exclude))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
         self._raw.delete(record_place(partition, key))
-        self._count(partition, key, held, None)
+        self._note(partition, key, held, None)
+
+    def expire(self, expiring: Expiring) -> None:
+        """Turn the record that stands there into a tombstone, unless it is another one by now. No co-owner is told:
+        each has the same record, and a clock."""
+        due_ms, partition, key = expiring
+        held = self.get(partition, key)
+        if held is not None and due_of(held) == due_ms:
+            self.put(partition, key, as_tombstone(held), held)
 
     def set(self, setting: Setting, value: bytes) -> None:
         self._raw.put(setting_place(setting), value)
@@ -193,13 +212,23 @@ class Transaction:
         for partition, stats in self.stats.items():
             self._raw.put(partition_place(partition), _STATS.pack(stats.live, stats.records, stats.digest))
 
+    def _note(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
+        """What follows from a change of a record, in the same transaction."""
+        if gone is not None and (due_ms := due_of(gone)) is not None:
+            self._raw.delete(expiry_place(due_ms, partition, key))
+        if come is not None and (due_ms := due_of(come)) is not None:
+            self._raw.put(expiry_place(due_ms, partition, key), b"")
+            if self.setting(Setting.FORMAT) != FORMAT_WITH_EXPIRIES:
+                self.set(Setting.FORMAT, FORMAT_WITH_EXPIRIES)
+        self._count(partition, key, gone, come)
+
     def _count(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         before = self.stats.get(partition) or self._stored[partition]
         live, records, digest = before.live, before.records, before.digest
         if gone is not None:
-            live, records, digest = live - is_live(gone), records - 1, digest ^ digest_of(key, version_of(gone))
+            live, records, digest = live - has_value(gone), records - 1, digest ^ digest_of(key, version_of(gone))
         if come is not None:
-            live, records, digest = live + is_live(come), records + 1, digest ^ digest_of(key, version_of(come))
+            live, records, digest = live + has_value(come), records + 1, digest ^ digest_of(key, version_of(come))
         self.stats[partition] = Stats(live, records, digest)
 
 
@@ -210,6 +239,16 @@ class _Reads(Protocol):
 def stats_in(source: _Reads, partition: int) -> Stats:
     encoded = source.get(partition_place(partition))
     return Stats(0, 0, 0) if encoded is None else Stats(*_STATS.unpack(encoded))
+
+
+def partitions_in(engine: Engine) -> Iterator[int]:
+    """Those that have figures on disk: that have records, or once had. In a small store they are few, so the scan skips
+    from one to the next."""
+    start = 0
+    while found := engine.scan(partition_place(start), EXPIRIES, 0):
+        partition = int.from_bytes(found[0][0][:2])
+        yield partition
+        start = partition + 1
 
 
 class _Settings(Protocol):

@@ -197,6 +197,13 @@ class HybridClock:
             wall_ms = monotonic_ms + self._witnesses.confirmed_ms
         return max(wall_ms, monotonic_ms + self._witnesses.followed_ms)
 
+    def agreed_ms(self) -> int:
+        """The time that two wall clocks confirm, of those that were heard and this machine's own: the second fastest
+        of all. One alone that is wrong does not move it ahead. Before any was heard, it is `now_ms`."""
+        if not self._witnesses.has_heard:
+            return self.now_ms()
+        return int(self._time.monotonic() * 1000) + self._witnesses.possible_ms
+
     # What is heard
 
     def hear(self, peer: str, clocks: Clocks) -> None:

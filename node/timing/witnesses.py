@@ -40,6 +40,11 @@ class Witnesses:
         """The second fastest of all. No reading that is out of its reach is taken over: one clock alone that is wrong
         cannot have made anybody believe it."""
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything is known of another one."""
+        return bool(self._heard)
+
     def hear(self, peer: str, ahead_ms: int, own_ms: int) -> None:
         """Of the wall clock of `peer`, while this machine's own is at `own_ms`."""
         self._heard[peer] = ahead_ms

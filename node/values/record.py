@@ -1,8 +1,13 @@
 """What is kept of a key, and its form on disk and in a transfer.
 
-A record is version (16 bytes), flags (1), value; between flags and value, if a flag says so, the causal context that it
-was written with, after its length (2). It does not name its key: the place where it is kept does. Versions are compared
-as bytes, so records that arrive are compared with those that are held without decoding either.
+A record is version (16 bytes), flags (1), value; between flags and value stand, each if a flag says so, the time of
+expiry (6), and the causal context that it was written with, after its length (2). It does not name its key: the place
+where it is kept does. Versions are compared as bytes, so records that arrive are compared with those that are held
+without decoding either.
+
+From its time of expiry on, a record is a deletion of its own version, on every copy and without a write: whoever looks
+at it says what time it is. Whether it may be *forgotten* must not depend on who looks, and when. So that is told by
+version, expiry and purge watermark alone, and a value that has become a tombstone keeps its expiry.
 """
 
 from __future__ import annotations
@@ -12,15 +17,18 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gossip.view import Address
-from node.values.version import Version, clock_of
+from node.values.version import Version, clock_of, reading_at
 from ring.hashing import partition_of
 from ring.ring import Ring
 
 KEY_BYTES_MAX = 200
 """50 characters of at most 4 bytes each."""
+EXPIRY_BYTES = 6
+"""Milliseconds since 1970 take so many for ten thousand years."""
 
 _LENGTH = struct.Struct(">H")
-_TOMBSTONE, _REPLACED, _CONTEXT = 1, 2, 4
+_TOMBSTONE, _REPLACED, _CONTEXT, _EXPIRES = 1, 2, 4, 8
+_AFTER_EXPIRY = 17 + EXPIRY_BYTES
 
 
 class Record(NamedTuple):
@@ -33,21 +41,33 @@ class Record(NamedTuple):
     """Whether the write found a live value. Kept so that a repetition of the write gets the same answer."""
     context: bytes = b""
     """What a reader of this depends on, as `values.context` encodes it; empty if on nothing."""
+    expires_ms: int | None = None
+    """From when on this is a deletion, in milliseconds since 1970; None: it stays what it is."""
 
     @property
-    def live(self) -> bool:
+    def has_value(self) -> bool:
+        """Whether this is not a tombstone, be it expired or not."""
         return self.value is not None
 
+    def is_live(self, now_ms: int) -> bool:
+        return self.value is not None and (self.expires_ms is None or now_ms < self.expires_ms)
+
+    def left_ms(self, now_ms: int) -> int | None:
+        """How long it stays live; None: for ever."""
+        return None if self.expires_ms is None else self.expires_ms - now_ms
+
     def encode(self) -> bytes:
-        return encode_record(self.version, self.value, self.replaced, self.context)
+        return encode_record(self.version, self.value, self.replaced, self.context, self.expires_ms)
 
 
 def checked(encoded: bytes) -> bytes:
     """`encoded` itself. Raises ValueError if it is no record."""
-    if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT:
+    if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT | _EXPIRES:
         raise ValueError("not a record")
-    if encoded[16] & _CONTEXT and not 19 < _value_start(encoded) <= len(encoded):
-        raise ValueError("not a record: its context is cut off")
+    if encoded[16] & (_CONTEXT | _EXPIRES):
+        start, at = _value_start(encoded), _context_at(encoded)
+        if not at <= start <= len(encoded) or (encoded[16] & _CONTEXT and start < at + 3):
+            raise ValueError("not a record: its context or its expiry is cut off")
     return encoded
 
 
@@ -60,39 +80,74 @@ def received(records: Iterable[tuple[bytes, bytes]], ring: Ring, me: Address) ->
     return checked_records
 
 
-def encode_record(version: Version, value: bytes | None, replaced: bool, context: bytes = b"") -> bytes:
+def encode_record(
+    version: Version, value: bytes | None, replaced: bool, context: bytes = b"", expires_ms: int | None = None
+) -> bytes:
     """What `Record.encode` gives, for each write."""
-    flags = _REPLACED * replaced + _TOMBSTONE * (value is None)
-    if not context:
-        return b"%b%c%b" % (version, flags, value or b"")
-    return b"%b%c%b%b%b" % (version, flags + _CONTEXT, _LENGTH.pack(len(context)), context, value or b"")
+    flags, between = _REPLACED * replaced + _TOMBSTONE * (value is None), b""
+    if expires_ms is not None:
+        flags, between = flags + _EXPIRES, expires_ms.to_bytes(EXPIRY_BYTES)
+    if context:
+        flags, between = flags + _CONTEXT, between + _LENGTH.pack(len(context)) + context
+    return b"%b%c%b%b" % (version, flags, between, value or b"")
 
 
 def decode_record(encoded: bytes) -> Record:
     """Raises ValueError if `encoded` is no record; what this node's store gives always is one."""
-    flags, context, start = checked(encoded)[16], b"", 17
+    flags, context, start = checked(encoded)[16], b"", _value_start(encoded)
     if flags & _CONTEXT:
-        start = _value_start(encoded)
-        context = encoded[19:start]
-    return Record(encoded[:16], None if flags & _TOMBSTONE else encoded[start:], bool(flags & _REPLACED), context)
+        context = encoded[_context_at(encoded) + 2 : start]
+    value = None if flags & _TOMBSTONE else encoded[start:]
+    return Record(encoded[:16], value, bool(flags & _REPLACED), context, expiry_of(encoded))
 
 
 def value_of(encoded: bytes) -> bytes | None:
-    """The value of an encoded record of this node's store; None if it is a deletion. The hot path."""
-    if encoded[16] & (_TOMBSTONE | _CONTEXT):
+    """The value of an encoded record of this node's store, expired or not; None if it is a tombstone. The hot path."""
+    if encoded[16] & (_TOMBSTONE | _CONTEXT | _EXPIRES):
         return decode_record(encoded).value
     return encoded[17:]
 
 
-def is_live(encoded: bytes) -> bool:
-    """Whether an encoded record is that of a value, not of a deletion."""
+def has_value(encoded: bytes) -> bool:
+    """Whether an encoded record is not a tombstone, be it expired or not."""
     return not encoded[16] & _TOMBSTONE
 
 
+def is_live(encoded: bytes, now_ms: int) -> bool:
+    """Whether an encoded record is that of a value, not of a deletion."""
+    flags = encoded[16]
+    return not flags & (_TOMBSTONE | _EXPIRES) or (not flags & _TOMBSTONE and now_ms < _expiry(encoded))
+
+
+def expires(encoded: bytes) -> bool:
+    """Whether an encoded record has a time of expiry."""
+    return bool(encoded[16] & _EXPIRES)
+
+
+def due_of(encoded: bytes) -> int | None:
+    """When an encoded record is to be turned into a tombstone; None: never, or it is one."""
+    return _expiry(encoded) if encoded[16] & (_EXPIRES | _TOMBSTONE) == _EXPIRES else None
+
+
+def expiry_of(encoded: bytes) -> int | None:
+    """See `Record.expires_ms`."""
+    return _expiry(encoded) if encoded[16] & _EXPIRES else None
+
+
+def as_tombstone(encoded: bytes) -> bytes:
+    """An encoded record that has expired without its value. All else stays: it is the same version."""
+    return b"%b%c%b" % (encoded[:16], encoded[16] | _TOMBSTONE, encoded[17 : _value_start(encoded)])
+
+
 def is_forgotten(encoded: bytes, purge_watermark: int) -> bool:
-    """Whether an encoded record is a tombstone that is not to be kept where the purge watermark is this; see
-    `retention.tombstones`."""
-    return bool(encoded[16] & _TOMBSTONE) and clock_of(encoded) <= purge_watermark
+    """Whether an encoded record is a deletion that is not to be kept where the purge watermark is this; see
+    `retention.tombstones`. That watermark is in the past of every node, so what expires up to it has expired."""
+    flags = encoded[16]
+    return (
+        bool(flags & (_TOMBSTONE | _EXPIRES))
+        and clock_of(encoded) <= purge_watermark
+        and (not flags & _EXPIRES or reading_at(_expiry(encoded)) <= purge_watermark)
+    )
 
 
 def version_of(encoded: bytes) -> Version:
@@ -100,8 +155,8 @@ def version_of(encoded: bytes) -> Version:
 
 
 def head_of(encoded: bytes) -> bytes:
-    """What tells its version, and whether it is live."""
-    return encoded[:17]
+    """What tells its version, and when it is live."""
+    return encoded[: _context_at(encoded)]
 
 
 def has_replaced(encoded: bytes) -> bool:
@@ -109,6 +164,16 @@ def has_replaced(encoded: bytes) -> bool:
     return bool(encoded[16] & _REPLACED)
 
 
+def _expiry(encoded: bytes) -> int:
+    """If it has one."""
+    return int.from_bytes(encoded[17:_AFTER_EXPIRY])
+
+
+def _context_at(encoded: bytes) -> int:
+    """Where the context begins, with its length, if there is one, else the value."""
+    return _AFTER_EXPIRY if encoded[16] & _EXPIRES else 17
+
+
 def _value_start(encoded: bytes) -> int:
-    """Where the value begins, if there is a context before it."""
-    return 19 + int.from_bytes(encoded[17:19])
+    at = _context_at(encoded)
+    return at + 2 + int.from_bytes(encoded[at : at + 2]) if encoded[16] & _CONTEXT else at

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -86,6 +87,10 @@ class Calls:
         """Whether a node of this store, or one that has nothing, is there as far as is known."""
         is_foreign = peer in self._foreign and not self._views.kinship.is_awaited(peer)
         return not is_foreign and not self._transport.is_stranger(peer)
+
+    def older(self, nodes: Iterable[Address]) -> list[Address]:
+        """Those of these nodes that are known to be of a release that knows of no expiry: see `Transport.is_older`."""
+        return [node for node in nodes if self._transport.is_older(node)]
 
     def silence_s(self, peer: Address) -> float:
         """See `Transport.silence_s`."""

@@ -113,12 +113,14 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Write, defaults": wire.Write(KEY, VERSION, VALUE),
     "Write, delete": wire.Write(KEY, VERSION, None, CONTEXT),
     "WriteIf": wire.WriteIf(
-        KEY, VERSION, VALUE, Condition(Versions(False, (VERSION, OTHER_VERSION)), Versions(True)), CONTEXT
+        KEY, VERSION, VALUE, Condition(Versions(False, (VERSION, OTHER_VERSION)), Versions(True)), CONTEXT, 2**41 + 2
     ),
     "WriteIf, defaults": wire.WriteIf(KEY, VERSION, VALUE, Condition()),
     "WriteIf, delete": wire.WriteIf(
         KEY, VERSION, None, Condition(Versions(True), Versions(False, (OTHER_VERSION,))), CONTEXT
     ),
+    "WriteExpiring": wire.WriteExpiring(KEY, VERSION, VALUE, CONTEXT, 2**41 + 1),
+    "WriteExpiring, defaults": wire.WriteExpiring(KEY, VERSION, VALUE),
     "Fetch": wire.Fetch(KEY),
     "AskStamp": wire.AskStamp(),
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
@@ -155,6 +157,10 @@ ANSWERS: dict[str, wire.Answer] = {
     "ReadResult, defaults": wire.ReadResult(VALUE),
     "ReadResult, none": wire.ReadResult(None, CONTEXT),
     "ReadResult, version": wire.ReadResult(VALUE, CONTEXT, VERSION),
+    "ReadResultExpiring": wire.ReadResultExpiring(VALUE, CONTEXT, VERSION, 2**33 + 2),
+    "ReadResultExpiring, defaults": wire.ReadResultExpiring(VALUE),
+    "ListedExpiring": wire.ListedExpiring(((b"k", OTHER_VERSION, None), (KEY, VERSION, VALUE)), KEY, ((KEY, 2**33),)),
+    "ListedExpiring, defaults": wire.ListedExpiring((), None),
     "Listed": wire.Listed(((b"k", OTHER_VERSION, None), (KEY, VERSION, VALUE)), KEY),
     "Listed, to the end": wire.Listed((), None),
     "FetchedRange": wire.FetchedRange(((b"k", TOMBSTONE.encode()), (KEY, LIVE.encode()[:17])), KEY, 2**62 + 7, True),
@@ -286,6 +292,9 @@ SAMPLES: dict[str, Sample] = {
     "record: tombstone": _record(TOMBSTONE),
     "record: replaced": _record(Record(VERSION, VALUE, True)),
     "record: context": _record(Record(VERSION, VALUE, True, context.encode(CONTEXT))),
+    "record: expires": _record(Record(VERSION, VALUE, True, b"", 2**41 + 3)),
+    "record: expires, context": _record(Record(VERSION, VALUE, False, context.encode(CONTEXT), 2**41 + 4)),
+    "record: tombstone that expired": _record(Record(VERSION, None, True, b"", 2**41 + 5)),
     "record: tombstone with context": _record(Record(VERSION, None, True, context.encode(CONTEXT))),
     "share": Sample(Share(1 << 4095 | 1, 1 << 2048 | 2, 1 << 1024 | 4), Share.encode, decode_share),
     "context: on disk": Sample(CONTEXT, context.encode, context.decode),

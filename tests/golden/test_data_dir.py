@@ -73,7 +73,7 @@ async def test_golden_figures_are_read(store: Store) -> None:
     assert store.stats(partition_of(BESIDE)).records == 2
     for partition in range(PARTITIONS):
         there = {key: record for key, record in RECORDS.items() if record and partition_of(key) == partition}
-        live = sum(record.live for record in there.values())
+        live = sum(record.has_value for record in there.values())
         digest = reduce(xor, (digest_of(key, record.version) for key, record in there.items()), 0)
         assert store.stats(partition) == Stats(live, len(there), digest)
 

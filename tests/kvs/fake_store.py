@@ -73,6 +73,8 @@ class FakeStore:
         self.versions: dict[bytes, int] = {}
         """Of the keys that were ever written; what a test puts into `values` itself has version 0."""
         self.writes = 0
+        self.ttls: dict[bytes, msgspec.Raw] = {}
+        """Of those that have one; time stands still here."""
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
         self.address: str | None = None
@@ -153,6 +155,9 @@ class FakeStore:
             if len(key.decode()) > 50:
                 return answer(400, error="Key is too long", **more)
             self._write(key, bytes(sent["value"]))
+            self.ttls.pop(key, None)
+            if "ttl" in sent:
+                self.ttls[key] = sent["ttl"]
             etag = {"ETag": f'"{self.versions[key]}"'}
             return answer(200 if held else 201, etag | copies, replaced=held, **more)
         if not held:
@@ -160,7 +165,8 @@ class FakeStore:
         if method == "DELETE":
             self._write(key, None)
             return answer(200, copies, doesExist=True, **more)
-        fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **more})
+        ttl = {"ttl": self.ttls[key]} if key in self.ttls else {}
+        fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **ttl, **more})
         return web.Response(body=fields, content_type="application/json", headers=etag)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
@@ -176,6 +182,10 @@ class FakeStore:
             await self.told.wait()
         return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])
 
+    def _ttl(self, key: bytes) -> bytes:
+        ttl = self.ttls.get(key)
+        return b',"ttl":%b' % ttl if ttl else b""
+
     def _page(self, prefix: str = "", after: str = "", limit: str = "1000", values: str = "false") -> web.Response:
         if not 1 <= int(limit) <= 10_000 or values not in ("true", "false"):
             return answer(400, error="Malformed limit or values")
@@ -185,7 +195,10 @@ class FakeStore:
         end = texts[-1] if len(keys) < len(found) else b"null"
         if values == "true":
             entries = zip(texts, keys, strict=True)
-            texts = [b'{"key":%b,"value":%b,"etag":"\\"7\\""}' % (text, self.values[key]) for text, key in entries]
+            texts = [
+                b'{"key":%b,"value":%b,"etag":"\\"7\\""%b}' % (text, self.values[key], self._ttl(key))
+                for text, key in entries
+            ]
         head = b'{"message":"Keys retrieved successfully","' + (b"entries" if values == "true" else b"keys")
         body = head + b'":[' + b",".join(texts) + b'],"next":' + end + b"}"
         return web.Response(body=body, content_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kvs.params import EndpointList
@@ -69,3 +70,32 @@ def test_endpoint_may_be_written_as_in_a_browser_or_without_its_port(typed: str,
 def test_endpoint_written_as_in_a_browser_is_asked(run: Kvs, store: FakeStore, endpoint: str) -> None:
     assert run("put", "k", "1", endpoints=f"http://{endpoint}/").exit_code == 0
     assert store.values == {b"k": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        *(("30", b"30"), ("0.5", b"0.5"), ("30s", b"30"), ("1.5m", b"90"), ("12h", b"43200"), ("7d", b"604800")),
+        ("0.001s", b"0.001"),
+    ],
+)
+def test_put_ttl_is_a_duration(run: Kvs, store: FakeStore, typed: str, sent: bytes) -> None:
+    assert run("put", "k", "1", "--ttl", typed).exit_code == 0
+    assert run("put", "stays", "-1").exit_code == 0
+    assert (store.values, store.ttls) == ({b"k": b"1", b"stays": b"-1"}, {b"k": sent, b"stays": b""})
+
+
+@pytest.mark.parametrize("typed", ["", "0", "0s", "-1", "1w", "m", "1e3", "1 s", "soon", "\u0663"])
+def test_put_ttl_that_is_no_duration_is_refused(run: Kvs, store: FakeStore, typed: str) -> None:
+    result = run("put", "k", "1", "--ttl", typed)
+    assert result.exit_code == 2 and "duration" in result.stderr
+    assert not store.asked
+
+
+def test_ttl_is_shown_where_programs_read(run: Kvs, store: FakeStore) -> None:
+    store.values, store.ttls = {b"k": b"1", b"stays": b"2"}, {b"k": msgspec.Raw(b"29.987")}
+    assert run("get", "k", "-o", "json").stdout == '{"key":"k","value":1,"ttl":29.987}\n'
+    assert run("get", "stays", "-o", "json").stdout == '{"key":"stays","value":2}\n'
+    assert run("get", "k").stdout == "1\n"
+    entries = '{"key":"k","value":1,"etag":"\\"7\\"","ttl":29.987},{"key":"stays","value":2,"etag":"\\"7\\""}'
+    assert run("keys", "--values", "-o", "json").stdout == '{"entries":[' + entries + "]}\n"

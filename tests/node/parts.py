@@ -98,10 +98,31 @@ class Parts:
         memory = ClockMemory()
         self.clock = HybridClock(config, time, STORE_ID, memory.memory, memory.remember)
         confirming = self.confirming = Confirming(config, views, calls)
-        self.owner = Owner(config, time, self.clock, store, views, readiness, co_owners, streams, calls, confirming)
+        self.owner = Owner(
+            config,
+            time,
+            self.clock,
+            store,
+            views,
+            readiness,
+            co_owners,
+            streams,
+            calls,
+            confirming,
+            time.wall_ms,
+        )
         routing = Routing(config, time, views, readiness, calls, peers)
         self.router = Router(
-            config, time, self.clock, views, readiness, self.owner, lambda context: context, calls, routing
+            config,
+            time,
+            self.clock,
+            views,
+            readiness,
+            self.owner,
+            lambda context: context,
+            calls,
+            routing,
+            time.wall_ms,
         )
         movement = self.movement = Movement(time)
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack, movement)

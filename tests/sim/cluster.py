@@ -17,7 +17,7 @@ from node.config import Config
 from node.errors import StorageFault
 from node.node import Node
 from node.storage.identity import identify
-from node.storage.keys import DONORS, Setting, setting_place
+from node.storage.keys import EXPIRIES, Setting, setting_place
 from node.storage.store import Store
 from node.storage.transaction import EngineTransaction, Transaction
 from node.values.record import decode_record
@@ -220,7 +220,9 @@ class Machine:
         return self._cluster.machines if self.fellows is None else self.fellows
 
     def _dropped(self, node: Node, gone: Mapping[bytes, bytes]) -> None:
-        records = {place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < DONORS and place[2:]}
+        records = {
+            place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < EXPIRIES and place[2:]
+        }
         if not records:
             return
         if not self._cluster.is_forgetful:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
 from node.errors import StorageFault
-from node.storage.keys import DONORS, Setting, record_place, setting_place
+from node.storage.keys import EXPIRIES, Setting, record_place, setting_place
 from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineTransaction, Transaction
 from node.values.record import Record, decode_record
@@ -77,7 +77,7 @@ class Disk:
         return None if encoded is None else _decode(encoded)
 
     def records(self) -> Iterator[tuple[bytes, Record]]:
-        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < DONORS and place[2:])
+        return ((place[2:], _decode(data)) for place, data in self.items.items() if place < EXPIRIES and place[2:])
 
     def view(self) -> View | None:
         encoded = self.items.get(setting_place(Setting.VIEW))

@@ -80,6 +80,9 @@ class Port:
             if (link := self._links.get((to, bulk))) is not None:
                 link.do(link.state.doubted(self.time.now()))
 
+    def is_older(self, to: Address) -> bool:
+        return False
+
     def is_stranger(self, to: Address) -> bool:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger

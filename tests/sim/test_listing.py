@@ -56,8 +56,9 @@ class Story:
         end: bytes | None = b""
         while end is not None:
             runs = [machine for machine in self.machines if machine.runs and machine.node is not None]
-            entries, end = await self.page(self.rng.choice(runs), end, self.rng.choice([1, 7, 40, 1000]))
-            found += [key for key, *_ in entries]
+            page = await self.page(self.rng.choice(runs), end, self.rng.choice([1, 7, 40, 1000]))
+            found += [key for key, *_ in page.entries]
+            end = page.end
         return found
 
     async def go_on_listing(self) -> None:

@@ -9,6 +9,7 @@ travel is told by `frames`.
     request     sent by                 to                   answered with
     Read        who a client has asked  an owner of the key  ReadResult, Unsatisfied
     Write       who a client has asked  an owner of the key  Wrote, NothingDeleted, Superseded, MayBeStored, Unsatisfied
+                (WriteExpiring is one)
     WriteIf     who a client has asked  a key's first owner  Wrote, NothingDeleted, Superseded, MayBeStored, Unmet,
                                                              Unheard, Unsatisfied
     Fetch       an owner                a co-owner or donor  Fetched
@@ -58,18 +59,21 @@ from node.net.messages.data import (
     FetchedRange,
     FetchRange,
     Listed,
+    ListedExpiring,
     ListKeys,
     MayBeStored,
     NothingDeleted,
     Range,
     Read,
     ReadResult,
+    ReadResultExpiring,
     Stamped,
     Superseded,
     Unheard,
     Unmet,
     Unsatisfied,
     Write,
+    WriteExpiring,
     WriteIf,
     Wrote,
 )
@@ -138,6 +142,7 @@ __all__ = [
     "KeyCounts",
     "ListKeys",
     "Listed",
+    "ListedExpiring",
     "MayBeStored",
     "NoRoom",
     "NodeMessage",
@@ -150,6 +155,7 @@ __all__ = [
     "Range",
     "Read",
     "ReadResult",
+    "ReadResultExpiring",
     "Release",
     "Replicate",
     "Request",
@@ -166,6 +172,7 @@ __all__ = [
     "ViewIs",
     "Wanted",
     "Write",
+    "WriteExpiring",
     "WriteIf",
     "Wrote",
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
-from node.values.record import KEY_BYTES_MAX
+from node.values.record import EXPIRY_BYTES, KEY_BYTES_MAX
 from node.values.version import Version
 
 KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
@@ -21,6 +21,8 @@ VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
 Partitions: TypeAlias = bytes
 """Partition numbers, packed by `ring.hashing.pack`."""
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=(1 << 8 * EXPIRY_BYTES) - 1)]
+"""Since 1970, as far as a record can tell."""
 
 LARGE_BYTES = 16 * 1024
 """A value or record beyond this counts as bulky."""

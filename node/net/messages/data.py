@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from gossip.view import Address
-from node.net.messages.base import LARGE_BYTES, KeyBytes, NodeMessage, PartOfKey, Unsigned, VersionBytes
+from node.net.messages.base import (
+    LARGE_BYTES,
+    KeyBytes,
+    Milliseconds,
+    NodeMessage,
+    PartOfKey,
+    Unsigned,
+    VersionBytes,
+)
 from node.values.condition import Condition
 from node.values.context import Context
 
@@ -33,6 +41,13 @@ class Write(NodeMessage, frozen=True, tag=2):
         return len(self.value or b"")
 
 
+class WriteExpiring(Write, frozen=True, tag=70):
+    """A put of what expires at this time, in milliseconds since 1970. A message of its own: a release that knows of no
+    expiry must refuse it, where it would pass over a field and keep the value for ever."""
+
+    expires_ms: Milliseconds = 0
+
+
 class ReadResult(NodeMessage, frozen=True, tag=3):
     """Answers Read: the JSON text, None if the key does not exist; and its version, None if there is no value, or if an
     earlier release answers."""
@@ -46,6 +61,12 @@ class ReadResult(NodeMessage, frozen=True, tag=3):
 
     def carried_bytes(self) -> int:
         return len(self.value or b"")
+
+
+class ReadResultExpiring(ReadResult, frozen=True, tag=71):
+    """The same of a value that expires, in so many milliseconds."""
+
+    left_ms: Unsigned = 0
 
 
 class Copies(NamedTuple):
@@ -96,6 +117,8 @@ class WriteIf(NodeMessage, frozen=True, tag=59):
     value: bytes | None
     condition: Condition
     context: Context | None = None
+    expires_ms: Milliseconds | None = None
+    """When what is put expires, in milliseconds since 1970; None: it stays."""
 
     def is_bulky(self) -> bool:
         return self.carried_bytes() > LARGE_BYTES
@@ -174,9 +197,15 @@ class Listed(NodeMessage, frozen=True, tag=53):
         return sum(len(key) + len(value or b"") for key, _, value in self.entries)
 
 
+class ListedExpiring(Listed, frozen=True, tag=72):
+    """The same if any of the values expires: of each that does, its key, and in how many milliseconds."""
+
+    left_ms: tuple[tuple[KeyBytes, Unsigned], ...] = ()
+
+
 class FetchRange(NodeMessage, frozen=True, tag=54):
     """What are your records of the keys of my shard? Without `with_values`, of each as much as tells its version, and
-    whether it is a deletion."""
+    when it is a deletion."""
 
     range: Range
     with_values: bool
@@ -202,9 +231,10 @@ class Unheard(NodeMessage, frozen=True, tag=56):
     nodes: tuple[Address, ...]
 
 
-DataRequest: TypeAlias = Read | Write | WriteIf | Fetch | AskStamp | ListKeys | FetchRange
+DataRequest: TypeAlias = Read | Write | WriteExpiring | WriteIf | Fetch | AskStamp | ListKeys | FetchRange
 DataAnswer: TypeAlias = (
     ReadResult
+    | ReadResultExpiring
     | Wrote
     | NothingDeleted
     | Superseded
@@ -214,6 +244,7 @@ DataAnswer: TypeAlias = (
     | Fetched
     | Stamped
     | Listed
+    | ListedExpiring
     | FetchedRange
     | Unheard
 )

@@ -85,6 +85,8 @@ class ScriptedPeers:
         self.found_silent: set[Address] = set()
         self.strangers: set[Address] = set()
         """Of clusters with other names."""
+        self.older: set[Address] = set()
+        """Of a release that knows of no expiry."""
         self.asked: list[tuple[Address, Request]] = []
         self.attempts: list[Address] = []
         """Who was asked by calls that say nothing about it if they are not answered in time."""
@@ -139,6 +141,9 @@ class ScriptedPeers:
 
     def dial_anew(self, to: Address) -> None:
         self.found_silent.discard(to)
+
+    def is_older(self, to: Address) -> bool:
+        return to in self.older
 
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers

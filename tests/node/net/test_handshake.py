@@ -14,7 +14,8 @@ from aiohttp import web
 from gossip.view import host_of, port_of
 from node.config import CLUSTER_DEFAULT
 from node.errors import PeerRefused
-from node.net.handshake import CLUSTER_HEADER, PATH, REFUSED_MAX, Doorkeeper, cluster_of, url_of
+from node.net import acceptor
+from node.net.handshake import CLUSTER_HEADER, PATH, REFUSED_MAX, Doorkeeper, cluster_of, is_older, url_of
 from tests.cluster import eventually, fresh_addresses
 from tests.node.net.links import Links, peers_of
 from tests.node.net.two_ends import SHORT_S, Peer, delta
@@ -124,6 +125,26 @@ async def test_link_refused_by_name_tells_the_name(network: Links) -> None:
             await session.ws_connect(url_of(network.b.address, "x:1", "theirs"))
     assert caught.value.status == 403
     assert caught.value.headers is not None and caught.value.headers[CLUSTER_HEADER] == CLUSTER_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({}, True), ({"Kvs-Knows": ""}, True), ({"Kvs-Knows": "more"}, True), ({"Kvs-Knows": "more,expiry"}, False)],
+)
+def test_release_that_does_not_say_so_knows_of_no_expiry(told: dict[str, str], expected: bool) -> None:
+    assert is_older(told) is expected
+
+
+async def test_dialler_finds_who_knows_of_no_expiry(network: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = network.b.address
+    assert not network.a.transport.is_older(there), "nothing is known of it"
+    monkeypatch.setattr(acceptor, "EXPIRY", "nothing new")
+    await network.a.ask(network.b, b"k")
+    assert network.a.transport.is_older(there)
+    monkeypatch.undo()
+    network.a.transport.reset()
+    await network.a.ask_until_answered(network.b, b"k")
+    assert not network.a.transport.is_older(there), "it was replaced by one that does"
 
 
 async def test_links_of_nodes_without_names_and_of_the_default_one_go_together(network: Links) -> None:

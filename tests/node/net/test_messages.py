@@ -46,6 +46,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "range": st.builds(wire.Range, PARTS_OF_KEYS, PARTS_OF_KEYS, COUNTS, COUNTS),
     "entries": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16), st.none() | BYTES)).map(tuple),
     "end": st.none() | KEYS,
+    "expires_ms": st.integers(0, 2**48 - 1),
     "nodes": st.lists(ADDRESSES).map(tuple),
     "told": st.lists(ADDRESSES).map(tuple),
     "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
@@ -70,6 +71,7 @@ def any_of(message_type: Any) -> st.SearchStrategy[Any]:
         for base in reversed(message_type.__mro__)
         for name, hint in vars(base).get("__annotations__", {}).items()
     }
+    by_type |= {"tuple[tuple[KeyBytes, Unsigned], ...]": st.lists(st.tuples(KEYS, COUNTS)).map(tuple)}
     return st.builds(message_type, *(FIELDS[name] if name in FIELDS else by_type[hints[name]] for name in fields))
 
 

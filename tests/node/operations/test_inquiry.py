@@ -122,8 +122,10 @@ async def test_find_out_is_begun_anew_if_others_had_to_be_asked_by_then(meanwhil
 
 
 def test_newest_deletion_has_no_version_that_could_be_told() -> None:
-    assert Newest(record(3), A).version == record(3).version
-    assert Newest(record(3, None), A).version is None and Newest(None, A).version is None
+    assert Newest(record(3), A).version(0) == record(3).version
+    assert Newest(record(3, None), A).version(0) is None and Newest(None, A).version(0) is None
+    expiring = record(3)._replace(expires_ms=900)
+    assert Newest(expiring, A).version(899) == expiring.version and Newest(expiring, A).version(900) is None
 
 
 @on_virtual_time

@@ -7,8 +7,19 @@ from itertools import islice
 
 import pytest
 
-from node.net.messages import Answer, FetchedRange, FetchRange, Listed, ListKeys, Range, Unheard, ViewIs
+from node.net.messages import (
+    Answer,
+    FetchedRange,
+    FetchRange,
+    Listed,
+    ListedExpiring,
+    ListKeys,
+    Range,
+    Unheard,
+    ViewIs,
+)
 from node.operations.listing import OwnerListing, Page, cut
+from node.values.record import Record, head_of
 from node.values.version import make_version
 from ring.hashing import partition_of
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
@@ -19,7 +30,14 @@ ALL = Range(b"", b"", 1000, 2**20)
 
 def lister(parts: Parts) -> OwnerListing:
     return OwnerListing(
-        parts.config, parts.time, parts.store, parts.views, parts.readiness, parts.co_owners, parts.calls
+        parts.config,
+        parts.time,
+        parts.store,
+        parts.views,
+        parts.readiness,
+        parts.co_owners,
+        parts.calls,
+        parts.time.wall_ms,
     )
 
 
@@ -66,6 +84,40 @@ async def test_listing_asks_donors_and_tells_the_newest_that_anybody_has() -> No
     newer, here = make_version(4 << 16, 9), make_version(3 << 16, 9)
     assert isinstance(told, Listed)
     assert told.entries == ((older, newer, b"1"), (theirs, newer, b"1"), (mine, here, b"1"))
+
+
+@on_virtual_time
+async def test_listing_tells_of_what_expires_while_it_is_there_and_how_long_that_is() -> None:
+    parts = await node_a(A, B)
+    stays, gone, mine, theirs, gone_there = sorted(islice(parts.keys_of(A), 5))
+    for key in (gone, mine, theirs):
+        parts.wait_for(B, key)
+    now_ms = parts.time.wall_ms()
+
+    def until(in_ms: int, clock: int = 3) -> Record:
+        return record(clock)._replace(expires_ms=now_ms + in_ms)
+
+    await parts.keep((stays, record(3)), (gone, until(0)), (mine, until(700)), (gone_there, record(3)))
+    held = [(theirs, until(800)), (gone_there, until(0, clock=4)), (gone, record(2))]
+    for with_values in (True, False):
+        told_there = tuple((key, one.encode() if with_values else head_of(one.encode())) for key, one in held)
+        parts.peers.script[B] = lambda _, there=told_there: FetchedRange(there, None, 0, False)  # type: ignore[misc]
+        version, value = make_version(3 << 16, 9), b"1" if with_values else None
+        told = await told_by(parts, ListKeys(ALL, with_values))
+        assert isinstance(told, Listed)
+        assert told.entries == tuple((key, version, value) for key in sorted((stays, mine, theirs)))
+        left_ms = told.left_ms if isinstance(told, ListedExpiring) else ()
+        assert [key for key, _ in left_ms] == ([mine, theirs] if with_values else [])
+        assert all(0 <= in_ms - left <= 20 for in_ms, (_, left) in zip((700, 800), left_ms, strict=False))
+
+
+@on_virtual_time
+async def test_listing_alone_looks_at_no_key_that_has_expired() -> None:
+    parts = await node_a(A, B)
+    one, two = keys_of(parts, A, 2)
+    await parts.keep((one, record(3)._replace(expires_ms=parts.time.wall_ms())), (two, record(3)))
+    told = await told_by(parts, ListKeys(ALL._replace(limit=1), False))
+    assert told == Listed(((two, make_version(3 << 16, 9), None),), None)
 
 
 @on_virtual_time

@@ -84,7 +84,7 @@ async def test_delete_of_what_only_the_donor_has_leaves_a_tombstone() -> None:
     parts.co_owner(B, (key, record(3)))
     assert await write(parts, key, None) == Wrote(True)
     held = parts.held(key)
-    assert held is not None and not held.live
+    assert held is not None and not held.has_value
 
 
 @on_virtual_time

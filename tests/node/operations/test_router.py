@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.errors import PeerLost, StorageFault, Unavailable
+from node.errors import PeerLost, PeerRefused, StorageFault, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -21,6 +21,7 @@ from node.net.messages import (
     Superseded,
     Unable,
     ViewIs,
+    WriteExpiring,
     Wrote,
 )
 from node.net.transport import Answering
@@ -30,7 +31,7 @@ from node.values.record import Record
 from node.values.version import clock_of, make_version
 from ring.hashing import hash_of
 from tests.node.fakes.peers import OwnerInTurn
-from tests.node.parts import A, B, Parts, node_a, on_virtual_time
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time
 from tests.node.samples import successor
 
 
@@ -61,6 +62,52 @@ async def test_write_passes_a_version_that_only_a_wrong_clock_can_have_stamped()
     held = parts.held(key)
     assert held is not None and held.version > absurd and held.value in (b"1", b"2")
     assert clock_of(await parts.clock.stamp()) < clock_of(absurd)
+
+
+@on_virtual_time
+async def test_put_expires_its_ttl_after_its_stamp_however_far_ahead_that_is() -> None:
+    """A version that was far ahead is passed, but the key does not stay until that time has come."""
+    parts = await node_a(A, B)
+    key = parts.key_of(A)
+    await parts.keep((key, Record(ahead(parts, 2 * parts.config.clock_lead_ms_max), b"0", False)))
+    now_ms = parts.time.wall_ms()
+    assert (await parts.router.write(key, b"1", ttl_ms=30_000)).answer == Wrote(True)
+    held = parts.held(key)
+    assert held is not None and held.expires_ms is not None and 0 <= held.expires_ms - now_ms - 30_000 < 100
+
+
+@on_virtual_time
+async def test_put_repeated_elsewhere_keeps_its_expiry_and_stamped_anew_has_another() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    key, asked = parts.foreign_key(), list[WriteExpiring]()
+    answers: list[Answer | None] = [None, Superseded(ahead(parts, 10)), Wrote(False)]
+
+    async def answer(request: Request) -> Answer:
+        assert isinstance(request, WriteExpiring)
+        asked.append(request)
+        await asyncio.sleep(0.1)
+        answering = answers.pop(0)
+        if answering is None:
+            raise PeerRefused("it has died")
+        return answering
+
+    parts.peers.script |= dict.fromkeys((B, C, D), answer)
+    assert (await parts.router.write(key, b"1", ttl_ms=30_000)).answer == Wrote(False)
+    first, again, anew = asked
+    assert first == again and anew.version > again.version and anew.expires_ms >= again.expires_ms + 100
+
+
+@on_virtual_time
+async def test_put_with_a_ttl_names_the_nodes_that_know_of_none() -> None:
+    parts = await node_a(A, B)
+    parts.peers.script[B] = lambda _: Wrote(False)
+    parts.peers.older.add(B)
+    for owner in (A, B):
+        with pytest.raises(Unavailable, match="know") as refusal:
+            await parts.router.write(parts.key_of(owner), b"1", ttl_ms=30_000)
+        assert refusal.value.details == {"nodes": [B]}
+        assert (await parts.router.write(parts.key_of(owner), b"1")).answer == Wrote(False)
+    assert not parts.asked(WriteExpiring)
 
 
 def takes_no_ceiling(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,28 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.storage.keys import DONORS, SETTINGS, Setting, donor_place, partition_place, record_place, setting_place
-from node.values.record import KEY_BYTES_MAX
+from node.storage.keys import (
+    DONORS,
+    EXPIRIES,
+    FORMAT,
+    FORMAT_WITH_EXPIRIES,
+    SETTINGS,
+    Expiring,
+    Setting,
+    donor_place,
+    expiries_until,
+    expiring_at,
+    expiry_place,
+    partition_place,
+    record_place,
+    setting_place,
+)
+from node.values.record import EXPIRY_BYTES, KEY_BYTES_MAX
 from ring.hashing import PARTITIONS
 
 PARTITION = st.integers(0, PARTITIONS - 1)
 KEY = st.binary(min_size=1, max_size=KEY_BYTES_MAX)
+MS = st.integers(0, (1 << 8 * EXPIRY_BYTES) - 2)
 
 NAMES = {
     Setting.FORMAT: "format",
@@ -30,6 +46,7 @@ NAMES = {
     Setting.LOW_WATERMARK: "floor",
     Setting.STABLE_WATERMARK: "seen",
     Setting.PURGE_WATERMARK: "purged",
+    Setting.EXPIRED: "expired",
 }
 
 
@@ -50,7 +67,19 @@ def test_keys_records_stand_between_the_figures_of_their_partition_and_the_next(
     assert partition_place(partition) < record_place(partition, key) < partition_place(partition + 1)
 
 
-@given(PARTITION, KEY)
-def test_keys_records_come_before_donors_and_donors_before_settings(partition: int, key: bytes) -> None:
-    places = (record_place(partition, key), DONORS, donor_place("[fe80::1]:80"), SETTINGS, setting_place(Setting.CLOCK))
-    assert sorted(places) == list(places)
+@given(PARTITION, KEY, MS)
+def test_keys_records_come_before_expiries_donors_and_settings(partition: int, key: bytes, ms: int) -> None:
+    expiries = (EXPIRIES, expiry_place(ms, partition, key), expiries_until(ms), DONORS)
+    places = (record_place(partition, key), *expiries, donor_place("[fe80::1]:80"), SETTINGS)
+    assert sorted(places) == list(places) and setting_place(Setting.CLOCK) > SETTINGS
+
+
+def test_keys_expiry_stands_on_users_disks_as_it_always_did() -> None:
+    assert expiry_place(0x010203040506, 0x0708, b"k") == b"\xfd\1\2\3\4\5\6\7\x08k"
+    assert (FORMAT, FORMAT_WITH_EXPIRIES) == (b"2", b"3")
+
+
+@given(MS, MS, PARTITION, KEY)
+def test_keys_expiries_are_in_the_order_of_time_and_tell_of_what(ms: int, until: int, place: int, key: bytes) -> None:
+    assert (expiry_place(ms, place, key) < expiries_until(until)) == (ms <= until)
+    assert expiring_at(expiry_place(ms, place, key)) == Expiring(ms, place, key)

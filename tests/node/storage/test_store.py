@@ -105,6 +105,55 @@ async def test_store_write(
         assert store.get(7, b"k") == after
 
 
+def until(clock: int, expires_ms: int, value: bytes | None = b"0") -> Record:
+    return Record(v(clock), value, False, b"", expires_ms)
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["held", "seen"])
+@pytest.mark.parametrize(
+    ("before", "value", "outcome", "after"),
+    [
+        (until(4, 100), b"1", Written(False), until(5, 900, b"1")),
+        (until(4, 101), b"1", Written(True), until(5, 900, b"1")._replace(replaced=True)),
+        (until(4, 100), None, Absent(), until(4, 100)),
+        (until(4, 101), None, Written(True), Record(v(5), None, True)),
+        (until(4, 101, None), None, Absent(), until(4, 101, None)),
+        (until(6, 100), None, Newer(v(6)), until(6, 100)),
+        (until(6, 100), b"1", Newer(v(6)), until(6, 100)),
+        (until(5, 100), b"1", Written(False), until(5, 100)),
+    ],
+    ids=[
+        "put over what has expired",
+        "put over what is about to",
+        "delete what has expired",
+        "delete what is about to",
+        "delete what was turned",
+        "delete below what has expired",
+        "put below what has expired",
+        "put again what has expired since",
+    ],
+)
+async def test_store_write_takes_what_has_expired_for_a_deletion(
+    store: Store, before: Record, value: bytes | None, outcome: WriteOutcome, after: Record, seen: bool
+) -> None:
+    if not seen:
+        await store.merge(UNFENCED, [(7, b"k", before.encode())])
+    newest, expires_ms = before if seen else None, None if value is None else 900
+    told = await store.write(UNFENCED, 7, b"k", v(5), value, newest, True, expires_ms=expires_ms, now_ms=100)
+    is_repeated = before.version == v(5)
+    assert told == (Written(outcome.replaced, is_repeated) if isinstance(outcome, Written) else outcome)
+    assert store.get(7, b"k") == after
+    store.check()
+
+
+async def test_store_merge_takes_nothing_that_has_expired_and_is_to_be_forgotten(store: Store) -> None:
+    """Whether a sweep has turned it where it comes from, or not; what has yet to expire is taken, however old it is."""
+    await store.submit(lambda transaction: transaction.raise_purge_watermark(200 << 16))
+    old = {b"turned": until(4, 150, None), b"not turned": until(4, 150), b"to come": until(4, 300)}
+    taken = await store.merge(UNFENCED, [(7, key, record.encode()) for key, record in old.items()])
+    assert taken == [b"to come"]
+
+
 async def test_store_same_key_in_two_partitions_is_two_keys(store: Store) -> None:
     await store.write(UNFENCED, 1, b"k", v(1), b"1")
     assert store.get(2, b"k") is None

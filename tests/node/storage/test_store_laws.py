@@ -66,7 +66,7 @@ def oracle_write(
             return Newer(other)
         case None | Record(value=None) if value is None:
             return Absent()
-    found = now is not None and now.live
+    found = now is not None and now.has_value
     held[place, key] = Record(version, value, found)
     return Written(found)
 
@@ -76,7 +76,7 @@ def recount(held: Held, place: int) -> Stats:
     mine = {key: record for (at, key), record in held.items() if at == place}
     for key, record in mine.items():
         digest ^= xxhash.xxh3_64_intdigest(key + record.version)
-    return Stats(sum(record.live for record in mine.values()), len(mine), digest)
+    return Stats(sum(record.has_value for record in mine.values()), len(mine), digest)
 
 
 def on_a_store(test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:

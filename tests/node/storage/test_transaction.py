@@ -51,7 +51,7 @@ def figures(*records: Record) -> Stats:
     digest = 0
     for number, record in enumerate(records):
         digest ^= digest_of(b"k%d" % number, record.version)
-    return Stats(sum(record.live for record in records), len(records), digest)
+    return Stats(sum(record.has_value for record in records), len(records), digest)
 
 
 @pytest.mark.parametrize(
