@@ -220,9 +220,7 @@ class Machine:
         return self._cluster.machines if self.fellows is None else self.fellows
 
     def _dropped(self, node: Node, gone: Mapping[bytes, bytes]) -> None:
-        records = {
-            place[2:]: decode_record(encoded) for place, encoded in gone.items() if place < EXPIRIES and place[2:]
-        }
+        records = {place[2:]: decode_record(old) for place, old in gone.items() if place < EXPIRIES and place[2:]}
         if not records:
             return
         if not self._cluster.is_forgetful:

@@ -41,8 +41,10 @@ class Story:
         assert node is not None
         return self.cluster.machines[node.views.ring.owners(partition_of(key))[0]]
 
-    async def put(self, key: bytes, value: bytes | None = b"1", via: Machine | None = None) -> None:
-        await (via or self.machines[0]).ask(lambda node: node.router.write(key, value))
+    async def put(
+        self, key: bytes, value: bytes | None = b"1", via: Machine | None = None, ttl_ms: int | None = None
+    ) -> None:
+        await (via or self.machines[0]).ask(lambda node: node.router.write(key, value, ttl_ms=ttl_ms))
 
     async def values(self, key: bytes) -> set[bytes | None]:
         outcomes = [await machine.ask(lambda node: read(node, key)) for machine in self.machines if machine.runs]

@@ -18,6 +18,7 @@ from tests.sim.aliens import Aliens
 from tests.sim.cluster import Cluster
 from tests.sim.contention import Contention
 from tests.sim.deciding import Deciding
+from tests.sim.expiring import Expiring
 from tests.sim.network import Rates
 from tests.sim.sessions import Sessions
 from tests.sim.upheaval import Upheaval
@@ -43,6 +44,8 @@ DISTANCE_EVERY, FAR_AT, SLOW_AT = 40, 25, 35
 FAR_MS, FAR_S = 300, 20.0
 SLOW_BYTES_S, LARGE_BYTES = 1_000_000, 600_000
 """Such a value takes longer than a silence."""
+EXPIRING_EVERY, EXPIRING_AT, EXPIRING_S = 80, 45, 10.0
+"""In one seed of so many, keys expire; in every second of these, links are cut too."""
 UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (2, 3, 7), 12.0, 6
 """Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
 UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
@@ -99,9 +102,11 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     # its own then, until it meets the others, and is right to say that a key is new.
     errs = seed % ERRORS_EVERY == 3 and not is_upheaval
     sets_clocks = seed % CLOCKS_EVERY in CLOCKS_AT and not is_forgetful
-    workload: Sessions | Contention | Deciding | Workload
+    workload: Sessions | Contention | Deciding | Expiring | Workload
     if in_sessions:
         workload = Sessions(cluster, SESSIONS_S, sets_clocks, moves=seed % (2 * SESSIONS_EVERY) != 0)
+    elif seed % EXPIRING_EVERY == EXPIRING_AT:
+        workload = Expiring(cluster, EXPIRING_S, cuts=seed // EXPIRING_EVERY % 2 == 1)
     elif seed % 10 == CONTENTION_AT:
         duration_s = FAR_S if is_far else CONTENTION_S
         workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)

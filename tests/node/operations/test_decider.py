@@ -8,11 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from gossip.view import Electors
-from node.errors import PeerLost
 from node.net.messages import (
     Answer,
     Confirm,
-    Confirmed,
     Copies,
     Fetch,
     MayBeStored,
@@ -30,22 +28,12 @@ from node.operations.decider import STORE_ID_MAX
 from node.values.context import EMPTY, Sight, owner_id
 from node.values.version import make_version
 from ring.hashing import hash_of
-from tests.node.fakes.peers import CoOwner
 from tests.node.operations.asking import EXISTS, IS_NEW, V5, has_version, write, write_if
+from tests.node.operations.deciding import HOLDS, KEY, SOON_S, of_three, with_two_beside
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
-KEY = b"k"
 V9 = make_version(9 << 16, 3)
-HOLDS = Confirmed(True, False)
-SOON_S = 0.2
-"""Leases, commits and messages."""
-
-
-async def of_three() -> tuple[Parts, CoOwner, CoOwner]:
-    """A, first owner of all keys, with B and C."""
-    parts = await node_a(A, B, C, repl_factor=3)
-    return parts, parts.co_owner(B), parts.co_owner(C)
 
 
 # Who decides
@@ -128,12 +116,6 @@ async def test_decide_without_a_co_owner_that_is_stuck_is_refused_and_names_it()
         assert await write(parts, b"other") == Wrote(False, copies=Copies(2, 3))
         assert await write_if(parts, KEY, IS_NEW) == Unheard((B,))
         assert parts.held(KEY) is None
-
-
-async def with_two_beside() -> tuple[Parts, bytes]:
-    """A, only owner of a key, in a view of three."""
-    parts = await node_a(A, B, C)
-    return parts, parts.key_of(A)
 
 
 def holding(parts: Parts, times: int) -> None:
@@ -307,70 +289,3 @@ async def test_contexts_of_what_is_written_and_of_what_is_in_the_way() -> None:
         assert Sight(record(3).version, owner_id(A)) in expected.entries.values()
         assert await told(V9) in (Unmet(record(3).version, expected), Unmet(record(3).version, EMPTY))
         assert peer.held[KEY] == record(3)
-
-
-# What comes in between
-
-
-@pytest.mark.parametrize("at", ["while it is stored", "while it is brought to all"])
-@on_virtual_time
-async def test_pause_after_the_write_is_no_answer(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, b, _ = await of_three()
-    real = parts.store.write
-
-    async def write_slowly(*args: object) -> object:
-        outcome = await real(*args)  # type: ignore[arg-type]
-        parts.readiness.pause()
-        return outcome
-
-    async with parts.running():
-        await asyncio.sleep(SOON_S)
-        if at == "while it is stored":
-            monkeypatch.setattr(parts.store, "write", write_slowly)
-        b.is_free.clear()
-        request = WriteIf(KEY, V5, b"1", IS_NEW)
-        writing = asyncio.create_task(parts.owner.carry_out(request, parts.deadline))
-        await asyncio.sleep(SOON_S)
-        parts.readiness.pause()
-        b.is_free.set()
-        with pytest.raises(PeerLost, match="paused"):
-            await writing
-        assert parts.held(KEY) is not None
-
-
-@pytest.mark.parametrize("stays", [True, False], ids=["first owner still", "first owner no more"])
-@on_virtual_time
-async def test_view_that_changes_after_the_write_has_it_made_sure_of_or_may_be_stored(stays: bool) -> None:
-    parts, b, _ = await of_three()
-    async with parts.running():
-        await asyncio.sleep(SOON_S)
-        b.is_free.clear()
-        writing = asyncio.create_task(write_if(parts, KEY, IS_NEW))
-        await asyncio.sleep(SOON_S)
-        assert parts.held(KEY) is not None
-        await parts.views.adopt(successor(parts.views.current, *([A, B, C] if stays else [B, C])), B)
-        b.is_free.set()
-        assert await writing == (Wrote(False) if stays else MayBeStored())
-
-
-@on_virtual_time
-async def test_view_that_changes_while_others_are_asked_has_it_decided_by_who_is_first_then() -> None:
-    parts, key = await with_two_beside()
-
-    async def slow(request: Request) -> Answer:
-        await asyncio.sleep(SOON_S)
-        return HOLDS
-
-    parts.peers.script[B] = slow
-    writing = asyncio.create_task(write_if(parts, key, IS_NEW))
-    await asyncio.sleep(SOON_S / 2)
-    await parts.views.adopt(successor(parts.views.current, B, C), B)
-    assert await writing == ViewIs(parts.views.current.encoded)
-    assert parts.held(key) is None
-
-
-@on_virtual_time
-async def test_disk_that_takes_nothing_decides_nothing() -> None:
-    parts = await node_a(A)
-    parts.disk.full = True
-    assert await write_if(parts, KEY, IS_NEW) == Unable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import clocks, conditions, data, deletions, moves, views, ways
+from tests.sim.ablations import clocks, conditions, data, deletions, expiry, moves, views, ways
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
@@ -13,6 +13,7 @@ ABLATIONS = (
     *views.ABLATIONS,
     *moves.ABLATIONS,
     *deletions.ABLATIONS,
+    *expiry.ABLATIONS,
     *clocks.ABLATIONS,
     *conditions.ABLATIONS,
     *ways.ABLATIONS,
