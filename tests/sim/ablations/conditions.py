@@ -68,18 +68,18 @@ ABLATIONS = (
         "no stamps above what was heard",
         "a conditional write may be stamped below what was stamped before the view",
         (Edit(Decider._obstacle, "clock_of(write.version) <= self._above", "False"),),
-        "../node/operations/test_decider.py::test_decide_takes_no_stamp_that_was_heard_of_before_the_view",
+        "../node/operations/test_decider_outcomes.py::test_decide_takes_no_stamp_that_was_heard_of_before_the_view",
     ),
     Ablation(
         "no doubt in what an owner lacks",
         "that a condition is not met is told though a silent owner has not heard of what is in the way",
         (Edit(Decider._refuse, "{*lacking, *", "{*"),),
-        "../node/operations/test_decider.py::test_unmet_is_not_told_of_what_one_of_the_owners_lacks",
+        "../node/operations/test_decider_outcomes.py::test_unmet_is_not_told_of_what_one_of_the_owners_lacks",
     ),
     Ablation(
         "no quorum before a refusal",
         "that a condition is not met is told by who may have been replaced",
         (Edit(Decider._refuse, "{*lacking, *await self._confirming.missing(())}", "lacking"),),
-        "../node/operations/test_decider.py::test_unmet_is_not_told_once_the_quorum_is_lost",
+        "../node/operations/test_decider_outcomes.py::test_unmet_is_not_told_once_the_quorum_is_lost",
     ),
 )
