@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pytest_aiohttp import AiohttpServer
 
+from kvs import repeating
 from kvs.client import AsyncClient
 from kvs.connections import Connections
 from kvs.errors import Misuse, OutcomeUnknown, Unreachable
@@ -21,6 +21,7 @@ from ring.hashing import partition_of
 from tests.cluster import eventually
 from tests.kvs.command import NOWHERE
 from tests.kvs.fake_store import FakeStore, answer, endpoint_of, ring_of
+from tests.kvs.scripted import Scripted, served
 
 PATIENCE_S = 40.0
 """Nothing that is waited for here takes a tenth of this on an idle machine."""
@@ -142,7 +143,7 @@ async def test_asker_that_is_busy_itself_does_not_blame_the_node(two: Two, monke
         monkeypatch.setattr(Connections, "ask", busy)
         with pytest.raises(Unreachable, match="9 other requests are under way"):
             await client.get("k")
-        assert not client._asker.nodes.should_look(0.0)
+        assert client._asker.nodes._up == set(two.endpoints)
 
 
 async def busy(*_: object, **__: object) -> Reply:
@@ -150,13 +151,6 @@ async def busy(*_: object, **__: object) -> Reply:
 
 
 Call = Callable[[AsyncClient], Awaitable[object]]
-
-
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """A node that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 @pytest.mark.parametrize(
@@ -167,24 +161,31 @@ def silent() -> Iterator[str]:
         (lambda client: client.delete("k"), OutcomeUnknown),
     ],
 )
-async def test_asker_closed_ends_calls_that_wait_for_an_answer(silent: str, call: Call, fault: type[Exception]) -> None:
-    client = AsyncClient(silent, timeout_s=PATIENCE_S)
-    waiting = asyncio.ensure_future(call(client))
-    await asyncio.sleep(0.1)
-    await client.close()
-    with pytest.raises(fault, match="the client was closed"):
-        await asyncio.wait_for(waiting, PATIENCE_S / 4)
+async def test_asker_closed_ends_calls_that_wait_for_an_answer(call: Call, fault: type[Exception]) -> None:
+    silent = Scripted()
+    silent.proceed.clear()
+    async with served(silent) as node:
+        client = AsyncClient(node, timeout_s=PATIENCE_S)
+        waiting = asyncio.ensure_future(call(client))
+
+        async def has_arrived() -> bool:
+            return bool(silent.requests)
+
+        await eventually(has_arrived, "the request arriving")
+        await client.close()
+        with pytest.raises(fault, match="the client was closed"):
+            await asyncio.wait_for(waiting, PATIENCE_S / 4)
 
 
-async def test_asker_closed_ends_calls_that_pause() -> None:
-    client = AsyncClient(NOWHERE, timeout_s=1000.0)
+async def test_asker_closed_ends_calls_that_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeating, "PAUSE_S", 1000.0)
+    client = AsyncClient(NOWHERE, timeout_s=10_000.0)
     waiting = asyncio.ensure_future(client.get("k"))
-    await asyncio.sleep(2.0)  # By now, each pause takes half a second and more.
-    began = time.monotonic()
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
     await client.close()
     with pytest.raises(Unreachable):
-        await waiting
-    assert time.monotonic() - began < 0.4
+        await asyncio.wait_for(waiting, PATIENCE_S / 4)
 
 
 async def test_asker_closed_leaves_nothing_behind(two: Two) -> None:

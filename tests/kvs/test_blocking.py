@@ -139,18 +139,21 @@ def test_blocking_interrupted_call_ends_and_the_client_goes_on(endpoint: str, st
 
     store.fault = hold
     code = f"""
-import kvs
+import asyncio, kvs, time
 with kvs.Client({endpoint!r}, timeout_s={PATIENCE_S}) as client:
     try:
         client.get("slow")
     except KeyboardInterrupt:
-        print("interrupted", flush=True)
+        deadline = time.monotonic() + {PATIENCE_S / 4}
+        while (calls := asyncio.all_tasks(client._thread._loop)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        print(f"interrupted, {{len(calls)}} under way", flush=True)
     print(client.get("k"))
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None and arrived.wait(PATIENCE_S)
         program.send_signal(signal.SIGINT)
-        assert program.stdout.readline() == "interrupted\n"
+        assert program.stdout.readline() == "interrupted, 0 under way\n"
         held.set()
         assert program.stdout.read() == "None\n"
     assert program.returncode == 0

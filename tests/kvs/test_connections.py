@@ -113,13 +113,13 @@ async def test_connections_what_must_not_be_sent_twice_is_not_sent_where_the_nod
                 second.recv(1000)
                 second.sendall(OK)
 
-        server = threading.Thread(target=serve)
+        server = threading.Thread(target=serve, daemon=True)
         server.start()
         connections, node = Connections(), f"127.0.0.1:{listening.getsockname()[1]}"
         await ask(connections, node)
         assert closed.wait(5), "and the loop stands still meanwhile"
         assert (await ask(connections, node, once=True)).status == 200
-        server.join()
+        server.join(5)
         connections.close()
 
 
