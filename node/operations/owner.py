@@ -115,7 +115,8 @@ class Owner:
         if encoded is None:
             return ReadResult(None)
         version, value = version_of(encoded), value_of(encoded)
-        if not self._co_owners.has_spread(key, version):
+        co_owners = self._co_owners
+        if not co_owners.is_on_all(key, version) and not co_owners.has_spread(key, version):
             return None
         if expires(encoded):
             return told(decode_record(encoded), None, self._now_ms())

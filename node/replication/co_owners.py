@@ -290,11 +290,12 @@ class CoOwners:
 
     def has_spread(self, key: bytes, version: Version) -> bool:
         """Whether no owner can answer a later read with something older than `version`, which is held of `key`: as far
-        as is known, every co-owner has it, or was left out of it. The hot path."""
+        as is known, every co-owner has it, or was left out of it."""
         return self.is_on_all(key, version) or self._spread.get(key) == version
 
     def is_on_all(self, key: bytes, version: Version) -> bool:
-        """Whether every co-owner is known to have `version`, which is held of `key`, or something later."""
+        """Whether every co-owner is known to have `version`, which is held of `key`, or something later. The hot
+        path."""
         states = self._states
         for state in states.values():
             if not state.has_what_is_held(key):
