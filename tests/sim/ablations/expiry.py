@@ -51,7 +51,7 @@ ABLATIONS = (
         "no forgetting of what was not swept",
         "what has expired is taken from others until a sweep has turned it, though it is forgotten here",
         (Edit(is_forgotten, "flags & (_TOMBSTONE | _EXPIRES)", "flags & _TOMBSTONE"),),
-        FOR_GOOD + "test_copy_that_has_yet_to_turn_what_has_expired_forgets_it_with_the_others",
+        "../node/storage/test_store.py::test_store_merge_takes_nothing_that_has_expired_and_is_to_be_forgotten",
     ),
     Ablation(
         "no regard for when it expired",
