@@ -17,6 +17,7 @@ from kvs.asking import Asker, Request
 from kvs.counter import AsyncCounter
 from kvs.data import Ask, Data, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
+from kvs.errors import BadRequest
 from kvs.http import Reply
 from kvs.listing import Page, pages
 from kvs.repeating import Patience
@@ -40,6 +41,8 @@ class AsyncClient(Data):
         """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
         `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
         Raises BadRequest."""
+        if not 0 < timeout_s < float("inf"):
+            raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
         self._asker = Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None))
 
     async def __aenter__(self) -> Self:

@@ -23,6 +23,7 @@ import asyncio
 import random
 import secrets
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +34,8 @@ RECENT_MAX = 64
 """So many others may count between an unknown outcome and the look at what became of it."""
 PAUSE_S, PAUSE_S_MAX = 0.01, 0.5
 """After the first time that somebody else was faster, and later: at most, by chance."""
+COUNT_MAX = 10**1000
+"""Python reads no number of more than 4300 digits."""
 TIMEOUT_S = 30.0
 """For one increment, of however many tries."""
 
@@ -53,6 +56,16 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NONE_YET = State()
+
+
+class Looked(NamedTuple):
+    """What the key has."""
+
+    state: State
+    version: str | None
+    """None: there is nothing."""
+    ttl: float | None
+    """In how many seconds it expires; None: it stays."""
 
 
 class Seen(Enum):
@@ -97,20 +110,23 @@ class AsyncCounter:
 
     async def value(self) -> int:
         """The count; 0 of a counter that nobody has incremented. Raises KvsError."""
-        state, _ = await self._look()
-        return state.count
+        return (await self._look()).state.count
 
     async def increment(self, by: int = 1) -> int:
-        """The count after that. Raises KvsError: Contended if others were faster each time; OutcomeUnknown if it may
-        have been counted, and nobody can tell. After any other one it was not counted."""
+        """The count after that. `by`: a whole number; the count has no more than 1000 digits. A counter that expires
+        goes on to expire when it did. Raises KvsError: Contended if others were faster each time; OutcomeUnknown if it
+        may have been counted, and nobody can tell. After any other one it was not counted."""
+        if type(by) is not int:
+            raise BadRequest(f"a counter counts by whole numbers, not by {by!r}")
         until = asyncio.get_running_loop().time() + self._timeout_s
-        mine = Increment(by, secrets.token_hex(8), *await self._look())
+        looked = await self._look()
+        mine = Increment(by, secrets.token_hex(8), looked.state, looked.version)
         doubt: OutcomeUnknown | None = None
         tries = 0
         try:
             while True:
                 try:
-                    await self._write(mine)
+                    await self._write(mine, looked.ttl)
                     return mine.wanted.count
                 except ConditionFailed:
                     pass
@@ -120,34 +136,36 @@ class AsyncCounter:
                 if asyncio.get_running_loop().time() > until:
                     raise Contended(self._name, tries)
                 await asyncio.sleep(random.uniform(0, min(PAUSE_S * 2**tries, PAUSE_S_MAX)))
-                now, version = await self._look()
-                match mine.seen(now, version):
+                looked = await self._look()
+                match mine.seen(looked.state, looked.version):
                     case Seen.COUNTED:
                         return mine.wanted.count
                     case Seen.LOST if doubt is not None:
                         raise doubt
                     case Seen.LOST | Seen.NOT_COUNTED:
                         doubt = None
-                        mine.begin_at(now, version)
+                        mine.begin_at(looked.state, looked.version)
         except KvsError:
             if doubt is not None:
                 raise doubt from None
             raise
 
-    async def _look(self) -> tuple[State, str | None]:
+    async def _look(self) -> Looked:
         """What is there. Raises KvsError."""
         found = await self._client.get(self._name)
         if found is None:
-            return NONE_YET, None
+            return Looked(NONE_YET, None, None)
         try:
-            return msgspec.json.decode(found.raw, type=State), found.version
+            return Looked(msgspec.json.decode(found.raw, type=State), found.version, found.ttl)
         except msgspec.MsgspecError:
             raise BadRequest(f"{self._name!r} holds something else than a counter") from None
 
-    async def _write(self, mine: Increment) -> None:
+    async def _write(self, mine: Increment, ttl: float | None) -> None:
         """Raises KvsError."""
+        if abs(mine.wanted.count) >= COUNT_MAX:
+            raise BadRequest(f"{self._name!r} would have more than 1000 digits: no counter does")
         value = msgspec.to_builtins(mine.wanted)
         if mine.version is None:
             await self._client.put_if(self._name, value, must_not_exist=True)
         else:
-            await self._client.put_if(self._name, value, version=mine.version)
+            await self._client.put_if(self._name, value, version=mine.version, ttl=ttl)

@@ -18,7 +18,7 @@ from kvs.errors import BadRequest, ConditionFailed
 from kvs.http import Malformed, Reply
 from kvs.repeating import Effect, Failed
 from kvs.responses import ErrorBody
-from kvs.values import Copies, Found, Stored, encoded
+from kvs.values import Copies, Found, Stored, encoded, text_of
 
 UNSATISFIED = "Unable to satisfy request"
 """The error of a 400 where it cannot be shown that an answer would respect the causal context."""
@@ -136,7 +136,7 @@ class Data(ABC):
 
 def if_match(version: str) -> Mapping[str, str]:
     """Raises BadRequest for what no store has told, and what could not be sent."""
-    if not _VERSION.fullmatch(version):
+    if not _VERSION.fullmatch(text_of(version, "a version")):
         raise BadRequest(f"{version!r} is no version that a store has told")
     return {"If-Match": version}
 
@@ -144,7 +144,7 @@ def if_match(version: str) -> Mapping[str, str]:
 def path_of(key: str) -> str:
     """Raises BadRequest."""
     try:
-        encoded_key = quote(key, safe="")
+        encoded_key = quote(text_of(key, "a key"), safe="")
     except UnicodeEncodeError:
         raise BadRequest("the key has half of a surrogate pair, which no UTF-8 can hold") from None
     if not key:

@@ -17,6 +17,7 @@ from kvs.errors import BadRequest, Unreachable
 from kvs.http import Reply
 from kvs.repeating import Effect
 from kvs.responses import EntriesPage, ErrorBody, KeysPage
+from kvs.values import text_of
 
 Page = TypeVar("Page", KeysPage, EntriesPage)
 
@@ -29,6 +30,9 @@ PAGE_S = 10.0
 
 async def pages(asker: Asker, kind: type[Page], prefix: str = "", limit: int | None = None) -> AsyncIterator[Page]:
     """All keys that begin with `prefix`, or the first `limit` of them. Raises KvsError."""
+    text_of(prefix, "what keys begin with")
+    if limit is not None and limit < 0:
+        raise BadRequest(f"no fewer keys than 0 can be listed, not {limit!r}")
     after, left = None, sys.maxsize if limit is None else limit
     while left > 0:
         found, node = await asker.ask(request_for(kind, prefix, after, min(left, PAGE_KEYS_MAX)))

@@ -78,6 +78,13 @@ class Stored(msgspec.Struct, frozen=True):
     """If fewer owners have it than the key has: how many. The others get it once they can take it."""
 
 
+def text_of(given: object, what: str) -> str:
+    """`given` itself. Raises BadRequest if it is no text."""
+    if not isinstance(given, str):
+        raise BadRequest(f"{what} is a text, not {given!r}")
+    return given
+
+
 def encoded(value: object) -> bytes:
     """The JSON text of a value. Raises BadRequest."""
     if isinstance(value, Json):

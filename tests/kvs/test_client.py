@@ -125,3 +125,21 @@ def test_package_is_typed_for_those_who_use_it(tmp_path: Path) -> None:
     )
     faults = [line for line in done.stdout.splitlines() if ": error:" in line]
     assert len(faults) == 1 and faults[0].startswith("wrong.py:7:") and "None" in faults[0], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
+def test_client_without_time_is_refused(timeout_s: float) -> None:
+    with pytest.raises(kvs.BadRequest, match="above 0"):
+        kvs.AsyncClient("127.0.0.1", timeout_s=timeout_s)
+
+
+async def test_client_asked_with_what_is_no_text_says_so(client: kvs.AsyncClient, store: FakeStore) -> None:
+    calls = [client.get(None), client.put(5, 5), client.delete(b"k"), client.counter(5).increment()]  # type: ignore[arg-type]
+    for call in (*calls, client.put_if("k", 1, version=5), client.delete("k", if_version=5)):  # type: ignore[call-overload,arg-type]
+        with pytest.raises(kvs.BadRequest, match="is a text, not"):
+            await call
+    with pytest.raises(kvs.BadRequest, match="begin with is a text, not None"):
+        await anext(client.keys(None))  # type: ignore[arg-type]
+    with pytest.raises(kvs.BadRequest, match="no fewer keys than 0"):
+        await anext(client.scan(limit=-1))
+    assert not store.asked

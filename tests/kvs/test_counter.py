@@ -196,3 +196,27 @@ async def test_counter_does_not_touch_what_is_none(client: AsyncClient, store: F
         with pytest.raises(BadRequest, match="something else than a counter"):
             await call
     assert store.values == {b"hits": value}
+
+
+@pytest.mark.parametrize("by", [1.5, 2.0, True, "1", None, [], float("nan")])
+async def test_counter_counts_by_whole_numbers_only(client: AsyncClient, store: FakeStore, by: object) -> None:
+    counter = client.counter("hits")
+    await counter.increment(5)
+    with pytest.raises(BadRequest, match="by whole numbers, not by"):
+        await counter.increment(by)  # type: ignore[arg-type]
+    assert await counter.increment() == counted(store) == 6
+
+
+@pytest.mark.parametrize("by", [10**1000, -(10**1000), 10**4299])
+async def test_counter_stays_below_what_fits(client: AsyncClient, store: FakeStore, by: int) -> None:
+    counter = client.counter("hits")
+    with pytest.raises(BadRequest, match="more than 1000 digits"):
+        await counter.increment(by)
+    assert not store.values
+    assert await counter.increment(by=1 - 10**1000) == 1 - 10**1000
+
+
+async def test_counter_that_expires_goes_on_to(client: AsyncClient, store: FakeStore) -> None:
+    await client.put("hits", {"count": 4, "recent": []}, ttl=29.5)
+    assert await client.counter("hits").increment() == 5
+    assert bytes(store.ttls[b"hits"]) == b"29.5"
