@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kvs.blocking import Client, Counter, Session
+    from kvs.blocking import Client, Counter, Lock, Session
     from kvs.client import AsyncClient
     from kvs.counter import AsyncCounter
     from kvs.errors import (
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
         ConditionFailed,
         Contended,
         KvsError,
+        Locked,
+        LockLost,
         Misuse,
         OutcomeUnknown,
         Unreachable,
     )
+    from kvs.lock import AsyncLock
     from kvs.session import AsyncSession
     from kvs.values import Copies, Entry, Found, Json, Stored
 
 __all__ = [
     "AsyncClient",
     "AsyncCounter",
+    "AsyncLock",
     "AsyncSession",
     "BadRequest",
     "Client",
@@ -39,6 +43,9 @@ __all__ = [
     "Found",
     "Json",
     "KvsError",
+    "Lock",
+    "LockLost",
+    "Locked",
     "Misuse",
     "OutcomeUnknown",
     "Session",
@@ -47,12 +54,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "kvs.blocking": ("Client", "Counter", "Session"),
+    "kvs.blocking": ("Client", "Counter", "Lock", "Session"),
     "kvs.client": ("AsyncClient",),
     "kvs.counter": ("AsyncCounter",),
     "kvs.errors": (
-        *("BadRequest", "ConditionFailed", "Contended", "KvsError", "Misuse", "OutcomeUnknown", "Unreachable"),
+        *("BadRequest", "ConditionFailed", "Contended", "KvsError"),
+        *("LockLost", "Locked", "Misuse", "OutcomeUnknown", "Unreachable"),
     ),
+    "kvs.lock": ("AsyncLock",),
     "kvs.session": ("AsyncSession",),
     "kvs.values": ("Copies", "Entry", "Found", "Json", "Stored"),
 }

@@ -19,6 +19,7 @@ from kvs.connections import CLOSED
 from kvs.counter import AsyncCounter
 from kvs.data import Data
 from kvs.errors import Misuse
+from kvs.lock import AsyncLock
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
 from kvs.values import Entry, Found, Stored
@@ -155,6 +156,39 @@ class Counter:
         return self._thread.run(self._counter.increment(by))
 
 
+class Lock:
+    """Made by `Client.lock`. To be used as `with client.lock(name, ttl) as lock`: by one at a time, and any number of
+    times."""
+
+    def __init__(self, lock: AsyncLock, thread: _Thread, client: Client) -> None:
+        self._lock = lock
+        self._thread = thread
+        self._client = client
+        """Or it could be collected, and with it closed."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it certainly is at this moment; may be read from any thread. Once lost, it stays so."""
+        return self._lock.is_held
+
+    def token(self) -> int:
+        """The fencing token: greater than that of any holder before, and the same each time it is asked for. It is
+        counted under the key of the lock's name and `/token`. Raises KvsError: LockLost if the lock may be lost."""
+        return self._thread.run(self._lock.token())
+
+    def __enter__(self) -> Self:
+        """Raises KvsError, of which Locked and Contended say that others have the lock."""
+        self._thread.run(self._lock.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raises LockLost if the lock was lost, or may have been. If the block ends with an error, that one goes on,
+        and has a note of this."""
+        self._thread.run(self._lock.__aexit__(kind, error, trace))
+
+
 class Client(_Calls):
     """The store, for any number of threads. Use it as `with Client(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
@@ -199,6 +233,13 @@ class Client(_Calls):
     def counter(self, name: str) -> Counter:
         """The counter that is kept under the key `name`."""
         return Counter(self._client.counter(name), self._thread, self)
+
+    def lock(self, name: str, ttl: float, *, timeout: float | None = None, holder: str | None = None) -> Lock:
+        """The lock that is kept under the key `name`: `with client.lock(name, ttl) as lock`. `ttl`: for how many
+        seconds it is kept if its holder says nothing more, 1 at least; it is renewed until the block ends. `timeout`:
+        for how long to wait for it, and then for the calls that are under way; 0: it is tried once; None: for ever.
+        `holder`: what others are told of who holds it. Raises BadRequest."""
+        return Lock(self._client.lock(name, ttl, timeout=timeout, holder=holder), self._thread, self)
 
     def _pages(self, pages: AsyncIterator[T]) -> Iterator[T]:
         """One at a time, when it is wanted."""

@@ -23,6 +23,7 @@ from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, 
 from kvs.endpoints import PORT
 from kvs.keys import keys
 from kvs.live import keep_showing
+from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
 
@@ -47,7 +48,8 @@ Exit status:
   0  done
   1  not found, or some entries of a load were refused
   2  bad usage, or the store refused the request
-  3  no node could answer; a write may have happened all the same"""
+  3  no node could answer; a write may have happened all the same
+`kvs lock` passes on that of its command, and has some of its own."""
 )
 @click.option(
     "-e",
@@ -173,6 +175,7 @@ def shards(endpoints: Addresses, output: str) -> None:
 
 
 kvs.add_command(keys)
+kvs.add_command(lock)
 kvs.add_command(view_change)
 
 

@@ -6,6 +6,7 @@ The blocking `Client` is this one on a thread of its own, and the command is bui
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from types import TracebackType
@@ -20,6 +21,7 @@ from kvs.endpoints import endpoints_of
 from kvs.errors import BadRequest
 from kvs.http import Reply
 from kvs.listing import Page, pages
+from kvs.lock import AsyncLock
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
@@ -43,7 +45,12 @@ class AsyncClient(Data):
         Raises BadRequest."""
         if not 0 < timeout_s < float("inf"):
             raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
-        self._asker = Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None))
+        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None)))
+
+    def _begin_with(self, asker: Asker) -> None:
+        self._asker = asker
+        self._renewing = set[asyncio.Task[None]]()
+        """Locks that are held."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,7 +61,9 @@ class AsyncClient(Data):
         await self.close()
 
     async def close(self) -> None:
-        """End all connections. Calls under way raise what can be told of them."""
+        """End all connections. Calls under way raise what can be told of them; locks that are held are lost."""
+        for task in self._renewing:
+            task.cancel()
         await self._asker.close()
 
     async def call(self, ask: Ask) -> Told:
@@ -96,6 +105,13 @@ class AsyncClient(Data):
     def counter(self, name: str) -> AsyncCounter:
         """The counter that is kept under the key `name`."""
         return AsyncCounter(self, name)
+
+    def lock(self, name: str, ttl: float, *, timeout: float | None = None, holder: str | None = None) -> AsyncLock:
+        """The lock that is kept under the key `name`: `async with client.lock(name, ttl) as lock`. `ttl`: for how many
+        seconds it is kept if its holder says nothing more, 1 at least; it is renewed until the block ends. `timeout`:
+        for how long to wait for it, and then for the calls that are under way; 0: it is tried once; None: for ever.
+        `holder`: what others are told of who holds it. Raises BadRequest."""
+        return AsyncLock(self, name, ttl, self._renewing, timeout=timeout, holder=holder)
 
 
 def _body(ask: Ask, context: bytes | None) -> bytes | None:

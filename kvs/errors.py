@@ -1,7 +1,8 @@
 """What a call may raise: one tree, by what the caller can do about it.
 
 `BadRequest`: ask for something else. `ConditionFailed`: look again, and decide anew. `Contended`: others were faster,
-so come back when there are fewer. `Unreachable`: nothing has happened, so ask again later. `OutcomeUnknown`: it may
+so come back when there are fewer. `Locked`: wait for longer, or do without. `LockLost`: what was done in the end was
+perhaps not done alone. `Unreachable`: nothing has happened, so ask again later. `OutcomeUnknown`: it may
 have happened, so find out before doing it again. `Misuse`: mend the program. `Unreachable` and
 `OutcomeUnknown` are apart on purpose: whoever repeats the one must not, by the same line, repeat the other.
 
@@ -51,6 +52,31 @@ class Contended(KvsError):
 
     def __reduce__(self) -> tuple[type[Contended], tuple[str, int]]:
         return Contended, (self.key, self.tries)
+
+
+class Locked(KvsError):
+    """Somebody else had the lock for as long as was waited for it."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"the lock {name!r} is held by {holder}")
+        self.name = name
+        self.holder = holder
+        """As it has named itself."""
+
+    def __reduce__(self) -> tuple[type[Locked], tuple[str, str]]:
+        return Locked, (self.name, self.holder)
+
+
+class LockLost(KvsError):
+    """The lock was lost while it was held, or may have been: somebody else may have had it meanwhile."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the lock {name!r} was lost, or may have been: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[LockLost], tuple[str, str]]:
+        return LockLost, (self.name, self.reason)
 
 
 class Unreachable(KvsError):

@@ -100,7 +100,7 @@ class Operator(AsyncClient):
 
     def __init__(self, endpoints: str | Iterable[str], *, data_timeout_s: float = DATA_TIMEOUT_S) -> None:
         self._endpoints = endpoints_of(endpoints)
-        self._asker = Asker(self._endpoints, Patience(None, data_timeout_s, 1))
+        self._begin_with(Asker(self._endpoints, Patience(None, data_timeout_s, 1)))
 
     async def learn_ring(self) -> None:
         """So that owners are asked themselves: worth it for many keys."""

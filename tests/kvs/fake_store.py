@@ -74,7 +74,11 @@ class FakeStore:
         """Of the keys that were ever written; what a test puts into `values` itself has version 0."""
         self.writes = 0
         self.ttls: dict[bytes, msgspec.Raw] = {}
-        """Of those that have one; time stands still here."""
+        """Of those that have one, as it was put."""
+        self.expiries: dict[bytes, float] = {}
+        """When they expire."""
+        self.now: Callable[[], float] = lambda: 0.0
+        """Time stands still, unless a test moves it."""
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
         self.address: str | None = None
@@ -105,6 +109,7 @@ class FakeStore:
         self.bodies.append(body)
         if (response := self.fault(method, path)) is not None:
             return response
+        self._expire()
         executed = self._execute(request, method, path, body)
         response = await executed if isinstance(executed, Awaitable) else executed
         return self.loses(method, path) or response
@@ -156,8 +161,10 @@ class FakeStore:
                 return answer(400, error="Key is too long", **more)
             self._write(key, bytes(sent["value"]))
             self.ttls.pop(key, None)
+            self.expiries.pop(key, None)
             if "ttl" in sent:
                 self.ttls[key] = sent["ttl"]
+                self.expiries[key] = self.now() + float(bytes(sent["ttl"]))
             etag = {"ETag": f'"{self.versions[key]}"'}
             return answer(200 if held else 201, etag | copies, replaced=held, **more)
         if not held:
@@ -165,7 +172,7 @@ class FakeStore:
         if method == "DELETE":
             self._write(key, None)
             return answer(200, copies, doesExist=True, **more)
-        ttl = {"ttl": self.ttls[key]} if key in self.ttls else {}
+        ttl = {"ttl": self._left(key)} if key in self.ttls else {}
         fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **ttl, **more})
         return web.Response(body=fields, content_type="application/json", headers=etag)
 
@@ -174,6 +181,8 @@ class FakeStore:
         self.versions[key] = self.writes
         if value is None:
             del self.values[key]
+            self.ttls.pop(key, None)
+            self.expiries.pop(key, None)
         else:
             self.values[key] = value
 
@@ -183,8 +192,20 @@ class FakeStore:
         return answer(200, shards=[{"address": node, "key-count": COUNTS[node]} for node in NODES])
 
     def _ttl(self, key: bytes) -> bytes:
-        ttl = self.ttls.get(key)
-        return b',"ttl":%b' % ttl if ttl else b""
+        return b',"ttl":%b' % self._left(key) if key in self.ttls else b""
+
+    def _left(self, key: bytes) -> msgspec.Raw:
+        """In how many seconds it expires; as it was put, if a test has put it there itself."""
+        if key not in self.expiries:
+            return self.ttls[key]
+        return msgspec.Raw(b"%.3f" % (self.expiries[key] - self.now()))
+
+    def _expire(self) -> None:
+        """What has expired is a deletion of its own version."""
+        for key, expiry in list(self.expiries.items()):
+            if expiry <= self.now():
+                del self.expiries[key], self.ttls[key]
+                self.values.pop(key, None)
 
     def _page(self, prefix: str = "", after: str = "", limit: str = "1000", values: str = "false") -> web.Response:
         if not 1 <= int(limit) <= 10_000 or values not in ("true", "false"):

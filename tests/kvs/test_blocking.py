@@ -79,6 +79,41 @@ def test_blocking_serves_many_threads(client: kvs.Client, store: FakeStore) -> N
     assert len(threads()) == 1
 
 
+def test_blocking_lock_is_held_by_one_thread_at_a_time(client: kvs.Client, store: FakeStore) -> None:
+    inside = list[int]()
+
+    def work(n: int) -> int:
+        with client.lock("job", 30) as lock:
+            inside.append(n)
+            assert inside == [n] and lock.is_held
+            time.sleep(0.005)
+            inside.remove(n)
+            return lock.token()
+
+    with ThreadPoolExecutor(4) as pool:
+        tokens = list(pool.map(work, range(8)))
+    assert sorted(tokens) == list(range(1, 9))
+    assert b"job" not in store.values
+
+
+def test_blocking_lock_is_renewed_while_its_thread_does_something_else(client: kvs.Client, store: FakeStore) -> None:
+    store.now = time.monotonic
+    with client.lock("job", 1.5) as lock:
+        time.sleep(2.0)
+        assert lock.is_held and b"job" in store.values
+    with pytest.raises(kvs.LockLost), client.lock("job", 30, timeout=0, holder="me"):
+        store._write(b"job", b'{"id":"other","holder":"you"}')
+    with pytest.raises(kvs.Locked, match="held by you"):
+        client.lock("job", 30, timeout=0).__enter__()
+
+
+def test_blocking_client_that_is_closed_does_not_wait_for_its_locks(endpoint: str) -> None:
+    client = kvs.Client(endpoint)
+    lock = client.lock("job", 600).__enter__()
+    client.close()
+    assert not lock.is_held and threads() == []
+
+
 def test_blocking_closed_takes_nothing_more_and_leaves_no_thread(endpoint: str) -> None:
     client = kvs.Client(endpoint)
     counter, keys = client.counter("hits"), client.keys()
@@ -129,7 +164,8 @@ def test_blocking_counter_and_session_hold_their_client(endpoint: str) -> None:
 
 
 def test_blocking_interrupted_call_ends_and_the_client_goes_on(endpoint: str, store: FakeStore) -> None:
-    """In a process of its own: where a process has much to tidy up, an interrupt may fall into that, and is lost."""
+    """In a process of its own, which takes interrupts: one that was begun in the background of a shell passes on that
+    it does not."""
     arrived, held = threading.Event(), threading.Event()
 
     def hold(_method: str, path: str) -> None:
@@ -139,7 +175,8 @@ def test_blocking_interrupted_call_ends_and_the_client_goes_on(endpoint: str, st
 
     store.fault = hold
     code = f"""
-import asyncio, kvs, time
+import asyncio, kvs, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with kvs.Client({endpoint!r}, timeout_s={PATIENCE_S}) as client:
     try:
         client.get("slow")

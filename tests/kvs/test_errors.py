@@ -13,6 +13,8 @@ ERRORS = [
     kvs.ConditionFailed("k", '"7"'),
     kvs.ConditionFailed("k", None),
     kvs.Contended("k", 9),
+    kvs.Locked("k", "web1, process 7"),
+    kvs.LockLost("k", "it was not renewed in time"),
     kvs.Unreachable({"a:1": "connection refused"}),
     kvs.OutcomeUnknown({"a:1": "no answer within 2.5 s"}),
     kvs.Misuse("the client was closed"),

@@ -27,7 +27,7 @@ PAGE = ROOT / "docs" / "client.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 ONE, ONE_MORE = "127.0.0.2:13800", ",127.0.0.3:13800"
 """The nodes of the examples."""
-CONDITIONAL = re.compile(r"put_if|if_version|counter\(")
+CONDITIONAL = re.compile(r"put_if|if_version|(counter|lock)\(")
 
 
 @pytest.fixture
