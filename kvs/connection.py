@@ -1,7 +1,7 @@
 """One connection to a node: a request at a time, and its answer.
 
-Not aiohttp's client, which takes four times as long over a request as a node does: a client that asks owners themselves
-would wait for itself. What can go wrong is told as `Failed`, which says whether the request may have been executed. A
+Not aiohttp's client, which takes twice the processor time over a request: a client that asks owners themselves would
+wait for itself. What can go wrong is told as `Failed`, which says whether the request may have been executed. A
 connection whose answer did not come, or not as a whole, is cut off, not closed: what it would still bring is nobody's.
 """
 
