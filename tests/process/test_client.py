@@ -1,7 +1,6 @@
 """The Python client beside real nodes: the examples of docs/client.md, and a store whose nodes come, go and move.
 
-The nodes run as processes; the examples as programs of their own, as a reader would run them. Those with conditions
-are run beside a fake store that decides them.
+The nodes run as processes; the examples as programs of their own, as a reader would run them.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ import pytest
 import kvs
 from tests.cluster import PATIENCE_S, ROOT, Client, Processes, eventually, fresh_addresses
 from tests.commands import run
-from tests.kvs.fake_store import FakeStore, served_by_thread
 
 pytestmark = pytest.mark.process
 
@@ -27,23 +24,12 @@ PAGE = ROOT / "docs" / "client.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 ONE, ONE_MORE = "127.0.0.2:13800", ",127.0.0.3:13800"
 """The nodes of the examples."""
-CONDITIONAL = re.compile(r"put_if|if_version|(counter|lock)\(")
-
-
-@pytest.fixture
-def fake_endpoint() -> Iterator[str]:
-    with served_by_thread(FakeStore()) as endpoint:
-        yield endpoint
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-async def test_client_example_of_the_page_runs(
-    processes: Processes, fake_endpoint: str, tmp_path: Path, example: str
-) -> None:
-    nodes = [fake_endpoint]
-    if not CONDITIONAL.search(example):
-        nodes = fresh_addresses(2)
-        await processes.start_all(nodes)
+async def test_client_example_of_the_page_runs(processes: Processes, tmp_path: Path, example: str) -> None:
+    nodes = fresh_addresses(2)
+    await processes.start_all(nodes)
     program = tmp_path / "example.py"
     program.write_text(example.replace(ONE_MORE, "").replace(ONE, ",".join(nodes)))
     done = await run(sys.executable, str(program), environment={"PYTHONPATH": str(ROOT)})
