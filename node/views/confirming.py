@@ -32,6 +32,8 @@ class Confirming:
         """The latest round: of those before it, one may be under way."""
         self._is_joinable = False
         """Whether that has yet to begin."""
+        self._finding_out: tuple[View, asyncio.Task[Collection[Address]]] | None = None
+        """The latest question whether a view is established, which all share who want to know that."""
         self._establishing: set[asyncio.Task[None]] = set()
 
     async def answer(self, request: Confirm) -> Confirmed:
@@ -43,11 +45,18 @@ class Confirming:
 
     async def establish(self) -> Collection[Address]:
         """Find out whether the view in force is established. Returns who would have to hold it for that, and does not
-        or cannot be reached; none: it is."""
-        view, standing = self._views.current, self._views.standing
-        if standing.is_established(view):
+        or cannot be reached, this node itself if nobody can help; none: it is."""
+        view = self._views.current
+        if self._views.standing.is_established(view):
             return NOBODY
-        me = self._config.address
+        asked, finding_out = self._finding_out or (None, None)
+        if asked is not view or finding_out is None or finding_out.done():
+            finding_out = asyncio.create_task(self._find_out(view))
+            self._finding_out = view, finding_out
+        return await asyncio.shield(finding_out)
+
+    async def _find_out(self, view: View) -> Collection[Address]:
+        me, standing = self._config.address, self._views.standing
         answers = await self._ask(view, {node for group in view.electors for node in group.nodes} - {me})
         supporters = {node for node, answer in answers.items() if answer.supports}
         if standing.supports(view):
@@ -55,7 +64,7 @@ class Confirming:
         if have_quorums(view.electors, supporters) or any(answer.is_established for answer in answers.values()):
             await standing.note_established(view)
             return NOBODY
-        return sorted(missing_among(view.electors, supporters))
+        return sorted(missing_among(view.electors, supporters)) or [me]  # Not even all of them would do.
 
     def begin_to_establish_among(self, nodes: Iterable[Address]) -> None:
         """Find out whether the view in force is established, and if so, tell these: some of those who make it so may be

@@ -105,6 +105,35 @@ async def test_establish_is_not_supported_by_a_node_that_has_held_a_rival_itself
     assert not await parts.confirming.establish()
 
 
+@on_virtual_time
+async def test_establish_is_never_so_by_electors_that_have_no_quorum() -> None:
+    """As many views were made as are kept, and nobody could tell of any whether it was established."""
+    parts = await node_a(A, B, C)
+    groups = (Electors(parts.views.view_id, ()),)
+    await parts.views.adopt(replace(successor(parts.views.current, A, B), electors=groups), A)
+    parts.peers.script = {B: saying(HOLDS), C: saying(HOLDS)}
+    assert list(await parts.confirming.establish()) == [A]
+    assert list(await parts.confirming.missing([A, B])) == [A]
+
+
+@on_virtual_time
+async def test_establish_is_asked_once_by_all_who_want_to_know_and_anew_under_another_view() -> None:
+    parts = await under_view(A, B)
+    parts.peers.script = {B: saying(STRAYED), C: saying(STRAYED)}
+    for _ in range(2):
+        missing = await asyncio.gather(*(parts.confirming.establish() for _ in range(5)))
+        assert missing == [[B, C]] * 5
+    assert len(parts.asked(Confirm)) == 4
+    parts.peers.script[B] = lambda _: asyncio.sleep(1.0, STRAYED)
+    first = asyncio.create_task(parts.confirming.establish())
+    await asyncio.sleep(0.5)
+    groups = (Electors(parts.views.view_id, (A, B)),)
+    await parts.views.adopt(replace(successor(parts.views.current, A, B, D), electors=groups), A)
+    parts.peers.script[B] = saying(STRAYED)
+    assert list(await parts.confirming.establish()) == []
+    await first
+
+
 async def establish_among(parts: Parts, *nodes: Address) -> None:
     parts.confirming.begin_to_establish_among(nodes)
     await parts.confirming.await_established()
