@@ -199,10 +199,12 @@ class HybridClock:
 
     def agreed_ms(self) -> int:
         """The time that two wall clocks confirm, of those that were heard and this machine's own: the second fastest
-        of all. One alone that is wrong does not move it ahead. Before any was heard, it is `now_ms`."""
+        of all. One alone that is wrong does not move it ahead. Where this machine's own differs from that by no more
+        than messages take, it is that. Before any was heard, it is `now_ms`."""
         if not self._witnesses.has_heard:
             return self.now_ms()
-        return int(self._time.monotonic() * 1000) + self._witnesses.possible_ms
+        agreed_ms, wall_ms = int(self._time.monotonic() * 1000) + self._witnesses.possible_ms, self._time.wall_ms()
+        return wall_ms if 0 <= wall_ms - agreed_ms <= self._jitter_ms else agreed_ms
 
     # What is heard
 
