@@ -113,9 +113,15 @@ NO_DONORS: Mapping[Address, Kind] = {}
 
 
 def shares_under(
-    new: View, new_ring: Ring, old: View, old_ring: Ring, donors: Donors, me: Address
+    new: View,
+    new_ring: Ring,
+    old: View,
+    old_ring: Ring,
+    donors: Donors,
+    me: Address,
+    holders: frozenset[Address],
 ) -> dict[Address, Share]:
-    """What the owner `me`, which held `old` with `donors`, must wait for under `new`.
+    """What the owner `me` must wait for under `new`, who held `old` with `donors`, as `holders` may have too.
 
     If `new` was built on `old`, its coordinator has named the donors. An earlier donor that is neither named nor in the
     view is passed over: should it return, it announces itself. Otherwise the views in between are unknown, and so is
@@ -123,7 +129,7 @@ def shares_under(
     """
     owned = new_ring.bits_of(me)
     if new.base != old.id:
-        return shares_of_all(old.nodes | new.nodes | new.donor_nodes, owned, me)
+        return shares_of_all(new.nodes | new.donor_nodes | holders, owned, me)
     owned_before = old_ring.bits_of(me)
     shares: dict[Address, Share] = {}
     for donor, alone, packed in new.donors:

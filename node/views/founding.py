@@ -39,6 +39,10 @@ class Founding(msgspec.Struct, frozen=True, array_like=True, dict=True):
     def _all(self) -> frozenset[Address]:
         return frozenset(self.holders)
 
+    def who_held(self, view: View) -> frozenset[Address]:
+        """Who may have held `view`, which is this one. One of epoch 0 may name whom nobody has ever started."""
+        return view.nodes if view.epoch else self._all
+
     def with_holders(self, view: View, holders: Iterable[Address], has_keys: bool) -> Founding:
         """After these were found to hold `view`, which is this one."""
         new = view.nodes.intersection(holders) - self._all

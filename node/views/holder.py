@@ -239,10 +239,11 @@ class Views:
                 return None
             if promisee.keeps_out(view.id):
                 return promisee.as_busy
-            shares = shares_under(view, ring, self.current, self.ring, self.donors, self._config.address)
+            me, held = self._config.address, self.founding.who_held(self.current)
+            shares = shares_under(view, ring, self.current, self.ring, self.donors, me, held)
             change = DonorsChange(remove=dict.fromkeys(self.donors.shares, ALL), put=shares)
             left = promisee if view.epoch < promisee.epoch else promisee.given_back()
-            founding = founding_of(view, [source, self._config.address, *heard.founders], bool(heard.founders))
+            founding = founding_of(view, [source, me, *heard.founders], bool(heard.founders))
             now, strayed = reading_at(self._time.wall_ms()), self.standing.move(self.current, view)
 
             def job(transaction: Transaction) -> None:
@@ -260,7 +261,6 @@ class Views:
                 self.kinship.begin_anew()
             if view.epoch == 0:
                 self._followed = source
-            me = self._config.address
             self.is_newcomer = me in view.nodes and (self.is_newcomer or me not in self.current.nodes)
             self._promisee = left
             self.lag.note_stored()

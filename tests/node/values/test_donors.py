@@ -28,8 +28,16 @@ def naming(view: View, *donors: tuple[Address, bool, Iterable[int]]) -> View:
     return replace(view, donors=tuple((address, alone, pack(held)) for address, alone, held in sorted(donors)))
 
 
-def under(new: View, old: View = OLD, donors: Sequence[Row] = (), me: Address = A) -> list[Row]:
-    return rows_of(shares_under(new, ring_of(new), old, ring_of(old), Donors(shares_of(*donors)), me))
+def under(
+    new: View,
+    old: View = OLD,
+    donors: Sequence[Row] = (),
+    me: Address = A,
+    holders: Sequence[Address] | None = None,
+) -> list[Row]:
+    waited = Donors(shares_of(*donors))
+    held = old.nodes if holders is None else frozenset(holders)
+    return rows_of(shares_under(new, ring_of(new), old, ring_of(old), waited, me, held))
 
 
 # What comes with a view
@@ -113,6 +121,13 @@ def test_shares_under_view_built_on_an_unknown_one_everybody_is_a_donor_alone() 
     new = naming(successor(rival, A, C), (D, False, [0]))
     mine = sorted(ring_of(new).partitions_of(A))
     assert under(new) == [Row(partition, donor, ALONE) for partition in mine for donor in (B, C, D)]
+
+
+def test_shares_under_who_never_held_the_view_before_is_no_donor() -> None:
+    """A node that lost its disk was started anew with a name in its VIEW that nobody has: it would be waited for."""
+    new = successor(successor(OLD, C), A, C)
+    mine = sorted(ring_of(new).partitions_of(A))
+    assert under(new, holders=[A]) == [Row(partition, C, ALONE) for partition in mine]
 
 
 def test_shares_under_alone_in_the_world_nobody_is_a_donor() -> None:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from gossip.view import Address
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Foreign, ViewIs
@@ -198,6 +199,24 @@ async def test_founding_comes_with_the_view_of_the_store_that_is_joined(bench: B
     assert await bench.views.take(ViewIs(theirs.encoded, (B, C)), B) is None
     assert bench.views.current == theirs and bench.views.founders == (B, C)
     assert Bench(bench.store, bench.config).views.founders == (B, C)
+
+
+@pytest.mark.parametrize(("heard", "donors"), [([], {C}), ([B], {B, C})])
+async def test_adopt_after_an_environment_waits_for_those_who_are_known_to_have_held_it(
+    bench: Bench, heard: list[Address], donors: set[Address]
+) -> None:
+    """It may name whom nobody ever started, by mistake, who would be waited for for ever."""
+    for peer in heard:
+        bench.views.note_same_view(peer)
+    theirs = successor(successor(environment(C), C), A, C)
+    assert await bench.views.adopt(theirs, C) is None
+    assert bench.views.donors.shares.keys() == donors
+
+
+async def test_adopt_of_an_unknown_line_waits_for_all_who_were_in_the_view_before(bench: Bench) -> None:
+    await bench.views.adopt(successor(bench.views.current, A, B, D), B)
+    await bench.views.adopt(successor(successor(bench.views.current, C), A, C), C)
+    assert bench.views.donors.shares.keys() == {B, C, D}
 
 
 async def test_take_of_an_environment_of_one_that_has_nothing_waits_for_it_to_follow(
