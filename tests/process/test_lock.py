@@ -72,7 +72,7 @@ async def test_lock_of_a_holder_that_was_killed_is_had_after_its_ttl(processes: 
     await processes.start_all(nodes, REPL_FACTOR="2")
     environment = os.environ | {"KVS_ENDPOINTS": ",".join(nodes), "PYTHONPATH": str(ROOT)}
     told = tmp_path / "pid"
-    command = ("-m", "kvs.cli", "lock", "room", "--ttl", "10s", "--", "sh", "-c", f"echo $$ > {told}; exec sleep 100")
+    command = ("-m", "kvs.cli", "lock", "room", "--ttl", "4s", "--", "sh", "-c", f"echo $$ > {told}; exec sleep 100")
     holder = await asyncio.create_subprocess_exec(sys.executable, *command, env=environment)
 
     async def has_told() -> bool:
@@ -88,7 +88,7 @@ async def test_lock_of_a_holder_that_was_killed_is_had_after_its_ttl(processes: 
             await holder.wait()
             with pytest.raises(kvs.Locked):
                 await client.lock("room", TTL_S, timeout=0).__aenter__()
-            async with client.lock("room", TTL_S, timeout=10.0 + PATIENCE_S) as lock:
+            async with client.lock("room", TTL_S, timeout=4.0 + PATIENCE_S) as lock:
                 assert lock.is_held
     finally:
         os.kill(command_pid, signal.SIGKILL)
