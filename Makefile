@@ -29,8 +29,8 @@ steps: $(VENV)/.tools image ## harm one node at each step of a view change, in c
 chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2
 	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
 
-sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, TRACE=1 shows every message of one
-	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim
+sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, STEP=20 for each 20th, TRACE=1 shows every message of one
+	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" STEP="$(STEP)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim
 
 ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that somebody notices; ONLY=fence,leases, SEEDS=300, RECORD=1
 	@env ONLY="$(ONLY)" SEEDS="$(SEEDS)" FIRST="$(FIRST)" RECORD="$(RECORD)" $(BIN)/python -m tests.sim.ablations

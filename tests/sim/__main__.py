@@ -1,4 +1,5 @@
-"""`make sim SEEDS=n FIRST=s`: seeds on all cores. `TRACE=1` with one seed prints every message and fault of it."""
+"""`make sim SEEDS=n FIRST=s`: seeds on all cores; with `STEP`, each so many-th, which is how those of one workload are
+run alone. `TRACE=1` with one seed prints every message and fault of it."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, "-m", "tests.sim"], {**os.environ, "PYTHONHASHSEED": "0"})
     count = int(os.environ.get("SEEDS") or 100)
     first = int(os.environ.get("FIRST") or random.randrange(1, 2**31))
+    step = int(os.environ.get("STEP") or 1)
     quieten()
     if os.environ.get("TRACE"):
         return _report([simulate(first, trace=print)])
     began = time.monotonic()
-    print(f"{count} seeds from {first}", flush=True)
+    print(f"{count} seeds from {first}{f', each {step}th' if step > 1 else ''}", flush=True)
     results: list[Result] = []
     with ProcessPoolExecutor(initializer=quieten) as pool:
-        for result in pool.map(simulate, range(first, first + count)):
+        for result in pool.map(simulate, range(first, first + count * step, step)):
             results.append(result)
             if len(results) % 100 == 0:
                 print(f"{len(results)} done", flush=True)
