@@ -30,7 +30,9 @@ from node.net.messages import (
     Compare,
     Confirm,
     CountKeys,
+    Export,
     Fetch,
+    FetchPartitions,
     FetchRange,
     FetchView,
     Heartbeat,
@@ -51,10 +53,10 @@ from node.net.messages import (
     WriteIf,
 )
 from node.net.transport import Answering, Transport, answer_of
-from node.operations.listing import Lister, OwnerListing
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
+from node.operations.whole_store import WholeStore
 from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
@@ -112,10 +114,10 @@ class Node:
         readiness = self.readiness = Readiness(config, time, rng, views, calls, self._was_paused)
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
         tasks = CoOwnerTasks(co_owners)
-        self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
+        streams = self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
         store.attach(self.streams.spread)
         self.heartbeats = Heartbeats(
-            config, time, identity.store_id, store, readiness, co_owners, tasks, self.streams, calls
+            config, time, identity.store_id, store, readiness, co_owners, tasks, streams, calls
         )
         confirming = self._confirming = Confirming(config, views, calls)
         self.owner = Owner(
@@ -142,8 +144,7 @@ class Node:
         routing = Routing(config, time, views, readiness, calls, transport)
         unstable = self.stability.unstable
         self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
-        self._listing = OwnerListing(config, time, store, views, readiness, co_owners, calls, lapse.now_ms)
-        self.lister = Lister(config, time, views, routing, self._listing)
+        self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, lapse.now_ms)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
@@ -258,9 +259,7 @@ class Node:
                 refusal = await self.calls.reconcile(sender, view_id)
         except TimeoutError:
             return Unable()  # The disk is slow. Who is merely silent is passed over, and what only it has is missed.
-        if refusal is not None:
-            return refusal
-        return await answer_of(self._act(sender, until - self._time.monotonic(), request))
+        return await answer_of(refusal or self._act(sender, until - self._time.monotonic(), request))
 
     async def _answer_here(self, request: Request) -> Answer:
         """What any other node would be answered: a full disk here is no reason to forget what others have answered."""
@@ -277,10 +276,10 @@ class Node:
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)
-            case ListKeys():
-                return self._listing.serve(request, budget_s)
-            case FetchRange():
-                return self._listing.fetch(sender, request)
+            case ListKeys() | Export():
+                return self.whole_store.serve(request, budget_s)
+            case FetchRange() | FetchPartitions():
+                return self.whole_store.fetch(sender, request)
             case AskStamp():
                 return self.router.lend_stamp()
             case Heartbeat():

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.export import ExportApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
@@ -48,7 +49,8 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get(keys, data.handle)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
-    app.router.add_get("/kvs/keys", ListingApi(node.lister).keys)
+    app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
+    app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export, allow_head=False)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)

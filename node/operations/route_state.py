@@ -27,6 +27,7 @@ from node.config import Config
 from node.errors import PeerFault, PeerRefused, TooManyCalls
 from node.net.messages import (
     Answer,
+    Exported,
     Foreign,
     Listed,
     MayBeStored,
@@ -140,7 +141,7 @@ class RouteState:
         """Take what came of the last question; `view_id` is that of the view in force by now."""
         owner = self._owners[self._position - 1]
         match heard:
-            case ReadResult() | Wrote() | NothingDeleted() | Listed():
+            case ReadResult() | Wrote() | NothingDeleted() | Listed() | Exported():
                 return Answered(heard, owner)
             case Superseded() | Unmet():
                 return GivenUp() if self._may_be_stored else Answered(heard, owner)

@@ -13,7 +13,7 @@ from zlib import crc32
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import PeerFault, Unavailable
-from node.net.messages import Answer, ListKeys, Read, Write, WriteIf
+from node.net.messages import Answer, Export, ListKeys, Read, Write, WriteIf
 from node.net.transport import Transport
 from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, in_order
 from node.timing.clock import Time
@@ -22,7 +22,7 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.placement import Shard
 
-Operation: TypeAlias = Read | Write | WriteIf | ListKeys
+Operation: TypeAlias = Read | Write | WriteIf | ListKeys | Export
 
 
 class Brought(NamedTuple):

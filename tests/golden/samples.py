@@ -45,6 +45,7 @@ CONTEXT = Context(
 )
 """Not in the order of its numbers: entries travel in the order in which they came."""
 KEY = "ключ".encode()
+STRETCH = wire.Stretch(bytes(range(256)) * 2, KEY[:4], KEY)
 VALUE = b'{"a": [1, 2.5, null]}'
 
 EPOCH_0 = View(0, 0, None, "", None, (("10.10.0.4:13800",), ("b:1",)), pack([0, 1, 0, 1]), ())
@@ -124,6 +125,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Fetch": wire.Fetch(KEY),
     "AskStamp": wire.AskStamp(),
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
+    "Export": wire.Export(STRETCH),
+    "FetchPartitions": wire.FetchPartitions(STRETCH, 2**22),
     "FetchRange": wire.FetchRange(wire.Range(b"", b"", 1, 2**22), False),
     "Hello": wire.Hello(EPOCH_1.encoded),
     "Hello, founders": wire.Hello(EPOCH_0.encoded, ("10.10.0.4:13800", "b:1")),
@@ -163,6 +166,8 @@ ANSWERS: dict[str, wire.Answer] = {
     "ListedExpiring, defaults": wire.ListedExpiring((), None),
     "Listed": wire.Listed(((b"k", OTHER_VERSION, None), (KEY, VERSION, VALUE)), KEY),
     "Listed, to the end": wire.Listed((), None),
+    "Exported": wire.Exported(b'{"key":"k","value":1}\n', KEY),
+    "Exported, to the end": wire.Exported(b"", None),
     "FetchedRange": wire.FetchedRange(((b"k", TOMBSTONE.encode()), (KEY, LIVE.encode()[:17])), KEY, 2**62 + 7, True),
     "FetchedRange, to the end": wire.FetchedRange((), None, 0, False),
     "Unheard": wire.Unheard(("a:1", "[::1]:80")),

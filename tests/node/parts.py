@@ -19,6 +19,7 @@ from node.net.messages import Request
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
+from node.operations.shard_inquiry import ShardInquiry
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
 from node.repair.movement import Movement
@@ -140,6 +141,9 @@ class Parts:
             time,
             time.wall_ms,
         )
+
+    def shard_inquiry(self) -> ShardInquiry:
+        return ShardInquiry(self.config, self.time, self.store, self.views, self.readiness, self.co_owners, self.calls)
 
     def _was_paused(self, is_long: bool) -> None:
         self.co_owners.drop_leases()

@@ -155,7 +155,7 @@ class Expiring:
     async def _list(self, machine: Machine) -> None:
         glance = self._glance()
         try:
-            page: Page = await machine.ask(lambda node: node.lister.page(b"e", b"", 1000, True))
+            page: Page = await machine.ask(lambda node: node.whole_store.lister.page(b"e", b"", 1000, True))
         except (Unavailable, NoAnswer, StorageFault):
             self.seen["listings without answer"] += 1
             return

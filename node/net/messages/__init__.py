@@ -15,6 +15,8 @@ travel is told by `frames`.
     Fetch       an owner                a co-owner or donor  Fetched
     ListKeys    who a client has asked  an owner of a shard  Listed, Unheard
     FetchRange  an owner                a co-owner or donor  FetchedRange
+    Export      who a client has asked  an owner of a shard  Exported, Unheard
+    FetchPartitions  an owner           a co-owner or donor  FetchedRange
     AskStamp    who a client has asked  an owner of the key  Stamped
     Hello       any node                any node             ViewIs
     FetchView   who lacks a later view  who holds it         ViewIs
@@ -54,9 +56,12 @@ from node.net.messages.data import (
     Copies,
     DataAnswer,
     DataRequest,
+    Export,
+    Exported,
     Fetch,
     Fetched,
     FetchedRange,
+    FetchPartitions,
     FetchRange,
     Listed,
     ListedExpiring,
@@ -68,6 +73,7 @@ from node.net.messages.data import (
     ReadResult,
     ReadResultExpiring,
     Stamped,
+    Stretch,
     Superseded,
     Unheard,
     Unmet,
@@ -129,7 +135,10 @@ __all__ = [
     "Copies",
     "CountKeys",
     "Differing",
+    "Export",
+    "Exported",
     "Fetch",
+    "FetchPartitions",
     "FetchRange",
     "FetchView",
     "Fetched",
@@ -161,6 +170,7 @@ __all__ = [
     "Request",
     "Stamped",
     "Status",
+    "Stretch",
     "Superseded",
     "Taken",
     "ToldView",

@@ -13,6 +13,7 @@ import msgspec
 
 from node.values.record import EXPIRY_BYTES, KEY_BYTES_MAX
 from node.values.version import Version
+from ring.sets import BYTES
 
 KeyBytes = Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 PartOfKey = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
@@ -20,6 +21,8 @@ PartOfKey = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
 VersionBytes = Annotated[Version, msgspec.Meta(min_length=16, max_length=16)]
 Partitions: TypeAlias = bytes
 """Partition numbers, packed by `ring.hashing.pack`."""
+PartitionSet = Annotated[bytes, msgspec.Meta(min_length=BYTES, max_length=BYTES)]
+"""A set as in `ring.sets`, its bits as bytes."""
 Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=(1 << 8 * EXPIRY_BYTES) - 1)]
 """Since 1970, as far as a record can tell."""

@@ -13,6 +13,7 @@ from node.net.messages.base import (
     KeyBytes,
     Milliseconds,
     NodeMessage,
+    PartitionSet,
     PartOfKey,
     Unsigned,
     VersionBytes,
@@ -225,13 +226,49 @@ class FetchedRange(NodeMessage, frozen=True, tag=55):
 
 
 class Unheard(NodeMessage, frozen=True, tag=56):
-    """Answers ListKeys and WriteIf: nothing was done. Whether these nodes have what nobody else has, or decide what
-    nobody else may, nobody can tell; they cannot be asked."""
+    """Answers ListKeys, Export and WriteIf: nothing was done. Whether these nodes have what nobody else has, or decide
+    what nobody else may, nobody can tell; they cannot be asked."""
 
     nodes: tuple[Address, ...]
 
 
-DataRequest: TypeAlias = Read | Write | WriteExpiring | WriteIf | Fetch | AskStamp | ListKeys | FetchRange
+class Stretch(NamedTuple):
+    """Which keys, one partition after the other, ascending, and in each in the order of their bytes: of `partitions`,
+    those that begin with `prefix`, and of the first partition only those after `after`, empty: from the first."""
+
+    partitions: PartitionSet
+    prefix: PartOfKey
+    after: PartOfKey
+
+
+class Export(NodeMessage, frozen=True, tag=67):
+    """What has a value in these partitions of your shard?"""
+
+    stretch: Stretch
+
+
+class Exported(NodeMessage, frozen=True, tag=68):
+    """Answers Export: a line of JSON for each key, ready for a client. `end`: there may be more after this key; None:
+    there is no more."""
+
+    is_batch = True
+    lines: bytes
+    end: KeyBytes | None
+
+    def carried_bytes(self) -> int:
+        return len(self.lines)
+
+
+class FetchPartitions(NodeMessage, frozen=True, tag=69):
+    """What are your records of these keys? About `bytes_max` bytes of them. Answered with FetchedRange."""
+
+    stretch: Stretch
+    bytes_max: Unsigned
+
+
+DataRequest: TypeAlias = (
+    Read | Write | WriteExpiring | WriteIf | Fetch | AskStamp | ListKeys | FetchRange | Export | FetchPartitions
+)
 DataAnswer: TypeAlias = (
     ReadResult
     | ReadResultExpiring
@@ -246,5 +283,6 @@ DataAnswer: TypeAlias = (
     | Listed
     | ListedExpiring
     | FetchedRange
+    | Exported
     | Unheard
 )

@@ -44,6 +44,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "copies": st.none() | st.builds(wire.Copies, COUNTS, COUNTS),
     "record": st.none() | BYTES,
     "range": st.builds(wire.Range, PARTS_OF_KEYS, PARTS_OF_KEYS, COUNTS, COUNTS),
+    "stretch": st.builds(wire.Stretch, st.binary(min_size=512, max_size=512), PARTS_OF_KEYS, PARTS_OF_KEYS),
+    "lines": BYTES,
     "entries": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16), st.none() | BYTES)).map(tuple),
     "end": st.none() | KEYS,
     "expires_ms": st.integers(0, 2**48 - 1),

@@ -29,16 +29,8 @@ ALL = Range(b"", b"", 1000, 2**20)
 
 
 def lister(parts: Parts) -> OwnerListing:
-    return OwnerListing(
-        parts.config,
-        parts.time,
-        parts.store,
-        parts.views,
-        parts.readiness,
-        parts.co_owners,
-        parts.calls,
-        parts.time.wall_ms,
-    )
+    now_ms = parts.time.wall_ms
+    return OwnerListing(parts.config, parts.store, parts.views, parts.shard_inquiry(), now_ms)
 
 
 async def told_by(parts: Parts, request: ListKeys) -> Answer:

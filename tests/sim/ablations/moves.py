@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.node import Node
 from node.operations import listing, sightings
-from node.operations.listing import OwnerListing
+from node.operations.shard_inquiry import ShardInquiry
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
 from node.repair.transfer import Transfers
@@ -137,7 +137,7 @@ ABLATIONS = (
     Ablation(
         "no asking before listing",
         "an owner lists what it has, whoever has yet to bring something",
-        (Edit(OwnerListing._not_synced_with, "return {", "return set() and {"),),
+        (Edit(ShardInquiry._not_synced_with, "return {", "return set() and {"),),
         "test_listing.py::test_listing_while_keys_move_tells_each_key_once[1-None]",
     ),
     Ablation(
@@ -145,7 +145,7 @@ ABLATIONS = (
         "what an owner lists counts for the view under which it was asked, whichever is in force by then",
         (
             Edit(
-                OwnerListing.carry_out,
+                ShardInquiry.carry_out,
                 "if self._views.view_id != view_id or",
                 "view_id = self._views.view_id\n        if",
             ),
@@ -155,7 +155,7 @@ ABLATIONS = (
     Ablation(
         "no view check of what donors list",
         "what a donor lists counts though it may have handed over to later owners meanwhile",
-        (Edit(OwnerListing._fetch, "if self._views.view_id != view_id:", "if False:"),),
+        (Edit(ShardInquiry.answer, "if self._views.view_id != view_id:", "if False:"),),
         "../node/operations/test_listing.py::test_listing_counts_for_the_view_at_its_begin[donor]",
     ),
     Ablation(
