@@ -37,9 +37,10 @@ class ExportApi:
         stream = _Stream(request, prefix, self._reader_s)
         try:
             await self._tell_all(prefix, progress, stream)
-        except* OSError as faults:  # TimeoutError is one.
-            _log.debug("an export ends early, as its reader has gone or reads nothing: %s", faults.exceptions)
-            stream.abort()
+        except Exception as fault:
+            if not stream.has_begun:
+                raise
+            stream.abort(fault)  # Another answer in its midst would be taken for a part of it.
         return stream.response
 
     async def _tell_all(self, prefix: bytes, progress: Progress, stream: _Stream) -> None:
@@ -53,7 +54,8 @@ class ExportApi:
 
 
 class _Stream:
-    """An answer that is begun with its first line. Writing raises OSError if the client has gone, or reads nothing."""
+    """An answer that is begun with its first line. Writing raises OSError if the client has gone, or
+    reads nothing."""
 
     def __init__(self, request: web.Request, prefix: bytes, reader_s: float) -> None:
         self.response = web.StreamResponse(headers=NDJSON_HEADERS)
@@ -78,7 +80,11 @@ class _Stream:
                 await self.response.prepare(self._request)
             await self.response.write(data)
 
-    def abort(self) -> None:
+    def abort(self, fault: Exception) -> None:
+        if isinstance(fault, OSError) or (isinstance(fault, ExceptionGroup) and fault.split(OSError)[1] is None):
+            _log.debug("an export ends early, as its reader has gone or reads nothing: %s", fault)
+        else:
+            _log.error("an export ends early", exc_info=fault)
         if self._request.transport is not None:
             self._request.transport.abort()
 

@@ -91,8 +91,8 @@ def decode(cursor: str, prefix: bytes) -> Progress:
 def _keys_in(encoded: bytes) -> Iterator[bytes]:
     """Raises BadCursor."""
     while encoded:
-        key, encoded = encoded[1 : 1 + encoded[0]], encoded[1 + encoded[0] :]
-        if not 0 < len(key) <= KEY_BYTES_MAX:
+        length, key, encoded = encoded[0], encoded[1 : 1 + encoded[0]], encoded[1 + encoded[0] :]
+        if not 0 < length == len(key) <= KEY_BYTES_MAX:
             raise BadCursor("it names what can be no key")
         yield key
 

@@ -19,7 +19,7 @@ from functools import partial
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Unavailable
-from node.net.messages import Answer, Export, Exported, FetchPartitions, Stretch, Unable, Unheard
+from node.net.messages import Answer, Export, Exported, FetchPartitions, Stretch, Unheard
 from node.operations.export_progress import LANES, Job, Progress
 from node.operations.key_order import Part
 from node.operations.partition_order import first_end, lines_of, place_of, walk
@@ -78,8 +78,6 @@ class OwnerExport:
         return Telling(partitions, FetchPartitions(request.stretch, BLOCK_BYTES), partial(self._tell, request))
 
     async def _tell(self, request: Export, answers: Answers) -> Answer:
-        if int.from_bytes(request.stretch.partitions) & ~self._views.ring.bits_of(self._config.address):
-            return Unable()
         if older := self._calls.older(sorted(answers)):
             return Unheard(tuple(older))  # They do not know the question, and have been asked in vain.
         part = await self._found(request.stretch, BLOCK_BYTES)
@@ -176,6 +174,7 @@ class _Export:
 
     async def take(self, lines: bytes, job: Job, rest: Job) -> None:
         async with self._turn:
-            self.progress = self.progress.after(job, rest)
+            progress = self.progress.after(job, rest)
             if lines:
-                await self._tell(lines, self.progress)
+                await self._tell(lines, progress)
+            self.progress = progress  # If the client has not taken them, no later cursor says that it has.

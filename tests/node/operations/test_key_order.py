@@ -12,29 +12,14 @@ from node.net.messages import Range
 from node.operations import key_order
 from node.operations.key_order import RUN_BYTES, Part, bounds_of, walk
 from ring.hashing import partition_of
-
-
-class Shelves:
-    """Records by partition."""
-
-    def __init__(self, records: dict[bytes, bytes]) -> None:
-        self.records = records
-        self.scans = 0
-
-    def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        self.scans += 1
-        found: list[tuple[bytes, bytes]] = []
-        for key in sorted(self.records):
-            if partition_of(key) % PARTITIONS == partition and first <= key and (not stop or key < stop):
-                bytes_max -= len(key) + len(self.records[key])
-                if bytes_max < 0 and found:
-                    break
-                found.append((key, self.records[key]))
-        return found
-
+from tests.node.fakes.shelves import Shelves
 
 PARTITIONS = 7
 EVERYTHING = Range(b"", b"", 10**6, 10**9)
+
+
+def shelves_of(records: dict[bytes, bytes]) -> Shelves:
+    return Shelves(records, lambda key: partition_of(key) % PARTITIONS)
 
 
 def part(shelves: Shelves, range_: Range) -> Part:
@@ -58,7 +43,7 @@ KEYS = st.binary(min_size=1, max_size=3) | st.sampled_from([b"a", b"a\0", b"a\xf
 
 @given(st.lists(KEYS, unique=True, max_size=60), KEYS | st.just(b""), KEYS | st.just(b""), st.integers(1, 20))
 def test_walk_gives_the_keys_of_a_range_in_order(keys: list[bytes], prefix: bytes, after: bytes, limit: int) -> None:
-    shelves = Shelves({key: key * 20 for key in keys})
+    shelves = shelves_of({key: key * 20 for key in keys})
     expected = sorted(key for key in keys if key.startswith(prefix) and key > after)
     got = list(pages(shelves, Range(prefix, after, limit, 10**9)))
     assert [record for page in got for record in page.records] == [(key, key * 20) for key in expected]
@@ -66,26 +51,26 @@ def test_walk_gives_the_keys_of_a_range_in_order(keys: list[bytes], prefix: byte
 
 
 def test_walk_ends_after_the_last_key_that_it_gives_or_not_at_all() -> None:
-    shelves = Shelves({b"%d" % number: b"" for number in range(5)})
+    shelves = shelves_of({b"%d" % number: b"" for number in range(5)})
     assert part(shelves, EVERYTHING._replace(limit=4)).end == b"3"
     assert part(shelves, EVERYTHING._replace(limit=5)).end is None
     assert part(shelves, EVERYTHING._replace(prefix=b"x")) == Part([], None)
 
 
 def test_walk_gives_one_record_however_large_and_no_more_than_fit() -> None:
-    shelves = Shelves({b"%d" % number: b"x" * 100 for number in range(5)})
+    shelves = shelves_of({b"%d" % number: b"x" * 100 for number in range(5)})
     assert [key for key, _ in part(shelves, EVERYTHING._replace(bytes_max=1)).records] == [b"0"]
     assert [key for key, _ in part(shelves, EVERYTHING._replace(bytes_max=202)).records] == [b"0", b"1"]
 
 
 def test_walk_counts_what_is_taken_of_a_record() -> None:
-    shelves = Shelves({b"%d" % number: b"x" * 100 for number in range(5)})
+    shelves = shelves_of({b"%d" % number: b"x" * 100 for number in range(5)})
     *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(bytes_max=2 * 2), lambda record: record[:1])
     assert found == Part([(b"0", b"x"), (b"1", b"x")], b"1")
 
 
 def test_walk_passes_over_what_is_not_taken_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelves = Shelves({b"%d" % number: b"x" if number % 2 else b"" for number in range(10)})
+    shelves = shelves_of({b"%d" % number: b"x" if number % 2 else b"" for number in range(10)})
     *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(limit=3), lambda record: record or None)
     assert found == Part([(b"1", b"x"), (b"3", b"x"), (b"5", b"x")], b"5")
     monkeypatch.setattr(key_order, "LOOKS_MAX", 4)
@@ -94,7 +79,7 @@ def test_walk_passes_over_what_is_not_taken_but_not_for_ever(monkeypatch: pytest
 
 
 def test_walk_lets_others_have_a_turn_after_each_look_into_the_store() -> None:
-    shelves = Shelves({b"%d" % number: b"x" * RUN_BYTES for number in range(50)})
+    shelves = shelves_of({b"%d" % number: b"x" * RUN_BYTES for number in range(50)})
     looks = 0
     for _ in walk(shelves, range(PARTITIONS), EVERYTHING, bytes):
         assert shelves.scans <= looks + 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from node.node import Node
-from node.operations import listing, sightings
+from node.operations import listing, partition_order, sightings
+from node.operations.export_progress import Progress
+from node.operations.exporting import Exporter, _Export
 from node.operations.shard_inquiry import ShardInquiry
 from node.repair import holdings
 from node.repair.arrivals import Arrivals
@@ -163,5 +165,49 @@ ABLATIONS = (
         "a page holds all that was told, though one owner may have more that comes before it",
         (Edit(listing._joined, "if end is None or entry[0] <= end", ""),),
         "test_listing.py::test_listing_page_that_is_full_for_one_owner_ends_there",
+    ),
+    # Export
+    Ablation(
+        "no asking before exporting",
+        "an owner exports what it has, whoever has yet to bring something",
+        (Edit(ShardInquiry._not_synced_with, "return {", "return set() and {"),),
+        "test_exporting.py::test_exporting_while_keys_move_tells_each_key_once[1-None]",
+    ),
+    Ablation(
+        "no view check of what is exported",
+        "what an owner exports counts for the view under which it was asked, whichever is in force by then",
+        (
+            Edit(
+                ShardInquiry.carry_out,
+                "if self._views.view_id != view_id or",
+                "view_id = self._views.view_id\n        if",
+            ),
+            Edit(Exporter._ask, "if self._views.view_id != view_id:", "if False:"),
+        ),
+        "test_exporting.py::test_exporting_while_keys_move_tells_each_key_once[1-None]",
+    ),
+    Ablation(
+        "no view check of what donors export",
+        "what a donor tells who exports counts though it may have handed over to later owners meanwhile",
+        (Edit(ShardInquiry.answer, "if self._views.view_id != view_id:", "if False:"),),
+        "test_exporting.py::test_exporting_while_donors_take_their_time_tells_each_key_once[1]",
+    ),
+    Ablation(
+        "no partitions that are told in part",
+        "an export that goes on begins with the first key of each partition that was not told wholly",
+        (Edit(Progress.jobs, "_bit(end), end)", "_bit(end))"),),
+        "test_exporting.py::test_exporting_while_keys_move_tells_each_key_once[1-None]",
+    ),
+    Ablation(
+        "no end of a block with the first of those who were asked",
+        "a block says that all is told that its owner has told, though a donor may have more that comes before it",
+        (Edit(partition_order.first_end, "min((end", "max((end"),),
+        "test_exporting.py::test_exporting_while_donors_take_their_time_tells_each_key_once[1]",
+    ),
+    Ablation(
+        "no waiting with the cursor for its lines",
+        "a block that the client did not take counts for the cursors of later ones",
+        (Edit(_Export.take, "if lines:", "self.progress = progress\n        if lines:"),),
+        "test_exporting.py::test_exporting_while_keys_move_tells_each_key_once[1-None]",
     ),
 )
