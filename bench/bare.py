@@ -11,7 +11,7 @@ import uvloop
 from aiohttp import web
 
 from gossip.view import host_of, port_of
-from node.api.data import JSON_HEADERS, RETRIEVED, UPDATED
+from node.api.answers import JSON_HEADERS, RETRIEVED, UPDATED
 
 
 def make_app(value: bytes) -> web.Application:

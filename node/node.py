@@ -27,6 +27,7 @@ from node.net.messages import (
     AskHolding,
     AskStamp,
     AskStatus,
+    Batch,
     Compare,
     Confirm,
     CountKeys,
@@ -53,6 +54,7 @@ from node.net.messages import (
     WriteIf,
 )
 from node.net.transport import Answering, Transport, answer_of
+from node.operations.batching import Batching
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
@@ -141,9 +143,9 @@ class Node:
             config, time, store, views, self.stability, clock.now_ms, lambda: bool(self.handoff.misplaced())
         )
         self.expiry = Expiry(config, store, lapse, clock.observe)
-        routing = Routing(config, time, views, readiness, calls, transport)
-        unstable = self.stability.unstable
+        routing, unstable = Routing(config, time, views, readiness, calls, transport), self.stability.unstable
         self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
+        self.batching = Batching(config, clock, views, readiness, self.owner, calls, routing, self.router)
         self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, lapse.now_ms)
         self._counted: tuple[Ring, int, int] | None = None
         """The last count of keys: of which ring, at which revision of the store, and how many."""
@@ -155,16 +157,14 @@ class Node:
     async def start(self) -> None:
         """Before `run`. Raises StorageFault."""
         await self.views.start()
-        mine, told = self.status().zone_at(self.config.address), self.views.current.zone_of.get(self.config.address)
+        mine, view = self.status().zone_at(self.config.address), self.views.current
+        told = view.zone_of.get(self.config.address)
         if told is not None and told != mine:
-            log.warning(
-                "ZONE is %s, but %s in view %s: the next view change goes by it", mine, told, self.views.view_id
-            )
+            log.warning("ZONE is %s, but %s in view %s: the next view change goes by it", mine, told, view.id)
         self._gossip_driver.change_view()
 
     async def run(self) -> None:
-        """Live, until cancelled. An error in any part of it ends the whole: a node that is half alive misleads
-        everybody."""
+        """Live, until cancelled. An error in any part ends the whole: a node that is half alive misleads everybody."""
         async with self._gossip_driver.rounds(), self._tasks:
             lasting = (self.readiness, self.heartbeats, self.streams, self.handoff, self.stability, self.tombstones)
             for part in (*lasting, self.expiry, self.antientropy):
@@ -272,7 +272,7 @@ class Node:
     def _act(self, sender: Address, budget_s: float, request: Request) -> Answering:
         """Begins at once, under the view in force; what it waits for later, the store's fence holds to that view."""
         match request:
-            case Read() | Write() | WriteIf():
+            case Read() | Write() | WriteIf() | Batch():
                 return self.owner.serve(request, budget_s)
             case Fetch(key):
                 return self.owner.fetch(key)

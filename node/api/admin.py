@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address, View
+from node.api.answers import JSON_HEADERS
 from node.api.change_request import (
     Options,
     ViewChangeBody,
@@ -25,7 +26,7 @@ from node.api.change_request import (
     options_of,
     target_of,
 )
-from node.api.data import JSON_HEADERS, read_data
+from node.api.data import read_data
 from node.api.presence import Presence
 from node.errors import NotFound
 from node.net.messages import AskStatus, Status

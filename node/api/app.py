@@ -11,7 +11,10 @@ from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.answers import HttpAnswer, render_error, render_fault
+from node.api.batch import BatchApi
+from node.api.batch_lines import BATCH
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, answered_as
 from node.api.export import ExportApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
@@ -44,11 +47,12 @@ class NotHttp(RequestFault):
 def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
-    admin = AdminApi(node)
+    admin, batch = AdminApi(node), BatchApi(node.config, node.batching)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, data.handle)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
+    app.router.add_post(BATCH, batch.handle)
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export, allow_head=False)
     app.router.add_get("/kvs/key-count", admin.key_count)
@@ -62,6 +66,7 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
+    app.on_shutdown.append(lambda _: batch.drain())
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
 

@@ -1,8 +1,6 @@
-"""The HTTP interface for data: parse, call, render. It decides nothing.
+"""The HTTP interface for data: parse, call, and have `answers` render. It decides nothing.
 
-Bodies are put together from the texts of the interface, so that a value travels as the bytes in which it was sent:
-numbers keep their digits. A key is taken from the raw path and decoded once. Decoded twice, as routers do it,
-two keys could become one.
+A key is taken from the raw path and decoded once. Decoded twice, as routers do it, two keys could become one.
 
 A request may carry a causal context. Then, and only then, each of its answers except 503 carries one too, unless this
 store did not make the context.
@@ -11,59 +9,38 @@ store did not make the context.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
 
-from gossip.view import Address
 from node.api import hints
-from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
-from node.api.ttl import seconds, ttl_ms_of
+from node.api.answers import HttpAnswer, deleted, found, missing, put, render_fault, told
+from node.api.conditions import NO_CONDITIONS, Given, condition_of
+from node.api.ttl import ttl_ms_of
 from node.config import VALUE_BYTES_MAX, Config
-from node.errors import (
-    InternalFault,
-    NotFound,
-    RequestFault,
-    StorageFault,
-    TooLarge,
-    Unavailable,
-    UnknownEncoding,
-)
-from node.net.messages import NothingDeleted, ReadResult, ReadResultExpiring, Unmet, Unsatisfied, Wrote
-from node.operations.router import Outcome, Router
+from node.errors import NotFound, RequestFault, TooLarge, Unavailable, UnknownEncoding
+from node.operations.router import Router
 from node.values.condition import Condition
 from node.values.context import EMPTY, BadContext, Context, to_json
-from node.values.version import Version
 
 KEY_CHARACTERS_MAX = 50
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 """A value, and room for a context and some blanks."""
 KEYS = "/kvs/keys/"
-NO_HEADERS: Mapping[str, str] = {}
-COPIES_HEADER = "Kvs-Copies"
-"""Of a write that was acknowledged by fewer owners than its key has: by how many, of how many."""
-JSON_HEADERS = {"Content-Type": "application/json"}
-NOT_MODIFIED = 304
-"""The answer that has no body, nor says anything of one."""
 
-ADDED = b'"message":"Added successfully","replaced":false'
-UPDATED = b'"message":"Updated successfully","replaced":true'
-RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
-DELETED = b'"doesExist":true,"message":"Deleted successfully"'
-REFUSED = b'"error":"Precondition failed","message":"Error in %b"'
-MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
-UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
+MaybeRaw: TypeAlias = msgspec.Raw | msgspec.UnsetType
+"""A JSON text, as it was sent, or nothing."""
 
 
 class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
-    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    value: MaybeRaw = msgspec.UNSET
     causal_context: Any = msgspec.UNSET
-    ttl: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    ttl: MaybeRaw = msgspec.UNSET
     """Only a PUT has one; of others it is passed over, as a value is."""
 
     @property
@@ -73,9 +50,7 @@ class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
 
 NO_BODY = DataBody()
 
-_log = logging.getLogger(__name__)
 _data_bodies = msgspec.json.Decoder(DataBody)
-_encode = msgspec.json.Encoder().encode
 
 
 class MalformedContext(RequestFault):
@@ -109,7 +84,10 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def from_encoded(cls, encoded: bytes) -> PathKey:
         """`encoded`: what stands between `KEYS` and the end of the path, as it was sent."""
-        raw = unquote_to_bytes(encoded) if b"%" in encoded else encoded
+        return cls.of(unquote_to_bytes(encoded) if b"%" in encoded else encoded)
+
+    @classmethod
+    def of(cls, raw: bytes) -> PathKey:
         try:
             characters = len(raw) if raw.isascii() else len(raw.decode())
         except UnicodeDecodeError:
@@ -118,22 +96,28 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
             return cls(raw, KeyFault.TOO_LONG)
         return cls(raw, None if characters else KeyFault.MALFORMED)
 
+    @property
+    def can_be_put(self) -> bool:
+        """If not, it does not exist: that is no fault of who reads or deletes it."""
+        return self.fault is not KeyFault.TOO_LONG
 
-class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
-    """An answer, whether aiohttp or `fastpath` carries it."""
+    def demand_valid(self) -> None:
+        """Raises RequestFault."""
+        if self.fault is not None:
+            raise RequestFault(self.fault.value)
 
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = NO_HEADERS
-    """In addition to those that every answer has."""
-    version: Version | None = None
-    """What its ETag tells, if it has one."""
 
-    def for_aiohttp(self) -> web.Response:
-        headers = {**({} if self.status == NOT_MODIFIED else JSON_HEADERS), **self.headers}
-        if self.version is not None:
-            headers["ETag"] = etag_of(self.version).decode()
-        return web.Response(status=self.status, body=self.body, headers=headers)
+def value_of(key: PathKey, value: MaybeRaw, ttl: MaybeRaw) -> tuple[bytes, int | None]:
+    """What a PUT of `key` brings: the JSON text, and in how many milliseconds it expires, None: never. Raises
+    RequestFault."""
+    if isinstance(value, msgspec.UnsetType):
+        raise RequestFault("Value is missing")
+    key.demand_valid()
+    ttl_ms = None if isinstance(ttl, msgspec.UnsetType) else ttl_ms_of(ttl)
+    text = bytes(value)
+    if len(text) > VALUE_BYTES_MAX:
+        raise TooLarge("Value is too large")
+    return text, ttl_ms
 
 
 class DataApi:
@@ -159,7 +143,7 @@ class DataApi:
         if method != "GET" or data or key.fault is not None:
             return None
         value = self._router.read_here(key.raw)
-        return None if value is None else _found(given, value, None, None)
+        return None if value is None else told(given, value, None, None)
 
     async def answer(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer:
         """The answer to GET, PUT or DELETE with the body `data`. That to a fault carries a context too if the request
@@ -177,41 +161,20 @@ class DataApi:
             return render_fault(method, fault, **self._context_of(key, body, fault))
 
     async def _get(self, key: PathKey, body: DataBody, given: Given) -> HttpAnswer:
-        if key.fault is KeyFault.TOO_LONG:
-            return _reply(404, MISSING % b"GET", None, self._context(body))
-        self._demand_valid(key)
-        outcome = await self._router.read(key.raw, self._context(body))
-        if isinstance(outcome.answer, Unsatisfied):
-            return _reply(400, UNSATISFIED % b"GET", outcome.served_by, outcome.context)
-        assert isinstance(outcome.answer, ReadResult)
-        return _found(given, outcome.answer, outcome.served_by, outcome.context)
+        if not key.can_be_put:
+            return missing("GET", None, self._context(body))
+        key.demand_valid()
+        return found(given, await self._router.read(key.raw, self._context(body)))
 
     async def _put(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:
-        if isinstance(body.value, msgspec.UnsetType):
-            raise RequestFault("Value is missing")
-        self._demand_valid(key)
-        context = self._context(body)
-        ttl_ms = None if isinstance(body.ttl, msgspec.UnsetType) else ttl_ms_of(body.ttl)
-        value = bytes(body.value)
-        if len(value) > VALUE_BYTES_MAX:
-            raise TooLarge("Value is too large")
-        outcome = await self._router.write(key.raw, value, context, condition, ttl_ms)
-        if isinstance(outcome.answer, Unmet):
-            return _refused("PUT", outcome)
-        assert isinstance(outcome.answer, Wrote)
-        if outcome.answer.replaced:
-            return _wrote(200, UPDATED, outcome, outcome.answer, outcome.version)
-        return _wrote(201, ADDED, outcome, outcome.answer, outcome.version)
+        value, ttl_ms = value_of(key, body.value, body.ttl)
+        return put(await self._router.write(key.raw, value, self._context(body), condition, ttl_ms))
 
     async def _delete(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:
-        if key.fault is KeyFault.TOO_LONG:
-            return _reply(404, MISSING % b"DELETE", None, self._context(body))
-        self._demand_valid(key)
-        return _deleted(await self._router.write(key.raw, None, self._context(body), condition))
-
-    def _demand_valid(self, key: PathKey) -> None:
-        if key.fault is not None:
-            raise RequestFault(key.fault.value)
+        if not key.can_be_put:
+            return missing("DELETE", None, self._context(body))
+        key.demand_valid()
+        return deleted(await self._router.write(key.raw, None, self._context(body), condition))
 
     def _context(self, body: DataBody) -> Context | None:
         """What the request's context demands; None if it has none. Raises MalformedContext."""
@@ -242,15 +205,27 @@ def answered_as(method: str) -> str:
 
 
 async def read_data(request: web.Request, limit_s: float) -> bytes:
-    """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault. A compressed body is refused:
-    a megabyte may unpack to a gigabyte, and the whole loop would stand still meanwhile."""
+    """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault."""
     if not request.body_exists:
         return b""
+    demand_uncompressed(request)
+    async with body_in(limit_s):
+        return await request.read()
+
+
+def demand_uncompressed(request: web.Request) -> None:
+    """A compressed body is refused: a megabyte may unpack to a gigabyte, and the whole loop would stand still
+    meanwhile. Raises RequestFault."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnknownEncoding("Content-Encoding is not supported")
+
+
+@asynccontextmanager
+async def body_in(limit_s: float) -> AsyncIterator[asyncio.Timeout]:
+    """Wait within this for what a client sends of a body, for so long. Raises RequestFault."""
     try:
-        async with asyncio.timeout(limit_s):
-            return await request.read()
+        async with asyncio.timeout(limit_s) as limit:
+            yield limit
     except TimeoutError:
         raise RequestFault("The body did not arrive in time") from None
     except web.HTTPRequestEntityTooLarge:
@@ -269,75 +244,3 @@ def decode_body(data: bytes, decoder: msgspec.json.Decoder[Any], absent: Any) ->
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestFault("Malformed JSON").with_hint(hints.of_malformed_json(data, error)) from None
-
-
-def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
-    """The answer to a fault: its text, its details, and `more`; its hint as a header."""
-    body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
-    return HttpAnswer(fault.status, _encode(body), {**fault.headers, **hints.headers_of(fault.hint)})
-
-
-def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
-    """The answer to a request that ended in `error`: the caller's fault; or the disk's, or a mistake of ours, which are
-    logged."""
-    if isinstance(error, RequestFault):
-        return render_fault(method, error)
-    if isinstance(error, StorageFault):
-        _log.error("%s %s: %s", method, path, error)
-        return render_fault(method, Unavailable())
-    _log.error("%s %s failed", method, path, exc_info=error)
-    return render_fault(method, InternalFault("Internal error"))
-
-
-def _found(given: Given, value: ReadResult, served_by: Address | None, context: Context | None) -> HttpAnswer:
-    if given != NO_CONDITIONS:
-        one_of, none_of = condition_of(given)
-        if one_of is not None and not one_of.have(value.version):
-            return _reply(412, REFUSED % b"GET", served_by, context, version=value.version)
-        if none_of is not None and none_of.have(value.version):
-            return HttpAnswer(NOT_MODIFIED, b"", version=value.version)
-    if value.value is None:
-        return _reply(404, MISSING % b"GET", served_by, context)
-    fields = RETRIEVED + value.value
-    if isinstance(value, ReadResultExpiring):
-        fields += b',"ttl":' + seconds(value.left_ms)
-    return _reply(200, fields, served_by, context, version=value.version)
-
-
-def _deleted(outcome: Outcome) -> HttpAnswer:
-    match outcome.answer:
-        case Unmet():
-            return _refused("DELETE", outcome)
-        case Unsatisfied():
-            return _reply(400, UNSATISFIED % b"DELETE", outcome.served_by, outcome.context)
-        case NothingDeleted():
-            return _reply(404, MISSING % b"DELETE", outcome.served_by, outcome.context)
-    assert isinstance(outcome.answer, Wrote)
-    return _wrote(200, DELETED, outcome, outcome.answer)
-
-
-def _refused(method: str, outcome: Outcome) -> HttpAnswer:
-    return _reply(412, REFUSED % method.encode(), outcome.served_by, outcome.context, version=outcome.version)
-
-
-def _wrote(status: int, fields: bytes, outcome: Outcome, answer: Wrote, version: Version | None = None) -> HttpAnswer:
-    headers = NO_HEADERS
-    if answer.copies is not None:
-        acknowledged, owners = answer.copies
-        headers = {COPIES_HEADER: f"{acknowledged}/{owners}"}
-    return _reply(status, fields, outcome.served_by, outcome.context, headers, version)
-
-
-def _reply(
-    status: int,
-    fields: bytes,
-    served_by: Address | None,
-    context: Context | None,
-    headers: Mapping[str, str] = NO_HEADERS,
-    version: Version | None = None,
-) -> HttpAnswer:
-    if served_by is not None:
-        fields += b',"address":' + _encode(served_by)
-    if context is not None:
-        fields += b',"causal-context":' + _encode(to_json(context))
-    return HttpAnswer(status, b"{" + fields + b"}", headers, version)

@@ -26,8 +26,9 @@ from typing import Protocol, cast
 import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
+from node.api.answers import NOT_MODIFIED, HttpAnswer, render_error
 from node.api.conditions import Given, etag_of
-from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
+from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, PathKey
 from node.api.staleness import Staleness
 from node.errors import Unavailable
 from node.net.handshake import PATH

@@ -10,11 +10,12 @@ import msgspec
 from aiohttp import web
 
 from gossip.view import Address
-from node.api.data import JSON_HEADERS
+from node.api.answers import JSON_HEADERS
 
 PATHS = {
     "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
     "/kvs/keys": "GET ?prefix=P&after=K&limit=N&values=true: the keys, in order, a page at a time",
+    "/kvs/batch": 'POST lines {"op": "put", "key": K, "value": V}, "get", "delete": an answer each, in order',
     "/kvs/key-count": "GET: how many keys this node owns",
     "/kvs/shards": "GET: the ids of the shards",
     "/kvs/shards/<id>": "GET: the keys and replicas of a shard",

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from node.api.answers import JSON_HEADERS
 from node.api.change_request import TRUTH, demand_known
 from node.api.conditions import etag_of
-from node.api.data import JSON_HEADERS, KEY_CHARACTERS_MAX
+from node.api.data import KEY_CHARACTERS_MAX
 from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.operations.listing import Lister, Page

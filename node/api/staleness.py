@@ -18,13 +18,14 @@ import socket
 import struct
 from collections.abc import Callable
 
+from node.api.batch_lines import BATCH
 from node.api.data import KEYS
 from node.net.handshake import PATH
 from node.timing.turns import Turns
 from node.views.readiness import Readiness
 
 _LINK = f"GET {PATH}?".encode()
-_WRITES = (f"PUT {KEYS}".encode(), f"DELETE {KEYS}".encode())
+_WRITES = (f"PUT {KEYS}".encode(), f"DELETE {KEYS}".encode(), f"POST {BATCH}".encode())
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _LAST_DATA_RECEIVED = struct.Struct("=52xI")
 """`tcpi_last_data_recv`, in ms, within `struct tcp_info` of linux/tcp.h."""

@@ -28,7 +28,8 @@ from node.operations.inquiry import Inquiry, NewAttempt
 from node.operations.sightings import Sightings
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
-from node.storage.store import Absent, Newer, Store, Unmatched, Unsure, Written
+from node.storage.store import Store
+from node.storage.writes import Absent, Newer, Unmatched, Unsure, Written
 from node.timing.clock import HybridClock, Time
 from node.values.version import clock_of, make_version
 from node.views.confirming import Confirming

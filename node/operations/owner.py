@@ -3,13 +3,13 @@
 An operation is carried out in attempts, each under one view. After each wait, an attempt makes sure that the view is
 still the one under which it began, and that nobody else had to be asked by now; if not, it is begun anew. Others are
 asked by `inquiry`; what their answers say is judged by `sightings`, what a causal context adds to that by `causality`;
-a write with a condition is left to the `decider`. Here the rest is done.
+a write with a condition is left to the `decider`, and many plain ones at once to `together`. Here the rest is done.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import TypeAlias
 
 from gossip.view import Address, ViewId
@@ -17,6 +17,9 @@ from node.config import Config
 from node.errors import Fenced, PeerLost, StorageFault
 from node.net.messages import (
     Answer,
+    Batch,
+    BatchAnswer,
+    Batched,
     Copies,
     Fetched,
     MayBeStored,
@@ -37,9 +40,11 @@ from node.operations.decider import Decider
 from node.operations.inquiry import NO_PEERS, Inquiry, NewAttempt
 from node.operations.sightings import NOBODY_ASKED, Sightings
 from node.operations.telling import told
+from node.operations.together import Together
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
-from node.storage.store import Absent, Newer, Store, Unmatched, Unsure, Written
+from node.storage.store import Store
+from node.storage.writes import Absent, Newer, Unmatched, Unsure, Written
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.record import Record, decode_record, expires, value_of, version_of
@@ -97,6 +102,9 @@ class Owner:
         )
         self.change_view = self._decider.change_view
         """Another view is in force."""
+        self._together = Together(
+            config, store, views, readiness, co_owners, streams, self._not_synced_with, self.read_here, now_ms
+        )
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here, or had to wait for what this node holds; monotonic."""
@@ -122,8 +130,10 @@ class Owner:
             return told(decode_record(encoded), None, self._now_ms())
         return ReadResult(None) if value is None else ReadResult(value, None, version)
 
-    def serve(self, operation: Operation, budget_s: float) -> Answering:
+    def serve(self, operation: Operation | Batch, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
+        if isinstance(operation, Batch):
+            return self._serve_together(operation, budget_s - self._config.reply_s)
         if isinstance(operation, Read) and operation.context is None:
             value = self.read_here(operation.key)
             if value is not None:
@@ -137,6 +147,14 @@ class Owner:
             return MayBeStored() if isinstance(operation, Write | WriteIf) else Unable()
         except PeerLost:
             return MayBeStored()  # Nobody will hear it: all links were closed when it noticed its pause.
+
+    async def _serve_together(self, batch: Batch, limit_s: float) -> Answer:
+        return Batched(tuple(await self.carry_out_together(batch.operations, limit_s)))
+
+    async def carry_out_together(self, operations: Sequence[Read | Write], limit_s: float) -> Sequence[BatchAnswer]:
+        """See `together`: what takes more than this node's disk and its co-owners is left."""
+        self.served_at = self._time.monotonic()
+        return await self._together.carry_out(operations, limit_s)
 
     async def carry_out(self, operation: Operation, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Nothing is begun after `deadline`, but

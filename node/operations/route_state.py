@@ -95,8 +95,8 @@ def in_order(
 
 class RouteState:
     """The way of one operation, under one version; there is one for each request. `deadline`: nobody is asked after it
-    (monotonic). `begin`, `hear` and `greeted` are its events: each takes what has happened, and returns what comes
-    next."""
+    (monotonic). `may_be_stored`: it is a write, and an attempt before this may have been stored. `begin`, `hear` and
+    `greeted` are its events: each takes what has happened, and returns what comes next."""
 
     __slots__ = (
         "_config",
@@ -113,7 +113,14 @@ class RouteState:
         "view_id",
     )
 
-    def __init__(self, config: Config, deadline: float, is_write: bool, is_down: Callable[[Address], bool]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        deadline: float,
+        is_write: bool,
+        is_down: Callable[[Address], bool],
+        may_be_stored: bool = False,
+    ) -> None:
         self._config = config
         self._deadline = deadline
         self._is_write = is_write
@@ -122,7 +129,7 @@ class RouteState:
         """Who has been asked in vain, and how that ended the last time."""
         self.unreachable: frozenset[Address] = NOBODY
         """Who was missing for it, as far as that is known."""
-        self._may_be_stored = False
+        self._may_be_stored = may_be_stored
         """Whether an attempt, of this round or an earlier one, may have been stored."""
 
     def begin(self, view_id: ViewId, owners: Sequence[Address], now: float) -> Step:

@@ -128,6 +128,14 @@ class Router:
             version = answered.answer.version
         return self._outcome(answered, context, version)
 
+    async def write_again(self, key: bytes, value: bytes | None, version: Version) -> Outcome:
+        """Go on with a plain write that may have been stored under `version`: it is done under that or not at all.
+        Raises Unavailable: it may have happened."""
+        write, deadline = Write(key, version, value), self._deadline()
+        carry_out = partial(self._owner.carry_out, write, deadline)
+        bringing = self._routing.bring(write, partial(self.owners, key), carry_out, deadline, may_be_stored=True)
+        return self._outcome((await self._within_time(bringing)).answered, None, version)
+
     def _outcome(self, answered: Answered, context: Context | None, version: Version | None) -> Outcome:
         answer = answered.answer
         served_by = None if answered.owner == self._config.address else answered.owner

@@ -66,10 +66,13 @@ class Routing:
         carry_out: Callable[[], Awaitable[Answer]],
         deadline: float,
         bulk: bool = False,
+        may_be_stored: bool = False,
     ) -> Brought:
         """Bring the operation to one of `owners`, those under the view in force in the order in which to try them; if
-        that is this node, it is to `carry_out`. `bulk`: its answer is large. Raises NotBrought."""
-        route = RouteState(self._config, deadline, isinstance(operation, Write | WriteIf), self._transport.is_down)
+        that is this node, it is to `carry_out`. `bulk`: its answer is large. `may_be_stored`: see `RouteState`.
+        Raises NotBrought."""
+        is_write = isinstance(operation, Write | WriteIf)
+        route = RouteState(self._config, deadline, is_write, self._transport.is_down, may_be_stored)
         step = route.begin(self._views.view_id, owners(), self._time.monotonic())
         while not isinstance(step, Answered):
             match step:

@@ -12,61 +12,21 @@ acknowledge a write that was waiting in its queue. Where each thing is kept on d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, partitions_in, reading_in, stats_in
+from node.storage.writes import WriteOutcome, write
 from node.values.condition import NO_CONDITION, Condition
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
-from node.values.record import (
-    Record,
-    decode_record,
-    encode_record,
-    has_replaced,
-    has_value,
-    is_forgotten,
-    is_live,
-    version_of,
-)
+from node.values.record import Record, decode_record, has_value, is_forgotten, version_of
 from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
-
-
-class Written(msgspec.Struct, frozen=True, gc=False):
-    """The write is in the store under its version. `replaced`: it found a live value."""
-
-    replaced: bool
-    is_repeated: bool = False
-    """Whether it was there already, wherever it came from."""
-
-
-class Absent(NamedTuple):
-    """A delete found nothing, and wrote nothing."""
-
-
-class Newer(NamedTuple):
-    """The key is held in a newer version, or the low watermark is higher: nothing was written, and the write must be
-    stamped above this one."""
-
-    version: Version
-
-
-class Unmatched(NamedTuple):
-    """What the key has does not meet the condition: nothing was written."""
-
-
-class Unsure(NamedTuple):
-    """No record is held here, but one may be held where nobody can look now: nothing was written."""
-
-
-WriteOutcome: TypeAlias = Written | Absent | Newer | Unmatched | Unsure
 
 
 class Store:
@@ -157,29 +117,26 @@ class Store:
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
-            held = transaction.get(partition, key)
-            if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
-                encoded = peers_newest.encode()
-                transaction.put(partition, key, encoded, held, exclude=())
-                held = encoded
-            if held is None and not sure:
-                return Unsure()
-            held_version = b"" if held is None else version_of(held)
-            if held is not None and held_version == version:
-                return Written(has_replaced(held), is_repeated=True)
-            live = held is not None and is_live(held, now_ms)
-            newest = max(transaction.lowest_version, held_version)
-            if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
-                return Unmatched()
-            if value is None and not live and held_version < version:
-                return Absent()
-            if newest > version:
-                return Newer(newest)
-            transaction.put(partition, key, encode_record(version, value, live, context, expires_ms), held, ())
-            return Written(live)
+            about = transaction, partition, key, version, value
+            return write(*about, peers_newest, sure, context, condition, expires_ms, now_ms)
 
         grows = value is not None or self._grows(partition, key, Record(version, None, True, context), peers_newest)
         return self._engine.submit(job, grows)
+
+    def write_together(
+        self, fence: ViewId, writes: Sequence[tuple[int, bytes, Version, bytes | None]], now_ms: int
+    ) -> Awaitable[list[WriteOutcome]]:
+        """`write` of each of these (partition, key, version, value) by what is here, in this order and in one
+        transaction; on a full disk, none is carried out."""
+
+        def job(transaction: Transaction) -> list[WriteOutcome]:
+            transaction.demand(fence)
+            return [
+                write(transaction, partition, key, version, value, None, True, b"", NO_CONDITION, None, now_ms)
+                for partition, key, version, value in writes
+            ]
+
+        return self._engine.submit(job, grows=True)
 
     def merge(
         self,

@@ -276,6 +276,15 @@ class HybridClock:
     async def stamp(self) -> Version:
         """A version above everything given or seen so far. Raises Unavailable while the clock of this machine is ahead
         of all others."""
+        return make_version(await self._next(1), self._store_id)
+
+    async def stamps(self, count: int) -> list[Version]:
+        """So many, ascending: each as `stamp` would give it."""
+        last = await self._next(count)
+        return [make_version(reading, self._store_id) for reading in range(last - count + 1, last + 1)]
+
+    async def _next(self, count: int) -> int:
+        """The last of the next `count` readings; nobody else is given any of them."""
         monotonic_ms, wall_ms = int(self._time.monotonic() * 1000), self._time.wall_ms()
         witnesses = self._witnesses
         if wall_ms - monotonic_ms > witnesses.limit_ms:
@@ -283,10 +292,10 @@ class HybridClock:
                 raise Unavailable(f"The clock of this node is {self._ahead_s()} s ahead of all others")
             wall_ms = monotonic_ms + witnesses.confirmed_ms
         now_ms = max(wall_ms, monotonic_ms + witnesses.followed_ms)
-        self._reading = stamp = max(self._reading + 1, reading_at(now_ms))
+        self._reading = stamp = max(self._reading + 1, reading_at(now_ms)) + count - 1
         if stamp >= self._memory.ceiling:
             await self._keep(stamp + self._ceiling_span)
-        return make_version(stamp, self._store_id)
+        return stamp
 
     def _ahead_s(self) -> int:
         own_ms = self._time.wall_ms() - int(self._time.monotonic() * 1000)

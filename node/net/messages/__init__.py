@@ -12,6 +12,7 @@ travel is told by `frames`.
                 (WriteExpiring is one)
     WriteIf     who a client has asked  a key's first owner  Wrote, NothingDeleted, Superseded, MayBeStored, Unmet,
                                                              Unheard, Unsatisfied
+    Batch       who a client has asked  an owner of the keys Batched
     Fetch       an owner                a co-owner or donor  Fetched
     ListKeys    who a client has asked  an owner of a shard  Listed, Unheard
     FetchRange  an owner                a co-owner or donor  FetchedRange
@@ -53,6 +54,9 @@ from node.net.messages.co_owners import (
 )
 from node.net.messages.data import (
     AskStamp,
+    Batch,
+    BatchAnswer,
+    Batched,
     Copies,
     DataAnswer,
     DataRequest,
@@ -128,6 +132,9 @@ __all__ = [
     "AskHolding",
     "AskStamp",
     "AskStatus",
+    "Batch",
+    "BatchAnswer",
+    "Batched",
     "Busy",
     "Compare",
     "Confirm",

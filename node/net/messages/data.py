@@ -15,6 +15,7 @@ from node.net.messages.base import (
     NodeMessage,
     PartitionSet,
     PartOfKey,
+    Unable,
     Unsigned,
     VersionBytes,
 )
@@ -133,6 +134,30 @@ class Unmet(NodeMessage, frozen=True, tag=60):
 
     version: VersionBytes | None
     context: Context | None = None
+
+
+class Batch(NodeMessage, frozen=True, tag=61):
+    """Carry out what of these, each of another key, takes no more than your disk and your co-owners: plain ones without
+    a context. The rest is left, and comes in messages of its own."""
+
+    is_batch = True
+    operations: tuple[Read | Write, ...]
+
+    def carried_bytes(self) -> int:
+        return sum(op.carried_bytes() for op in self.operations)
+
+
+BatchAnswer: TypeAlias = ReadResult | ReadResultExpiring | Wrote | Superseded | MayBeStored | Unable
+
+
+class Batched(NodeMessage, frozen=True, tag=62):
+    """Answers Batch: what each operation would be answered, in their order. Unable: it was left."""
+
+    is_batch = True
+    answers: tuple[BatchAnswer, ...]
+
+    def carried_bytes(self) -> int:
+        return sum(answer.carried_bytes() for answer in self.answers)
 
 
 class Fetch(NodeMessage, frozen=True, tag=30):
@@ -267,7 +292,7 @@ class FetchPartitions(NodeMessage, frozen=True, tag=69):
 
 
 DataRequest: TypeAlias = (
-    Read | Write | WriteExpiring | WriteIf | Fetch | AskStamp | ListKeys | FetchRange | Export | FetchPartitions
+    Read | Write | WriteExpiring | WriteIf | Batch | Fetch | AskStamp | ListKeys | FetchRange | Export | FetchPartitions
 )
 DataAnswer: TypeAlias = (
     ReadResult
@@ -278,6 +303,7 @@ DataAnswer: TypeAlias = (
     | MayBeStored
     | Unmet
     | Unsatisfied
+    | Batched
     | Fetched
     | Stamped
     | Listed

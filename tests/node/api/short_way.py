@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from node.api.answers import HttpAnswer
 from node.api.app import JsonProtocol
 from node.api.conditions import NO_CONDITIONS, Given
-from node.api.data import DataApi, HttpAnswer, PathKey
+from node.api.data import DataApi, PathKey
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
 from node.timing.turns import Turns

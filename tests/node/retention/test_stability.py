@@ -9,7 +9,7 @@ import pytest
 
 from gossip.messages import Delta, MemberRecord
 from node.net.messages import Unable
-from node.storage.store import Absent, Newer, Written
+from node.storage.writes import Absent, Newer, Written
 from node.values.context import ANYBODY, EMPTY, Context, Sight, owner_id
 from node.values.donors import DonorsChange, Share
 from node.values.version import Version, clock_of, make_version

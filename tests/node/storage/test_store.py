@@ -13,8 +13,9 @@ import xxhash
 from gossip.view import View, ViewId
 from node.errors import Fenced
 from node.storage.keys import Setting
-from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.store import Store
 from node.storage.transaction import News, Stats
+from node.storage.writes import Absent, Newer, Unsure, WriteOutcome, Written
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import Version, clock_of, make_version

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from node.storage.store import Absent, Newer, Store, Unmatched, Unsure, WriteOutcome, Written
+from node.storage.store import Store
 from node.storage.transaction import News
+from node.storage.writes import Absent, Newer, Unmatched, Unsure, WriteOutcome, Written
 from node.values.condition import Condition, Versions
 from node.values.record import Record
 from node.values.version import Version, make_version

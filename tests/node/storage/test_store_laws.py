@@ -13,8 +13,9 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.storage.store import Absent, Newer, Store, Unsure, WriteOutcome, Written
+from node.storage.store import Store
 from node.storage.transaction import Stats
+from node.storage.writes import Absent, Newer, Unsure, WriteOutcome, Written
 from node.values.record import Record, decode_record
 from node.values.version import Version, make_version
 from tests.node.storage.opening import UNFENCED, open_store

@@ -10,9 +10,9 @@ from node.operations.route_state import RouteState
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
+from node.storage import writes
 from node.storage.identity import identify
 from node.storage.stall import StallWatch
-from node.storage.store import Store
 from node.views.calls import Calls
 from node.views.readiness import Readiness
 from node.views.takeover import take_over
@@ -86,7 +86,7 @@ ABLATIONS = (
     Ablation(
         "no lowest version",
         "a write at or below what was announced to be everywhere is taken",
-        (Edit(Store.write, "max(transaction.lowest_version, held_version)", "held_version"),),
+        (Edit(writes.write, "max(transaction.lowest_version, held_version)", "held_version"),),
         "../node/retention/test_stability.py::test_low_watermark_refuses_what_comes_after_it_and_not_what_came_before",
     ),
     Ablation(

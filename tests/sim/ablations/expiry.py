@@ -5,8 +5,8 @@ from __future__ import annotations
 from node.operations.listing import OwnerListing
 from node.retention.expiry import Expiry
 from node.retention.tombstones import Tombstones
+from node.storage import writes
 from node.storage.expiries import Expiries
-from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import HybridClock
 from node.timing.expiry_clock import ExpiryClock
@@ -20,7 +20,7 @@ ABLATIONS = (
     Ablation(
         "no expiry in writes",
         "what has expired, and was not swept, counts as live where something is put or deleted",
-        (Edit(Store.write, "is_live(held, now_ms)", "is_live(held, 0)"),),
+        (Edit(writes.write, "is_live(held, now_ms)", "is_live(held, 0)"),),
         OWNER + "test_write_finds_nothing_where_a_donor_has_what_has_expired[put]",
     ),
     Ablation(

@@ -1,0 +1,81 @@
+"""What becomes of one write, by what is held of its key: the rules, applied within a transaction.
+
+Whether a write comes alone or with many others makes no difference here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from node.storage.transaction import Transaction
+from node.values.condition import NO_CONDITION, Condition
+from node.values.record import Record, encode_record, has_replaced, is_live, version_of
+from node.values.version import Version
+
+
+class Written(msgspec.Struct, frozen=True, gc=False):
+    """The write is in the store under its version. `replaced`: it found a live value."""
+
+    replaced: bool
+    is_repeated: bool = False
+    """Whether it was there already, wherever it came from."""
+
+
+class Absent(NamedTuple):
+    """A delete found nothing, and wrote nothing."""
+
+
+class Newer(NamedTuple):
+    """The key is held in a newer version, or the low watermark is higher: nothing was written, and the write must be
+    stamped above this one."""
+
+    version: Version
+
+
+class Unmatched(NamedTuple):
+    """What the key has does not meet the condition: nothing was written."""
+
+
+class Unsure(NamedTuple):
+    """No record is held here, but one may be held where nobody can look now: nothing was written."""
+
+
+WriteOutcome: TypeAlias = Written | Absent | Newer | Unmatched | Unsure
+
+
+def write(
+    transaction: Transaction,
+    partition: int,
+    key: bytes,
+    version: Version,
+    value: bytes | None,
+    peers_newest: Record | None,
+    sure: bool,
+    context: bytes,
+    condition: Condition,
+    expires_ms: int | None,
+    now_ms: int,
+) -> WriteOutcome:
+    """See `Store.write`."""
+    held = transaction.get(partition, key)
+    if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
+        encoded = peers_newest.encode()
+        transaction.put(partition, key, encoded, held, exclude=())
+        held = encoded
+    if held is None and not sure:
+        return Unsure()
+    held_version = b"" if held is None else version_of(held)
+    if held is not None and held_version == version:
+        return Written(has_replaced(held), is_repeated=True)
+    live = held is not None and is_live(held, now_ms)
+    newest = max(transaction.lowest_version, held_version)
+    if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
+        return Unmatched()
+    if value is None and not live and held_version < version:
+        return Absent()
+    if newest > version:
+        return Newer(newest)
+    transaction.put(partition, key, encode_record(version, value, live, context, expires_ms), held, ())
+    return Written(live)
