@@ -23,7 +23,7 @@ from node.config import Config
 from node.errors import RequestFault, Unavailable
 from node.operations.batching import Batching, Came
 
-CHUNK_LINES_MAX = 256
+CHUNK_LINES_MAX = 512
 """Some milliseconds' work, of which the loop does no more than a third at a time."""
 CHUNK_BYTES_MAX = 1024 * 1024
 CHUNKS_MAX = 3

@@ -187,7 +187,7 @@ class Batching:
         """The messages for the first operations of all keys; those that cannot be stamped now are left."""
         writes = [place for place in work.first if not work.asked[place].is_read]
         stamps: list[Version] = []
-        if writes and self._clock.is_grounded:
+        if writes and (self._clock.is_grounded or self._readiness.enter()):
             with suppress(StorageFault, Unavailable):  # Each is told so by itself, or gets another node's stamp.
                 stamps = await self._clock.stamps(len(writes))
         versions = iter(stamps)

@@ -122,6 +122,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     ),
     "WriteExpiring": wire.WriteExpiring(KEY, VERSION, VALUE, CONTEXT, 2**41 + 1),
     "WriteExpiring, defaults": wire.WriteExpiring(KEY, VERSION, VALUE),
+    "Batch": wire.Batch((wire.Write(KEY, VERSION, VALUE), wire.Read(b"k"), wire.Write(b"l", OTHER_VERSION, None))),
+    "Batch, empty": wire.Batch(()),
     "Fetch": wire.Fetch(KEY),
     "AskStamp": wire.AskStamp(),
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
@@ -177,6 +179,17 @@ ANSWERS: dict[str, wire.Answer] = {
     "NothingDeleted": wire.NothingDeleted(CONTEXT),
     "NothingDeleted, defaults": wire.NothingDeleted(),
     "Superseded": wire.Superseded(VERSION),
+    "Batched": wire.Batched(
+        (
+            *(
+                wire.Wrote(True),
+                wire.ReadResult(VALUE, None, VERSION),
+                wire.ReadResultExpiring(VALUE, None, VERSION, 7),
+            ),
+            *(wire.Superseded(OTHER_VERSION), wire.MayBeStored(), wire.Unable()),
+        )
+    ),
+    "Batched, empty": wire.Batched(()),
     "Stamped": wire.Stamped(VERSION),
     "Unable": wire.Unable(),
     "MayBeStored": wire.MayBeStored(),

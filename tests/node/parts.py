@@ -16,6 +16,7 @@ from typing import Any, ParamSpec
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import Request
+from node.operations.batching import Batching
 from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
@@ -125,6 +126,7 @@ class Parts:
             routing,
             time.wall_ms,
         )
+        self.batching = Batching(config, self.clock, views, readiness, self.owner, calls, routing, self.router)
         movement = self.movement = Movement(time)
         self.transfers = Transfers(config, time, store, calls, lambda: False, co_owners.may_lack, movement)
         self.arrivals = Arrivals(config, time, store, views, streams, lambda: False, movement)

@@ -73,9 +73,13 @@ class Contention:
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
                 tasks.create_task(self._client(f"c{number}"))
-            await OneAtATime(self.cluster, self.seen).run(until=self.cluster.loop.now + self._duration_s)
+            await self.harm().run(until=self.cluster.loop.now + self._duration_s)
             self._stopping = True
         self.check()
+
+    def harm(self) -> Nemesis:
+        """What goes wrong meanwhile."""
+        return OneAtATime(self.cluster, self.seen)
 
     def check(self) -> None:
         """Raises Violation unless what clients were told could have come from a single node that does one thing after
@@ -120,14 +124,14 @@ class Contention:
             return
         self.seen[kind.name] += 1
         self._note(f"{what}: {brief(outcome.answer)}")
-        self.histories[key].append(_answered(kind, value, called, self.cluster.loop.now, outcome))
+        self.histories[key].append(answered(kind, value, called, self.cluster.loop.now, outcome))
 
     def _note(self, text: str) -> None:
         if self.cluster.traced:
             self.cluster.note(text)
 
 
-def _answered(kind: Kind, value: Value, called: float, now: float, outcome: Outcome) -> Operation:
+def answered(kind: Kind, value: Value, called: float, now: float, outcome: Outcome) -> Operation:
     """Of two writes at once, at two owners, each may say that it replaced what was there before both; which of them
     holds is decided by their versions. But a DELETE that finds nothing writes nothing: it is a read."""
     match outcome.answer:

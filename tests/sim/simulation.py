@@ -15,6 +15,7 @@ from typing import NamedTuple
 from node.config import CLUSTER_DEFAULT
 from node.time_limits import limits_for
 from tests.sim.aliens import Aliens
+from tests.sim.batches import Batches
 from tests.sim.cluster import Cluster
 from tests.sim.contention import Contention
 from tests.sim.deciding import Deciding
@@ -46,6 +47,8 @@ SLOW_BYTES_S, LARGE_BYTES = 1_000_000, 600_000
 """Such a value takes longer than a silence."""
 EXPIRING_EVERY, EXPIRING_AT, EXPIRING_S = 80, 45, 10.0
 """In one seed of so many, keys expire; in every second of these, links are cut too."""
+BATCHES_EVERY, BATCHES_AT, BATCHES_S = 80, 65, 10.0
+"""In one seed of so many, clients send batches; in every second of these with one copy, links are cut too."""
 UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (2, 3, 7), 12.0, 6
 """Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
 UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
@@ -77,7 +80,8 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     factor, skew_ms_max = FACTORS[seed % len(FACTORS)], SKEWS_MS_MAX[seed // len(FACTORS) % len(SKEWS_MS_MAX)]
     is_forgetful = seed % FORGETFUL_EVERY == 1 and skew_ms_max < GRACE_S * 100
     timing = {"tombstone_grace_s": GRACE_S, "purge_every_s": 1.0} if is_forgetful else None
-    is_far, is_slow = seed % DISTANCE_EVERY == FAR_AT, seed % DISTANCE_EVERY == SLOW_AT
+    in_batches = seed % BATCHES_EVERY == BATCHES_AT
+    is_far, is_slow = seed % DISTANCE_EVERY == FAR_AT and not in_batches, seed % DISTANCE_EVERY == SLOW_AT
     if is_far:
         timing = limits_for(FAR_MS) | (timing or {})
     is_upheaval = seed % 10 in UPHEAVALS
@@ -107,6 +111,8 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
         workload = Sessions(cluster, SESSIONS_S, sets_clocks, moves=seed % (2 * SESSIONS_EVERY) != 0)
     elif seed % EXPIRING_EVERY == EXPIRING_AT:
         workload = Expiring(cluster, EXPIRING_S, cuts=seed // EXPIRING_EVERY % 2 == 1)
+    elif in_batches:
+        workload = Batches(cluster, BATCHES_S, cuts=factor is None and seed // BATCHES_EVERY % 2 == 1)
     elif seed % 10 == CONTENTION_AT:
         duration_s = FAR_S if is_far else CONTENTION_S
         workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)

@@ -34,7 +34,18 @@ CONDITIONS = st.builds(
     Condition,
     *[st.none() | st.builds(Versions, st.booleans(), st.lists(st.binary(min_size=16, max_size=16)).map(tuple))] * 2,
 )
+VERSIONS = st.binary(min_size=16, max_size=16)
+OPERATIONS = st.builds(wire.Read, KEYS) | st.builds(wire.Write, KEYS, VERSIONS, st.none() | BYTES)
+OF_BATCHES = (
+    st.builds(wire.ReadResult, st.none() | BYTES, st.none(), st.none() | VERSIONS)
+    | st.builds(wire.ReadResultExpiring, BYTES, st.none(), VERSIONS, COUNTS)
+    | st.builds(wire.Wrote, st.booleans())
+    | st.builds(wire.Superseded, VERSIONS)
+    | st.sampled_from([wire.MayBeStored(), wire.Unable()])
+)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "operations": st.lists(OPERATIONS).map(tuple),
+    "answers": st.lists(OF_BATCHES).map(tuple),
     "key": KEYS,
     "version": st.binary(min_size=16, max_size=16),
     "value": st.none() | BYTES,

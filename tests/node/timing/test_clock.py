@@ -83,6 +83,23 @@ async def test_clock_stamps_at_once_all_differ() -> None:
     assert len(set(stamps)) == 50
 
 
+async def test_clock_stamps_many_at_once_above_all_others() -> None:
+    clock = clock_on(ClockMemory(), HandTime())
+    before = await clock.stamp()
+    many = await clock.stamps(1000)
+    after = await clock.stamp()
+    assert len(many) == 1000 and [before, *many, after] == sorted({before, *many, after})
+    assert clock_of(many[0]) == clock_of(before) + 1
+
+
+async def test_clock_stamps_beyond_the_ceiling_are_durable_before_they_are_given() -> None:
+    kept = ClockMemory()
+    clock = clock_on(kept, HandTime())
+    first = clock_of(await clock.stamp())
+    many = await clock.stamps(kept.memory.ceiling - first + 10)
+    assert clock_of(many[-1]) < kept.memory.ceiling
+
+
 async def test_clock_stamp_above_follows_a_version_ahead() -> None:
     clock = clock_on(ClockMemory(), HandTime(5000))
     above = await clock.stamp_above(make_version(9000 << 16, 9), lead_ms=2)

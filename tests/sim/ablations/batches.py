@@ -1,0 +1,45 @@
+"""Many operations at once: what holds for one of them holds for each."""
+
+from __future__ import annotations
+
+from node.operations.batching import Batching
+from node.operations.together import Together
+from node.storage.store import Store
+from tests.sim.ablations.switch import Ablation, Edit
+
+TOGETHER = "../node/operations/test_together.py::"
+BATCHING = "../node/operations/test_batching.py::"
+
+ABLATIONS = (
+    Ablation(
+        "no questions of a batch",
+        "an owner carries a batch out without asking whom it has not synced with",
+        (Edit(Together._may_write_alone, "is_mine and not self._not_synced_with(partition)", "is_mine"),),
+    ),
+    Ablation(
+        "no fence of a batch",
+        "a batch that was queued under an earlier view is written all the same",
+        (Edit(Store.write_together, "transaction.demand(fence)", "pass"),),
+    ),
+    Ablation(
+        "no wait for the copies of a batch",
+        "a batch is acknowledged once it is on one disk",
+        (Edit(Together._write, "await self._streams.await_copies(written, are_noted=are_noted)", "frozenset()"),),
+    ),
+    Ablation(
+        "no memory of a batch that was lost",
+        "a write that may have been stored with others is stamped anew, and may happen twice",
+        (Edit(Batching._bring, "isinstance(answer, MayBeStored) and version is not None", "False"),),
+    ),
+    Ablation(
+        "no end of a batch in a pause",
+        "an owner that was paused while it wrote acknowledges a batch",
+        (
+            Edit(
+                Together._write,
+                "if not self._readiness.enter():\n        return [MAY_BE_STORED] * len(jobs)\n    copies",
+                "copies",
+            ),
+        ),
+    ),
+)
