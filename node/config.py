@@ -108,6 +108,20 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     expire_every_s: float = 0.5
     """Between two looks at whether a key has expired, at most: a second after its time, it is not counted any more."""
 
+    # Watching: what clients are told of what changes.
+
+    watch_kept_s: float = 60.0
+    """An owner notes what changes for so long after it was last asked, and a node asks for so long after the last
+    client has gone: whoever comes back within this has missed nothing."""
+    watch_log_bytes: int = 16 * 1024 * 1024
+    """How much of what has changed an owner notes at most."""
+    watch_queue_bytes: int = 1024 * 1024
+    """How much may wait to be told to one client: one that reads more slowly is told so, and its stream ends."""
+    watch_park_s: float = 5.0
+    """An owner of which nothing is to be told is asked anew after so long."""
+    watch_retry_s: float = 1.0
+    """Between two attempts at an owner that could not be heard."""
+
     # Repair: bringing copies together, and records home.
 
     compare_every_s: float = 10.0
@@ -143,6 +157,7 @@ class Config(TimeLimits, frozen=True, kw_only=True):
         self._check_replication()
         self._check_clock()
         self._check_retention()
+        self._check_watching()
         self._check_transfers()
         self._check_links()
         self._check_storage()
@@ -166,6 +181,11 @@ class Config(TimeLimits, frozen=True, kw_only=True):
         assert self.expire_every_s < 1, "what has expired is not counted a second later"
         assert self.expire_every_s < self.tombstone_grace_s, "what may be forgotten has been swept"
         assert self.purge_every_s < self.tombstone_grace_s, "tombstones go when they may, not a grace later"
+
+    def _check_watching(self) -> None:
+        assert self.silence_s + self.lease_s < self.request_s, "an owner that waits for a silent one is heard in time"
+        assert self.watch_park_s < self.watch_kept_s, "what changes is noted while somebody asks"
+        assert self.watch_queue_bytes * 2 > VALUE_BYTES_MAX, "more than one value may wait"
 
     def _check_transfers(self) -> None:
         assert self.silence_s + self.lease_s < self.co_owners_wait_s, "a batch outlives a co-owner's silence and lease"

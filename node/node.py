@@ -12,8 +12,6 @@ import logging
 import random
 from collections.abc import Collection
 
-import xxhash
-
 import gossip.messages
 from gossip.core import Gossip
 from gossip.settings import Settings
@@ -49,6 +47,7 @@ from node.net.messages import (
     Replicate,
     Request,
     Status,
+    Tail,
     Unable,
     Write,
     WriteIf,
@@ -59,6 +58,7 @@ from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
 from node.operations.whole_store import WholeStore
+from node.own_keys import OwnKeys
 from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
@@ -75,6 +75,7 @@ from node.state_log import StateLog
 from node.storage.clock_memory import ClockMemory
 from node.storage.identity import Identity
 from node.storage.store import Store
+from node.storage.transaction import Transaction
 from node.time_limits import gossip_settings_for
 from node.timing.clock import HybridClock, Time
 from node.timing.expiry_clock import ExpiryClock
@@ -86,8 +87,9 @@ from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from ring.hashing import pack, unpack
-from ring.ring import Ring
+from node.watching.hub import Hub
+from node.watching.owner_log import OwnerLog
+from ring.hashing import unpack
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,11 @@ class Node:
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
         tasks = CoOwnerTasks(co_owners)
         streams = self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
-        store.attach(self.streams.spread)
+        self.expiry_ms = lapse.now_ms
+        """The time by which keys expire."""
+        own_log = self._own_log = OwnerLog(config, time, rng, views, readiness, co_owners, streams)
+        store.attach(self._committed)
+        self.hub = Hub(config, time, views, calls, own_log)
         self.heartbeats = Heartbeats(
             config, time, identity.store_id, store, readiness, co_owners, tasks, streams, calls
         )
@@ -147,8 +153,7 @@ class Node:
         self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
         self.batching = Batching(config, clock, views, readiness, self.owner, calls, routing, self.router)
         self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, lapse.now_ms)
-        self._counted: tuple[Ring, int, int] | None = None
-        """The last count of keys: of which ring, at which revision of the store, and how many."""
+        self.own_keys = OwnKeys(config, store, views)
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
         self._gossip_driver = GossipDriver(
             self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, note_behind, self._tasks
@@ -167,33 +172,19 @@ class Node:
         """Live, until cancelled. An error in any part ends the whole: a node that is half alive misleads everybody."""
         async with self._gossip_driver.rounds(), self._tasks:
             lasting = (self.readiness, self.heartbeats, self.streams, self.handoff, self.stability, self.tombstones)
-            for part in (*lasting, self.expiry, self.antientropy):
+            for part in (*lasting, self.expiry, self.antientropy, self.hub):
                 self._tasks.create_task(part.run())
 
     def stop_serving(self) -> None:
         """Let co-owners answer and acknowledge without this node, which is about to stop: it gives up its leases, and
-        grants none."""
+        grants none. Whoever watches through it is told nothing more."""
         self.co_owners.stop()
+        self.hub.stop()
 
     async def close(self) -> None:
         """After `run` has ended: give up what is under way, and every link."""
         await self.coordinator.close()
         await self.transport.close()
-
-    @property
-    def key_count(self) -> int:
-        """The live keys that this node owns."""
-        ring, store = self.views.ring, self._store
-        if self._counted is None or self._counted[:2] != (ring, store.revision):
-            mine = store.occupied & ring.partitions_of(self.config.address)
-            self._counted = ring, store.revision, sum(store.stats(partition).live for partition in mine)
-        return self._counted[2]
-
-    @property
-    def digest(self) -> int:
-        """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
-        owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
 
     def _renew_announcement(self) -> Announcement:
         """Bring up to date what this node says of itself, and return it."""
@@ -201,7 +192,7 @@ class Node:
         self.stability.advance(is_settled)
         return Announcement(
             view.epoch if is_settled else max(0, view.epoch - 1),
-            self.key_count,
+            self.own_keys.count,
             view.id.digest if is_settled else 0,
             self.stability.announced,
             self.tombstones.forgettable(),
@@ -225,11 +216,16 @@ class Node:
 
     # What the whole node does about what one part has noticed
 
+    def _committed(self, transaction: Transaction) -> None:
+        self.streams.spread(transaction.news)
+        self._own_log.note(transaction.changes)
+
     def _view_changed(self) -> None:
         """In this order: what was promised to co-owners is settled before anything is moved."""
         self.movement.note()
         self.streams.change_view()
         self.owner.change_view()
+        self.hub.change_view()
         for donor in self.views.donors.shares:
             self.transport.dial_anew(donor)  # It may have come up, and not know that this node will ask.
         self.handoff.wake()
@@ -280,6 +276,8 @@ class Node:
                 return self.whole_store.serve(request, budget_s)
             case FetchRange() | FetchPartitions():
                 return self.whole_store.fetch(sender, request)
+            case Tail():
+                return self._own_log.serve(sender, request)
             case AskStamp():
                 return self.router.lend_stamp()
             case Heartbeat():
@@ -328,7 +326,7 @@ class Node:
             self.views.view_id,
             promisee.epoch,
             promisee.target,
-            self.key_count,
+            self.own_keys.count,
             self.handoff.handing(),
             self.handoff.waiting(),
             self.handoff.is_settled(),

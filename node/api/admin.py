@@ -51,7 +51,7 @@ class AdminApi:
         self._address = node.config.address
 
     async def key_count(self, _: web.Request) -> web.Response:
-        answer: dict[str, Any] = {"message": "Key count retrieved successfully", "key-count": self._node.key_count}
+        answer: dict[str, Any] = {"message": "Key count retrieved successfully", "key-count": self._node.own_keys.count}
         view, shard = self._node.views.current, self._node.views.ring.shard_of(self._address)
         if not view.plain and shard is not None:
             answer["shard-id"] = _id(shard)
@@ -99,7 +99,7 @@ class AdminApi:
         return _reply(
             {"message": "Status retrieved successfully", "address": self._address}
             | _view_fields(view)
-            | {"data-digest": f"{self._node.digest:016x}", "crowded-shards": _crowded(view)}
+            | {"data-digest": f"{self._node.own_keys.digest:016x}", "crowded-shards": _crowded(view)}
             | {"state": "settled" if self._node.handoff.is_settled() else "moving"}
             | {"keys-waiting-for-copies": sum(node["keys-waiting-for-copies"] or 0 for node in nodes)}
             | {"nodes": nodes}
@@ -217,7 +217,7 @@ class AdminApi:
     async def _key_count_of(self, replicas: Shard) -> int:
         """This node's own, if it is one of them; otherwise all are asked, since one may be silent."""
         if self._address in replicas:
-            return self._node.key_count
+            return self._node.own_keys.count
         answers = await asyncio.gather(*map(self._ask_key_count, replicas))
         return next((count for count in answers if count is not None), self._gossiped_count(replicas[0]))
 

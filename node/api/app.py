@@ -20,6 +20,8 @@ from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
+from node.api.waiting import WaitingApi
+from node.api.watch import WatchApi
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
 from node.net.pool import Peers
@@ -49,12 +51,13 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching)
     keys = KEYS + r"{key:[\s\S]*}"
-    app.router.add_get(keys, data.handle)
+    app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
     app.router.add_post(BATCH, batch.handle)
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export, allow_head=False)
+    app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_ms).watch, allow_head=False)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)

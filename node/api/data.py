@@ -130,12 +130,16 @@ class DataApi:
 
     async def handle(self, request: web.Request) -> web.Response:
         """The handler of aiohttp's routes."""
-        key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
-        method = answered_as(request.method)
-        sent = (request.headers.getall(name, ()) for name in ("If-Match", "If-None-Match"))
-        given = Given(*(", ".join(texts) if texts else None for texts in sent))
+        method, key, data, given = await self.parse(request)
         answer = self.answer_here(method, key, data, given) or await self.answer(method, key, data, given)
         return answer.for_aiohttp()
+
+    async def parse(self, request: web.Request) -> tuple[str, PathKey, bytes, Given]:
+        """What a request asks for: method, key, body and conditions. Raises RequestFault."""
+        key, data = PathKey.from_path(request.raw_path), await read_data(request, self._body_s)
+        sent = (request.headers.getall(name, ()) for name in ("If-Match", "If-None-Match"))
+        given = Given(*(", ".join(texts) if texts else None for texts in sent))
+        return answered_as(request.method), key, data, given
 
     def answer_here(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer | None:
         """The answer, if it takes neither waiting nor a look at the body; None if it is for `answer` to give. The hot

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from node.api.listing import options_of, part_of_key
+from node.api.query import options_of, part_of_key
 from node.errors import RequestFault, Unavailable
 from node.operations.export_progress import BadCursor, Progress, decode
 from node.operations.exporting import Exporter
@@ -92,7 +92,7 @@ class _Stream:
 def wanted_of(query: str) -> Wanted:
     """`query`: as it was sent. Raises RequestFault."""
     given = options_of(query, {"prefix", "cursor"})
-    prefix = part_of_key("prefix", given)
+    prefix = part_of_key(given, "prefix")
     if "cursor" not in given:
         return Wanted(prefix)
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
 from node.api.answers import JSON_HEADERS
-from node.api.change_request import TRUTH, demand_known
+from node.api.change_request import TRUTH
 from node.api.conditions import etag_of
-from node.api.data import KEY_CHARACTERS_MAX
+from node.api.query import options_of, part_of_key
 from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.operations.listing import Lister, Page
@@ -50,33 +48,13 @@ class ListingApi:
 def wanted_of(query: str) -> Wanted:
     """`query`: as it was sent. Raises RequestFault."""
     given = options_of(query, {"prefix", "after", "limit", "values"})
-    prefix, after = part_of_key("prefix", given), part_of_key("after", given)
+    prefix, after = part_of_key(given, "prefix"), part_of_key(given, "after")
     limit = given.get("limit", str(LIMIT))
     if not (limit.isascii() and limit.isdecimal() and len(limit) < 9 and 1 <= int(limit) <= LIMIT_MAX):
         raise RequestFault(f"Malformed limit: not a number from 1 to {LIMIT_MAX}")
     if given.get("values", "false") not in TRUTH:
         raise RequestFault("Malformed values: neither true nor false")
     return Wanted(prefix, after, int(limit), TRUTH[given.get("values", "false")])
-
-
-def options_of(query: str, known: Collection[str]) -> dict[str, str]:
-    """Those of a query, as it was sent. Raises RequestFault if one is not known, or stands there twice."""
-    try:
-        options = parse_qsl(query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise RequestFault("Malformed query: not UTF-8") from None
-    given = dict(options)
-    demand_known("option", given, known)
-    if len(given) < len(options):
-        raise RequestFault("Malformed query: an option stands there twice")
-    return given
-
-
-def part_of_key(name: str, given: Mapping[str, str]) -> bytes:
-    """An option that is a key, or what keys begin with; empty if it is not given. Raises RequestFault."""
-    if len(given.get(name, "")) > KEY_CHARACTERS_MAX:
-        raise RequestFault(f"Malformed {name}: no key has more than {KEY_CHARACTERS_MAX} characters")
-    return given.get(name, "").encode()
 
 
 def _answer(page: Page, with_values: bool) -> dict[str, object]:

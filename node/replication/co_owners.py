@@ -288,6 +288,10 @@ class CoOwners:
         yet to bring it to the others."""
         return len(self._states) < 2 and all(state.has_what_is_held(key) for state in self._states.values())
 
+    def has_brought(self, key: bytes) -> bool:
+        """Whether every co-owner has what this node was to bring it of `key`."""
+        return all(state.has_what_is_held(key) for state in self._states.values())
+
     def has_spread(self, key: bytes, version: Version) -> bool:
         """Whether no owner can answer a later read with something older than `version`, which is held of `key`: as far
         as is known, every co-owner has it, or was left out of it."""

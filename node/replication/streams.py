@@ -127,13 +127,16 @@ class Streams:
         self._fence(states)
         return left_out
 
-    async def await_outboxes(self, exclude: Collection[Address]) -> None:
-        """Returns once all co-owners but these have all that is in their outboxes now, or were left out. Raises
-        Fenced."""
+    async def await_outboxes(self, exclude: Collection[Address] = ()) -> Set[Address]:
+        """Returns once all co-owners but these have all that is in their outboxes now, or were left out: those that
+        were. Raises Fenced."""
         states = [state for state in self._co_owners.all(exclude) if state.outbox]
+        left_out: set[Address] = set()
         for state, position in [(state, state.outbox.position) for state in states]:
-            await self._await_confirmation(state, position, 0.0)
+            if not await self._await_confirmation(state, position, 0.0):
+                left_out.add(state.address)
         self._fence(states)
+        return left_out
 
     def _position_for(self, state: PeerState, keys: Sequence[bytes], are_noted: bool = True) -> int:
         now = self._time.monotonic()

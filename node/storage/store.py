@@ -18,7 +18,7 @@ from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
-from node.storage.transaction import EngineFactory, News, Stats, Transaction, partitions_in, reading_in, stats_in
+from node.storage.transaction import EngineFactory, Stats, Transaction, partitions_in, reading_in, stats_in
 from node.storage.writes import WriteOutcome, write
 from node.values.condition import NO_CONDITION, Condition
 from node.values.donors import NO_CHANGE, DonorsChange, Share, decode_share
@@ -33,7 +33,7 @@ class Store:
     """The records, the view, and what else a node must remember. All writes resolve when they are on stable storage."""
 
     def __init__(self, open_engine: EngineFactory) -> None:
-        self._on_news: Callable[[Sequence[News]], None] = lambda _: None
+        self._on_commit: Callable[[Transaction], None] = lambda _: None
         self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
         self.occupied: frozenset[int] = frozenset()
         """The partitions of which there are records here; replaced by another set when that changes."""
@@ -45,10 +45,10 @@ class Store:
         self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
         self._note_watermarks()
 
-    def attach(self, on_news: Callable[[Sequence[News]], None]) -> None:
-        """From now on, after each commit and before its jobs' futures resolve, tell `on_news` what co-owners have yet
-        to hear. To be called before anything is written."""
-        self._on_news = on_news
+    def attach(self, on_commit: Callable[[Transaction], None]) -> None:
+        """From now on, tell `on_commit` of each commit, before its jobs' futures resolve. To be called before anything
+        is written."""
+        self._on_commit = on_commit
 
     def close(self) -> None:
         """Raises Unclosed if the disk hangs."""
@@ -67,11 +67,7 @@ class Store:
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of the keys beyond `after` in a partition, in the order of keys: as many as fit in
         about `bytes_max` bytes, but one at least if there is one."""
-        start = record_place(partition, (after or b"") + b"\0")
-        return [
-            (place[2:], encoded)
-            for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
-        ]
+        return self.scan_range(partition, (after or b"") + b"\0", b"", bytes_max)
 
     def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """`scan` of the keys from `first` on, which is not empty, and before `stop`, empty: to the end."""
@@ -287,8 +283,7 @@ class Store:
         self._note_stats(transaction.stats)
         if transaction.has_new_watermark:
             self._note_watermarks()
-        if transaction.news:
-            self._on_news(transaction.news)
+        self._on_commit(transaction)
 
     def _note_watermarks(self) -> None:
         self._stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from enum import Enum, auto
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
@@ -98,6 +99,25 @@ class News(msgspec.Struct, frozen=True):
     exclude: Collection[Address]
 
 
+class Cause(Enum):
+    """Why there is another record of a key."""
+
+    TAKEN = auto()
+    """It came here first, or from somebody who is not to bring it to all: this node is."""
+    COPIED = auto()
+    """A co-owner has brought it, and brings it to all others."""
+    EXPIRED = auto()
+    """Its time has come."""
+
+
+class Change(NamedTuple):
+    """What is held of a key from now on."""
+
+    key: bytes
+    record: bytes
+    cause: Cause
+
+
 class Transaction:
     """The jobs of one transaction see the store through this."""
 
@@ -111,6 +131,8 @@ class Transaction:
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
         """What co-owners have yet to hear."""
+        self.changes: list[Change] = []
+        """All that has changed, in this order."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -167,10 +189,14 @@ class Transaction:
     ) -> None:
         """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
         need not be told once this is committed; None: all of them."""
-        self._raw.put(record_place(partition, key), encoded)
-        self._note(partition, key, held, encoded)
+        self._put(partition, key, encoded, held, Cause.COPIED if exclude is None else Cause.TAKEN)
         if exclude is not None:
             self.news.append(News(key, exclude))
+
+    def _put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None, cause: Cause) -> None:
+        self._raw.put(record_place(partition, key), encoded)
+        self._note(partition, key, held, encoded)
+        self.changes.append(Change(key, encoded, cause))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
@@ -183,7 +209,7 @@ class Transaction:
         due_ms, partition, key = expiring
         held = self.get(partition, key)
         if held is not None and due_of(held) == due_ms:
-            self.put(partition, key, as_tombstone(held), held)
+            self._put(partition, key, as_tombstone(held), held, Cause.EXPIRED)
 
     def set(self, setting: Setting, value: bytes) -> None:
         self._raw.put(setting_place(setting), value)

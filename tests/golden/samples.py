@@ -129,6 +129,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
     "Export": wire.Export(STRETCH),
     "FetchPartitions": wire.FetchPartitions(STRETCH, 2**22),
+    "Tail": wire.Tail(2**62 + 1, 2**40, 5000, True, False),
+    "Tail with_expired": wire.Tail(2**62 + 1, 2**40, 5000, False, True),
     "FetchRange": wire.FetchRange(wire.Range(b"", b"", 1, 2**22), False),
     "Hello": wire.Hello(EPOCH_1.encoded),
     "Hello, founders": wire.Hello(EPOCH_0.encoded, ("10.10.0.4:13800", "b:1")),
@@ -173,6 +175,9 @@ ANSWERS: dict[str, wire.Answer] = {
     "FetchedRange": wire.FetchedRange(((b"k", TOMBSTONE.encode()), (KEY, LIVE.encode()[:17])), KEY, 2**62 + 7, True),
     "FetchedRange, to the end": wire.FetchedRange((), None, 0, False),
     "Unheard": wire.Unheard(("a:1", "[::1]:80")),
+    "Tailed": wire.Tailed(
+        2**62 + 1, ((2**40, KEY, VERSION + b"\0" + VALUE), (2**40 + 3, b"k", VERSION)), 2**41, True, ("b:1",)
+    ),
     "Wrote": wire.Wrote(True, CONTEXT),
     "Wrote, copies": wire.Wrote(True, CONTEXT, wire.Copies(1, 2)),
     "Wrote, defaults": wire.Wrote(False),

@@ -93,7 +93,7 @@ class Parts:
         co_owners = self.co_owners = CoOwners(config, time, views, is_filled, calls)
         co_owner_tasks = self.co_owner_tasks = CoOwnerTasks(co_owners)
         streams = self.streams = Streams(config, time, store, views, co_owners, co_owner_tasks, calls)
-        store.attach(streams.spread)
+        store.attach(lambda committed: streams.spread(committed.news))
         self.heartbeats = Heartbeats(
             config, time, STORE_ID, store, readiness, co_owners, co_owner_tasks, streams, calls
         )

@@ -158,15 +158,15 @@ async def test_node_full_disk_refuses_a_promise_towards_itself_as_well() -> None
 @on_virtual_time
 async def test_node_key_count_is_of_live_keys_it_owns_and_follows_store_and_view() -> None:
     async with lone_owner(B) as lone:
-        assert lone.node.key_count == 0
+        assert lone.node.own_keys.count == 0
         for number in range(40):
             await lone.hold(b"k%d" % number, record())
         await lone.hold(b"k0", record(6, None))
-        assert lone.node.key_count == 39
+        assert lone.node.own_keys.count == 39
         await lone.node.views.adopt(successor(lone.node.views.current, A, B, C, "d:1"), B)
         owned = lone.node.views.ring.partitions_of(A)
         mine = [number for number in range(1, 40) if partition_of(b"k%d" % number) in owned]
-        assert lone.node.key_count == len(mine)
+        assert lone.node.own_keys.count == len(mine)
         assert 0 < len(mine) < 39
 
 
@@ -177,7 +177,7 @@ async def test_node_digest_is_that_of_what_is_held_however_it_came() -> None:
         async with lone_owner(B) as lone:
             for held in history:
                 await lone.hold(KEY, held)
-            digests.append(lone.node.digest)
+            digests.append(lone.node.own_keys.digest)
     assert digests[0] == digests[1] != digests[2]
 
 

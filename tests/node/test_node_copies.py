@@ -17,7 +17,7 @@ async def alike(cluster: Cluster, nodes: Iterable[Address]) -> None:
     async def same() -> bool:
         parts = [cluster.nodes[node] for node in nodes]
         in_step = not any(node.co_owners.out_of_step() or node.co_owners.unleased() for node in parts)
-        return in_step and len({node.digest for node in parts}) == 1
+        return in_step and len({node.own_keys.digest for node in parts}) == 1
 
     await eventually(same, f"{nodes} are alike")
 

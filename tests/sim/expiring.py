@@ -279,7 +279,7 @@ class Expiring:
                 values[key] += record.has_value
         nodes = {address: machine.node for address, machine in self.cluster.machines.items()}
         owners = [nodes[shard[0]] for shard in newest_view(self.cluster).shards]
-        counted = sum(node.key_count for node in owners if node is not None)
+        counted = sum(node.own_keys.count for node in owners if node is not None)
         if counted != sum(count > 0 for count in values.values()):
             raise Violation(f"{counted} keys are counted, of {values}")
 

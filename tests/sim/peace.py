@@ -157,12 +157,12 @@ class Peace:
     def _copies_are_alike(self) -> bool:
         nodes = {node.config.address: node for node in self._nodes()}
         shards = self._nodes()[0].views.current.shards
-        return all(len({nodes[address].digest for address in shard}) == 1 for shard in shards)
+        return all(len({nodes[address].own_keys.digest for address in shard}) == 1 for shard in shards)
 
     def _state(self) -> str:
         return "; ".join(
-            f"{node.config.address}: {node.views.view_id}, digest {node.digest:x}, handing {node.handoff.handing()}, "
-            f"waiting {node.handoff.waiting()}"
+            f"{node.config.address}: {node.views.view_id}, digest {node.own_keys.digest:x}, "
+            f"handing {node.handoff.handing()}, waiting {node.handoff.waiting()}"
             for node in self._nodes()
         )
 
@@ -197,7 +197,7 @@ class Peace:
 
     def _check_counts(self, live: int) -> None:
         nodes = {node.config.address: node for node in self._nodes()}
-        counted = sum(nodes[shard[0]].key_count for shard in self._nodes()[0].views.current.shards)
+        counted = sum(nodes[shard[0]].own_keys.count for shard in self._nodes()[0].views.current.shards)
         if counted != live:
             raise Violation(f"{counted} keys are counted, {live} can be read")
         for node in self._nodes():

@@ -140,7 +140,7 @@ def test_moves_to_others_and_back_take_the_expiry_along(turned: bool) -> None:
         await story.change(a.address, b.address)
         await asyncio.sleep(TTL_S)
         assert await story.values(KEY) == {None}
-        counts = {machine.node.key_count for machine in story.machines if machine.node is not None}
+        counts = {machine.node.own_keys.count for machine in story.machines if machine.node is not None}
         assert counts == {0}
 
     story.run(tell())

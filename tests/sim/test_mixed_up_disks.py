@@ -63,7 +63,7 @@ class Story:
         """Whether each node has just what it should have."""
         nodes = [machine.node for machine in self.machines if machine.node is not None]
         shards = nodes[0].views.current.shards
-        digests = {node.config.address: node.digest for node in nodes}
+        digests = {node.config.address: node.own_keys.digest for node in nodes}
         alike = all(len({digests[address] for address in shard}) == 1 for shard in shards)
         return alike and all(node.handoff.is_settled() and not node.handoff.misplaced() for node in nodes)
 

@@ -42,7 +42,7 @@ def test_nemesis_kills_coordinator_at_step_and_cluster_agrees(step: Step) -> Non
         for node in nodes:
             node.check()
         assert all(node.handoff.is_settled() for node in nodes)
-        assert sum(node.key_count for node in nodes) == KEYS
+        assert sum(node.own_keys.count for node in nodes) == KEYS
         return {node.views.view_id for node in nodes}
 
     (view_id,) = cluster.loop.run(live())

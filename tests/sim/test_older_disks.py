@@ -65,7 +65,7 @@ class Story:
             await asyncio.sleep(0.001)
 
     async def until_alike(self, *machines: Machine) -> None:
-        while len({machine.node.digest for machine in machines if machine.node is not None}) > 1:
+        while len({machine.node.own_keys.digest for machine in machines if machine.node is not None}) > 1:
             await asyncio.sleep(0.01)
 
 

@@ -31,7 +31,7 @@ def test_tombstone_is_dropped_by_all_owners_after_the_grace_and_not_before() -> 
         assert story.holders(KEY) == [] and await story.values(KEY) == {None}
         assert len(story.holders(OTHER)) == 3 and await story.values(OTHER) == {b"1"}
         nodes = [machine.node for machine in story.machines if machine.node is not None]
-        assert len({node.digest for node in nodes}) == 1
+        assert len({node.own_keys.digest for node in nodes}) == 1
         for node in nodes:
             node.check()
 

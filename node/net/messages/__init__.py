@@ -1,7 +1,7 @@
 """What nodes say to each other: frozen, typed messages in msgpack, validated once.
 
 Whoever sends or answers a message imports it from here, and need not know in which of the files beside this one it is
-defined: `data` (clients' operations), `views`, `sync` (moving records), `co_owners`, or `base`.
+defined: `data` (clients' operations), `watching`, `views`, `sync` (moving records), `co_owners`, or `base`.
 
 A *call* is a request and gets one answer; a *cast* is a gossip message and gets none: see `gossip.messages`. How both
 travel is told by `frames`.
@@ -18,6 +18,7 @@ travel is told by `frames`.
     FetchRange  an owner                a co-owner or donor  FetchedRange
     Export      who a client has asked  an owner of a shard  Exported, Unheard
     FetchPartitions  an owner           a co-owner or donor  FetchedRange
+    Tail        who clients watch       an owner             Tailed
     AskStamp    who a client has asked  an owner of the key  Stamped
     Hello       any node                any node             ViewIs
     FetchView   who lacks a later view  who holds it         ViewIs
@@ -35,8 +36,8 @@ travel is told by `frames`.
     Heartbeat   an owner                a co-owner           HeartbeatAnswer
     Replicate   an owner                a co-owner           Taken, NoRoom
 
-Read and Fetch may be answered with Apart, see `lanes`. Any call may also be answered with Unable, and, unless it is one
-of `any_view`, with ViewIs or Foreign.
+Read, Fetch and Tail may be answered with Apart, see `lanes`. Any call may also be answered with Unable, and, unless it
+is one of `any_view`, with ViewIs or Foreign.
 """
 
 from __future__ import annotations
@@ -120,12 +121,14 @@ from node.net.messages.views import (
     ViewIs,
     ViewRequest,
 )
+from node.net.messages.watching import OPENING, Tail, Tailed, WatchAnswer, WatchRequest
 
-Request: TypeAlias = DataRequest | ViewRequest | SyncRequest | CoOwnerRequest
-Answer: TypeAlias = DataAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Apart | Unable
+Request: TypeAlias = DataRequest | WatchRequest | ViewRequest | SyncRequest | CoOwnerRequest
+Answer: TypeAlias = DataAnswer | WatchAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Apart | Unable
 
 __all__ = [
     "LARGE_BYTES",
+    "OPENING",
     "Adopt",
     "Answer",
     "Apart",
@@ -179,6 +182,8 @@ __all__ = [
     "Status",
     "Stretch",
     "Superseded",
+    "Tail",
+    "Tailed",
     "Taken",
     "ToldView",
     "Unable",

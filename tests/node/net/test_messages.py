@@ -61,6 +61,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "end": st.none() | KEYS,
     "expires_ms": st.integers(0, 2**48 - 1),
     "nodes": st.lists(ADDRESSES).map(tuple),
+    "changes": st.lists(st.tuples(COUNTS, KEYS, BYTES)).map(tuple),
+    "left_out": st.lists(ADDRESSES).map(tuple),
     "told": st.lists(ADDRESSES).map(tuple),
     "versions": st.lists(st.tuples(KEYS, st.binary(min_size=16, max_size=16))).map(tuple),
     "records": st.lists(st.tuples(KEYS, BYTES)).map(tuple),

@@ -32,9 +32,9 @@ async def test_expired_key_is_turned_counted_no_more_and_told_to_nobody() -> Non
         record = expiring(lone, 3000)
         await lone.hold(b"k", record)
         await asyncio.sleep(2.9)
-        assert lone.node.key_count == 1 and held(lone, b"k") == record
+        assert lone.node.own_keys.count == 1 and held(lone, b"k") == record
         await asyncio.sleep(0.15)
-        assert lone.node.key_count == 0 and held(lone, b"k") == record._replace(value=None)
+        assert lone.node.own_keys.count == 0 and held(lone, b"k") == record._replace(value=None)
         brought = [request.records for _, request in lone.peers.asked if isinstance(request, Replicate)]
         assert brought == [((b"k", record.encode()),)], "each copy has a clock"
         lone.store.check()
@@ -47,9 +47,9 @@ async def test_expired_keys_are_turned_in_the_order_of_time_a_key_that_comes_fir
         await asyncio.sleep(1.0)
         await lone.hold(b"sooner", expiring(lone, 100))
         await asyncio.sleep(0.7)
-        assert [lone.node.key_count, held(lone, b"sooner") is not None] == [1, True]
+        assert [lone.node.own_keys.count, held(lone, b"sooner") is not None] == [1, True]
         await asyncio.sleep(3.5)
-        assert lone.node.key_count == 0
+        assert lone.node.own_keys.count == 0
 
 
 @on_virtual_time
@@ -59,7 +59,7 @@ async def test_full_disk_turns_what_has_expired_and_has_room_again() -> None:
         await lone.hold(b"k", expiring(lone, 1000))
         disk.full = True
         await asyncio.sleep(1.1)
-        assert lone.node.key_count == 0
+        assert lone.node.own_keys.count == 0
 
 
 @on_virtual_time
@@ -69,10 +69,10 @@ async def test_disk_that_takes_nothing_is_tried_again() -> None:
         await lone.hold(b"k", expiring(lone, 1000))
         disk.exhausted = True
         await asyncio.sleep(3.0)
-        assert lone.node.key_count == 1
+        assert lone.node.own_keys.count == 1
         disk.exhausted = False
         await asyncio.sleep(0.6)
-        assert lone.node.key_count == 0
+        assert lone.node.own_keys.count == 0
 
 
 @on_virtual_time

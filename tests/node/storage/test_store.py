@@ -264,7 +264,9 @@ async def test_store_merge_that_finishes_a_donor_forgets_it(store: Store) -> Non
 
 async def test_store_news_of_each_change_once_it_can_be_seen(store: Store) -> None:
     news: list[tuple[bytes, Collection[str], Record | None]] = []
-    store.attach(lambda changed: news.extend((each.key, each.exclude, store.get(7, each.key)) for each in changed))
+    store.attach(
+        lambda committed: news.extend((each.key, each.exclude, store.get(7, each.key)) for each in committed.news)
+    )
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"b", v(5), b"1", peers_newest=live(6))
     await store.merge(UNFENCED, [(7, b"c", live(3).encode())], {"b:1"})
@@ -275,7 +277,7 @@ async def test_store_news_of_what_changed_nothing_none(store: Store) -> None:
     """A repetition, a refusal, a miss, an older version; and what all co-owners have been told by somebody else."""
     await store.merge(UNFENCED, [(7, b"a", live(5).encode())])
     news: list[News] = []
-    store.attach(news.extend)
+    store.attach(lambda committed: news.extend(committed.news))
     await store.write(UNFENCED, 7, b"a", v(5), b"1")
     await store.write(UNFENCED, 7, b"a", v(4), b"1")
     await store.write(UNFENCED, 7, b"b", v(4), None)

@@ -107,7 +107,7 @@ async def test_store_write_below_the_low_watermark_is_to_be_stamped_anew_met_or_
 async def test_store_write_whose_condition_is_not_met_is_no_news(store: Store) -> None:
     """But what peers hold is kept, and is."""
     news: list[News] = []
-    store.attach(news.extend)
+    store.attach(lambda committed: news.extend(committed.news))
     assert await store.write(UNFENCED, 7, b"a", v(5), b"1", condition=EXISTS) == Unmatched()
     assert news == []
     assert await store.write(UNFENCED, 7, b"b", v(5), b"1", live(4), condition=IS_NEW) == Unmatched()

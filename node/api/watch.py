@@ -1,0 +1,110 @@
+"""Watching keys: `GET /kvs/watch`, a stream of server-sent events.
+
+Each event tells its `id`, and so does a comment now and then: whoever comes back with the last one, to whatever node,
+goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+from aiohttp import web
+
+from node.api.conditions import etag_of
+from node.api.query import options_of, part_of_key
+from node.api.ttl import seconds
+from node.errors import RequestFault
+from node.values.record import decode_record, version_of
+from node.watching.hub import Hub, is_position
+from node.watching.joint import Event
+from node.watching.watcher import Gap, Told
+
+HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+COMMENT_S = 15.0
+"""After so long without an event comes a comment, so that a connection that is broken is noticed at both ends."""
+STUCK_S = 10.0
+"""A client that has read nothing for so long is left to itself."""
+REST_S = 0.05
+"""What happens within this is sent at once: under load, a thousand streams cost a thousand packets each time."""
+BAD_ID = "Malformed Last-Event-ID: not the id of an event of this store"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
+    key: str
+    value: msgspec.Raw | msgspec.UnsetType
+    etag: str
+    ttl: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class WatchApi:
+    def __init__(self, hub: Hub, now_ms: Callable[[], int]) -> None:
+        """`now_ms`: the time by which keys expire."""
+        self._hub = hub
+        self._told = lru_cache(4096)(lambda event: told(event, now_ms()))
+        """What is sent of an event to all who watch it."""
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        prefix = part_of_key(options_of(request.rel_url.raw_query_string, {"prefix"}), "prefix")
+        since = request.headers.get("Last-Event-ID") or None
+        if since is not None and not is_position(since):
+            raise RequestFault(BAD_ID)
+        watcher = await self._hub.watch(prefix, since=since)
+        response = web.StreamResponse(headers=HEADERS)
+        try:
+            await response.prepare(request)
+            await self._send(response, _id(since or self._hub.position) + b"\n")
+            while True:
+                try:
+                    async with asyncio.timeout(COMMENT_S):
+                        items = await watcher.take()
+                except TimeoutError:
+                    await self._send(response, b": still watching\n\n")
+                    continue
+                if not items:
+                    break
+                await self._send(response, b"".join(map(self._text, items)))
+                await asyncio.sleep(REST_S)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._hub.leave(watcher)
+        return response
+
+    async def _send(self, response: web.StreamResponse, text: bytes) -> None:
+        """Raises TimeoutError."""
+        async with asyncio.timeout(STUCK_S):
+            await response.write(text)
+
+    def _text(self, item: Told | Gap) -> bytes:
+        if isinstance(item, Gap):
+            return _id(item.position) + b"event: gap\ndata: " + _encode({"why": item.why}) + b"\n\n"
+        return _id(item.position) + self._told(item.event)
+
+
+def told(event: Event, now_ms: int) -> bytes:
+    """What is sent of it, but for the id."""
+    record = decode_record(event.record)
+    kind = b"put" if event.is_put else b"expire" if event.is_expiry else b"delete"
+    left_ms = record.left_ms(now_ms) if event.is_put else None
+    data = _Data(
+        event.key.decode(),
+        msgspec.UNSET if record.value is None else msgspec.Raw(_one_line(record.value)),
+        etag_of(version_of(event.record)).decode(),
+        msgspec.UNSET if left_ms is None else msgspec.Raw(seconds(max(0, left_ms))),
+    )
+    return b"event: %b\ndata: %b\n\n" % (kind, _encode(data))
+
+
+def _one_line(value: bytes) -> bytes:
+    """Outside of strings, JSON may have line breaks; a line of an event has none."""
+    return value.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _id(position: str) -> bytes:
+    return b"id: %b\n" % position.encode()

@@ -1,0 +1,181 @@
+"""Listening to all owners of one shard: the driver of `joint`.
+
+It goes on with those owners that can be heard. Whenever these are others than before, something may have been missed:
+an owner that is gone may have taken what nobody else told, and one that is back what nobody heard. Then all begins
+anew, each log from where it was told on: what is not heard from its owner any more is told by those to whom it was
+copied. Owners that have left each other out, across a cut, are never listened to together, since what they tell has no
+order: the first of them is, and the others once they agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from gossip.view import Address
+from node.config import Config
+from node.net.messages import OPENING, Answer, Tail, Tailed
+from node.watching.joint import Event, Joint
+
+REPEATED_MAX = 1000
+"""So many answers of an owner are enough to catch up with its log, whatever is written meanwhile."""
+
+Ask = Callable[[Address, Tail], Awaitable[Answer | None]]
+
+
+class Position(NamedTuple):
+    """In the log of an owner."""
+
+    log: int
+    at: int
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def follow(self, shard: Follower, why: str) -> None:
+        """Something may have been missed, or this is the beginning: `shard.members` are listened to from here on."""
+
+    def tell(self, shard: Follower, events: Sequence[Event]) -> None: ...
+
+
+class _Over(Exception):
+    """All has to begin anew."""
+
+
+class Follower:
+    def __init__(self, config: Config, owners: Sequence[Address], ask: Ask, listener: Listener) -> None:
+        self._config = config
+        self._owners = owners
+        self._ask = ask
+        self._listener = listener
+        self._logs: dict[Address, int] = {}
+        """Of the owners that are listened to, in the order of the ring."""
+        self._joint = Joint({})
+        self._asked: dict[Address, int] = {}
+        self._nudges: dict[Address, asyncio.Event] = {}
+
+    @property
+    def positions(self) -> dict[Address, Position]:
+        """Up to where all has been told, of those that are listened to."""
+        return {owner: Position(log, self._joint.told[owner]) for owner, log in self._logs.items()}
+
+    async def run(self) -> None:
+        why = "it begins"
+        while True:
+            self._begin(agreeing(await self._open()))
+            self._listener.follow(self, why)
+            why = await self._listen()
+
+    async def _open(self) -> dict[Address, Tailed]:
+        tail = Tail(OPENING, 0, 0, False, False)
+        answers = await asyncio.gather(*(self._ask(owner, tail) for owner in self._owners))
+        return {
+            owner: answer for owner, answer in zip(self._owners, answers, strict=True) if isinstance(answer, Tailed)
+        }
+
+    def _begin(self, opened: Mapping[Address, Tailed]) -> None:
+        told = self.positions
+        starts = {
+            owner: told[owner].at if owner in told and told[owner].log == answer.log else answer.up_to
+            for owner, answer in opened.items()
+        }
+        self._logs = {owner: answer.log for owner, answer in opened.items()}
+        self._joint = Joint(starts)
+        self._asked = dict.fromkeys(opened, 0)
+        self._nudges = {owner: asyncio.Event() for owner in opened}
+
+    async def _listen(self) -> str:
+        """Until something may have been missed: why."""
+        why = ""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for owner in self._logs:
+                    tasks.create_task(self._hear(owner))
+                if len(self._logs) < len(self._owners):
+                    tasks.create_task(self._await_more())
+        except* _Over as over:
+            why = str(over.exceptions[0])
+        return why
+
+    async def _await_more(self) -> None:
+        """Until more owners can be listened to."""
+        while True:
+            await asyncio.sleep(self._config.watch_retry_s)
+            if len(agreeing(await self._open())) > len(self._logs):
+                raise _Over("an owner of some keys is heard again")
+
+    async def _hear(self, owner: Address) -> None:
+        joint, nudge = self._joint, self._nudges[owner]
+        while True:
+            if joint.is_awaited(owner, self._asked[owner]):
+                await self._hear_once(owner, 0)
+                continue
+            nudge.clear()
+            waiting = asyncio.create_task(self._hear_once(owner, self._config.watch_park_s))
+            nudged = asyncio.create_task(nudge.wait())
+            try:
+                await asyncio.wait({waiting, nudged}, return_when=asyncio.FIRST_COMPLETED)
+                if not waiting.done():
+                    await self._hear_once(owner, 0)  # That ends the waiting there.
+                await waiting
+            finally:
+                for task in (waiting, nudged):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, _Over):
+                        await task
+
+    async def _hear_once(self, owner: Address, wait_s: float) -> None:
+        asked = self._asked[owner] = self._joint.ask()
+        answer = await self._tailed(owner, self._joint.heard[owner], wait_s)
+        events = self._joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole)
+        if events:
+            self._listener.tell(self, events)
+        for other, nudge in self._nudges.items():
+            if self._joint.is_awaited(other, self._asked[other]):
+                nudge.set()
+
+    async def _tailed(self, owner: Address, after: int, wait_s: float) -> Tailed:
+        log, is_first = self._logs[owner], owner == next(iter(self._logs))
+        is_short = len(self._logs) < len(self._owners)
+        answer = await self._ask(owner, Tail(log, after, int(1000 * wait_s), is_short, is_first))
+        if not isinstance(answer, Tailed):
+            raise _Over("an owner of some keys could not be heard")
+        if not self._logs.keys().isdisjoint(answer.left_out):
+            raise _Over("an owner of some keys was left out of a write")
+        return answer
+
+    async def missed(self, after: Mapping[Address, int], bytes_max: int) -> list[Event] | None:
+        """What has been told after these positions of the logs that are listened to, and perhaps more. None: nobody can
+        tell, or it is more than so much."""
+        joint, found = Joint(after), list[Event]()
+
+        async def hear(owner: Address) -> None:
+            for _ in range(REPEATED_MAX):
+                asked = joint.ask()
+                answer = await self._tailed(owner, joint.heard[owner], 0)
+                found.extend(joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole))
+                if answer.is_whole:
+                    return
+                if sum(len(event.record) for event in found) > bytes_max:
+                    break
+            raise _Over
+
+        try:
+            for _ in range(2):  # What is told in the first round is told on in the second.
+                for owner in after:
+                    await hear(owner)
+        except _Over:
+            return None
+        return found
+
+
+def agreeing(opened: Mapping[Address, Tailed]) -> dict[Address, Tailed]:
+    """Those that can be listened to together: none of them has left out another one."""
+    kept: dict[Address, Tailed] = {}
+    for owner, answer in opened.items():
+        if kept.keys().isdisjoint(answer.left_out) and not any(owner in other.left_out for other in kept.values()):
+            kept[owner] = answer
+    return kept

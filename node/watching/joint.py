@@ -1,0 +1,118 @@
+"""What the owners of a shard have told of their keys, put in order: when it may be told on.
+
+Any owner takes writes. Of two versions of a key that two owners take at the same time, the one that has the newer
+drops the older unseen, though that is acknowledged too. So all owners are listened to, and the rule is:
+
+*What an owner has told is told on once every other one has told all that it had when it was asked after that.*
+
+For what an owner tells is on every other one (see `owner_log`), and whoever has a version takes no older one any more:
+so whatever is older, of the same key, stands before that in the log of whoever has taken it, and has been heard by
+then. So versions of a key are told in order, each once, and nothing is left to be remembered of what has been told.
+
+Pure: no loop, no clock, no I/O. Time is counted in answers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from gossip.view import Address
+from node.values.record import expires, has_value, version_of
+from node.values.version import Version
+
+Order = tuple[Version, bool]
+"""Of the events of one key: what expires does so under the version with which it was put."""
+
+
+class Event(msgspec.Struct, frozen=True, eq=False):
+    """A key has this record by now. Equal only to itself, so that what is made of it can be kept by it."""
+
+    key: bytes
+    record: bytes
+
+    @property
+    def is_put(self) -> bool:
+        return has_value(self.record)
+
+    @property
+    def is_expiry(self) -> bool:
+        return not has_value(self.record) and expires(self.record)
+
+    @property
+    def order(self) -> Order:
+        return version_of(self.record), self.is_expiry
+
+
+class _Batch(NamedTuple):
+    """What one answer has told."""
+
+    number: int
+    """Of the answer."""
+    end: int
+    """The position in the log up to which it tells."""
+    events: dict[tuple[bytes, Order], Event]
+
+
+class Joint:
+    def __init__(self, positions: Mapping[Address, int]) -> None:
+        """`positions`: of each owner that is listened to, up to where its log has been told on."""
+        self.told = dict(positions)
+        """The same later."""
+        self.heard = dict(positions)
+        """Up to where it has been heard."""
+        self._answers = 0
+        """How many have been heard."""
+        self._asked_after = dict.fromkeys(positions, 0)
+        """Of each owner: how many had been heard when it was asked to tell all that it had, and has done so since."""
+        self._untold: dict[Address, deque[_Batch]] = {owner: deque() for owner in positions}
+
+    def ask(self) -> int:
+        """Somebody is asked now: what `hear` is to be told with the answer."""
+        return self._answers
+
+    def is_awaited(self, owner: Address, asked: int) -> bool:
+        """Whether something that others have told waits until `owner` is asked once more: it was last asked at
+        `asked`."""
+        return any(
+            batches and any(batch.events and batch.number > asked for batch in batches)
+            for other, batches in self._untold.items()
+            if other != owner
+        )
+
+    def hear(
+        self, owner: Address, asked: int, changes: Iterable[tuple[int, bytes, bytes]], end: int, is_whole: bool
+    ) -> list[Event]:
+        """`owner` has told these changes, and thereby all up to `end`. Returns what may be told on now, in order."""
+        self._answers += 1
+        heard = self.heard[owner]
+        if end > heard:
+            fresh = (Event(key, record) for at, key, record in changes if at > heard)
+            events = {(event.key, event.order): event for event in fresh}
+            self._untold[owner].append(_Batch(self._answers, end, events))
+            self.heard[owner] = end
+        if is_whole:
+            self._asked_after[owner] = max(self._asked_after[owner], asked)
+        return self._to_tell()
+
+    def _to_tell(self) -> list[Event]:
+        found: dict[tuple[bytes, Order], Event] = {}
+        for owner, batches in self._untold.items():
+            passed = min((asked for other, asked in self._asked_after.items() if other != owner), default=self._answers)
+            while batches and batches[0].number <= passed:
+                batch = batches.popleft()
+                found |= batch.events
+                self.told[owner] = batch.end
+        if not found:
+            return []
+        newest: dict[bytes, Order] = {}
+        for key, order in found:
+            newest[key] = max(order, newest.get(key, order))
+        for batches in self._untold.values():
+            for batch in batches:
+                early = [at for at in batch.events if at[0] in newest and at[1] <= newest[at[0]]]
+                found |= {at: batch.events.pop(at) for at in early}
+        return [event for _, event in sorted(found.items(), key=lambda item: item[0][::-1])]

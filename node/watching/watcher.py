@@ -1,0 +1,99 @@
+"""What waits to be told to one client: bounded, since a client that reads nothing must cost nothing.
+
+Pure but for the event that wakes whoever takes what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from node.watching.joint import Event, Order
+
+TOO_SLOW = "the client reads too slowly"
+OVERHEAD_BYTES = 200
+"""Of what is told of a key, besides its key and record, about."""
+
+
+class Told(NamedTuple):
+    event: Event
+    position: str
+    """From where on to go on, if this was the last one that a client has got."""
+
+
+class Gap(NamedTuple):
+    """Something may have been missed."""
+
+    why: str
+    position: str
+
+
+class Watcher:
+    """`is_exact`: only the key `prefix` itself is watched."""
+
+    def __init__(self, prefix: bytes, is_exact: bool, bytes_max: int) -> None:
+        self.prefix = prefix
+        self.is_exact = is_exact
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._waiting: deque[Told | Gap] = deque()
+        self._told: dict[bytes, Order] = {}
+        """Of what the client has missed and been told: of each key, up to where. It is not told that twice."""
+        self._filled = asyncio.Event()
+        self.is_over = False
+        """Nothing more will come."""
+
+    def tell(self, event: Event, position: str) -> None:
+        if self.is_over:
+            return
+        if self._told and (told := self._told.get(event.key)) is not None:
+            if event.order <= told:
+                return
+            del self._told[event.key]
+        self._bytes += len(event.key) + len(event.record) + OVERHEAD_BYTES
+        if self._bytes > self._bytes_max:
+            self._waiting.clear()
+            self._waiting.append(Gap(TOO_SLOW, position))
+            self.end()
+        else:
+            self._waiting.append(Told(event, position))
+            self._filled.set()
+
+    def tell_gap(self, why: str, position: str) -> None:
+        """What waits before that is told no more: the client begins anew after it."""
+        if not self.is_over:
+            self._waiting.clear()
+            self._told.clear()
+            self._bytes = 0
+            self._waiting.append(Gap(why, position))
+            self._filled.set()
+
+    def tell_missed(self, events: Iterable[Event], position: str) -> None:
+        """What the client has missed up to now: before all that waits, unless there is a gap."""
+        waiting, self._waiting, self._bytes = self._waiting, deque(), 0
+        if self.is_over or any(isinstance(item, Gap) for item in waiting):
+            self._waiting = waiting
+            return
+        told: dict[bytes, Order] = {}
+        for event in events:
+            self.tell(event, position)
+            told[event.key] = event.order
+        self._told = told
+        for item in waiting:
+            if isinstance(item, Told):
+                self.tell(*item)
+
+    def end(self) -> None:
+        self.is_over = True
+        self._filled.set()
+
+    async def take(self) -> list[Told | Gap]:
+        """All that waits, once there is something; nothing: it is over."""
+        while not self._waiting and not self.is_over:
+            self._filled.clear()
+            await self._filled.wait()
+        taken, self._bytes = list(self._waiting), 0
+        self._waiting.clear()
+        return taken
