@@ -92,7 +92,7 @@ class OwnerExport:
         """What is here now, deletions too: they tell which of what others have is there no more."""
         occupied = self._store.occupied
         partitions = [number for number in partitions_in(int.from_bytes(stretch.partitions)) if number in occupied]
-        return walked(walk(self._store, partitions, stretch.prefix, stretch.after, bytes_max))
+        return walked(walk(self._store.ranges, partitions, stretch.prefix, stretch.after, bytes_max))
 
 
 class Exporter:

@@ -3,28 +3,49 @@
 A store keeps its records by partition, and within each by key. So the keys of a range, in the order of their bytes, are
 a merge over all partitions: the next is the least of those that come next in each. Nothing else is kept in that order,
 since every write would have to keep it too. A walk does a bounded part of the work each time it is asked, so that
-nobody has to wait for its end; each part sees the store as it is then. Pure but for what it reads of the store.
+nobody has to wait for its end; each part sees the store as it is then.
+
+Of each partition a few keys are read ahead, and not their records, which may be large. What a walk has read so and not
+used may serve the next one, which begins where it ends; but not what was read of a partition that has changed since.
+Pure but for what it reads of the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from heapq import heapify, heappop, heappush
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple, Protocol
 
 from node.net.messages import Range
 
-RUN_BYTES = 512
-"""How much of a partition is read ahead: most often, a page has one or two keys of each."""
-
+RUN_KEYS = 4
+"""So many keys of a partition are read ahead: most often, a page has one or two of each."""
+PARTITIONS_A_TURN = 64
+"""Of so many partitions the next keys are read at once: a fifth of a millisecond."""
+LOOKS_A_TURN = 64
+"""So many records are looked at at once: the same."""
 LOOKS_MAX = 100_000
 """So many records are looked at for one part at most, if there is nothing to be taken of most of them."""
 
 
-class Records(Protocol):
-    """A `Store`, as far as it is read here."""
+class Keys(Protocol):
+    """A `Ranges`, as far as it is read here."""
 
-    def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]: ...
+    def first_keys(self, partitions: Sequence[int], first: bytes, stop: bytes, count: int) -> list[list[bytes]]: ...
+    def encoded(self, partition: int, key: bytes) -> bytes | None: ...
+    def figures(self, partition: int) -> object: ...
+
+
+class Run(NamedTuple):
+    """What was read ahead of one partition."""
+
+    keys: list[bytes]
+    """Ascending; none is left out."""
+    is_all: bool
+    """Whether there are no more after them."""
+    figures: object
+    """Those of the partition when the first of them was read. If they are others now, there may be other keys."""
 
 
 class Part(NamedTuple):
@@ -45,34 +66,57 @@ def bounds_of(range_: Range) -> tuple[bytes, bytes]:
 
 
 def walk(
-    records: Records, partitions: Iterable[int], range_: Range, take: Callable[[bytes], bytes | None]
+    keys: Keys,
+    partitions: Sequence[int],
+    range_: Range,
+    take: Callable[[bytes], bytes | None],
+    runs: dict[int, Run],
 ) -> Iterator[Part | None]:
     """The records of a range, in the end as one `Part`; before it comes None, once for each bounded part of the work.
-    `take`: what of an encoded record, None: nothing; `range_.limit` and `range_.bytes_max` count what is taken."""
+    `take`: what of an encoded record, None: nothing; `range_.limit` and `range_.bytes_max` count what is taken. `runs`:
+    what was read ahead of the keys from there on, by partition; when this ends, what may serve the next walk."""
     first, stop = bounds_of(range_)
-    heap: list[tuple[bytes, int, int, list[tuple[bytes, bytes]]]] = []
-    for partition in partitions if not stop or first < stop else ():
-        if run := records.scan_range(partition, first, stop, RUN_BYTES):
-            heap.append((run[0][0], partition, 0, run))
+    heap: list[tuple[bytes, int, int]] = []
+    """Of each partition the next key, and its index in the run."""
+    for start in range(0, len(partitions), PARTITIONS_A_TURN) if not stop or first < stop else ():
+        some = partitions[start : start + PARTITIONS_A_TURN]
+        unread = [partition for partition in some if not _is_read(runs.get(partition), keys.figures(partition), first)]
+        for partition, found in zip(unread, keys.first_keys(unread, first, stop, RUN_KEYS), strict=True):
+            runs[partition] = Run(found, len(found) < RUN_KEYS, keys.figures(partition))
+        heap += [(runs[partition].keys[0], partition, 0) for partition in some if runs[partition].keys]
         yield None
     heapify(heap)
-    found: list[tuple[bytes, bytes]] = []
+    records: list[tuple[bytes, bytes]] = []
     room, looked, last = range_.bytes_max, 0, b""
     while heap:
-        key, partition, index, run = heap[0]
-        if (record := take(run[index][1])) is not None:
+        key, partition, index = heap[0]
+        encoded = keys.encoded(partition, key)
+        if encoded is not None and (record := take(encoded)) is not None:
             room -= len(key) + len(record)
-            if found and (len(found) == range_.limit or room < 0):
-                last = found[-1][0]
+            if records and (len(records) == range_.limit or room < 0):
+                last = records[-1][0]
                 break
-            found.append((key, record))
+            records.append((key, record))
         elif looked >= LOOKS_MAX:
             break
         looked, last = looked + 1, key
-        heappop(heap)
-        if index + 1 == len(run):
-            index, run = -1, records.scan_range(partition, key + b"\0", stop, RUN_BYTES)
+        run = runs[partition]
+        if index + 1 == len(run.keys) and not run.is_all:
+            (more,) = keys.first_keys([partition], key + b"\0", stop, RUN_KEYS)
+            run = runs[partition] = Run(run.keys + more, len(more) < RUN_KEYS, run.figures)
+        if index + 1 < len(run.keys):
+            heapreplace(heap, (run.keys[index + 1], partition, index + 1))
+        else:
+            heappop(heap)
+        if looked % LOOKS_A_TURN == 0:
             yield None
-        if run:
-            heappush(heap, (run[index + 1][0], partition, index + 1, run))
-    yield Part(found, last if heap else None)
+    yield Part(records, last if heap else None)
+
+
+def _is_read(run: Run | None, figures: object, first: bytes) -> bool:
+    """Whether a run holds the next key from `first` on, or says that there is none. It holds none before it then."""
+    if run is None or run.figures is not figures:
+        return False
+    if run.keys and run.keys[0] < first:
+        del run.keys[: bisect_left(run.keys, first)]
+    return bool(run.keys) or run.is_all

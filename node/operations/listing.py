@@ -18,6 +18,7 @@ from node.config import Config
 from node.errors import Unavailable
 from node.net.messages import Answer, FetchRange, Listed, ListedExpiring, ListKeys, Range
 from node.operations.key_order import Part, walk
+from node.operations.read_ahead import ReadAhead
 from node.operations.routing import NotBrought, Routing
 from node.operations.shard_inquiry import ShardInquiry, Telling, walked
 from node.operations.sightings import Answers
@@ -59,6 +60,7 @@ class OwnerListing:
         self._views = views
         self._inquiry = inquiry
         self._now_ms = now_ms
+        self._read_ahead = ReadAhead()
 
     def serve(self, request: ListKeys, budget_s: float) -> Awaitable[Answer]:
         """See `ShardInquiry.serve`."""
@@ -94,7 +96,10 @@ class OwnerListing:
                 return None
             return encoded if with_values else head_of(encoded)
 
-        return await walked(walk(self._store, sorted(partitions & self._store.occupied), range_, take))
+        runs = self._read_ahead.take(range_)
+        part = await walked(walk(self._store.ranges, sorted(partitions & self._store.occupied), range_, take, runs))
+        self._read_ahead.keep(range_, part.end, runs)
+        return part
 
     def _merged(self, request: ListKeys, part: Part, answers: Answers) -> Listed:
         newest = dict(part.records)

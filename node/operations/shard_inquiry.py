@@ -37,10 +37,8 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from ring.sets import partitions_in
 
-SCANS_A_TURN = 16
-"""So many looks into the store may hold up the loop: a fifth of a millisecond."""
 TURN_S = 0
-"""What others get then: one turn."""
+"""What others get after each part of a walk: one turn."""
 
 
 class Telling(NamedTuple):
@@ -189,11 +187,10 @@ class ShardInquiry:
 
 async def walked(parts: Iterator[Part | None]) -> Part:
     """The end of a walk through the store, which leaves others their turns of the loop."""
-    for scans, part in enumerate(parts, 1):
+    for part in parts:
         if part is not None:
             return part
-        if scans % SCANS_A_TURN == 0:
-            await asyncio.sleep(TURN_S)
+        await asyncio.sleep(TURN_S)
     raise AssertionError("a walk has no end")
 
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
@@ -41,6 +41,7 @@ import lmdb
 import msgspec
 
 from node.errors import StorageFault, Unclosed
+from node.storage import reading
 from node.storage.committer import Committer, Done, Work
 from node.storage.data_dir import MAP_BYTES_FIRST, DataDir, bytes_in_use, end_of_pages
 from node.storage.room import Room
@@ -138,20 +139,10 @@ class LmdbEngine:
             raise StorageFault(str(error)) from error
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        items: list[tuple[bytes, bytes]] = []
-        room = bytes_max
-        try:
-            with self._reader.cursor() as cursor:
-                if not cursor.set_range(start):
-                    return items
-                for key, value in cursor:
-                    room -= len(key) + len(value)
-                    if key >= stop or (room < 0 and items):
-                        break
-                    items.append((key, value))
-        except lmdb.Error as error:
-            raise StorageFault(str(error)) from error
-        return items
+        return reading.scan(self._reader, start, stop, bytes_max)
+
+    def first_keys(self, ranges: Sequence[tuple[bytes, bytes]], count: int) -> list[list[bytes]]:
+        return reading.first_keys(self._reader, ranges, count)
 
     @property
     def is_full(self) -> bool:

@@ -18,6 +18,7 @@ from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
+from node.storage.ranges import Ranges
 from node.storage.transaction import EngineFactory, Stats, Transaction, partitions_in, reading_in, stats_in
 from node.storage.writes import WriteOutcome, write
 from node.values.condition import NO_CONDITION, Condition
@@ -42,6 +43,7 @@ class Store:
         self._sweep_watermark = 0
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
         self.expiries = Expiries(self._engine)
+        self.ranges = Ranges(self._engine, self._stats)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
         self._note_watermarks()
 
@@ -67,12 +69,8 @@ class Store:
     def scan(self, partition: int, after: bytes | None, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """(key, encoded record) of the keys beyond `after` in a partition, in the order of keys: as many as fit in
         about `bytes_max` bytes, but one at least if there is one."""
-        return self.scan_range(partition, (after or b"") + b"\0", b"", bytes_max)
-
-    def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        """`scan` of the keys from `first` on, which is not empty, and before `stop`, empty: to the end."""
-        end = record_place(partition, stop) if stop else partition_place(partition + 1)
-        found = self._engine.scan(record_place(partition, first), end, bytes_max)
+        start = record_place(partition, (after or b"") + b"\0")
+        found = self._engine.scan(start, partition_place(partition + 1), bytes_max)
         return [(place[2:], encoded) for place, encoded in found]
 
     def scan_above(

@@ -67,6 +67,9 @@ class Engine(Protocol):
         """The items with start <= key < stop, in order: as many as fit in `bytes_max` bytes, but one at least if there
         is one."""
 
+    def first_keys(self, ranges: Sequence[tuple[bytes, bytes]], count: int) -> list[list[bytes]]:
+        """Of each range the first keys with start <= key < stop, in order, `count` at most."""
+
     @property
     def is_full(self) -> bool:
         """Whether jobs that grow the store are refused: the disk has no more room than what is kept for the others, or

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -53,13 +53,13 @@ class Disk:
         self.sync_s = SYNC_S
         self.full = self.exhausted = self.hung = False
         self.items: dict[bytes, bytes] = {}
-        self._order: list[bytes] = []
+        self.order: list[bytes] = []
         """The keys of `items`, ascending."""
 
     def copy(self) -> Disk:
         """A disk with the same on it, and in good health."""
         copy = Disk(self.rng)
-        copy.items, copy._order = dict(self.items), list(self._order)
+        copy.items, copy.order = dict(self.items), list(self.order)
         return copy
 
     @property
@@ -85,7 +85,7 @@ class Disk:
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
-        order, items = self._order, self.items
+        order, items = self.order, self.items
         for index in range(bisect_left(order, start), len(order)):
             key = order[index]
             if key >= stop:
@@ -99,7 +99,7 @@ class Disk:
 
     def apply(self, changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes]:
         """Returns what is gone by that, by its place."""
-        order, items = self._order, self.items
+        order, items = self.order, self.items
         gone: dict[bytes, bytes] = {}
         for key, value in changes.items():
             if value is None:
@@ -169,6 +169,11 @@ class SimEngine:
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         return self._disk.scan(start, stop, bytes_max)
+
+    def first_keys(self, ranges: Sequence[tuple[bytes, bytes]], count: int) -> list[list[bytes]]:
+        order = self._disk.order
+        firsts = ((bisect_left(order, start), bisect_left(order, stop)) for start, stop in ranges)
+        return [order[first : min(end, first + count)] for first, end in firsts]
 
     @property
     def is_full(self) -> bool:

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class Shelves:
     """`shelf_of`: the partition of a key."""
 
     def __init__(self, records: dict[bytes, bytes], shelf_of: Callable[[bytes], int]) -> None:
-        self.records = records
-        self.scans = 0
+        self._records = records
         self._shelf_of = shelf_of
+        self._figures: dict[int, object] = {}
+        self.reads = 0
+        """Of how many partitions records, or keys, were read."""
 
-    def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        self.scans += 1
+    def put(self, key: bytes, record: bytes) -> None:
+        self._records[key] = record
+        self._figures[self._shelf_of(key)] = object()
+
+    def drop(self, key: bytes) -> None:
+        del self._records[key]
+        self._figures[self._shelf_of(key)] = object()
+
+    def records(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        self.reads += 1
         found: list[tuple[bytes, bytes]] = []
-        for key in sorted(self.records):
-            if self._shelf_of(key) == partition and first <= key and (not stop or key < stop):
-                bytes_max -= len(key) + len(self.records[key])
-                if bytes_max < 0 and found:
-                    break
-                found.append((key, self.records[key]))
+        for key in self._keys(partition, first, stop):
+            bytes_max -= len(key) + len(self._records[key])
+            if bytes_max < 0 and found:
+                break
+            found.append((key, self._records[key]))
         return found
+
+    def first_keys(self, partitions: Sequence[int], first: bytes, stop: bytes, count: int) -> list[list[bytes]]:
+        self.reads += len(partitions)
+        return [self._keys(partition, first, stop)[:count] for partition in partitions]
+
+    def encoded(self, partition: int, key: bytes) -> bytes | None:
+        assert self._shelf_of(key) == partition
+        return self._records.get(key)
+
+    def figures(self, partition: int) -> object:
+        return self._figures.setdefault(partition, object())
+
+    def _keys(self, partition: int, first: bytes, stop: bytes) -> list[bytes]:
+        in_range = (key for key in self._records if first <= key and (not stop or key < stop))
+        return sorted(key for key in in_range if self._shelf_of(key) == partition)

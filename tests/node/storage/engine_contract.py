@@ -188,6 +188,23 @@ class EngineContract:
             await asyncio.gather(*[engine.submit(put(key, b"123")) for key in (b"d", b"b", b"a", b"c")])
             assert engine.scan(start, stop, bytes_max) == [(key, b"123") for key in keys]
 
+    @pytest.mark.parametrize(
+        ("ranges", "count", "keys"),
+        [
+            ([(b"a", b"z")], 9, [[b"a", b"b", b"c", b"d"]]),
+            ([(b"a", b"z")], 2, [[b"a", b"b"]]),
+            ([(b"b", b"d"), (b"a", b"b"), (b"bb", b"bc")], 9, [[b"b", b"c"], [b"a"], []]),
+            ([(b"e", b"z"), (b"d", b"e"), (b"c", b"c")], 9, [[], [b"d"], []]),
+            ([], 9, []),
+        ],
+    )
+    async def test_engine_first_keys(
+        self, storage: Storage, ranges: list[tuple[bytes, bytes]], count: int, keys: list[list[bytes]]
+    ) -> None:
+        with opened(storage) as engine:
+            await asyncio.gather(*[engine.submit(put(key, b"123")) for key in (b"d", b"b", b"a", b"c")])
+            assert engine.first_keys(ranges, count) == keys
+
     async def test_engine_close_commits_what_was_submitted(self, storage: Storage) -> None:
         with opened(storage) as engine:
             futures = [engine.submit(put(b"%d" % n, b"v")) for n in range(10)]

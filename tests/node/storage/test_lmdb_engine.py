@@ -226,6 +226,8 @@ async def test_engine_closed_refuses_writes_and_reads(tmp_path: Path) -> None:
         engine.get(b"k")
     with pytest.raises(StorageFault):
         engine.scan(b"a", b"z", 1)
+    with pytest.raises(StorageFault):
+        engine.first_keys([(b"a", b"z")], 1)
 
 
 def test_engine_closes_after_its_loop_and_commits_what_was_queued(tmp_path: Path) -> None:
