@@ -21,6 +21,7 @@ from bench.recovery import catching_up
 from bench.scale import FULL, QUICK, Scale
 from bench.servers import ROOT, fdatasync_s
 from bench.tables import show
+from bench.whole_store import export, listing
 
 HERE = Path(__file__).parent
 
@@ -29,6 +30,8 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "copies": copies,
     "client": clients,
     "many-keys": many_keys,
+    "listing": listing,
+    "export": export,
     "handover": handover,
     "catching-up": catching_up,
     "idle": idle,

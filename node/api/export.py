@@ -35,6 +35,8 @@ class ExportApi:
     async def export(self, request: web.Request) -> web.StreamResponse:
         prefix, progress = wanted_of(request.rel_url.raw_query_string)
         stream = _Stream(request, prefix, self._reader_s)
+        if request.method == "HEAD":
+            return stream.response
         try:
             await self._tell_all(prefix, progress, stream)
         except Exception as fault:
