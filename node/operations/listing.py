@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
+from math import sqrt
 from typing import NamedTuple
 
 from gossip.view import Address, ViewId
@@ -138,7 +139,7 @@ class Lister:
         while True:
             view = self._views.current
             bytes_max = min(SHARE_BYTES_MAX, PAGE_BYTES_MAX // len(view.shards))
-            request = ListKeys(Range(prefix, after, limit, bytes_max), with_values)
+            request = ListKeys(Range(prefix, after, share_of(limit, len(view.shards)), bytes_max), with_values)
             shares = await asyncio.gather(*(self._share(view.id, owners, request, deadline) for owners in view.shards))
             told = [share for share in shares if not isinstance(share, NotBrought)]
             if len(told) == len(shares) and all(view_id == view.id for _, view_id in told):
@@ -179,6 +180,13 @@ def cut(entries: Sequence[Entry], end: bytes | None, limit: int, bytes_max: int)
             kept = number
             break
     return Page(tuple(entries[:kept]), entries[kept - 1][0] if kept < len(entries) else end)
+
+
+def share_of(limit: int, shards: int) -> int:
+    """How many keys each of so many shards is asked for, that they fill a page together: more than its share by some
+    deviations of what chance gives each. If one has still more to tell, the page ends there."""
+    share = limit / shards
+    return min(limit, int(share + 6 * sqrt(share)) + 16)
 
 
 def _joined(shares: Sequence[Listed], limit: int) -> Page:

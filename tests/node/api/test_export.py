@@ -66,6 +66,12 @@ async def test_export_golden(store: Store) -> None:
     await store.http.ask(store.nodes[0], "DELETE", "/kvs/keys/golden")
 
 
+async def test_export_head_says_what_a_get_would_answer(store: Store) -> None:
+    reply = await store.http.ask(store.nodes[0], "HEAD", "/kvs/export")
+    assert (reply.status, reply.headers["Content-Type"], reply.body) == (200, "application/x-ndjson", b"")
+    assert (await store.http.ask(store.nodes[0], "HEAD", "/kvs/export?limit=1")).status == 400
+
+
 async def test_export_tells_when_a_value_expires(store: Store) -> None:
     await store.put("short", b'{"value":1,"ttl":1000}')
     line, *_ = await store.export("?prefix=short")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import islice
 
 import pytest
@@ -18,10 +19,10 @@ from node.net.messages import (
     Unheard,
     ViewIs,
 )
-from node.operations.listing import OwnerListing, Page, cut
+from node.operations.listing import OwnerListing, Page, cut, share_of
 from node.values.record import Record, head_of
 from node.values.version import make_version
-from ring.hashing import partition_of
+from ring.hashing import PARTITIONS, partition_of
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
 from tests.node.samples import successor
 
@@ -165,6 +166,15 @@ async def test_listing_is_held_to_the_view_of_the_call_before_the_work_begins(wh
     answering = mine.serve(ListKeys(ALL, False), 1.0) if who == "owner" else mine.fetch(B, FetchRange(ALL, False))
     await parts.views.adopt(successor(parts.views.current, A, B, C), C)
     assert isinstance(await answering, ViewIs)
+
+
+@pytest.mark.parametrize("limit", [1, 10, 1000, 10_000])
+@pytest.mark.parametrize("shards", [1, 3, 50])
+def test_share_of_each_shard_fills_a_page_together_with_the_others(limit: int, shards: int) -> None:
+    keys = (partition_of(b"k%d" % number) * shards // PARTITIONS for number in range(limit))
+    told = Counter(islice(keys, limit))
+    assert max(told.values()) <= share_of(limit, shards) <= limit
+    assert shards == 1 or limit < 1000 or share_of(limit, shards) < limit / 2
 
 
 def test_cut_leaves_one_entry_at_least_and_says_where_it_has_cut() -> None:
