@@ -115,9 +115,8 @@ class _Flow:
         cutter = Cutter()
         try:
             while data := await self._receive():
-                for lines in _parts(cutter.cut(data)):
-                    await self._begin(tasks, [parse(line) for line in lines])
-            await self._begin(tasks, [parse(line) for line in cutter.end()])
+                await self._take(tasks, cutter.cut(data))
+            await self._take(tasks, cutter.end())
         except RequestFault as fault:
             self._response.force_close()
             await self._begin(tasks, [refused(fault)])
@@ -137,6 +136,10 @@ class _Flow:
         finally:
             self._waiting = None
 
+    async def _take(self, tasks: asyncio.TaskGroup, lines: Sequence[bytes]) -> None:
+        for part in _parts(lines):
+            await self._begin(tasks, [parse(line) for line in part])
+
     async def _begin(self, tasks: asyncio.TaskGroup, lines: Sequence[Line]) -> None:
         """Once there is room for one more."""
         await self._slots.acquire()
@@ -150,7 +153,7 @@ class _Flow:
     async def _carry_out(self, chunk: _Chunk, before: Sequence[_Chunk]) -> Sequence[Came]:
         for other in before:
             await other.is_answered.wait()
-        return await self._batching.carry_out(chunk.asked)
+        return await self._batching.carry_out(chunk.asked) if chunk.asked else ()
 
     # What goes out
 

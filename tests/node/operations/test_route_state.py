@@ -27,7 +27,7 @@ from node.net.messages import (
     ViewIs,
     Wrote,
 )
-from node.operations.route_state import Answered, Ask, GivenUp, Greet, NextRound, RouteState, Step, in_order
+from node.operations.route_state import NOBODY, Answered, Ask, GivenUp, Greet, NextRound, RouteState, Step, in_order
 
 A, B, C = "a:1", "b:1", "c:1"
 V1, V2 = ViewId(1, 1), ViewId(2, 2)
@@ -328,3 +328,18 @@ def test_hint_says_nothing_of_those_that_are_no_owners_any_more() -> None:
     heard(route, REFUSED)
     route.begin(V2, (B, C), NOW)
     assert route.hint == ""
+
+
+AFTER_ANOTHER: list[tuple[Answer | PeerFault, Step]] = [
+    (NEWER, GivenUp()),
+    (UNMET, GivenUp()),
+    (Wrote(False), Answered(Wrote(False), A)),
+    (NothingDeleted(), Answered(NothingDeleted(), A)),
+]
+
+
+@pytest.mark.parametrize(("answer", "step"), AFTER_ANOTHER, ids=lambda case: type(case).__name__)
+def test_round_of_a_write_that_may_have_been_stored_before_it_began(answer: Answer, step: Step) -> None:
+    route = RouteState(CONFIG, DEADLINE, True, NOBODY.__contains__, may_be_stored=True)
+    route.begin(V1, [A], NOW)
+    assert heard(route, answer) == step

@@ -268,3 +268,26 @@ async def test_request_is_answered_in_time_whatever_hangs() -> None:
     with pytest.raises(Unavailable):
         await parts.router.write(parts.key_of(B), b"1")
     assert parts.time.monotonic() - began <= 2.0
+
+
+# Going on with a write
+
+
+@on_virtual_time
+async def test_write_again_keeps_its_version() -> None:
+    parts = await node_a(A, B)
+    key, version = parts.key_of(B), make_version(5 << 16, 1)
+    there = parts.peers.script[B] = OwnerInTurn(MayBeStored(), Wrote(False))
+    outcome = await parts.router.write_again(key, b"1", version)
+    assert (outcome.answer, outcome.version, outcome.served_by) == (Wrote(False), version, B)
+    assert there.versions == [version, version]
+
+
+@on_virtual_time
+async def test_write_again_is_not_stamped_anew() -> None:
+    parts = await node_a(A, B)
+    key, version = parts.key_of(B), make_version(5 << 16, 1)
+    there = parts.peers.script[B] = OwnerInTurn(Superseded(ahead(parts)))
+    with pytest.raises(Unavailable):
+        await parts.router.write_again(key, b"1", version)
+    assert there.versions == [version]

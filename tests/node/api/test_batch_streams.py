@@ -1,0 +1,209 @@
+"""How the lines of a batch stream, in order and in bounded memory, and how one ends that does not go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+from pytest_aiohttp import AiohttpServer
+
+from gossip.view import Address
+from node.api import batch
+from node.api.app import json_errors
+from node.api.batch import CHUNK_LINES_MAX, CHUNKS_MAX, BatchApi
+from node.api.batch_lines import BATCH
+from node.config import Config
+from node.net.messages import ReadResult, Wrote
+from node.operations.batching import Asked, Batching, Came
+from node.operations.router import Outcome
+from node.values.version import make_version
+from tests.node.api.streams import PATIENCE_S, line, stream
+
+A = "127.0.0.1:1"
+V5 = make_version(5 << 16, 3)
+
+
+class Doer(Batching):
+    """Stands in for `Batching`: each chunk is carried out once it may be; `put off` are those keys."""
+
+    def __init__(self) -> None:
+        self.begun: list[list[bytes]] = []
+        self.may = asyncio.Semaphore(0)
+        self.put_off: set[bytes] = set()
+        self.value = b"1"
+        self.fault: Exception | None = None
+
+    async def carry_out(self, asked: Sequence[Asked]) -> Sequence[Came]:
+        self.begun.append([each.key for each in asked])
+        await self.may.acquire()
+        if self.fault is not None:
+            raise self.fault
+        return [None if each.key in self.put_off else self._done(each) for each in asked]
+
+    async def alone(self, asked: Asked, version: bytes | None = None) -> Outcome:
+        self.begun.append([asked.key, b"alone"])
+        return self._done(asked)
+
+    def _done(self, asked: Asked) -> Outcome:
+        answer = ReadResult(self.value, None, V5) if asked.is_read else Wrote(False)
+        return Outcome(answer, None, None, V5)
+
+
+class Served:
+    def __init__(self, api: BatchApi, doer: Doer, address: Address) -> None:
+        self.api = api
+        self.doer = doer
+        self.address = address
+
+    async def begun(self, count: int) -> list[list[bytes]]:
+        """Once so many chunks have begun."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.doer.begun) < count:
+                await asyncio.sleep(0.001)
+        return self.doer.begun
+
+    async def under_way(self, count: int) -> None:
+        """Returns once so many chunks are, begun or not."""
+        async with asyncio.timeout(PATIENCE_S):
+            while sum(len(flow._under_way) for flow in self.api._flows) < count:
+                await asyncio.sleep(0.001)
+
+
+Serve = Callable[[float], Awaitable[Served]]
+
+
+@pytest.fixture
+def serve(aiohttp_server: AiohttpServer) -> Serve:
+    async def make(body_s: float = PATIENCE_S) -> Served:
+        doer = Doer()
+        api = BatchApi(replace(Config.for_test(A, (A,), Path("/nowhere")), body_s=body_s), doer)
+        app = web.Application(middlewares=[json_errors])
+        app.router.add_post(BATCH, api.handle)
+        server = await aiohttp_server(app)
+        return Served(api, doer, f"127.0.0.1:{server.port}")
+
+    return make
+
+
+async def test_chunks_are_begun_before_the_ones_before_are_answered_but_few(serve: Serve) -> None:
+    served = await serve(PATIENCE_S)
+    async with stream(served.address) as client:
+        for number in range(CHUNKS_MAX + 2):
+            client.send(line(op="get", key=f"k{number}"))
+            await served.begun(min(number + 1, CHUNKS_MAX))
+        assert served.doer.begun == [[b"k%d" % number] for number in range(CHUNKS_MAX)]
+        client.end()
+        for _ in range(CHUNKS_MAX + 2):
+            served.doer.may.release()
+        assert [answer["key"] for answer in await client.answers()] == [f"k{n}" for n in range(CHUNKS_MAX + 2)]
+
+
+async def test_chunk_with_a_key_of_one_before_waits_until_that_is_answered(serve: Serve) -> None:
+    served = await serve(PATIENCE_S)
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        await served.begun(1)
+        client.send(line(op="put", key="k", value=1))
+        await served.under_way(2)
+        client.send(line(op="get", key="other"))
+        client.end()
+        assert await served.begun(2) == [[b"k"], [b"other"]]
+        served.doer.may.release()
+        assert (await client.answer())["key"] == "k"
+        assert await served.begun(3) == [[b"k"], [b"other"], [b"k"]]
+        for _ in range(2):
+            served.doer.may.release()
+        assert [answer["key"] for answer in await client.answers()] == ["k", "other"]
+
+
+async def test_lines_that_were_put_off_are_done_in_their_turn(serve: Serve) -> None:
+    served = await serve(PATIENCE_S)
+    served.doer.put_off = {b"b", b"c"}
+    served.doer.may.release()
+    async with stream(served.address) as client:
+        client.send(b"".join(line(op="get", key=key) for key in "abcd"))
+        client.end()
+        assert [answer["key"] for answer in await client.answers()] == ["a", "b", "c", "d"]
+    assert served.doer.begun[1:] == [[b"b", b"alone"], [b"c", b"alone"]]
+
+
+async def test_client_that_sends_no_more_is_told_and_left(serve: Serve) -> None:
+    served = await serve(0.1)
+    served.doer.may.release()
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        one, last = await client.answers()
+        assert one["status"] == 200 and last["error"] == "The body did not arrive in time"
+
+
+async def test_long_batch_has_as_long_as_it_takes(serve: Serve) -> None:
+    served = await serve(0.2)
+    async with stream(served.address) as client:
+        for _ in range(6):
+            served.doer.may.release()
+            client.send(line(op="get", key="k"))
+            assert (await client.answer())["status"] == 200
+            await asyncio.sleep(0.1)  # Half the limit of each wait; together, three times that.
+        client.end()
+        assert await client.answers() == []
+
+
+async def test_client_that_reads_no_answers_is_not_read_and_is_left(serve: Serve) -> None:
+    served = await serve(0.3)
+    served.doer.value = b'"%b"' % (b"x" * 1_000_000)
+    for _ in range(10_000):
+        served.doer.may.release()
+    async with stream(served.address) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(1000):
+            client.send(line(op="get", key=f"k{number}"))
+        async with asyncio.timeout(PATIENCE_S):
+            while served.api._flows or not served.doer.begun:
+                await asyncio.sleep(0.01)
+    assert len(served.doer.begun) <= 2 + CHUNKS_MAX
+
+
+async def test_client_that_is_gone_ends_its_batch(serve: Serve) -> None:
+    served = await serve(PATIENCE_S)
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        await served.begun(1)
+    served.doer.may.release()
+    async with asyncio.timeout(PATIENCE_S):
+        while served.api._flows:
+            await asyncio.sleep(0.001)
+
+
+async def test_stop_answers_what_was_begun_and_says_that_it_ends(serve: Serve) -> None:
+    served = await serve(PATIENCE_S)
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        await served.begun(1)
+        await served.api.drain()
+        served.doer.may.release()
+        last = await client.answers()
+        assert [answer["status"] for answer in last] == [200, 503]
+        assert last[1]["error"] == "This node is stopping"
+
+
+async def test_mistake_of_ours_ends_the_connection(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    served = await serve(PATIENCE_S)
+    served.doer.fault = KeyError("ours")
+    served.doer.may.release()
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.answer()
+    assert "a batch failed" in caplog.text
+
+
+def test_parts_are_bounded_in_lines_and_bytes() -> None:
+    lines = [b"x" * 10] * (2 * CHUNK_LINES_MAX + 1)
+    assert [len(part) for part in batch._parts(lines)] == [CHUNK_LINES_MAX, CHUNK_LINES_MAX, 1]
+    large = [b"x" * (batch.CHUNK_BYTES_MAX // 2)] * 5 + [b"y" * 2 * batch.CHUNK_BYTES_MAX, b"z"]
+    assert [len(part) for part in batch._parts(large)] == [2, 2, 1, 1, 1]
+    assert list(batch._parts([])) == []
