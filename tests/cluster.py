@@ -219,6 +219,11 @@ class NodeProcess:
 
         await eventually(connect, f"{self.address} listening")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)

@@ -46,7 +46,7 @@ async def test_line_is_answered_as_a_request_would_be(
 ) -> None:
     node = two.owner("k") if through == "owner" else two.other(two.owner("k"))
     method = {"put": "PUT", "get": "GET", "delete": "DELETE"}[fields["op"]]
-    headers = {name: fields[name] for name in ("if-match", "if-none-match") if name in fields}
+    headers = {name: str(fields[name]) for name in fields if name.startswith("if-")}
     body = {name: fields[name] for name in ("value", "ttl") if name in fields}
     await two.prepare("k", held)
     reply = await two.http.ask(node, method, "/kvs/keys/k", json.dumps(body).encode() if body else None, headers)
