@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import clocks, conditions, data, deletions, expiry, moves, views, ways
+from tests.sim.ablations import batches, clocks, conditions, data, deletions, expiry, moves, views, ways
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
@@ -17,6 +17,7 @@ ABLATIONS = (
     *clocks.ABLATIONS,
     *conditions.ABLATIONS,
     *ways.ABLATIONS,
+    *batches.ABLATIONS,
 )
 
 

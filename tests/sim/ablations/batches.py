@@ -15,11 +15,13 @@ ABLATIONS = (
         "no questions of a batch",
         "an owner carries a batch out without asking whom it has not synced with",
         (Edit(Together._may_write_alone, "is_mine and not self._not_synced_with(partition)", "is_mine"),),
+        TOGETHER + "test_together_leaves_what_a_donor_may_have_something_newer_of",
     ),
     Ablation(
         "no fence of a batch",
         "a batch that was queued under an earlier view is written all the same",
         (Edit(Store.write_together, "transaction.demand(fence)", "pass"),),
+        TOGETHER + "test_together_is_not_written_under_a_later_view",
     ),
     Ablation(
         "no wait for the copies of a batch",
@@ -30,6 +32,7 @@ ABLATIONS = (
         "no memory of a batch that was lost",
         "a write that may have been stored with others is stamped anew, and may happen twice",
         (Edit(Batching._bring, "isinstance(answer, MayBeStored) and version is not None", "False"),),
+        BATCHING + "test_batch_that_may_be_stored_is_never_stamped_anew[lost]",
     ),
     Ablation(
         "no end of a batch in a pause",
@@ -41,5 +44,6 @@ ABLATIONS = (
                 "copies",
             ),
         ),
+        TOGETHER + "test_together_in_a_pause_may_be_stored[copies]",
     ),
 )
