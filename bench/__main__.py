@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.batches import batches
 from bench.clients import clients
 from bench.figures import Figure, Results, machine, table
 from bench.idle import idle
@@ -29,6 +30,7 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "speed": speed,
     "copies": copies,
     "client": clients,
+    "batch": batches,
     "many-keys": many_keys,
     "listing": listing,
     "export": export,
