@@ -132,12 +132,12 @@ class Owner:
 
     def serve(self, operation: Operation | Batch, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""
-        if isinstance(operation, Batch):
-            return self._serve_together(operation, budget_s - self._config.reply_s)
         if isinstance(operation, Read) and operation.context is None:
             value = self.read_here(operation.key)
             if value is not None:
                 return value
+        if isinstance(operation, Batch):
+            return self._serve_together(operation, budget_s - self._config.reply_s)
         return self._serve(operation, self._time.monotonic() + budget_s - self._config.reply_s)
 
     async def _serve(self, operation: Operation, deadline: float) -> Answer:

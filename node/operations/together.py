@@ -71,7 +71,7 @@ class Together:
             if operation.context is not None:
                 continue
             if isinstance(operation, Read):
-                if room > 0 and (found := self._read_here(operation.key)) is not None:
+                if room > 0 and (found := self._read(operation.key)) is not None:
                     answers[place] = found
                     room -= found.carried_bytes()
             elif takes_writes and self._may_write_alone(partition := partition_of(operation.key)):
@@ -81,6 +81,13 @@ class Together:
             for place, answer in zip(places, await self._write_in_time(view_id, jobs, limit_s), strict=True):
                 answers[place] = answer
         return answers
+
+    def _read(self, key: bytes) -> ReadResult | None:
+        """None: it is left."""
+        try:
+            return self._read_here(key)
+        except StorageFault:
+            return None
 
     def _may_write_alone(self, partition: int) -> bool:
         """Whether this node owns it, and need ask nobody what there is."""
@@ -104,7 +111,7 @@ class Together:
         are_noted = not any(isinstance(outcome, Written) and outcome.is_repeated for outcome in outcomes)
         try:
             left_out = await self._streams.await_copies(written, are_noted=are_noted)
-        except Fenced:
+        except (Fenced, StorageFault):
             return [_answer(outcome, MAY_BE_STORED, MAY_BE_STORED) for outcome in outcomes]
         if not self._readiness.enter():
             return [MAY_BE_STORED] * len(jobs)

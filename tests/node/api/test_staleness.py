@@ -19,6 +19,7 @@ from tests.cluster import Client, Cluster, eventually, fresh_addresses
 from tests.node.fakes.readiness import HandReadiness
 
 SHORT_WAY = b'PUT /kvs/keys/late HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"value":1}'
+BATCH = b'POST /kvs/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n{"op":"put","key":"late","value":1}'
 LONG_WAY = SHORT_WAY.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
 
 
@@ -36,7 +37,9 @@ async def is_cut_off(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-@pytest.mark.parametrize("request_", [SHORT_WAY, LONG_WAY, SHORT_WAY[:30]], ids=["short way", "aiohttp", "in part"])
+@pytest.mark.parametrize(
+    "request_", [SHORT_WAY, LONG_WAY, SHORT_WAY[:30], BATCH], ids=["short way", "aiohttp", "in part", "batch"]
+)
 async def test_late_request_is_not_executed_and_its_client_reset(
     cluster: Cluster, http: Client, request_: bytes
 ) -> None:
@@ -138,10 +141,11 @@ async def turns() -> AsyncIterator[Turns]:
     [
         (SHORT_WAY, 0.1, True),
         (b"DELETE /kvs/keys/late HTTP/1.1\r\n", 0.1, True),
+        (BATCH, 0.1, True),
         (b"GET /kvs/keys/late HTTP/1.1\r\n", 0.1, False),
         (SHORT_WAY, 1000.0, False),
     ],
-    ids=["put", "delete", "a read is never late", "in time"],
+    ids=["put", "delete", "batch", "a read is never late", "in time"],
 )
 @pytest.mark.parametrize("is_old", [False, True], ids=["new connection", "old connection"])
 async def test_late_is_what_waited_for_long_to_be_read_though_nothing_was_paused(

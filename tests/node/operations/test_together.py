@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gossip.view import ViewId
+from node.errors import StorageFault
 from node.net.messages import (
     Answer,
     Batch,
@@ -247,3 +248,25 @@ async def test_together_in_one_transaction() -> None:
     assert set(await serve(parts, *map(put, keys))) == {Wrote(False)}
     assert parts.store.revision == revision + 1
     assert all(parts.store.stats(partition_of(key)).live == 1 for key in keys)
+
+
+@on_virtual_time
+async def test_together_leaves_what_the_disk_does_not_give() -> None:
+    parts = await node_a(A)
+    await parts.keep((b"k", record(3)))
+    parts.store.encoded = fail  # type: ignore[assignment, method-assign]
+    assert await serve(parts, Read(b"k"), put(b"l")) == (LEFT, Wrote(False))
+
+
+@on_virtual_time
+async def test_together_that_cannot_be_relayed_may_be_stored() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        parts.streams.await_copies = fail  # type: ignore[assignment, method-assign]
+        assert await serve(parts, put(b"k")) == (MAY_BE_STORED,)
+
+
+def fail(*_: object, **__: object) -> None:
+    raise StorageFault("the disk fails")
