@@ -64,7 +64,7 @@ class Together:
         answers: list[BatchAnswer] = [LEFT] * len(operations)
         if not self._readiness.enter() or self._co_owners.is_behind:
             return answers
-        view_id, room, takes_writes = self._views.view_id, READ_BYTES_MAX, not self._store.is_full
+        view_id, room = self._views.view_id, READ_BYTES_MAX
         places: list[int] = []
         jobs: list[Job] = []
         for place, operation in enumerate(operations):
@@ -74,7 +74,7 @@ class Together:
                 if room > 0 and (found := self._read(operation.key)) is not None:
                     answers[place] = found
                     room -= found.carried_bytes()
-            elif takes_writes and self._may_write_alone(partition := partition_of(operation.key)):
+            elif self._may_write_alone(partition := partition_of(operation.key)):
                 places.append(place)
                 jobs.append((partition, operation.key, operation.version, operation.value))
         if jobs:

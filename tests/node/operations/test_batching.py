@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import pytest
 from msgspec.structs import replace
@@ -264,6 +266,44 @@ async def test_batch_that_cannot_be_stamped_here_goes_alone() -> None:
 
     parts.clock.stamps = refuse  # type: ignore[method-assign]
     assert await answers(parts, read(key), put(own)) == [found(VALUE, 3), Wrote(False)]
+
+
+@on_virtual_time
+async def test_batch_is_not_stamped_before_anybody_knows_what_time_is_possible() -> None:
+    there = Owner([])
+    parts, (key, *_) = await with_owner(there)
+    parts.clock.is_grounded = parts.readiness.is_ready = False
+    assert await answers(parts, put(key)) == ["Unavailable"]
+    assert there.batches == there.alone == []
+
+
+class Crowd:
+    """Stands in for an owner that leaves all of a batch, and takes its time for each by itself."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def __call__(self, request: Request) -> Answer:
+        if isinstance(request, Batch):
+            return Batched((Unable(),) * len(request.operations))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        return found(VALUE, 3) if isinstance(request, Read) else Wrote(False)
+
+
+@pytest.mark.parametrize(("ask", "most"), [(read, batching.READS_ALONE_MAX), (put, batching.ALONE_MAX)])
+def test_batch_what_was_left_goes_on_by_so_many_at_a_time(ask: Callable[[bytes], Asked], most: int) -> None:
+    @on_virtual_time
+    async def run() -> None:
+        parts = await node_a(A, B)
+        crowd = parts.peers.script[B] = Crowd()
+        keys = list(islice(parts.keys_of(B), 2 * most))
+        assert set(map(type, await answers(parts, *map(ask, keys)))) <= {ReadResult, Wrote}
+        assert crowd.most == most
+
+    run()
 
 
 # Order

@@ -128,6 +128,17 @@ async def test_together_leaves_all_without_a_lease() -> None:
 
 
 @on_virtual_time
+async def test_together_leaves_all_while_its_disk_is_older_than_it_was() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        assert await serve(parts, put(b"k")) == (Wrote(False),)
+        parts.co_owners.note_behind()
+        assert await serve(parts, put(b"l"), Read(b"k")) == (LEFT, LEFT)
+
+
+@on_virtual_time
 async def test_together_leaves_all_before_it_may_act() -> None:
     parts = await node_a(A)
     parts.readiness.pause()
@@ -171,6 +182,24 @@ async def test_together_is_answered_once_every_co_owner_has_all() -> None:
         third.is_free.set()
         assert await serving == (Wrote(False), Wrote(False))
     assert {b"k", b"l"} <= second.held.keys() & third.held.keys()
+
+
+@on_virtual_time
+async def test_together_repeated_waits_for_a_co_owner_that_is_being_sent_something_older() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        peer.is_free.clear()
+        await parts.change(b"k", 4)
+        while not peer.sent:
+            await asyncio.sleep(0.001)
+        await parts.keep((b"k", Record(V5, VALUE, True)))
+        serving = asyncio.ensure_future(serve(parts, put(b"k")))
+        await asyncio.sleep(0.001)
+        peer.is_free.set()
+        assert await serving == (Wrote(True),)
+        assert peer.held[b"k"].version == V5
 
 
 @on_virtual_time
