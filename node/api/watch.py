@@ -57,7 +57,7 @@ class WatchApi:
         response = web.StreamResponse(headers=HEADERS)
         try:
             await response.prepare(request)
-            await self._send(response, _id(since or self._hub.position) + b"\n")
+            await self._send(response, _id(watcher.position.text) + b"\n")
             while True:
                 try:
                     async with asyncio.timeout(COMMENT_S):
@@ -83,8 +83,8 @@ class WatchApi:
 
     def _text(self, item: Told | Gap) -> bytes:
         if isinstance(item, Gap):
-            return _id(item.position) + b"event: gap\ndata: " + _encode({"why": item.why}) + b"\n\n"
-        return _id(item.position) + self._told(item.event)
+            return _id(item.position.text) + b"event: gap\ndata: " + _encode({"why": item.why}) + b"\n\n"
+        return _id(item.position.text) + self._told(item.event)
 
 
 def told(event: Event, now_ms: int) -> bytes:

@@ -106,7 +106,9 @@ class Cause(Enum):
     """Why there is another record of a key."""
 
     TAKEN = auto()
-    """It came here first, or from somebody who is not to bring it to all: this node is."""
+    """It came here first, or from one who is not to bring it to others: this node is."""
+    RELAYED = auto()
+    """A co-owner has brought it, and brings it to some others, this node to the rest."""
     COPIED = auto()
     """A co-owner has brought it, and brings it to all others."""
     EXPIRED = auto()
@@ -192,8 +194,10 @@ class Transaction:
     ) -> None:
         """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
         need not be told once this is committed; None: all of them."""
-        self._put(partition, key, encoded, held, Cause.COPIED if exclude is None else Cause.TAKEN)
-        if exclude is not None:
+        if exclude is None:
+            self._put(partition, key, encoded, held, Cause.COPIED)
+        else:
+            self._put(partition, key, encoded, held, Cause.TAKEN if len(exclude) < 2 else Cause.RELAYED)
             self.news.append(News(key, exclude))
 
     def _put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None, cause: Cause) -> None:

@@ -25,11 +25,17 @@ REPEATED_MAX = 1000
 Ask = Callable[[Address, Tail], Awaitable[Answer | None]]
 
 
-class Position(NamedTuple):
+class Place(NamedTuple):
     """In the log of an owner."""
 
     log: int
     at: int
+
+
+class Missed(NamedTuple):
+    events: list[Event]
+    up_to: Mapping[Address, int]
+    """All that stands in these logs up to there is among them."""
 
 
 class Listener(Protocol):
@@ -58,9 +64,9 @@ class Follower:
         self._nudges: dict[Address, asyncio.Event] = {}
 
     @property
-    def positions(self) -> dict[Address, Position]:
+    def positions(self) -> dict[Address, Place]:
         """Up to where all has been told, of those that are listened to."""
-        return {owner: Position(log, self._joint.told[owner]) for owner, log in self._logs.items()}
+        return {owner: Place(log, self._joint.told[owner]) for owner, log in self._logs.items()}
 
     async def run(self) -> None:
         why = "it begins"
@@ -129,7 +135,7 @@ class Follower:
 
     async def _hear_once(self, owner: Address, wait_s: float) -> None:
         asked = self._asked[owner] = self._joint.ask()
-        answer = await self._tailed(owner, self._joint.heard[owner], wait_s)
+        answer = await self._tailed(self._logs, owner, self._joint.heard[owner], wait_s)
         events = self._joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole)
         if events:
             self._listener.tell(self, events)
@@ -137,25 +143,24 @@ class Follower:
             if self._joint.is_awaited(other, self._asked[other]):
                 nudge.set()
 
-    async def _tailed(self, owner: Address, after: int, wait_s: float) -> Tailed:
-        log, is_first = self._logs[owner], owner == next(iter(self._logs))
-        is_short = len(self._logs) < len(self._owners)
+    async def _tailed(self, logs: Mapping[Address, int], owner: Address, after: int, wait_s: float) -> Tailed:
+        log, is_first, is_short = logs[owner], owner == next(iter(logs)), len(logs) < len(self._owners)
         answer = await self._ask(owner, Tail(log, after, int(1000 * wait_s), is_short, is_first))
         if not isinstance(answer, Tailed):
             raise _Over("an owner of some keys could not be heard")
-        if not self._logs.keys().isdisjoint(answer.left_out):
+        if not logs.keys().isdisjoint(answer.left_out):
             raise _Over("an owner of some keys was left out of a write")
         return answer
 
-    async def missed(self, after: Mapping[Address, int], bytes_max: int) -> list[Event] | None:
+    async def missed(self, after: Mapping[Address, int], bytes_max: int) -> Missed | None:
         """What has been told after these positions of the logs that are listened to, and perhaps more. None: nobody can
         tell, or it is more than so much."""
-        joint, found = Joint(after), list[Event]()
+        joint, found, logs = Joint(after), list[Event](), self._logs
 
         async def hear(owner: Address) -> None:
             for _ in range(REPEATED_MAX):
                 asked = joint.ask()
-                answer = await self._tailed(owner, joint.heard[owner], 0)
+                answer = await self._tailed(logs, owner, joint.heard[owner], 0)
                 found.extend(joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole))
                 if answer.is_whole:
                     return
@@ -169,7 +174,7 @@ class Follower:
                     await hear(owner)
         except _Over:
             return None
-        return found
+        return Missed(found, joint.told)
 
 
 def agreeing(opened: Mapping[Address, Tailed]) -> dict[Address, Tailed]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import xxhash
 
@@ -21,10 +21,10 @@ from node.net.messages import Answer, Tail
 from node.timing.clock import Time
 from node.views.calls import Calls
 from node.views.holder import Views
-from node.watching.follower import Follower, Position
+from node.watching.follower import Follower, Place
 from node.watching.joint import Event
 from node.watching.owner_log import OwnerLog
-from node.watching.watcher import Watcher
+from node.watching.watcher import Position, Watcher
 
 MOVED = "another view is in force: keys may have moved"
 _POSITION = re.compile(r"[0-9a-f]{16}-([0-9]{1,18}(\.[0-9]{1,18})*)?")
@@ -53,7 +53,8 @@ class Hub:
         self._unopened: set[Follower] = set()
         self._logs = ""
         """All the logs that are listened to, and under which view, in few characters."""
-        self._position = ""
+        self._position = Position("", {})
+        """From where on to go on who has been told of all this."""
         self._left_at = 0.0
         """When the last one stopped watching."""
         self._is_stopped = False
@@ -108,12 +109,13 @@ class Hub:
                 await self._open.wait()
         except TimeoutError:
             raise Unavailable() from None
-        watcher = Watcher(prefix, is_exact, self._config.watch_queue_bytes)
+        watcher = Watcher(prefix, is_exact, self._position, self._config.watch_queue_bytes)
         self._watchers[prefix, is_exact].append(watcher)
         self._note_lengths()
         if self._is_stopped:
             watcher.end()
         elif since is not None:
+            watcher.position = Position(since, {})
             await self._go_on(watcher, since)
         return watcher
 
@@ -140,11 +142,6 @@ class Hub:
     def _all(self) -> list[Watcher]:
         return [watcher for watchers in self._watchers.values() for watcher in watchers]
 
-    @property
-    def position(self) -> str:
-        """From where on to go on."""
-        return self._position
-
     async def _go_on(self, watcher: Watcher, since: str) -> None:
         """Tell it what has happened since, before all else."""
         told, _, numbers = since.partition("-")
@@ -162,12 +159,14 @@ class Hub:
             )
         )
         events: list[Event] = []
+        up_to: dict[Address, int] = {}
         for some in found:
             if some is None or self._logs != logs:
                 watcher.tell_gap(GONE, self._position)
                 return
-            events += (event for event in some if _concerns(watcher, event))
-        watcher.tell_missed(events, since)
+            events += (event for event in some.events if _concerns(watcher, event))
+            up_to |= some.up_to
+        watcher.tell_missed(events, self._position_of(up_to))
 
     # What the owners tell
 
@@ -202,12 +201,15 @@ class Hub:
                 found += self._watchers.get((key[:length], False), ())
         return found
 
-    def _positions(self) -> dict[Address, Position]:
+    def _positions(self) -> dict[Address, Place]:
         told = {owner: position for follower in self._followers for owner, position in follower.positions.items()}
         return dict(sorted(told.items()))
 
+    def _position_of(self, told: Mapping[Address, int]) -> Position:
+        return Position(f"{self._logs}-{'.'.join(str(told[owner]) for owner in sorted(told))}", told)
+
     def _note_position(self) -> None:
-        self._position = f"{self._logs}-{'.'.join(str(position.at) for position in self._positions().values())}"
+        self._position = self._position_of({owner: position.at for owner, position in self._positions().items()})
 
 
 def is_position(text: str) -> bool:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +32,8 @@ class Event(msgspec.Struct, frozen=True, eq=False):
 
     key: bytes
     record: bytes
+    places: tuple[tuple[Address, int], ...] = ()
+    """Where it has been found: in whose logs, at which positions."""
 
     @property
     def is_put(self) -> bool:
@@ -47,21 +48,31 @@ class Event(msgspec.Struct, frozen=True, eq=False):
         return version_of(self.record), self.is_expiry
 
 
-class _Batch(NamedTuple):
+class _Batch:
     """What one answer has told."""
 
-    number: int
-    """Of the answer."""
-    end: int
-    """The position in the log up to which it tells."""
-    events: dict[tuple[bytes, Order], Event]
+    def __init__(self, number: int, end: int, events: Iterable[Event]) -> None:
+        """`number`: of the answer; `end`: the position in the log up to which it tells."""
+        self.number = number
+        self.end = end
+        self.events = {(event.key, event.order): event for event in events}
+        self.is_torn = False
+        """Whether some of it was told on before the rest."""
+
+    def tear(self, newest: Mapping[bytes, Order]) -> list[Event]:
+        """What has to be told before these: older versions of the same keys."""
+        early = [(key, order) for key, order in self.events if key in newest and order <= newest[key]]
+        self.is_torn |= bool(early)
+        return [self.events.pop(at) for at in early]
 
 
 class Joint:
     def __init__(self, positions: Mapping[Address, int]) -> None:
         """`positions`: of each owner that is listened to, up to where its log has been told on."""
         self.told = dict(positions)
-        """The same later."""
+        """The same later: who goes on from there is told all that was not told on, and nothing after what is newer."""
+        self._passed = dict(positions)
+        """The same, but what stands there may have been told on after something that stands behind it elsewhere."""
         self.heard = dict(positions)
         """Up to where it has been heard."""
         self._answers = 0
@@ -90,29 +101,37 @@ class Joint:
         self._answers += 1
         heard = self.heard[owner]
         if end > heard:
-            fresh = (Event(key, record) for at, key, record in changes if at > heard)
-            events = {(event.key, event.order): event for event in fresh}
-            self._untold[owner].append(_Batch(self._answers, end, events))
+            fresh = (Event(key, record, ((owner, at),)) for at, key, record in changes if at > heard)
+            self._untold[owner].append(_Batch(self._answers, end, fresh))
             self.heard[owner] = end
         if is_whole:
             self._asked_after[owner] = max(self._asked_after[owner], asked)
         return self._to_tell()
 
     def _to_tell(self) -> list[Event]:
-        found: dict[tuple[bytes, Order], Event] = {}
+        found: list[Event] = []
         for owner, batches in self._untold.items():
             passed = min((asked for other, asked in self._asked_after.items() if other != owner), default=self._answers)
             while batches and batches[0].number <= passed:
                 batch = batches.popleft()
-                found |= batch.events
-                self.told[owner] = batch.end
-        if not found:
-            return []
+                found += batch.events.values()
+                self._passed[owner] = batch.end
         newest: dict[bytes, Order] = {}
-        for key, order in found:
-            newest[key] = max(order, newest.get(key, order))
-        for batches in self._untold.values():
-            for batch in batches:
-                early = [at for at in batch.events if at[0] in newest and at[1] <= newest[at[0]]]
-                found |= {at: batch.events.pop(at) for at in early}
-        return [event for _, event in sorted(found.items(), key=lambda item: item[0][::-1])]
+        for event in found:
+            newest[event.key] = max(event.order, newest.get(event.key, event.order))
+        untold = [batch for batches in self._untold.values() for batch in batches]
+        for batch in untold if found else ():
+            found += batch.tear(newest)
+        if not any(batch.is_torn for batch in untold):
+            self.told |= self._passed
+        return _each_once(found)
+
+
+def _each_once(found: Iterable[Event]) -> list[Event]:
+    """In order: what two owners have told is one event."""
+    merged: dict[tuple[Order, bytes], Event] = {}
+    for event in found:
+        at = event.order, event.key
+        places = merged[at].places + event.places if at in merged else event.places
+        merged[at] = Event(event.key, event.record, places)
+    return [merged[at] for at in sorted(merged)]

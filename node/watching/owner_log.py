@@ -56,6 +56,8 @@ class OwnerLog:
         self._asked_at = 0.0
         self._waiting: dict[Address, asyncio.Event] = {}
         """What wakes whoever waits for something to happen."""
+        self._spreading = asyncio.Lock()
+        """What somebody else has brought is brought to all once, whoever asks."""
         self._is_stopped = False
 
     def note(self, changes: Sequence[Change]) -> None:
@@ -109,7 +111,7 @@ class OwnerLog:
 
     async def _tell(self, asker: Address, tail: Tail, view_id: ViewId) -> Answer:
         """Unable: something has been missed."""
-        causes = [Cause.TAKEN]
+        causes = [Cause.TAKEN, Cause.RELAYED]
         causes += [Cause.COPIED] * tail.with_copied + [Cause.EXPIRED] * tail.with_expired
         part = await self._part(asker, tail, causes, view_id)
         if part is None:
@@ -151,7 +153,11 @@ class OwnerLog:
         taken = [change.key for _, change in part.changes if change.cause is Cause.TAKEN]
         lacking = [key for key in dict.fromkeys(taken) if not self._co_owners.has_brought(key)]
         left_out = set(await self._streams.await_copies(lacking))
-        copied = (change for _, change in part.changes if change.cause is Cause.COPIED)
-        spread = self._co_owners.has_spread
-        unsure = dict.fromkeys(change.key for change in copied if not spread(change.key, version_of(change.record)))
-        return left_out | await self._streams.await_copies(list(unsure), are_noted=False)
+        others = [change for _, change in part.changes if change.cause in (Cause.RELAYED, Cause.COPIED)]
+        copied = {change.key: version_of(change.record) for change in others}
+        async with self._spreading:
+            unsure = {key: version for key, version in copied.items() if not self._co_owners.has_spread(key, version)}
+            left_out |= await self._streams.await_copies(list(unsure), are_noted=False)
+            for key, version in unsure.items():
+                self._co_owners.note_spread(key, version)
+        return left_out

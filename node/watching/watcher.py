@@ -7,51 +7,73 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from gossip.view import Address
 from node.watching.joint import Event, Order
 
 TOO_SLOW = "the client reads too slowly"
+_FIRST: Order = (b"", False)
 OVERHEAD_BYTES = 200
 """Of what is told of a key, besides its key and record, about."""
 
 
+class Position(NamedTuple):
+    """Up to where something has been told."""
+
+    text: str
+    """What clients are told, to go on from there."""
+    told: Mapping[Address, int]
+    """In the log of each owner."""
+
+    def covers(self, other: Position) -> bool:
+        return all(at <= self.told.get(owner, -1) for owner, at in other.told.items())
+
+
 class Told(NamedTuple):
     event: Event
-    position: str
-    """From where on to go on, if this was the last one that a client has got."""
+    position: Position
+    """From where to go on, if this was the last one that a client has got."""
 
 
 class Gap(NamedTuple):
     """Something may have been missed."""
 
     why: str
-    position: str
+    position: Position
 
 
 class Watcher:
-    """`is_exact`: only the key `prefix` itself is watched."""
+    """`is_exact`: only the key `prefix` itself is watched. `position`: from where on."""
 
-    def __init__(self, prefix: bytes, is_exact: bool, bytes_max: int) -> None:
+    def __init__(self, prefix: bytes, is_exact: bool, position: Position, bytes_max: int) -> None:
         self.prefix = prefix
         self.is_exact = is_exact
+        self.position = position
         self._bytes_max = bytes_max
         self._bytes = 0
         self._waiting: deque[Told | Gap] = deque()
+        self._ahead: Position | None = None
+        """Up to where the client has been told what it had missed, while its node is behind that."""
         self._told: dict[bytes, Order] = {}
-        """Of what the client has missed and been told: of each key, up to where. It is not told that twice."""
+        """Of these events, of each key the last: it is not told of them twice."""
         self._filled = asyncio.Event()
         self.is_over = False
         """Nothing more will come."""
 
-    def tell(self, event: Event, position: str) -> None:
+    def tell(self, event: Event, position: Position) -> None:
         if self.is_over:
             return
-        if self._told and (told := self._told.get(event.key)) is not None:
-            if event.order <= told:
+        if self._told and event.order <= self._told.get(event.key, _FIRST):
+            return
+        if self._ahead is not None:
+            if any(at <= self._ahead.told.get(owner, -1) for owner, at in event.places):
                 return
-            del self._told[event.key]
+            if position.covers(self._ahead):
+                self._ahead = None
+            else:
+                position = self._ahead
         self._bytes += len(event.key) + len(event.record) + OVERHEAD_BYTES
         if self._bytes > self._bytes_max:
             self._waiting.clear()
@@ -61,26 +83,26 @@ class Watcher:
             self._waiting.append(Told(event, position))
             self._filled.set()
 
-    def tell_gap(self, why: str, position: str) -> None:
+    def tell_gap(self, why: str, position: Position) -> None:
         """What waits before that is told no more: the client begins anew after it."""
         if not self.is_over:
             self._waiting.clear()
-            self._told.clear()
+            self._ahead, self._told = None, {}
             self._bytes = 0
             self._waiting.append(Gap(why, position))
             self._filled.set()
 
-    def tell_missed(self, events: Iterable[Event], position: str) -> None:
-        """What the client has missed up to now: before all that waits, unless there is a gap."""
+    def tell_missed(self, events: Iterable[Event], up_to: Position) -> None:
+        """What the client has missed up to there: before all that waits, unless there is a gap."""
         waiting, self._waiting, self._bytes = self._waiting, deque(), 0
         if self.is_over or any(isinstance(item, Gap) for item in waiting):
             self._waiting = waiting
             return
         told: dict[bytes, Order] = {}
         for event in events:
-            self.tell(event, position)
+            self.tell(event, self.position)
             told[event.key] = event.order
-        self._told = told
+        self._ahead, self._told = up_to, told
         for item in waiting:
             if isinstance(item, Told):
                 self.tell(*item)

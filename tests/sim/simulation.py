@@ -23,6 +23,7 @@ from tests.sim.expiring import Expiring
 from tests.sim.network import Rates
 from tests.sim.sessions import Sessions
 from tests.sim.upheaval import Upheaval
+from tests.sim.watching import Watching
 from tests.sim.workload import Workload
 
 SIZE, MEMBERS, KEYS = 5, 4, 30
@@ -49,6 +50,8 @@ EXPIRING_EVERY, EXPIRING_AT, EXPIRING_S = 80, 45, 10.0
 """In one seed of so many, keys expire; in every second of these, links are cut too."""
 BATCHES_EVERY, BATCHES_AT, BATCHES_S = 80, 65, 10.0
 """In one seed of so many, clients send batches; in every second of these with one copy, links are cut too."""
+WATCHING_EVERY, WATCHING_AT, WATCHING_S = 80, 5, 10.0
+"""In one seed of so many, keys are watched; in every second of these, links are cut too."""
 UPHEAVALS, UPHEAVAL_S, UPHEAVAL_CLIENTS = (2, 3, 7), 12.0, 6
 """Seeds that end in one of these digits are about views: faults aimed at the steps of their changes."""
 UPHEAVAL_SIZES = (5, 7, 4, 5, 8)
@@ -106,13 +109,15 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     # its own then, until it meets the others, and is right to say that a key is new.
     errs = seed % ERRORS_EVERY == 3 and not is_upheaval
     sets_clocks = seed % CLOCKS_EVERY in CLOCKS_AT and not is_forgetful
-    workload: Sessions | Contention | Deciding | Expiring | Workload
+    workload: Sessions | Contention | Deciding | Expiring | Watching | Workload
     if in_sessions:
         workload = Sessions(cluster, SESSIONS_S, sets_clocks, moves=seed % (2 * SESSIONS_EVERY) != 0)
     elif seed % EXPIRING_EVERY == EXPIRING_AT:
         workload = Expiring(cluster, EXPIRING_S, cuts=seed // EXPIRING_EVERY % 2 == 1)
     elif in_batches:
         workload = Batches(cluster, BATCHES_S, cuts=factor is None and seed // BATCHES_EVERY % 2 == 1)
+    elif seed % WATCHING_EVERY == WATCHING_AT:
+        workload = Watching(cluster, WATCHING_S, cuts=seed // WATCHING_EVERY % 2 == 1)
     elif seed % 10 == CONTENTION_AT:
         duration_s = FAR_S if is_far else CONTENTION_S
         workload = Contention(cluster, duration_s, LARGE_BYTES if is_slow else 0)
