@@ -63,7 +63,7 @@ class WatchApi:
                     async with asyncio.timeout(COMMENT_S):
                         items = await watcher.take()
                 except TimeoutError:
-                    await self._send(response, b": still watching\n\n")
+                    await self._send(response, _id(self._hub.reached(watcher).text) + b": still watching\n\n")
                     continue
                 if not items:
                     break

@@ -10,14 +10,13 @@ order: the first of them is, and the others once they agree.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import OPENING, Answer, Tail, Tailed
-from node.watching.joint import Event, Joint
+from node.watching.joint import FIRST, Event, Joint, Order
 
 REPEATED_MAX = 1000
 """So many answers of an owner are enough to catch up with its log, whatever is written meanwhile."""
@@ -60,8 +59,24 @@ class Follower:
         self._logs: dict[Address, int] = {}
         """Of the owners that are listened to, in the order of the ring."""
         self._joint = Joint({})
+        self._untold: dict[bytes, Order] = {}
+        """Of what was heard first, of each key the newest."""
+        self._unsure: set[Address] = set()
+        """Those who have yet to tell all that came before they had what was heard first."""
         self._asked: dict[Address, int] = {}
-        self._nudges: dict[Address, asyncio.Event] = {}
+        """Of each of them: what `joint` gave when it was last asked."""
+        self._prompted: set[Address] = set()
+        """Those who are being asked once more."""
+        self._over: asyncio.Future[str]
+        """Why listening has ended."""
+        self._tasks: asyncio.TaskGroup
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it can be gone on from `positions`: nothing stands behind them that is older than what was never
+        told."""
+        return not self._unsure
 
     @property
     def positions(self) -> dict[Address, Place]:
@@ -71,7 +86,11 @@ class Follower:
     async def run(self) -> None:
         why = "it begins"
         while True:
-            self._begin(agreeing(await self._open()))
+            try:
+                await self._begin(agreeing(await self._open()))
+            except _Over:
+                await asyncio.sleep(self._config.retry_s)
+                continue
             self._listener.follow(self, why)
             why = await self._listen()
 
@@ -82,29 +101,56 @@ class Follower:
             owner: answer for owner, answer in zip(self._owners, answers, strict=True) if isinstance(answer, Tailed)
         }
 
-    def _begin(self, opened: Mapping[Address, Tailed]) -> None:
-        told = self.positions
-        starts = {
-            owner: told[owner].at if owner in told and told[owner].log == answer.log else answer.up_to
-            for owner, answer in opened.items()
-        }
-        self._logs = {owner: answer.log for owner, answer in opened.items()}
-        self._joint = Joint(starts)
-        self._asked = dict.fromkeys(opened, 0)
-        self._nudges = {owner: asyncio.Event() for owner in opened}
+    async def _begin(self, opened: Mapping[Address, Tailed]) -> None:
+        """What is heard first is told to nobody: these logs were not opened in one moment, and something newer may
+        stand before the beginning of another one. It is on all owners by then, for whoever lists their keys."""
+        logs = {owner: answer.log for owner, answer in opened.items()}
+        first = await asyncio.gather(*(self._rest_of(logs, owner, opened[owner].up_to) for owner in logs))
+        self._untold = {}
+        for event in (event for events, _ in first for event in events):
+            self._untold[event.key] = max(event.order, self._untold.get(event.key, event.order))
+        self._logs, self._unsure = logs, set(logs)
+        self._joint = Joint({owner: end for owner, (_, end) in zip(logs, first, strict=True)})
+        self._asked = dict.fromkeys(logs, 0)
+        self._prompted.clear()
+
+    async def _rest_of(self, logs: Mapping[Address, int], owner: Address, after: int) -> tuple[list[Event], int]:
+        """What stands in a log, and where it ends. Raises _Over."""
+        found: list[Event] = []
+        for _ in range(REPEATED_MAX):
+            answer = await self._tailed(logs, owner, after, 0)
+            found += (Event(key, record) for _, key, record in answer.changes)
+            after = answer.up_to
+            if answer.is_whole:
+                return found, after
+        raise _Over
 
     async def _listen(self) -> str:
         """Until something may have been missed: why."""
-        why = ""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for owner in self._logs:
-                    tasks.create_task(self._hear(owner))
-                if len(self._logs) < len(self._owners):
-                    tasks.create_task(self._await_more())
-        except* _Over as over:
-            why = str(over.exceptions[0])
+        self._over = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as self._tasks:
+            for owner in self._logs:
+                self._start(self._hear(owner))
+            if len(self._logs) < len(self._owners):
+                self._start(self._await_more())
+            why = await self._over
+            for task in self._running:
+                task.cancel()
         return why
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        """A part of the listening, of which the first to end ends the whole."""
+
+        async def run() -> None:
+            try:
+                await work
+            except _Over as over:
+                if not self._over.done():
+                    self._over.set_result(str(over))
+
+        task = self._tasks.create_task(run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _await_more(self) -> None:
         """Until more owners can be listened to."""
@@ -114,34 +160,32 @@ class Follower:
                 raise _Over("an owner of some keys is heard again")
 
     async def _hear(self, owner: Address) -> None:
-        joint, nudge = self._joint, self._nudges[owner]
         while True:
-            if joint.is_awaited(owner, self._asked[owner]):
-                await self._hear_once(owner, 0)
-                continue
-            nudge.clear()
-            waiting = asyncio.create_task(self._hear_once(owner, self._config.watch_park_s))
-            nudged = asyncio.create_task(nudge.wait())
-            try:
-                await asyncio.wait({waiting, nudged}, return_when=asyncio.FIRST_COMPLETED)
-                if not waiting.done():
-                    await self._hear_once(owner, 0)  # That ends the waiting there.
-                await waiting
-            finally:
-                for task in (waiting, nudged):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, _Over):
-                        await task
+            is_awaited = owner in self._unsure or self._joint.is_awaited(owner, self._asked[owner])
+            await self._hear_once(owner, 0 if is_awaited else self._config.watch_park_s)
 
     async def _hear_once(self, owner: Address, wait_s: float) -> None:
         asked = self._asked[owner] = self._joint.ask()
         answer = await self._tailed(self._logs, owner, self._joint.heard[owner], wait_s)
         events = self._joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole)
+        if answer.is_whole:
+            self._unsure.discard(owner)
+        events = [event for event in events if event.order > self._untold.get(event.key, FIRST)]
         if events:
             self._listener.tell(self, events)
-        for other, nudge in self._nudges.items():
-            if self._joint.is_awaited(other, self._asked[other]):
-                nudge.set()
+        self._prompt()
+
+    def _prompt(self) -> None:
+        """Ask those once more whom something waits for that others have told: that ends their waiting for news."""
+        for owner, asked in self._asked.items():
+            if owner not in self._prompted and self._joint.is_awaited(owner, asked):
+                self._prompted.add(owner)
+                self._start(self._hear_prompted(owner))
+
+    async def _hear_prompted(self, owner: Address) -> None:
+        await self._hear_once(owner, 0)
+        self._prompted.discard(owner)
+        self._prompt()
 
     async def _tailed(self, logs: Mapping[Address, int], owner: Address, after: int, wait_s: float) -> Tailed:
         log, is_first, is_short = logs[owner], owner == next(iter(logs)), len(logs) < len(self._owners)

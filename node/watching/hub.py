@@ -109,6 +109,7 @@ class Hub:
                 await self._open.wait()
         except TimeoutError:
             raise Unavailable() from None
+        self._note_position()
         watcher = Watcher(prefix, is_exact, self._position, self._config.watch_queue_bytes)
         self._watchers[prefix, is_exact].append(watcher)
         self._note_lengths()
@@ -118,6 +119,11 @@ class Hub:
             watcher.position = Position(since, {})
             await self._go_on(watcher, since)
         return watcher
+
+    def reached(self, watcher: Watcher) -> Position:
+        """From where the client is to go on who has been told all that waited for it."""
+        self._note_position()
+        return watcher.reached(self._position)
 
     def leave(self, watcher: Watcher) -> None:
         watched = watcher.prefix, watcher.is_exact
@@ -189,6 +195,8 @@ class Hub:
     def tell(self, shard: Follower, events: Sequence[Event]) -> None:
         before = self._position
         self._note_position()
+        if self._unopened:
+            return  # There will be a gap, and all of this is what whoever lists then is told.
         for event in events:
             position = self._position if event is events[-1] else before
             for watcher in self._concerned(event.key):
@@ -209,7 +217,9 @@ class Hub:
         return Position(f"{self._logs}-{'.'.join(str(told[owner]) for owner in sorted(told))}", told)
 
     def _note_position(self) -> None:
-        self._position = self._position_of({owner: position.at for owner, position in self._positions().items()})
+        told = {owner: place.at for owner, place in self._positions().items()}
+        is_sure = all(follower.is_sure for follower in self._followers)
+        self._position = self._position_of(told) if is_sure else Position(f"{self._logs}-", told)
 
 
 def is_position(text: str) -> bool:

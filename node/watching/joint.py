@@ -25,6 +25,8 @@ from node.values.version import Version
 
 Order = tuple[Version, bool]
 """Of the events of one key: what expires does so under the version with which it was put."""
+FIRST: Order = (b"", False)
+"""Before all others."""
 
 
 class Event(msgspec.Struct, frozen=True, eq=False):

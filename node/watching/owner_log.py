@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Collection, Sequence, Set
+from collections.abc import Awaitable, Collection, Sequence
 
 from gossip.view import Address, ViewId
 from node.config import Config
@@ -25,10 +25,10 @@ from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.transaction import Cause, Change
 from node.timing.clock import Time
-from node.values.record import version_of
 from node.views.holder import Views
 from node.views.readiness import Readiness
 from node.watching.change_log import ChangeLog, Part
+from node.watching.spreading import Spreading
 
 TOLD_BYTES_MAX = 256 * 1024
 """One answer tells about so much."""
@@ -50,14 +50,12 @@ class OwnerLog:
         self._rng = rng
         self._views = views
         self._readiness = readiness
-        self._co_owners = co_owners
         self._streams = streams
         self._log: ChangeLog | None = None
         self._asked_at = 0.0
         self._waiting: dict[Address, asyncio.Event] = {}
         """What wakes whoever waits for something to happen."""
-        self._spreading = asyncio.Lock()
-        """What somebody else has brought is brought to all once, whoever asks."""
+        self._spreading = Spreading(co_owners, streams)
         self._is_stopped = False
 
     def note(self, changes: Sequence[Change]) -> None:
@@ -72,6 +70,7 @@ class OwnerLog:
 
     def change_view(self) -> None:
         """Another view is in force: who waits has to ask under that one."""
+        self._spreading.change_view()
         self._wake()
 
     def stop(self) -> None:
@@ -116,7 +115,7 @@ class OwnerLog:
         part = await self._part(asker, tail, causes, view_id)
         if part is None:
             return Unable()
-        left_out = await self._spread(part)
+        left_out = await self._spreading.spread(change for _, change in part.changes)
         told = tuple((at, change.key, change.record) for at, change in part.changes)
         return Tailed(tail.log, told, part.end, part.is_whole, tuple(sorted(left_out)))
 
@@ -147,17 +146,3 @@ class OwnerLog:
                 until = 0.0  # It has asked once more.
             else:
                 del self._waiting[asker]
-
-    async def _spread(self, part: Part) -> Set[Address]:
-        """Returns once what is told is on every owner, but for those that were left out of it. Raises Fenced."""
-        taken = [change.key for _, change in part.changes if change.cause is Cause.TAKEN]
-        lacking = [key for key in dict.fromkeys(taken) if not self._co_owners.has_brought(key)]
-        left_out = set(await self._streams.await_copies(lacking))
-        others = [change for _, change in part.changes if change.cause in (Cause.RELAYED, Cause.COPIED)]
-        copied = {change.key: version_of(change.record) for change in others}
-        async with self._spreading:
-            unsure = {key: version for key, version in copied.items() if not self._co_owners.has_spread(key, version)}
-            left_out |= await self._streams.await_copies(list(unsure), are_noted=False)
-            for key, version in unsure.items():
-                self._co_owners.note_spread(key, version)
-        return left_out

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gossip.view import Address
-from node.watching.joint import Event, Order
+from node.watching.joint import FIRST, Event, Order
 
 TOO_SLOW = "the client reads too slowly"
-_FIRST: Order = (b"", False)
 OVERHEAD_BYTES = 200
 """Of what is told of a key, besides its key and record, about."""
 
@@ -65,15 +64,11 @@ class Watcher:
     def tell(self, event: Event, position: Position) -> None:
         if self.is_over:
             return
-        if self._told and event.order <= self._told.get(event.key, _FIRST):
+        if self._told and event.order <= self._told.get(event.key, FIRST):
             return
-        if self._ahead is not None:
-            if any(at <= self._ahead.told.get(owner, -1) for owner, at in event.places):
-                return
-            if position.covers(self._ahead):
-                self._ahead = None
-            else:
-                position = self._ahead
+        if self._ahead is not None and any(at <= self._ahead.told.get(owner, -1) for owner, at in event.places):
+            return
+        position = self.reached(position)
         self._bytes += len(event.key) + len(event.record) + OVERHEAD_BYTES
         if self._bytes > self._bytes_max:
             self._waiting.clear()
@@ -82,6 +77,13 @@ class Watcher:
         else:
             self._waiting.append(Told(event, position))
             self._filled.set()
+
+    def reached(self, position: Position) -> Position:
+        """From where the client is to go on, if that is how far its node is."""
+        if self._ahead is not None and not position.covers(self._ahead):
+            return self._ahead
+        self._ahead = None
+        return position
 
     def tell_gap(self, why: str, position: Position) -> None:
         """What waits before that is told no more: the client begins anew after it."""
