@@ -13,11 +13,10 @@ from gossip.view import Address
 from node.api.answers import JSON_HEADERS
 
 PATHS = {
-    "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
+    "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, its value: any JSON',
     "/kvs/keys": "GET ?prefix=P&after=K&limit=N&values=true: the keys, in order, a page at a time",
     "/kvs/batch": 'POST lines {"op": "put", "key": K, "value": V}, "get", "delete": an answer each, in order',
     "/kvs/export": "GET ?prefix=P&cursor=C: all keys and values as a stream of lines, in no order",
-    "/kvs/keys/<key>?wait=S": "GET with If-None-Match: once the key has another version, or after S seconds",
     "/kvs/watch": "GET ?prefix=P: what changes, as server-sent events: put, delete, expire, gap",
     "/kvs/key-count": "GET: how many keys this node owns",
     "/kvs/shards": "GET: the ids of the shards",

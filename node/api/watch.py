@@ -53,6 +53,8 @@ class WatchApi:
         since = request.headers.get("Last-Event-ID") or None
         if since is not None and not is_position(since):
             raise RequestFault(BAD_ID)
+        if request.method == "HEAD":
+            return web.Response(headers=HEADERS)
         watcher = await self._hub.watch(prefix, since=since)
         response = web.StreamResponse(headers=HEADERS)
         try:

@@ -10,7 +10,8 @@ order: the first of them is, and the others once they agree.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from gossip.view import Address
@@ -130,20 +131,20 @@ class Follower:
         self._over = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as self._tasks:
             for owner in self._logs:
-                self._start(self._hear(owner))
+                self._start(partial(self._hear, owner))
             if len(self._logs) < len(self._owners):
-                self._start(self._await_more())
+                self._start(self._await_more)
             why = await self._over
             for task in self._running:
                 task.cancel()
         return why
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         """A part of the listening, of which the first to end ends the whole."""
 
         async def run() -> None:
             try:
-                await work
+                await work()
             except _Over as over:
                 if not self._over.done():
                     self._over.set_result(str(over))
@@ -180,7 +181,7 @@ class Follower:
         for owner, asked in self._asked.items():
             if owner not in self._prompted and self._joint.is_awaited(owner, asked):
                 self._prompted.add(owner)
-                self._start(self._hear_prompted(owner))
+                self._start(partial(self._hear_prompted, owner))
 
     async def _hear_prompted(self, owner: Address) -> None:
         await self._hear_once(owner, 0)

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from node.api.waiting import wait_s_of
+from node.api.waiting import BAD_WAIT, wait_s_of
 from node.errors import RequestFault
 from tests.cluster import Reply, eventually
 from tests.node.api.two_nodes import TwoNodes, fault
@@ -81,7 +81,7 @@ async def test_a_bad_wait_or_key_is_refused_at_once(two: TwoNodes) -> None:
     reply = await ask(two, "k", "0")
     assert (reply.status, reply.body) == (
         400,
-        fault("Malformed wait: not a number of seconds above 0, up to 300", "GET"),
+        fault(BAD_WAIT, "GET"),
     )
     assert (await ask(two, "x" * 51, LONG)).status == 404
     assert (await ask(two, "%ff", LONG)).status == 400
