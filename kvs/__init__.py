@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from kvs.lock import AsyncLock
+    from kvs.operations import Delete, Get, Put
     from kvs.session import AsyncSession
     from kvs.values import Copies, Entry, Found, Json, Stored
 
@@ -39,8 +40,10 @@ __all__ = [
     "Contended",
     "Copies",
     "Counter",
+    "Delete",
     "Entry",
     "Found",
+    "Get",
     "Json",
     "KvsError",
     "Lock",
@@ -48,6 +51,7 @@ __all__ = [
     "Locked",
     "Misuse",
     "OutcomeUnknown",
+    "Put",
     "Session",
     "Stored",
     "Unreachable",
@@ -62,6 +66,7 @@ _HOMES = {
         *("LockLost", "Locked", "Misuse", "OutcomeUnknown", "Unreachable"),
     ),
     "kvs.lock": ("AsyncLock",),
+    "kvs.operations": ("Delete", "Get", "Put"),
     "kvs.session": ("AsyncSession",),
     "kvs.values": ("Copies", "Entry", "Found", "Json", "Stored"),
 }

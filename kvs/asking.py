@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
 
+from kvs.answers import body_in, no_result
+from kvs.connection import Stream
 from kvs.connections import CLOSED, Connections
 from kvs.errors import KvsError, Misuse
-from kvs.http import Malformed, Reply, request
+from kvs.http import NO_HEADERS, Malformed, Reply, request
 from kvs.nodes import Nodes
 from kvs.repeating import Ask, Busy, Course, Effect, Failed, GiveUp, Patience, Pause
 from kvs.responses import ErrorBody, RingMap
 
 T = TypeVar("T")
 
-NO_HEADERS: Mapping[str, str] = {}
 INTRODUCED_AT_ONCE = 16
 """So many nodes of a ring are asked for theirs at the same time: enough to be quick with 200, few enough not to be a
 burst."""
@@ -49,7 +52,7 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
 
 class Asker:
     def __init__(self, endpoints: tuple[str, ...], patience: Patience) -> None:
-        self._patience = patience
+        self.patience = patience
         self._chance = random.Random()
         self.nodes = Nodes(endpoints, self._chance)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,15 +61,24 @@ class Asker:
 
     async def ask(self, asked: Request[T]) -> tuple[T, str]:
         """What is answered, and by which node. Raises KvsError."""
-        loop = self._begin()
-        course = Course(
+        course = self.course(
             lambda: self.nodes.in_turn(asked.key, reads=asked.effect is Effect.NONE),
             asked.effect,
-            self._patience,
-            loop.time(),
-            self._chance,
+            self.patience,
             asked.node_s,
         )
+        return await self.pursue(course, partial(self._ask_one, asked))
+
+    def course(
+        self, nodes: Callable[[], Iterable[str]], effect: Effect, patience: Patience, node_s: float | None = None
+    ) -> Course:
+        """One that begins now. Raises Misuse."""
+        return Course(nodes, effect, patience, self._begin().time(), self._chance, node_s)
+
+    async def pursue(self, course: Course, attempt: Callable[[str, float | None], Awaitable[T]]) -> tuple[T, str]:
+        """What `attempt`, of a node and the seconds that it has, brings at last, and at which node. It raises Failed
+        where a node gives no result. Raises KvsError."""
+        loop = self._begin()
         while True:
             step = course.step(loop.time())
             match step:
@@ -77,7 +89,7 @@ class Asker:
                     await self._pause(seconds)
                 case Ask(node, within_s):
                     try:
-                        told = await self._ask_one(node, asked, within_s)
+                        told = await attempt(node, within_s)
                     except Failed as failure:
                         if not isinstance(failure, Busy):
                             self.nodes.failed(node)
@@ -92,10 +104,22 @@ class Asker:
             if self._is_closed:
                 raise course.fault()
 
+    def stream(
+        self, node: str, method: str, path: str, body: bytes | None, silence_s: float | None
+    ) -> AbstractAsyncContextManager[Stream]:
+        """The answer of one node, read while it comes. Raises Failed."""
+        return self._connections.stream(node, request(node, method, path, NO_HEADERS, body), silence_s)
+
     def forwarded(self, key: bytes, asked: str) -> None:
         """The node that was asked about the key has answered with what another one said."""
         self.nodes.forwarded(key, asked)
         self._look_around(asyncio.get_running_loop())
+
+    def look(self) -> None:
+        """Look up the ring beside the calls, unless it is known. Raises Misuse."""
+        self._begin()
+        if self.nodes.owners is None and self._looking is None:
+            self._in_background(self._look())
 
     async def learn_ring(self) -> None:
         """Look it up now. Raises KvsError."""
@@ -131,7 +155,7 @@ class Asker:
         if loop is not self._loop:
             raise Misuse("the client belongs to another event loop: make one for each, or use kvs.Client")
 
-    async def _ask_one(self, node: str, asked: Request[T], within_s: float | None) -> T:
+    async def _ask_one(self, asked: Request[T], node: str, within_s: float | None) -> T:
         """Raises Failed or KvsError."""
         data = request(node, asked.method, asked.path, asked.headers, asked.body)
         reply = await self._connections.ask(node, data, within_s, once=asked.effect is Effect.ONCE)
@@ -179,7 +203,7 @@ class Asker:
         async def is_up(node: str) -> bool:
             async with turns:
                 try:
-                    theirs = await self._ask_one(node, RING, INTRODUCTION_S)
+                    theirs = await self._ask_one(RING, node, INTRODUCTION_S)
                 except Failed:
                     return False
             if (theirs.epoch, theirs.digest) != (ring.epoch, ring.digest):
@@ -188,20 +212,6 @@ class Asker:
             return True
 
         self.nodes.introduced(all(await asyncio.gather(*map(is_up, strangers))))
-
-
-def body_in(reply: Reply, kind: type[T]) -> T:
-    """The JSON body of an answer. Raises Malformed."""
-    try:
-        return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Malformed(reply.status) from None
-
-
-def no_result(reply: Reply, refusal: ErrorBody) -> Failed:
-    """A node that could not answer: another one may."""
-    after = reply.header("retry-after") or ""
-    return Failed(refusal.line, sent=True, retry_after_s=float(after) if after.isdecimal() else 0.0)
 
 
 def _ring_in(reply: Reply) -> RingMap:

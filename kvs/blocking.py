@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
+from kvs.batching import Batch
 from kvs.client import TIMEOUT_S, AsyncClient
 from kvs.connections import CLOSED
 from kvs.counter import AsyncCounter
 from kvs.data import Data
 from kvs.errors import Misuse
 from kvs.lock import AsyncLock
+from kvs.operations import Operation, Result, result_of, slots_of
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
 from kvs.values import Entry, Found, Stored
@@ -51,6 +53,14 @@ class _Thread:
         except BaseException:
             future.cancel()
             raise
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Without waiting for its end; if the client has ended, not at all."""
+        with self._submitting:
+            if self._is_closed or not self._thread.is_alive():
+                work.close()
+            else:
+                asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def end(self, client: AsyncClient) -> None:
         """Close the client, and the loop after the last of its calls."""
@@ -225,6 +235,21 @@ class Client(_Calls):
         for page in self._pages(self._client.pages(KeysPage, prefix, limit)):
             yield from page.listed
 
+    def batch(self, operations: Iterable[Operation]) -> Iterator[Result]:
+        """Do many operations, and tell the result of each, in their order: what the call for one key gives, or the
+        KvsError that it raises. There may be any number of them: they are read ahead of the results, some hundreds at
+        once, and only some thousands are under way. Those of one key take effect in their order; together they are not
+        atomic. A plain delete is repeated as a plain put is, and may then tell of its own first try. Raises Misuse, and
+        what `operations` raises."""
+        batch = self._thread.run(_begin_batch(self._client))
+        try:
+            for slots in slots_of(operations):
+                yield from map(result_of, self._thread.run(batch.exchange(slots)))
+            while rest := self._thread.run(batch.rest()):
+                yield from map(result_of, rest)
+        finally:
+            self._thread.begin(batch.close())
+
     def session(self) -> Session:
         """What is read and written in it is never older than what was seen in it before, through whatever node:
         `with client.session() as session`."""
@@ -245,6 +270,10 @@ class Client(_Calls):
         """One at a time, when it is wanted."""
         while (page := self._thread.run(_next(pages))) is not None:
             yield page
+
+
+async def _begin_batch(client: AsyncClient) -> Batch:
+    return client.begin_batch()
 
 
 async def _next(pages: AsyncIterator[T]) -> T | None:

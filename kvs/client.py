@@ -7,7 +7,7 @@ The blocking `Client` is this one on a thread of its own, and the command is bui
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from typing import Self
 import msgspec
 
 from kvs.asking import Asker, Request
+from kvs.batching import Batch
 from kvs.counter import AsyncCounter
 from kvs.data import Ask, Data, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
@@ -22,6 +23,7 @@ from kvs.errors import BadRequest
 from kvs.http import Reply
 from kvs.listing import Page, pages
 from kvs.lock import AsyncLock
+from kvs.operations import Operation, Result, result_of, slot_of, slots_of
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
@@ -97,6 +99,29 @@ class AsyncClient(Data):
         """What `scan` and `keys` are made of."""
         return pages(self._asker, kind, prefix, limit)
 
+    async def batch(self, operations: Iterable[Operation] | AsyncIterable[Operation]) -> AsyncIterator[Result]:
+        """Do many operations, and tell the result of each, in their order: what the call for one key gives, or the
+        KvsError that it raises. There may be any number of them: they are read ahead of the results, and only some
+        thousands are under way. Those of one key take effect in their order; together they are not atomic. A plain
+        delete is repeated as a plain put is, and may then tell of its own first try. Raises Misuse, and what
+        `operations` raises."""
+        batch = self.begin_batch()
+        feeding = asyncio.create_task(_feed(batch, operations))
+        try:
+            while slots := await batch.results():
+                for slot in slots:
+                    yield result_of(slot)
+            await feeding
+        finally:
+            feeding.cancel()
+            await asyncio.wait([feeding])
+            await batch.close()
+
+    def begin_batch(self, patience: Patience | None = None) -> Batch:
+        """What `batch` is made of. `patience`: with each operation. Raises Misuse."""
+        self._asker.look()
+        return Batch(self._asker, patience or self._asker.patience)
+
     def session(self) -> AsyncSession:
         """What is read and written in it is never older than what was seen in it before, through whatever node:
         `async with client.session() as session`."""
@@ -112,6 +137,21 @@ class AsyncClient(Data):
         for how long to wait for it, and then for the calls that are under way; 0: it is tried once; None: for ever.
         `holder`: what others are told of who holds it. Raises BadRequest."""
         return AsyncLock(self, name, ttl, self._renewing, timeout=timeout, holder=holder)
+
+
+async def _feed(batch: Batch, operations: Iterable[Operation] | AsyncIterable[Operation]) -> None:
+    """Until there are no more, or one is none."""
+    try:
+        if isinstance(operations, AsyncIterable):
+            async for operation in operations:
+                batch.add((slot_of(operation),))
+                await batch.room()
+        else:
+            for slots in slots_of(operations):
+                batch.add(slots)
+                await batch.room()
+    finally:
+        batch.end()
 
 
 def _body(ask: Ask, context: bytes | None) -> bytes | None:

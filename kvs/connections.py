@@ -8,9 +8,10 @@ cross its end on the way, and nobody would know what became of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
-from kvs.connection import CONNECT_TIMEOUT_S, Connection, connect
+from kvs.connection import CONNECT_TIMEOUT_S, Connection, Stream, connect
 from kvs.http import Reply
 from kvs.names import Names
 from kvs.repeating import Busy, Failed
@@ -49,6 +50,27 @@ class Connections:
                 self._busy.discard(connection)
             self._keep(node, connection)
             return reply
+        finally:
+            self._give_turn()
+
+    @asynccontextmanager
+    async def stream(self, node: str, request: bytes, silence_s: float | None) -> AsyncIterator[Stream]:
+        """The answer as it comes; one that is not read to its end is cut off. `silence_s`: it fails if nothing comes
+        for so long. Raises Failed."""
+        until = None if silence_s is None else asyncio.get_running_loop().time() + silence_s
+        await self._take_turn(until)
+        try:
+            connection = await self._open(node, until, once=True)
+            self._busy.add(connection)
+            try:
+                yield connection.stream(request, silence_s)
+            except Failed:
+                self._drop(node)
+                raise
+            finally:
+                self._busy.discard(connection)
+                connection.end_stream()
+            self._keep(node, connection)
         finally:
             self._give_turn()
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from kvs.asking import NO_HEADERS, body_in, no_result
+from kvs.answers import body_in, no_result
 from kvs.errors import BadRequest, ConditionFailed
-from kvs.http import Malformed, Reply
+from kvs.http import NO_HEADERS, Malformed, Reply
 from kvs.repeating import Effect, Failed
 from kvs.responses import ErrorBody
 from kvs.values import Copies, Found, Stored, encoded, text_of
@@ -143,33 +143,46 @@ def if_match(version: str) -> Mapping[str, str]:
 
 def path_of(key: str) -> str:
     """Raises BadRequest."""
+    return f"/kvs/keys/{quote(key_bytes(key), safe='')}"
+
+
+def key_bytes(key: str) -> bytes:
+    """The key in UTF-8. Raises BadRequest."""
     try:
-        encoded_key = quote(text_of(key, "a key"), safe="")
+        encoded_key = text_of(key, "a key").encode()
     except UnicodeEncodeError:
         raise BadRequest("the key has half of a surrogate pair, which no UTF-8 can hold") from None
     if not key:
         raise BadRequest("a key has at least one character")
-    return f"/kvs/keys/{encoded_key}"
+    return encoded_key
 
 
 def told_of(method: Method, reply: Reply) -> Told:
     """Raises Failed, Malformed, or BadRequest."""
     body, version = body_in(reply, DataBody), reply.header("etag")
-    if reply.status in (200, 201):
+    if reply.status >= 500 and reply.status != 501 and body.error is not None:
+        raise no_result(reply, body_in(reply, ErrorBody))
+    check(method, reply.status, body, version)
+    return Told(reply.status, body, version, copies_in(reply.header("kvs-copies")))
+
+
+def check(method: Method, status: int, body: DataBody, version: str | None) -> None:
+    """That an answer is one of those that a call has a result for. Raises Failed, Malformed, or BadRequest."""
+    if status in (200, 201):
         if not _is_whole(method, body, version):
-            raise Malformed(reply.status)
-        return Told(reply.status, body, version, _copies(reply.header("kvs-copies")))
-    if reply.status == 404 and body.does_exist is False:
-        return Told(404, body, None)
-    if body.error is None:
-        raise Malformed(reply.status)
-    if reply.status == 412:
-        return Told(412, body, version)
-    if reply.status == 400 and body.error == UNSATISFIED:
+            raise Malformed(status)
+    elif status == 404 and body.does_exist is False:
+        return
+    elif body.error is None:
+        raise Malformed(status)
+    elif status == 412:
+        return
+    elif status == 400 and body.error == UNSATISFIED:
         raise Failed("it cannot show that its answer respects what the session has seen", sent=False)
-    if reply.status < 500 or reply.status == 501:
-        raise BadRequest(body.error, reply.status)
-    raise no_result(reply, body_in(reply, ErrorBody))
+    elif status < 500 or status == 501:
+        raise BadRequest(body.error, status)
+    else:
+        raise Failed(body.error, sent=True)
 
 
 def _is_whole(method: Method, body: DataBody, version: str | None) -> bool:
@@ -187,7 +200,7 @@ def _stored(told: Told) -> Stored:
     return Stored(told.body.replaced, told.version, told.copies)
 
 
-def _copies(header: str | None) -> Copies | None:
+def copies_in(header: str | None) -> Copies | None:
     acknowledged, _, owners = (header or "").partition("/")
     if not (acknowledged.isdecimal() and owners.isdecimal()):
         return None

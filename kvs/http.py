@@ -1,7 +1,8 @@
 """HTTP/1.1 as far as a client of the store needs it: one request as bytes, and its answer out of the bytes that come.
 
-Pure. An answer has a `Content-Length`, as all of a node's have; any other is not that of a store, and is refused rather
-than guessed at. Each answer is bounded, or a stranger that sends without end would fill the memory.
+Pure. An answer has a `Content-Length`, as all of a node's have but those that stream, see `kvs.streamed`; any other is
+not that of a store, and is refused rather than guessed at. Each answer is bounded, or a stranger that sends without end
+would fill the memory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+NO_HEADERS: Mapping[str, str] = {}
 HEAD_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
 """The longest answer of a store is a page of a listing, of 8 MiB."""
@@ -65,12 +67,8 @@ def reply_in(data: bytes | bytearray) -> Reply | Missing:
         if len(data) > HEAD_BYTES_MAX or not b"HTTP/1.".startswith(data[:7]):
             raise Malformed
         return Missing(len(data) + 1)
-    status = _STATUS.match(data)
-    if status is None:
-        raise Malformed
-    line_end = data.find(b"\r\n")
-    reply = Reply(int(status[1]), bytes(data[line_end:end]), b"")
-    whole = end + 4 + _body_bytes(reply)
+    reply = head_in(data, end)
+    whole = end + 4 + body_bytes(reply)
     if len(data) < whole:
         return Missing(whole)
     if len(data) > whole:
@@ -78,7 +76,16 @@ def reply_in(data: bytes | bytearray) -> Reply | Missing:
     return reply._replace(body=bytes(data[end + 4 :]))
 
 
-def _body_bytes(reply: Reply) -> int:
+def head_in(data: bytes | bytearray, end: int) -> Reply:
+    """The status and the headers, which end where the empty line begins. Raises Malformed."""
+    status = _STATUS.match(data)
+    if status is None:
+        raise Malformed
+    return Reply(int(status[1]), bytes(data[data.find(b"\r\n") : end]), b"")
+
+
+def body_bytes(reply: Reply) -> int:
+    """As many as the head says. Raises Malformed."""
     length = _header(reply.head, b"content-length")
     if length is None or _DIGITS.fullmatch(length.encode()) is None or int(length) > BODY_BYTES_MAX:
         raise Malformed(reply.status)

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from kvs.asking import Asker, Request, body_in, no_result
+from kvs.answers import body_in, no_result
+from kvs.asking import Asker, Request
 from kvs.errors import BadRequest, Unreachable
 from kvs.http import Reply
 from kvs.repeating import Effect

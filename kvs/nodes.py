@@ -44,6 +44,11 @@ class Nodes:
         """When the ring may be looked up again."""
         self._look_s = LOOK_S
 
+    @property
+    def owners(self) -> tuple[tuple[str, ...], ...] | None:
+        """For each partition; None: not known. Another object each time that the ring was looked up."""
+        return self._ring
+
     def in_turn(self, key: bytes | None, *, reads: bool) -> Iterator[str]:
         """Whom to ask about a key, or anything else (None), the best first; each once. Reads go round all owners."""
         partition = None if key is None else partition_of(key)

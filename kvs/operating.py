@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from kvs.asking import Asker, Request, body_in, no_result
+from kvs.answers import body_in, no_result
+from kvs.asking import Asker, Request
 from kvs.client import AsyncClient
 from kvs.endpoints import endpoints_of
 from kvs.errors import KvsError, OutcomeUnknown

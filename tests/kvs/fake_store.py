@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 import msgspec
 from aiohttp import web
@@ -96,6 +96,10 @@ class FakeStore:
         self.loses: Fault = lambda _method, _path: None
         """The same as `fault`, after the request was executed."""
         self.told = asyncio.Event()
+        self.takes_batches = True
+        """Or it is of a release that knows none."""
+        self.breaks_after: int | None = None
+        """So many lines of the next answer to a batch come, before the connection breaks."""
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**22)
@@ -110,6 +114,8 @@ class FakeStore:
         if (response := self.fault(method, path)) is not None:
             return response
         self._expire()
+        if path == "/kvs/batch" and self.takes_batches:
+            return await self._batch(request, body)
         executed = self._execute(request, method, path, body)
         response = await executed if isinstance(executed, Awaitable) else executed
         return self.loses(method, path) or response
@@ -175,6 +181,40 @@ class FakeStore:
         ttl = {"ttl": self._left(key)} if key in self.ttls else {}
         fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **ttl, **more})
         return web.Response(body=fields, content_type="application/json", headers=etag)
+
+    async def _batch(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        """`fault` and `loses` are asked about each operation as if it was a request of its own."""
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        left, self.breaks_after = self.breaks_after, None
+        for line in body.splitlines():
+            told = self._line(line)
+            if left == 0:
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            left = None if left is None else left - 1
+            await response.write(told)
+        await response.write_eof()
+        return response
+
+    def _line(self, line: bytes) -> bytes:
+        sent = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        method, key = json.loads(bytes(sent.pop("op"))).upper(), json.loads(bytes(sent.pop("key")))
+        names = {"if-match": "If-Match", "if-none-match": "If-None-Match"}
+        headers = {names[name]: json.loads(bytes(sent.pop(name))) for name in names if name in sent}
+        path = f"/kvs/keys/{quote(key, safe='')}"
+        response = self.fault(method, path)
+        if response is None:
+            response = self._data(method, key.encode(), msgspec.json.encode(sent), headers)
+            response = self.loses(method, path) or response
+        assert isinstance(response.body, bytes)
+        told = {"key": key, "status": response.status} | msgspec.json.decode(response.body, type=dict[str, msgspec.Raw])
+        more = {name.lower(): response.headers[name] for name in ("ETag",) if name in response.headers}
+        if "Kvs-Copies" in response.headers:
+            more["copies"] = response.headers["Kvs-Copies"]
+        return msgspec.json.encode(told | more) + b"\n"
 
     def _write(self, key: bytes, value: bytes | None) -> None:
         self.writes += 1

@@ -222,3 +222,39 @@ os.wait()
 def test_blocking_that_reaches_nobody_says_so() -> None:
     with kvs.Client(NOWHERE, timeout_s=0.3) as client, pytest.raises(kvs.Unreachable):
         client.get("k")
+
+
+def test_blocking_batch_gives_results_in_order_from_any_number_of_operations(client: kvs.Client) -> None:
+    operations = [kvs.Put(f"k{n}", n) if n % 2 == 0 else kvs.Get(f"k{n - 1}") for n in range(5000)]
+    told = list(client.batch(iter(operations)))
+    assert len(told) == 5000
+    for n in range(0, 5000, 2):
+        stored, found = told[n], told[n + 1]
+        assert isinstance(stored, kvs.Stored) and not stored.replaced
+        assert isinstance(found, kvs.Found) and found.value == n
+
+
+def test_blocking_batch_takes_operations_in_the_thread_of_the_caller(client: kvs.Client, store: FakeStore) -> None:
+    """So they may make calls themselves."""
+    client.put("a", 7)
+
+    def operations() -> Iterator[kvs.Put]:
+        for n in range(10):
+            found = client.get("a")
+            assert found is not None
+            yield kvs.Put(f"k{n}", found.value)
+
+    assert len(list(client.batch(operations()))) == 10
+    assert store.values[b"k9"] == b"7"
+
+
+def test_blocking_batch_may_be_left_and_outlive_its_client(endpoint: str) -> None:
+    with kvs.Client(endpoint, timeout_s=PATIENCE_S) as client:
+        told = client.batch(kvs.Put(f"k{n}", n) for n in range(100_000))
+        assert isinstance(next(told), kvs.Stored)
+        told.close()  # type: ignore[attr-defined]
+        client.put("a", 1)
+        late = client.batch([kvs.Get("a")])
+        assert isinstance(next(late), kvs.Found)
+    with pytest.raises(kvs.Misuse):
+        next(late)
