@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kvs.lock import AsyncLock
     from kvs.operations import Delete, Get, Put
     from kvs.session import AsyncSession
-    from kvs.values import Copies, Entry, Found, Json, Stored
+    from kvs.values import Copies, Entry, Exported, Found, Json, Stored
 
 __all__ = [
     "AsyncClient",
@@ -42,6 +42,7 @@ __all__ = [
     "Counter",
     "Delete",
     "Entry",
+    "Exported",
     "Found",
     "Get",
     "Json",
@@ -68,7 +69,7 @@ _HOMES = {
     "kvs.lock": ("AsyncLock",),
     "kvs.operations": ("Delete", "Get", "Put"),
     "kvs.session": ("AsyncSession",),
-    "kvs.values": ("Copies", "Entry", "Found", "Json", "Stored"),
+    "kvs.values": ("Copies", "Entry", "Exported", "Found", "Json", "Stored"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -7,7 +7,7 @@ Does what `kvs.batch_state` decides. Belongs to the event loop in which it is ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from kvs.answers import body_in, no_result
@@ -79,15 +79,18 @@ class Batch:
                 return []
             await self._change()
 
-    async def exchange(self, slots: Iterable[Slot]) -> list[Slot]:
-        """Begin with more operations, and wait until still more may be added. Returns results that are there by then,
-        if any. Raises Misuse."""
+    def take(self) -> list[Slot]:
+        """The results that are there, without waiting for any."""
+        return self._window.take()
+
+    async def exchange(self, slots: Iterable[Slot], got: Callable[[list[Slot]], None]) -> None:
+        """Begin with more operations, and wait until still more may be added; the results that come by then are `got`.
+        Raises Misuse."""
         self.add(slots)
         await asyncio.sleep(0)
-        taken = self._window.take()
+        got(self.take())
         while self._is_full:
-            taken += await self.results()
-        return taken
+            got(await self.results())
 
     async def rest(self) -> list[Slot]:
         """The same as `results`, when no more will be added."""
@@ -106,8 +109,8 @@ class Batch:
 
     @property
     def _is_full(self) -> bool:
-        """While it regroups too, until nothing is under way: or operations of one key could overtake each other, the
-        one in its old lane and the other in its new one."""
+        """While it regroups too, until nothing is under way: operations of one key may not overtake each other, the one
+        in its old lane and the other in its new one."""
         return self._window.is_full or (self._is_regrouping and self._window.unsettled > 0)
 
     @property

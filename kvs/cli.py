@@ -13,23 +13,19 @@ are imported inside the commands that need them, and help and completion stay in
 from __future__ import annotations
 
 import sys
-import time
-from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
 
-from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.backup_commands import backup, export, restore
+from kvs.ending import Interrupted, NotFound, Refusal, output_option, print_json, run, show
 from kvs.endpoints import PORT
 from kvs.keys import keys
 from kvs.live import keep_showing
+from kvs.load_command import load
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
-
-if TYPE_CHECKING:
-    from kvs.load import Tally
-    from kvs.operating import Operator
 
 NAME = "kvs"
 SHELLS = ("bash", "zsh", "fish")
@@ -174,49 +170,8 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-kvs.add_command(keys)
-kvs.add_command(lock)
-kvs.add_command(view_change)
-
-
-@kvs.command()
-@click.argument("file", type=click.File("rb"))
-@output_option
-@click.pass_context
-def load(ctx: click.Context, file: BinaryIO, output: str) -> None:
-    """Store every entry of FILE (- for standard input).
-
-    FILE is either one JSON object, {"key": value, ...}, or JSON lines, each {"key": "...", "value": ...}. The
-    suffixes .json and .jsonl tell which; without one of them, the first line does. JSON lines may be of any
-    length: they are not kept in memory. An entry that no node takes is tried again a few times. To load a
-    file twice does no harm.
-    """
-    from kvs.load import BadInput, Source
-    from kvs.load import load as load_all
-    from kvs.render import load_bar, summary
-
-    name = str(getattr(file, "name", "-"))
-    source = Source(file, name)
-
-    async def work(client: Operator) -> Tally:
-        await client.learn_ring()  # If nobody is there, say so once, rather than after the retries of every entry.
-        await source.open()
-        return await load_all(client, source, report)
-
-    began = time.monotonic()
-    try:
-        with load_bar(source) as report:
-            tally = run(ctx.obj, work)
-    except BadInput as error:
-        raise Refusal(f"{name}: {error}") from None
-    seconds = time.monotonic() - began
-    if output == "json":
-        counts = {"stored": tally.stored, "failed": tally.failed, "gave-up": tally.gave_up}
-        times = {"seconds": round(seconds, 3), "keys-per-second": round(tally.stored / seconds)}
-        print_json({**counts, **times, "failures": tally.failures})
-    else:
-        click.echo(summary(tally, seconds), err=True)
-    ctx.exit(NoAnswer.exit_code if tally.undelivered else NotFound.exit_code if tally.refused else 0)
+for command in (keys, lock, view_change, load, export, backup, restore):
+    kvs.add_command(command)
 
 
 @kvs.command()

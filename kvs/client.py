@@ -7,7 +7,8 @@ The blocking `Client` is this one on a thread of its own, and the command is bui
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ from kvs.counter import AsyncCounter
 from kvs.data import Ask, Data, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
 from kvs.errors import BadRequest
+from kvs.export_lines import entries_in
+from kvs.exporting import Export
 from kvs.http import Reply
 from kvs.listing import Page, pages
 from kvs.lock import AsyncLock
@@ -27,7 +30,7 @@ from kvs.operations import Operation, Result, result_of, slot_of, slots_of
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
-from kvs.values import Entry
+from kvs.values import Entry, Exported
 
 TIMEOUT_S = 5.0
 _READ: dict[str, Callable[[Reply], Told]] = {
@@ -121,6 +124,18 @@ class AsyncClient(Data):
         """What `batch` is made of. `patience`: with each operation. Raises Misuse."""
         self._asker.look()
         return Batch(self._asker, patience or self._asker.patience)
+
+    async def export(self, prefix: str = "") -> AsyncIterator[Exported]:
+        """All keys that begin with `prefix`, with values, in no order: much faster than `scan`. It goes on where nodes
+        fail. A key that exists throughout is told once, as it was at some moment of the export. Raises KvsError."""
+        async with aclosing(self.export_blocks(prefix)) as blocks:
+            async for block in blocks:
+                for entry in entries_in(block):
+                    yield entry
+
+    def export_blocks(self, prefix: str = "") -> AsyncGenerator[bytes, None]:
+        """What `export` is made of: JSON lines, many at a time."""
+        return Export(self._asker, prefix).blocks()
 
     def session(self) -> AsyncSession:
         """What is read and written in it is never older than what was seen in it before, through whatever node:

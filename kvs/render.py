@@ -20,7 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kvs import responses
-from kvs.load import Source, Tally
+from kvs.load import Tally
+from kvs.load_input import Source
+from kvs.manifest import Sum
 from kvs.wanted import lost_keys
 
 Shown: TypeAlias = Group | Table | Text
@@ -199,9 +201,24 @@ def load_bar(source: Source) -> Iterator[Callable[[Tally], None]]:
         yield report
 
 
+@contextmanager
+def backup_bar(keys: int) -> Iterator[Callable[[Sum], None]]:
+    """A bar for a backup of about so many keys. Call the function it yields with what was written so far."""
+    count = TextColumn("{task.fields[told]}", markup=False)
+    with _bar(TextColumn("exporting"), BarColumn(), TaskProgressColumn(), count, TimeElapsedColumn()) as bar:
+        task = bar.add_task("", total=keys or None, told="")
+
+        def report(told: Sum) -> None:
+            bar.update(task, completed=told.entries, told=_counted(told.entries, "key"))
+
+        yield report
+
+
 def summary(tally: Tally, seconds: float) -> str:
     stored = "1 entry" if tally.stored == 1 else f"{tally.stored:,} entries"
     lines = [f"Stored {stored} in {seconds:.1f} s ({tally.stored / seconds:,.0f} keys/s)"]
+    if tally.expired:
+        lines.append(f"Left out, as their time has passed: {tally.expired:,}")
     if tally.failed:
         lines.append(f"Failed: {tally.failed:,}" + (", first:" if tally.failed > len(tally.failures) else ""))
     lines += (f"  {failure.entry}: {failure.error}" for failure in tally.failures)

@@ -59,6 +59,22 @@ class Entry(msgspec.Struct, frozen=True, dict=True):
         return _decode(self.raw.decode())
 
 
+class Exported(msgspec.Struct, frozen=True, dict=True):
+    """One of the keys that an export tells."""
+
+    key: str
+    raw: bytes
+    """The JSON text of its value, as it was sent."""
+    expires: float | None = None
+    """When it expires, in seconds since 1970; None: it stays."""
+
+    @cached_property
+    def value(self) -> Any:
+        """What `json` makes of it. Raises RecursionError and ValueError as that does, for what is nested too deep, or
+        has too many digits, for Python."""
+        return _decode(self.raw.decode())
+
+
 class Copies(msgspec.Struct, frozen=True):
     """How many owners of the key have a write on disk."""
 

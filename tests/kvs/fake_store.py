@@ -96,6 +96,13 @@ class FakeStore:
         self.loses: Fault = lambda _method, _path: None
         """The same as `fault`, after the request was executed."""
         self.told = asyncio.Event()
+        self.exports = True
+        """Or it is of a release that does not."""
+        self.block_keys = 100
+        """In one block of an export."""
+        self.export_breaks: list[int | bytes] = []
+        """What befalls the next exports, one each: after so many lines the connection breaks, or after the second block
+        this is the last line."""
         self.takes_batches = True
         """Or it is of a release that knows none."""
         self.breaks_after: int | None = None
@@ -117,12 +124,16 @@ class FakeStore:
         if path == "/kvs/batch" and self.takes_batches:
             return await self._batch(request, body)
         executed = self._execute(request, method, path, body)
-        response = await executed if isinstance(executed, Awaitable) else executed
-        return self.loses(method, path) or response
+        done = await executed if isinstance(executed, Awaitable) else executed
+        return self.loses(method, path) or done
 
     def _execute(
         self, request: web.Request, method: str, path: str, body: bytes
-    ) -> web.Response | Awaitable[web.Response]:
+    ) -> web.Response | Awaitable[web.StreamResponse]:
+        if path.startswith("/kvs/export") and self.exports:
+            return self._export(
+                **dict(parse_qsl(path.partition("?")[2], strict_parsing=bool("?" in path))), request=request
+            )
         if path.startswith("/kvs/keys?"):
             return self._page(**dict(parse_qsl(path.removeprefix("/kvs/keys?"), strict_parsing=True, errors="strict")))
         if path.startswith("/kvs/keys/"):
@@ -181,6 +192,28 @@ class FakeStore:
         ttl = {"ttl": self._left(key)} if key in self.ttls else {}
         fields = msgspec.json.encode({"doesExist": True, "value": msgspec.Raw(self.values[key]), **ttl, **more})
         return web.Response(body=fields, content_type="application/json", headers=etag)
+
+    async def _export(self, request: web.Request, prefix: str = "", cursor: str = "") -> web.StreamResponse:
+        """A cursor is the last key before it."""
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        keys = sorted(key for key in self.values if key.startswith(prefix.encode()) and key > bytes.fromhex(cursor))
+        fault = self.export_breaks.pop(0) if self.export_breaks else None
+        for n, key in enumerate(keys):
+            if isinstance(fault, bytes) and n == 2 * self.block_keys:
+                await response.write(fault + b"\n")
+                return response
+            if fault == n:
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            expires = b',"expires":%.3f' % self.expiries[key] if key in self.expiries else b""
+            name = json.dumps(key.decode()).encode()
+            await response.write(b'{"key":%b,"value":%b%b}\n' % (name, self.values[key], expires))
+            if n % self.block_keys == self.block_keys - 1 or n == len(keys) - 1:
+                await response.write(b'{"cursor":"%b"}\n' % key.hex().encode())
+        await response.write(b'{"end":true}\n')
+        return response
 
     async def _batch(self, request: web.Request, body: bytes) -> web.StreamResponse:
         """`fault` and `loses` are asked about each operation as if it was a request of its own."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
@@ -13,7 +14,8 @@ from pytest_aiohttp import AiohttpServer
 import kvs
 from kvs import Delete, Get, Put, batch_state
 from kvs.client import AsyncClient
-from kvs.operations import Operation, Result
+from kvs.operations import Operation, Result, slot_of
+from kvs.responses import RingMap
 from tests.cluster import eventually
 from tests.kvs.command import NOWHERE
 from tests.kvs.fake_store import FakeStore, answer, endpoint_of, ring_of
@@ -132,6 +134,21 @@ async def test_batch_keeps_the_order_of_each_key_through_failures_and_changes_of
     assert {key.decode(): int(value) for key, value in stores[0].values.items()} == seen
 
 
+async def test_batch_takes_no_more_operations_under_a_new_ring_before_those_under_the_old_one_are_done(
+    client: AsyncClient, endpoints: list[str]
+) -> None:
+    """So it gets to the new owners, however many keep coming, and no operation overtakes an earlier one of its key."""
+    batch = client.begin_batch()
+    batch.add([slot_of(put) for put in puts(100)])
+    client._asker.nodes.learned(msgspec.convert(ring_of(endpoints[1]), RingMap))
+    async with asyncio.timeout(PATIENCE_S):
+        await batch.room()
+    assert batch._window.unsettled == 0
+    batch.add([slot_of(Put("later", 1))])
+    assert batch._owners == ((endpoints[1],),) * 4096
+    await batch.close()
+
+
 async def test_batch_repeats_nothing_of_unknown_outcome_on_a_condition(
     client: AsyncClient, stores: list[FakeStore], endpoints: list[str]
 ) -> None:
@@ -209,7 +226,7 @@ async def test_batch_leaves_answers_unread_while_nobody_takes_results(
     for n in range(200):
         stores[0].values[b"k%d" % n] = value
     batch = client.begin_batch()
-    batch.add([kvs.operations.slot_of(Get(f"k{n}")) for n in range(200)])
+    batch.add([slot_of(Get(f"k{n}")) for n in range(200)])
     batch.end()
 
     async def is_full() -> bool:

@@ -258,3 +258,12 @@ def test_blocking_batch_may_be_left_and_outlive_its_client(endpoint: str) -> Non
         assert isinstance(next(late), kvs.Found)
     with pytest.raises(kvs.Misuse):
         next(late)
+
+
+def test_blocking_export_tells_all_and_may_be_left(client: kvs.Client, store: FakeStore) -> None:
+    store.values = {b"k%d" % n: b"%d" % n for n in range(1000)}
+    assert {entry.key: entry.value for entry in client.export()} == {f"k{n}": n for n in range(1000)}
+    left = client.export("k1")
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    assert client.get("k7") is not None

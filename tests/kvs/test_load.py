@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import kvs.load
+import kvs.load_input
+from kvs.repeating import Patience
 from tests.kvs.command import NOWHERE, Kvs
 from tests.kvs.fake_store import FakeStore, answer
 
@@ -66,8 +69,7 @@ def test_load_json_summary_names_failures_and_exits_1(run: Kvs) -> None:
     assert named[repr("k" * 51)] == "Key is too long"
 
 
-def test_load_tries_again_what_no_node_took(run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvs.load, "RETRY_DELAYS_S", (0.0, 0.0))
+def test_load_tries_again_what_no_node_took(run: Kvs, store: FakeStore) -> None:
     down = iter([True, True, False])
     store.fault = lambda method, _p: answer(503, error="no") if method == "PUT" and next(down) else None
     assert run("load", "-", stdin='{"k": 1}').exit_code == 0
@@ -77,7 +79,7 @@ def test_load_tries_again_what_no_node_took(run: Kvs, store: FakeStore, monkeypa
 def test_load_gives_up_on_a_store_that_takes_nothing(
     run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kvs.load, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(0.1, 0.1, None))
     monkeypatch.setattr(kvs.load, "UNDELIVERED_MAX", 20)
     store.fault = lambda method, _p: answer(503, error="full") if method == "PUT" else None
     result = run("load", "-", stdin=json.dumps({str(n): n for n in range(5000)}))
@@ -106,8 +108,8 @@ def test_load_of_nothing_stores_nothing(run: Kvs) -> None:
 
 
 def test_load_line_too_long_is_one_bad_line(run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvs.load, "LINE_BYTES_MAX", 1000)
-    monkeypatch.setattr(kvs.load, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(kvs.load_input, "LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr(kvs.load_input, "CHUNK_BYTES", 100)
     long = json.dumps({"key": "long", "value": "x" * 3000})
     result = run("load", "-", stdin=f'{{"key": "a", "value": 1}}\n{long}\n{{"key": "b", "value": 2}}\n')
     assert result.exit_code == 1
@@ -117,6 +119,71 @@ def test_load_line_too_long_is_one_bad_line(run: Kvs, store: FakeStore, monkeypa
 
 def test_load_with_nobody_there_does_not_wait(run: Kvs) -> None:
     assert run("load", "-", stdin=OBJECT, endpoints=NOWHERE).exit_code == 3
+
+
+def test_load_leaves_out_what_has_expired_and_lets_the_rest_expire(run: Kvs, store: FakeStore) -> None:
+    lines = '{"key":"a","value":1,"ttl":60}\n{"key":"b","value":1,"expires":1}\n{"key":"c","value":1}\n'
+    result = run("load", "-", "-o", "json", stdin=lines)
+    assert result.exit_code == 0
+    assert (json.loads(result.stdout)["stored"], json.loads(result.stdout)["expired"]) == (2, 1)
+    assert sorted(store.values) == [b"a", b"c"] and list(store.ttls) == [b"a"] and bytes(store.ttls[b"a"]) == b"60.0"
+    assert "Left out, as their time has passed: 1" in run("load", "-", stdin=lines).stderr
+
+
+def test_load_of_what_is_not_what_was_exported_exits_2(run: Kvs, store: FakeStore) -> None:
+    store.values = {b"a": b"1", b"b": b"2"}
+    exported = run("export").stdout
+    assert run("load", "-", stdin=exported).exit_code == 0
+    result = run("load", "-", stdin=exported.replace('"value":2', '"value":3'))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: -: it is not what was exported")
+
+
+def test_load_goes_on_after_what_is_stored(run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command says by itself, when the store is down."""
+    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(0.1, 0.1, None))
+    lines = "".join(f'{{"key": "k{n:04}", "value": {n}}}\n' for n in range(5000))
+    store.fault = lambda method, path: answer(503, error="full") if method == "PUT" and path > "/kvs/keys/k2" else None
+    result = run("load", "-", stdin=lines)
+    assert result.exit_code == 3
+    told = re.search(
+        r"^all up to line ([\d,]+) is stored; go on with: kvs load (.*) --after (\d+)$", result.stderr, re.M
+    )
+    assert told is not None and told[1] == f"{int(told[3]):,}" == "2,000"
+    store.fault = lambda _m, _p: None
+    store.values = {key: value for key, value in store.values.items() if key < b"k2000"}
+    assert len(store.values) == 2000, "nothing is said to be stored that is not"
+    assert run("load", "-", "--after", told[3], stdin=lines).exit_code == 0
+    assert len(store.values) == 5000
+
+
+def test_load_interrupted_says_how_to_go_on(store: FakeStore, endpoint: str) -> None:
+    count, arrived = 0, threading.Event()
+
+    def notice(method: str, _path: str) -> None:
+        nonlocal count
+        count += method == "PUT"
+        if method == "PUT" and count in (1000, 2000):
+            arrived.set()
+
+    store.fault = notice
+    command = [sys.executable, "-m", "kvs.cli", "-e", endpoint, "load", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
+        assert isinstance(process.stdin, io.BufferedWriter) and isinstance(process.stderr, io.BufferedReader)
+        for first in (0, 1000):
+            arrived.clear()
+            for n in range(first, first + 1000):
+                process.stdin.write(b'{"key": "k%04d", "value": 1}\n' % n)
+            process.stdin.flush()
+            assert arrived.wait(20)
+        # The first thousand are stored, or the second would not have been sent.
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read().decode()
+        assert process.wait(20) == 130, errors
+    told = re.fullmatch(
+        r"Interrupted; all up to line [12],\d+ is stored; go on with: kvs load - --after (\d+)\n", errors
+    )
+    assert told is not None and 1000 <= int(told[1]) <= 2000, errors
 
 
 def test_load_from_a_pipe_stores_what_has_come_before_the_rest(store: FakeStore, endpoint: str) -> None:
