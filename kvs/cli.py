@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from kvs.backup_commands import backup, export, restore
+from kvs.bench_command import bench
 from kvs.ending import Interrupted, NotFound, Refusal, output_option, print_json, run, show
 from kvs.endpoints import PORT
 from kvs.keys import keys
@@ -170,7 +171,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-for command in (keys, lock, view_change, load, export, backup, restore):
+for command in (keys, lock, view_change, load, export, backup, restore, bench):
     kvs.add_command(command)
 
 

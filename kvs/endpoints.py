@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gossip.view import BadAddress, host_of, parse_nodes, port_of
 from kvs.errors import BadRequest
 
+SCHEME = "http://"
 PORT = 13800
 """Where a node listens of which nothing else is said."""
 
@@ -29,6 +30,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def _whole(typed: str) -> str:
-    address = typed.removeprefix("http://").removesuffix("/")
+    scheme = typed[: len(SCHEME)].lower() == SCHEME
+    address = (typed[len(SCHEME) :] if scheme else typed).removesuffix("/")
     has_port = address.rpartition("]")[2].rpartition(":")[1]
     return f"{address}:{PORT}" if address and not has_port else address

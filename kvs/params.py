@@ -107,6 +107,21 @@ class DurationParam(click.ParamType[float]):
         return int(seconds) if seconds.is_integer() else seconds
 
 
+class ShareParam(click.ParamType[float]):
+    """From nothing to all."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:  # Nor is what is not a number at all.
+            self.fail(f"{value!r} is no share from 0 to 1, such as 0.95.", param, ctx)
+        return share
+
+
 class ValueParam(click.ParamType[bytes]):
     """A JSON text. `-` stands for the standard input."""
 

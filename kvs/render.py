@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kvs import responses
+from kvs.benchmark import Measurement
 from kvs.load import Tally
 from kvs.load_input import Source
 from kvs.manifest import Sum
@@ -164,6 +165,16 @@ def _progress(answer: responses.Progress) -> Shown:
     for node in sorted(answer.nodes, key=_numerically):
         table.add_row(node.address, _number(node.partitions), _number(node.keys))
     return Group(head, Text(), table)
+
+
+@shown.register
+def _measurement(answer: Measurement) -> Shown:
+    table = _table("", "#PER SECOND", "#P50 MS", "#P99 MS", "#P99.9 MS", "#ERRORS")
+    for name, each in (("reads", answer.reads), ("writes", answer.writes)):
+        times = (NONE if ms is None else f"{ms:,.2f}" for ms in (each.p50_ms, each.p99_ms, each.p999_ms))
+        table.add_row(name, f"{each.per_second:,.0f}", *times, _number(each.errors))
+    errors = "".join(f"\n{_counted(times, 'time')}: {error}" for error, times in answer.first_errors.items())
+    return Group(table, Text(errors, "red")) if errors else table
 
 
 @contextmanager
