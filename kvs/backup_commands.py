@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.argument("prefix", type=PrefixParam(), default="")
 @click.pass_obj
 def export(endpoints: Addresses, prefix: str) -> None:
-    """Write all keys that begin with PREFIX, or all, to standard output.
+    """Write keys and values as JSON lines.
 
-    One JSON line for each, as `kvs load` takes it, in no order, and a manifest at the end: how many there are, and a
+    All that begin with PREFIX, or all, to standard output: one line for each, as `kvs load` takes it, in no order, and a manifest at the end: how many there are, and a
     checksum. It is not a snapshot: each key is told as it was at some moment of the export, and those that are there
     throughout are told exactly once.
 
@@ -54,9 +54,9 @@ def export(endpoints: Addresses, prefix: str) -> None:
 @output_option
 @click.pass_obj
 def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
-    """Write all keys to FILE, packed if its name ends in .gz.
+    """Write all keys and values to FILE.
 
-    FILE is there once it is whole and on disk, and never in parts; only you may read it. It holds what `kvs export`
+    Packed, if its name ends in .gz. FILE is there once it is whole and on disk, and never in parts; only you may read it. It holds what `kvs export`
     writes, and `kvs restore` puts that back, into a store of any number of nodes.
     """
     from kvs.backup import export as export_all
@@ -92,9 +92,9 @@ def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
 @output_option
 @click.pass_obj
 def restore(endpoints: Addresses, file: BinaryIO, output: str) -> None:
-    """Store every entry of FILE, which `kvs backup` or `kvs export` has written.
+    """Store what `kvs backup` has written.
 
-    FILE is read as a whole first: if it was cut short or changed, nothing is stored. Keys that exist are overwritten,
+    Every entry of FILE, which may come from `kvs export` as well. It is read as a whole first: if it was cut short or changed, nothing is stored. Keys that exist are overwritten,
     others stay. Entries whose time has passed are left out. To restore a file twice does no harm.
     """
     from kvs.backup import check
