@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def export(endpoints: Addresses, prefix: str) -> None:
     """Write keys and values as JSON lines.
 
-    All that begin with PREFIX, or all, to standard output: one line for each, as `kvs load` takes it, in no order, and a manifest at the end: how many there are, and a
-    checksum. It is not a snapshot: each key is told as it was at some moment of the export, and those that are there
-    throughout are told exactly once.
+    All that begin with PREFIX, or all, to standard output: one line for each, as `kvs load` takes it, in no order, and
+    a manifest at the end: how many there are, and a checksum. It is not a snapshot: each key is told as it was at some
+    moment of the export, and those that are there throughout are told exactly once.
 
     \b
     Examples:
@@ -56,8 +56,8 @@ def export(endpoints: Addresses, prefix: str) -> None:
 def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
     """Write all keys and values to FILE.
 
-    Packed, if its name ends in .gz. FILE is there once it is whole and on disk, and never in parts; only you may read it. It holds what `kvs export`
-    writes, and `kvs restore` puts that back, into a store of any number of nodes.
+    Packed, if its name ends in .gz. FILE is there once it is whole and on disk, and never in parts; only you may read
+    it. It holds what `kvs export` writes, and `kvs restore` puts that back, into a store of any number of nodes.
     """
     from kvs.backup import export as export_all
     from kvs.backup import whole_file
@@ -94,8 +94,9 @@ def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
 def restore(endpoints: Addresses, file: BinaryIO, output: str) -> None:
     """Store what `kvs backup` has written.
 
-    Every entry of FILE, which may come from `kvs export` as well. It is read as a whole first: if it was cut short or changed, nothing is stored. Keys that exist are overwritten,
-    others stay. Entries whose time has passed are left out. To restore a file twice does no harm.
+    Every entry of FILE, which may come from `kvs export` as well. It is read as a whole first: if it was cut short or
+    changed, nothing is stored. Keys that exist are overwritten, others stay. Entries whose time has passed are left
+    out. To restore a file twice does no harm.
     """
     from kvs.backup import check
     from kvs.load import Tally

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 import os
 import re
@@ -181,9 +182,9 @@ async def test_batches_go_on_through_deaths_and_changes_of_view(processes: Proce
     last: dict[str, int] = {}
 
     async def operations() -> AsyncIterator[kvs.Put]:
-        n = 0
+        numbers = itertools.count()
         while not is_over:
-            for n in range(n, n + 100):
+            for n in itertools.islice(numbers, 100):
                 last[f"key/{n % 3000}"] = n
                 yield kvs.Put(f"key/{n % 3000}", n)
             await asyncio.sleep(0.002)
