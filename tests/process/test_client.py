@@ -18,7 +18,7 @@ from tests.commands import run
 
 pytestmark = pytest.mark.process
 
-INNER = {"bring", "call", "pages", "put_on"}
+INNER = {"begin_batch", "bring", "call", "export_blocks", "pages", "put_on"}
 """What parts of the client call each other."""
 PAGE = ROOT / "docs" / "client.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
