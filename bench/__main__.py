@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from bench.batches import batches
+from bench.bulk import load
 from bench.clients import clients
 from bench.figures import Figure, Results, machine, table
 from bench.idle import idle
@@ -31,6 +32,7 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "copies": copies,
     "client": clients,
     "batch": batches,
+    "load": load,
     "many-keys": many_keys,
     "listing": listing,
     "export": export,
