@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from kvs.ending import Interrupted, Refusal, output_option, print_json, run
-from kvs.load_command import name_of, store_all
+from kvs.load_command import after_option, name_of, store_all
 from kvs.params import Addresses, PrefixParam
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
     from kvs.backup import whole_file
     from kvs.render import backup_bar
 
+    if str(file) == "-":
+        raise Refusal("a backup is a file; `kvs export` writes to standard output")
     if file.exists() and not force:
         raise Refusal(f"{file} exists: name another file, or give --force")
 
@@ -89,14 +91,15 @@ def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
+@after_option
 @output_option
 @click.pass_obj
-def restore(endpoints: Addresses, file: BinaryIO, output: str) -> None:
+def restore(endpoints: Addresses, file: BinaryIO, after: int, output: str) -> None:
     """Store what `kvs backup` has written.
 
     Every entry of FILE, which may come from `kvs export` as well. It is read as a whole first: if it was cut short or
     changed, nothing is stored. Keys that exist are overwritten, others stay. Entries whose time has passed are left
-    out. To restore a file twice does no harm.
+    out. To restore a file twice does no harm, and if it is interrupted, it tells how to go on.
     """
     from kvs.backup import check
     from kvs.load import Tally
@@ -110,4 +113,4 @@ def restore(endpoints: Addresses, file: BinaryIO, output: str) -> None:
     except BadInput as error:
         raise Refusal(f"{name}: {error}") from None
     suffix = ".jsonl.gz" if name.endswith(".gz") else ".jsonl"
-    store_all(endpoints, Source(file, suffix, lines=entries + 1), name, Tally(), output)
+    store_all(endpoints, Source(file, suffix, after=after, lines=entries + 1), name, Tally(through=after), output)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kvs.errors import KvsError, OutcomeUnknown, Unreachable
+from kvs.http import Malformed
 from kvs.operations import AnswerLine, Slot, answer_lines, judged
 from kvs.repeating import Effect, Failed
 
@@ -144,6 +145,8 @@ class Chunk:
         end = data.rfind(b"\n") + 1
         self._tail = data[end:]
         lines = answer_lines(data[:end])
+        if len(lines) > len(self.left) - self._answered:
+            raise Malformed
         forwarded = None
         for slot, line in zip(self.left[self._answered :], lines, strict=False):
             try:

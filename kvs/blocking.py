@@ -243,13 +243,19 @@ class Client(_Calls):
         atomic. A plain delete is repeated as a plain put is, and may then tell of its own first try. Raises Misuse, and
         what `operations` raises."""
         batch = self._thread.run(_begin_batch(self._client))
+        failure = None
         try:
-            for slots in slots_of(operations):
-                got = list[Slot]()
-                self._thread.run(batch.exchange(slots, got.extend))
-                yield from map(result_of, got)
+            try:
+                for slots in slots_of(operations):
+                    got = list[Slot]()
+                    self._thread.run(batch.exchange(slots, got.extend))
+                    yield from map(result_of, got)
+            except Exception as error:  # After the results of what came before it.
+                failure = error
             while rest := self._thread.run(batch.rest()):
                 yield from map(result_of, rest)
+            if failure is not None:
+                raise failure
         finally:
             self._thread.begin(batch.close())
 

@@ -15,7 +15,7 @@ from kvs.export_lines import ExportReader
 from kvs.http import Malformed, Reply
 from kvs.repeating import Effect, Failed, Patience
 from kvs.responses import ErrorBody
-from kvs.values import text_of
+from kvs.values import prefix_of
 
 PATIENCE = Patience(30.0, 10.0, None)
 """With each block: so long the keys may have no owner that can be reached."""
@@ -27,7 +27,7 @@ class Export:
     def __init__(self, asker: Asker, prefix: str) -> None:
         """Raises BadRequest."""
         self._asker = asker
-        self._query = {"prefix": _checked(prefix)} if prefix else {}
+        self._query = {"prefix": prefix_of(prefix)} if prefix else {}
         self._cursor: str | None = None
         self._node = ""
         self._stream: Stream | None = None
@@ -100,12 +100,3 @@ def _refusal(reply: Reply) -> Failed | BadRequest:
     if reply.status in (404, 405):
         return Failed("its release exports nothing", sent=False)
     return BadRequest(refusal.line, reply.status)
-
-
-def _checked(prefix: str) -> str:
-    """Raises BadRequest."""
-    try:
-        text_of(prefix, "what keys begin with").encode()
-    except UnicodeEncodeError:
-        raise BadRequest("the prefix has half of a surrogate pair, which no UTF-8 can hold") from None
-    return prefix

@@ -17,15 +17,13 @@ import msgspec
 
 from kvs.ending import output_option, run
 from kvs.params import Addresses, PrefixParam
+from kvs.values import LINE_BREAKS_TO_SPACES
 
 if TYPE_CHECKING:
     from kvs.operating import Operator
     from kvs.responses import EntriesPage, Entry, KeysPage
 
     Pages: TypeAlias = AsyncIterator[KeysPage | EntriesPage]
-
-LINE_BREAKS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
-"""In a JSON text they stand between its parts only; within a string, they are escaped."""
 
 
 @click.command()

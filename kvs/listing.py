@@ -18,7 +18,7 @@ from kvs.errors import BadRequest, Unreachable
 from kvs.http import Reply
 from kvs.repeating import Effect
 from kvs.responses import EntriesPage, ErrorBody, KeysPage
-from kvs.values import text_of
+from kvs.values import prefix_of
 
 Page = TypeVar("Page", KeysPage, EntriesPage)
 
@@ -31,7 +31,7 @@ PAGE_S = 10.0
 
 async def pages(asker: Asker, kind: type[Page], prefix: str = "", limit: int | None = None) -> AsyncIterator[Page]:
     """All keys that begin with `prefix`, or the first `limit` of them. Raises KvsError."""
-    text_of(prefix, "what keys begin with")
+    prefix = prefix_of(prefix)
     if limit is not None and limit < 0:
         raise BadRequest(f"no fewer keys than 0 can be listed, not {limit!r}")
     after, left = None, sys.maxsize if limit is None else limit

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from kvs.operating import Operator
 
 
+after_option = click.option(
+    "--after", type=click.IntRange(min=0), default=0, metavar="N", help="Pass over the first N lines."
+)
+
+
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Pass over the first N lines.")
+@after_option
 @output_option
 @click.pass_obj
 def load(endpoints: Addresses, file: BinaryIO, after: int, output: str) -> None:
@@ -89,7 +94,7 @@ def name_of(file: BinaryIO) -> str:
 def _how_far(source: Source, name: str, tally: Tally) -> list[str]:
     if not tally.through:
         return []
-    go_on = f"kvs load {shlex.quote(name)} --after {tally.through}"
+    go_on = f"kvs {click.get_current_context().command.name} {shlex.quote(name)} --after {tally.through}"
     return [f"all up to {source.unit} {tally.through:,} is stored; go on with: {go_on}"]
 
 

@@ -21,7 +21,8 @@ from typing import BinaryIO, NamedTuple, cast
 import msgspec
 
 from kvs.manifest import Sum, manifest_in
-from kvs.operations import LINE_BREAKS_TO_SPACES, Slot, put_line
+from kvs.operations import Slot, put_line
+from kvs.values import LINE_BREAKS_TO_SPACES
 
 CHUNK_BYTES = 64 * 1024
 LINE_BYTES_MAX = 8 * 1024 * 1024

@@ -16,10 +16,7 @@ from kvs.errors import BadRequest, ConditionFailed, KvsError
 from kvs.http import Malformed
 from kvs.repeating import Failed
 from kvs.responses import ErrorBody
-from kvs.values import Found, Stored, encoded
-
-LINE_BREAKS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
-"""In a JSON text they stand between its parts only; within a string, they are escaped."""
+from kvs.values import LINE_BREAKS_TO_SPACES, Found, Stored, encoded
 
 READ_AHEAD = 256
 """So many operations are taken from an iterable at once."""
@@ -102,7 +99,7 @@ def slot_of(operation: Operation) -> Slot:
 
 
 def slots_of(operations: Iterable[Operation]) -> Iterator[list[Slot]]:
-    """Some at a time. Raises BadRequest for what is no operation, after those before it."""
+    """Some at a time. Raises BadRequest for what is no operation, and what `operations` raises, after those before."""
     slots = list[Slot]()
     try:
         for operation in operations:
@@ -110,7 +107,7 @@ def slots_of(operations: Iterable[Operation]) -> Iterator[list[Slot]]:
             if len(slots) == READ_AHEAD:
                 yield slots
                 slots = []
-    except BadRequest:
+    except Exception:
         yield slots
         raise
     yield slots

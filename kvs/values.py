@@ -101,6 +101,20 @@ def text_of(given: object, what: str) -> str:
     return given
 
 
+def prefix_of(given: object) -> str:
+    """What keys begin with: `given` itself. Raises BadRequest if none can."""
+    prefix = text_of(given, "what keys begin with")
+    try:
+        prefix.encode()
+    except UnicodeEncodeError:
+        raise BadRequest("the prefix has half of a surrogate pair, which no UTF-8 can hold") from None
+    return prefix
+
+
+LINE_BREAKS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
+"""In a JSON text they stand between its parts only; within a string, they are escaped."""
+
+
 def encoded(value: object) -> bytes:
     """The JSON text of a value. Raises BadRequest."""
     if isinstance(value, Json):

@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kvs import exporting, load
 from kvs.manifest import Sum
+from kvs.repeating import Patience
 from tests.kvs.command import NOWHERE, Kvs
 from tests.kvs.fake_store import FakeStore, answer
 
@@ -55,9 +57,6 @@ def test_export_is_quiet_if_its_reader_has_had_enough(full: FakeStore, endpoint:
 
 
 def test_export_with_nobody_there_exits_3(run: Kvs, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kvs import exporting  # noqa: PLC0415
-    from kvs.repeating import Patience  # noqa: PLC0415
-
     monkeypatch.setattr(exporting, "PATIENCE", Patience(0.1, 0.1, None))
     result = run("export", endpoints=NOWHERE)
     assert (result.exit_code, result.stdout) == (3, "")
@@ -97,6 +96,28 @@ def test_backup_that_fails_leaves_nothing_and_what_was_there(run: Kvs, full: Fak
     full.export_breaks = [500]
     assert run("backup", str(file), "--force").exit_code == 2
     assert (os.listdir(tmp_path), file.read_text()) == (["b"], "mine")
+
+
+def test_backup_is_no_stream(run: Kvs, full: FakeStore) -> None:
+    result = run("backup", "-")
+    assert (result.exit_code, full.asked) == (2, []) and "kvs export" in result.stderr
+
+
+def test_restore_goes_on_after_what_is_stored(
+    run: Kvs, full: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "PATIENCE", Patience(0.1, 0.1, None))
+    file = tmp_path / "b.json"
+    assert run("backup", str(file)).exit_code == 0
+    full.values = {}
+    full.fault = lambda method, path: answer(503, error="full") if method == "PUT" and path >= "/kvs/keys/k05" else None
+    result = run("restore", str(file))
+    assert result.exit_code == 3
+    go_on = result.stderr.splitlines()[-1].partition("; go on with: kvs ")[2].split()
+    assert go_on == ["restore", str(file), "--after", "500"]
+    full.fault = lambda _m, _p: None
+    assert run(*go_on).exit_code == 0
+    assert full.values == VALUES
 
 
 def test_backup_where_no_file_can_be_is_one_line(run: Kvs, full: FakeStore, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_chunk_that_is_given_up_tells_of_each_what_is_known() -> None:
         assert [outcome(slot) for slot in slots] == [type(fault)] * 2
 
 
-@pytest.mark.parametrize("data", [b"nonsense\n", b'{"status":201}\n', b"[]\n"])
+@pytest.mark.parametrize("data", [b"nonsense\n", b'{"status":201}\n', b"[]\n", OK + OK])
 def test_chunk_takes_no_answer_for_one_that_is_none(data: bytes) -> None:
     _, chunk, slots = begun(Put("a", 1))
     with pytest.raises(Malformed):

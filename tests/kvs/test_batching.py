@@ -269,7 +269,7 @@ async def test_batch_raises_what_its_operations_raise_after_their_results(client
     with pytest.raises(LookupError, match="mine"):
         async for each in client.batch(operations()):
             told.append(each)
-    assert len(told) >= 256
+    assert len(told) == 300
 
 
 async def test_batch_of_a_closed_client_is_misuse(client: AsyncClient) -> None:

@@ -248,6 +248,18 @@ def test_blocking_batch_takes_operations_in_the_thread_of_the_caller(client: kvs
     assert store.values[b"k9"] == b"7"
 
 
+def test_blocking_batch_raises_what_its_operations_raise_after_the_results_before(client: kvs.Client) -> None:
+    def operations() -> Iterator[kvs.Put]:
+        yield from (kvs.Put(f"k{n}", n) for n in range(300))
+        raise LookupError("mine")
+
+    told = []
+    with pytest.raises(LookupError, match="mine"):
+        for result in client.batch(operations()):
+            told.append(result)
+    assert [type(result) for result in told] == [kvs.Stored] * 300
+
+
 def test_blocking_batch_may_be_left_and_outlive_its_client(endpoint: str) -> None:
     with kvs.Client(endpoint, timeout_s=PATIENCE_S) as client:
         told = client.batch(kvs.Put(f"k{n}", n) for n in range(100_000))
