@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from bench.batches import batches
-from bench.bulk import load
 from bench.clients import clients
 from bench.figures import Figure, Results, machine, table
 from bench.idle import idle
+from bench.loading import load
 from bench.measures import copies, handover, many_keys, speed
 from bench.recovery import catching_up
 from bench.scale import FULL, QUICK, Scale
@@ -32,13 +32,13 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "copies": copies,
     "client": clients,
     "batch": batches,
-    "load": load,
     "many-keys": many_keys,
     "listing": listing,
     "export": export,
     "handover": handover,
     "catching-up": catching_up,
     "idle": idle,
+    "load": load,
 }
 
 

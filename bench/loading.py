@@ -49,15 +49,26 @@ def load(scale: Scale, directory: Path) -> Iterator[Figure]:
         rates += [sample(single, keys, scale).result.per_second for _ in range(scale.rounds)]
         if loaded.stored != count:
             raise RuntimeError(f"{loaded.stored} of {count} keys were loaded")
-        rate, alone = loaded.stored / loaded.seconds, statistics.median(rates)
-        counted = f"{count:,} keys of 20 + 100 bytes, three nodes"
-        detail = f"{rate:,.0f} keys/s beside {alone:,.0f}, {cpu_us:.0f} us of the nodes' CPU each, {counted}"
-        yield Figure("kvs load", rate / alone, "times single durable PUTs", 10, False, detail)
+        yield multiple(loaded, rates, cpu_us)
 
         backed_up = _command(view, "backup", str(directory / "backup.jsonl"))
         if backed_up.entries < count:
             raise RuntimeError(f"{backed_up.entries} of {count} keys are in the backup")
-        yield Figure("kvs backup", backed_up.entries / backed_up.seconds, "keys/s", 200_000, False, counted)
+        rate = backed_up.entries / backed_up.seconds
+        yield Figure("kvs backup", rate, "keys/s", 200_000, False, _counted(backed_up.entries))
+
+
+def multiple(loaded: Told, singly: list[float], cpu_us: float) -> Figure:
+    """Of the rate of single PUTs, the median of the rounds before and after."""
+    rate, alone = loaded.stored / loaded.seconds, statistics.median(singly)
+    detail = (
+        f"{rate:,.0f} keys/s beside {alone:,.0f}, {cpu_us:.0f} us of the nodes' CPU each, {_counted(loaded.stored)}"
+    )
+    return Figure("kvs load", rate / alone, "times single durable PUTs", 10, False, detail)
+
+
+def _counted(keys: int) -> str:
+    return f"{keys:,} keys of 20 + 100 bytes, three nodes"
 
 
 def _command(endpoints: str, *arguments: str) -> Told:
