@@ -139,8 +139,8 @@ class Chunk:
         return b"".join([slot.line for slot in self.left])
 
     def came(self, data: bytes) -> bytes | None:
-        """A part of the answer, cut anywhere. Returns a key that another node serves, if there is one. Raises
-        Malformed."""
+        """A part of the answer, cut anywhere. Returns a key that another node serves, if there is one. Raises Failed if
+        the node ends the batch before its end, and Malformed."""
         data = self._tail + data
         end = data.rfind(b"\n") + 1
         self._tail = data[end:]
@@ -149,6 +149,8 @@ class Chunk:
             raise Malformed
         forwarded = None
         for slot, line in zip(self.left[self._answered :], lines, strict=False):
+            if line.ends_it:
+                raise Failed(line.error or "it ended the batch", sent=False)
             try:
                 outcome = judged(slot, line)
             except Failed as refusal:

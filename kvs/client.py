@@ -123,7 +123,7 @@ class AsyncClient(Data):
     def begin_batch(self, patience: Patience | None = None) -> Batch:
         """What `batch` is made of. `patience`: with each operation. Raises Misuse."""
         self._asker.look()
-        return Batch(self._asker, patience or self._asker.patience)
+        return Batch(self._asker, patience or self._asker.patience.for_many())
 
     async def export(self, prefix: str = "") -> AsyncIterator[Exported]:
         """All keys that begin with `prefix`, with values, in no order: much faster than `scan`. It goes on where nodes

@@ -57,10 +57,18 @@ Result: TypeAlias = Stored | Found | bool | KvsError | None
 class AnswerLine(DataBody, frozen=True, rename="kebab"):
     """What any line of an answer may say."""
 
+    key: str | None = None
     status: int = 0
     etag: str | None = None
     copies: str | None = None
+    retry_after: int | str = 0
     unreachable: tuple[str, ...] = ()
+
+    @property
+    def ends_it(self) -> bool:
+        """Whether it is no answer to an operation, but says why the node ends the batch before its end: nothing that
+        follows was begun."""
+        return self.key is None and self.status in (408, 503)
 
 
 class Slot(msgspec.Struct, gc=False):
@@ -149,7 +157,9 @@ def judged(slot: Slot, line: AnswerLine) -> AnswerLine | BadRequest:
     except BadRequest as fault:
         return fault
     except Failed as failure:
-        raise Failed(ErrorBody(failure.reason, line.unreachable).line, sent=failure.sent) from None
+        after_s = float(line.retry_after) if isinstance(line.retry_after, int) else 0.0
+        reason = ErrorBody(failure.reason, line.unreachable).line
+        raise Failed(reason, sent=failure.sent, retry_after_s=after_s) from None
     return line
 
 

@@ -43,6 +43,10 @@ class Patience(msgspec.Struct, frozen=True):
     rounds: int | None
     """How often all nodes are asked; None: until the time is up."""
 
+    def for_many(self) -> Patience:
+        """With an operation that goes with others in a request, and may have to wait for them."""
+        return Patience(None if self.call_s is None else 2 * self.call_s, 2 * self.node_s, self.rounds)
+
 
 class Failed(Exception):
     """One node gave no result."""

@@ -16,7 +16,7 @@ from kvs.repeating import Effect, Failed
 
 OK = b'{"status":201,"replaced":false,"etag":"\\"1\\""}\n'
 MISSING = b'{"status":404,"doesExist":false,"error":"Key does not exist"}\n'
-BUSY = b'{"status":503,"error":"busy"}\n'
+BUSY = b'{"key":"k","status":503,"error":"busy"}\n'
 CUT = Failed("the connection broke", sent=True)
 
 
@@ -145,6 +145,16 @@ def test_chunk_that_broke_repeats_the_rest_but_for_writes_on_a_condition() -> No
     chunk.came(OK + MISSING)
     chunk.ended()
     assert [outcome(slots[0]), outcome(slots[4])] == [201, 404]
+
+
+@pytest.mark.parametrize("status", [408, 503])
+def test_chunk_that_the_node_ends_repeats_all_that_it_has_not_answered(status: int) -> None:
+    """Conditions too: what a node that stops has begun, it answers."""
+    _, chunk, slots = begun(Put("a", 1), Put("b", 1), Put("c", 1, must_not_exist=True))
+    with pytest.raises(Failed, match="This node is stopping") as failed:
+        chunk.came(OK + b'{"status":%d,"error":"This node is stopping"}\n' % status)
+    chunk.broke(failed.value)
+    assert chunk.left == slots[1:]
 
 
 def test_chunk_that_was_not_sent_repeats_all_of_it() -> None:

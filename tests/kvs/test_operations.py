@@ -120,8 +120,9 @@ def test_answer_line_that_refuses_is_the_error_as_a_value(line: bytes, error: Kv
 
 def test_answer_line_of_a_node_that_could_not_is_no_result() -> None:
     with pytest.raises(Failed) as failed:
-        judge(PUT, b'{"status":503,"error":"Unable","unreachable":["a:1","b:1"]}')
+        judge(PUT, b'{"status":503,"error":"Unable","unreachable":["a:1","b:1"],"retry-after":2}')
     assert (failed.value.reason, failed.value.sent) == ("Unable: a:1, b:1", True)
+    assert failed.value.retry_after_s == 2.0
 
 
 @pytest.mark.parametrize(

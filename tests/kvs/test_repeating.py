@@ -134,3 +134,8 @@ def test_course_asks_anew_whom_to_ask_in_each_round() -> None:
     going = Course(lambda: next(rounds), Effect.NONE, PATIENCE, NOW, random.Random(7))
     assert isinstance(all_fail(going, NOW), Pause)
     assert going.step(NOW + 1) == Ask("b", 2.5)
+
+
+def test_patience_is_greater_with_an_operation_among_many() -> None:
+    assert Patience(5.0, 2.5, None).for_many() == Patience(10.0, 5.0, None)
+    assert Patience(None, 2.5, 1).for_many() == Patience(None, 5.0, 1)

@@ -222,7 +222,7 @@ class Watching:
     async def _list(self, story: Story) -> None:
         machine = self._rng.choice(list(self.cluster.machines.values()))
         try:
-            story.list(await machine.ask(lambda node: node.lister.page(story.prefix, b"", 1000, False)))
+            story.list(await machine.ask(lambda node: node.whole_store.lister.page(story.prefix, b"", 1000, False)))
         except REFUSALS:
             self.seen["listings without answer"] += 1
 
@@ -248,7 +248,7 @@ class Watching:
     async def _check(self) -> None:
         machine = next(iter(self.cluster.machines.values()))
         for story in self._stories:
-            page: Page = await machine.ask(lambda node: node.lister.page(story.prefix, b"", 1000, False))  # noqa: B023
+            page: Page = await machine.ask(lambda node: node.whole_store.lister.page(story.prefix, b"", 1000, False))  # noqa: B023
             held = {key: version for key, version, _ in page.entries}
             if story.must_list or story.copy != held:
                 raise Violation(f"the copy of {story.prefix!r} is {_brief(story.copy)}, and there is {_brief(held)}")
