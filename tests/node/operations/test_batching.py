@@ -274,7 +274,7 @@ async def test_batch_is_not_stamped_before_anybody_knows_what_time_is_possible()
     parts, (key, *_) = await with_owner(there)
     parts.clock.is_grounded = parts.readiness.is_ready = False
     assert await answers(parts, put(key)) == ["Unavailable"]
-    assert there.batches == there.alone == []
+    assert not there.batches and not there.alone
 
 
 class Crowd:

@@ -283,7 +283,7 @@ async def test_together_in_one_transaction() -> None:
 async def test_together_leaves_what_the_disk_does_not_give() -> None:
     parts = await node_a(A)
     await parts.keep((b"k", record(3)))
-    parts.store.encoded = fail  # type: ignore[assignment, method-assign]
+    parts.store.encoded = fail  # type: ignore[method-assign]
     assert await serve(parts, Read(b"k"), put(b"l")) == (LEFT, Wrote(False))
 
 
