@@ -21,10 +21,9 @@ from node.net.messages import Range
 
 RUN_KEYS = 4
 """So many keys of a partition are read ahead: most often, a page has one or two of each."""
-PARTITIONS_A_TURN = 64
-"""Of so many partitions the next keys are read at once: a fifth of a millisecond."""
-LOOKS_A_TURN = 64
-"""So many records are looked at at once: the same."""
+GLANCES_A_TURN, READS_A_TURN, LOOKS_A_TURN = 512, 64, 64
+"""How many partitions are asked whether their next keys have been read, of how many they are read, and how many records
+are looked at, at once: a fifth of a millisecond each."""
 LOOKS_MAX = 100_000
 """So many records are looked at for one part at most, if there is nothing to be taken of most of them."""
 
@@ -78,11 +77,12 @@ def walk(
     first, stop = bounds_of(range_)
     heap: list[tuple[bytes, int, int]] = []
     """Of each partition the next key, and its index in the run."""
-    for start in range(0, len(partitions), PARTITIONS_A_TURN) if not stop or first < stop else ():
-        some = partitions[start : start + PARTITIONS_A_TURN]
+    for some in _batches(() if stop and first >= stop else partitions, GLANCES_A_TURN):
         unread = [partition for partition in some if not _is_read(runs.get(partition), keys.figures(partition), first)]
-        for partition, found in zip(unread, keys.first_keys(unread, first, stop, RUN_KEYS), strict=True):
-            runs[partition] = Run(found, len(found) < RUN_KEYS, keys.figures(partition))
+        for batch in _batches(unread, READS_A_TURN):
+            for partition, found in zip(batch, keys.first_keys(batch, first, stop, RUN_KEYS), strict=True):
+                runs[partition] = Run(found, len(found) < RUN_KEYS, keys.figures(partition))
+            yield None
         heap += [(runs[partition].keys[0], partition, 0) for partition in some if runs[partition].keys]
         yield None
     heapify(heap)
@@ -111,6 +111,10 @@ def walk(
         if looked % LOOKS_A_TURN == 0:
             yield None
     yield Part(records, last if heap else None)
+
+
+def _batches(partitions: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (partitions[start : start + size] for start in range(0, len(partitions), size))
 
 
 def _is_read(run: Run | None, figures: object, first: bytes) -> bool:

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gossip.view import Address
 from node.operations import exporting
-from node.operations.export_progress import Progress
+from node.operations.export_progress import LANES, Progress
 from ring.hashing import partition_of
 from ring.sets import ALL, bits_of
 from tests.cluster import Client, Cluster, client, fresh_addresses
@@ -103,6 +103,14 @@ async def test_export_goes_on_after_any_cursor(store: Store, monkeypatch: pytest
             rest = await store.export(f"?prefix=w&cursor={line['cursor']}", node=at % 3)
             keys = [line["key"] for line in [*told[:at], *rest] if "key" in line]
             assert sorted(keys) == [word for word in WORDS if word.startswith("w")] and rest[-1] == {"end": True}
+
+
+async def test_export_takes_the_longest_cursor(store: Store) -> None:
+    ends = (chr(0x1D11E) * 48 + f"{number:02}" for number in range(1000))
+    by_partition = {partition_of(end.encode()): end.encode() for end in ends}
+    progress = Progress(0, tuple(by_partition[number] for number in sorted(by_partition)[:LANES]))
+    prefix = quote(chr(0x1D11E) * 48)
+    assert await store.export(f"?prefix={prefix}&cursor={progress.encode((chr(0x1D11E) * 48).encode())}")
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,11 @@ def test_walk_passes_over_what_is_not_taken_but_not_for_ever(monkeypatch: pytest
 
 
 def test_walk_lets_others_have_a_turn_after_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_order, "PARTITIONS_A_TURN", 2)
+    monkeypatch.setattr(key_order, "READS_A_TURN", 2)
     monkeypatch.setattr(key_order, "LOOKS_A_TURN", 3)
     shelves = shelves_of({b"%d" % number: b"x" for number in range(50)})
     *turns, _ = walk(shelves, range(PARTITIONS), EVERYTHING, bytes, {})
-    assert len(turns) == 4 + 16, "seven partitions, fifty records"
+    assert len(turns) == 4 + 1 + 16, "seven partitions, which are one glance, and fifty records"
 
 
 # What was read ahead
