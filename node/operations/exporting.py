@@ -34,8 +34,8 @@ from ring.placement import Shard
 from ring.sets import BYTES, partitions_in
 
 BLOCK_BYTES = 128 * 1024
-"""Keys and records of one block: a thousand small ones, which are written as lines in a fourth of a millisecond. It gets
-through in time on a link of 1 Mbit/s, and fits in a frame even if each character of each key has to be escaped."""
+"""Keys and records of one block: a thousand small ones, which are written as lines in a fourth of a millisecond. It
+gets through in time on a link of 1 Mbit/s, and fits in a frame even if each character of each key has to be escaped."""
 
 Tell = Callable[[bytes, Progress], Awaitable[None]]
 """Takes a block of lines, and how far the export has come with it; returns once there is room for the next one."""
