@@ -16,7 +16,7 @@ from node.operations.exporting import Exporter
 
 NDJSON_HEADERS = {"Content-Type": "application/x-ndjson"}
 READER_S = 60.0
-"""A client that has not taken one block within this reads nothing."""
+"""A client that does not take a block within this reads nothing."""
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -56,8 +56,8 @@ class ExportApi:
 
 
 class _Stream:
-    """An answer that is begun with its first line. Writing raises OSError if the client has gone, or
-    reads nothing."""
+    """An answer that is begun with its first line. Writing raises OSError if the client has gone, or reads
+    nothing."""
 
     def __init__(self, request: web.Request, prefix: bytes, reader_s: float) -> None:
         self.response = web.StreamResponse(headers=NDJSON_HEADERS)

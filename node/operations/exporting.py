@@ -71,7 +71,8 @@ class OwnerExport:
 
     def fetch(self, request: FetchPartitions) -> Awaitable[Answer]:
         """See `ShardInquiry.answer`: what is here of what another owner exports, under the view now."""
-        return self._inquiry.answer(self._found(request.stretch, request.bytes_max), self._views.view_id)
+        find = partial(self._found, request.stretch, request.bytes_max)
+        return self._inquiry.answer(find, self._views.view_id)
 
     def _telling(self, request: Export) -> Telling:
         partitions = int.from_bytes(request.stretch.partitions)

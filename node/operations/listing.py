@@ -74,8 +74,8 @@ class OwnerListing:
     def fetch(self, asker: Address, request: FetchRange) -> Awaitable[Answer]:
         """See `ShardInquiry.answer`: what is here of the asker's keys, under the view now."""
         partitions = self._views.ring.partitions_of(asker)
-        finding = self._found(partitions, request.range, request.with_values, with_deletions=True)
-        return self._inquiry.answer(finding, self._views.view_id)
+        find = partial(self._found, partitions, request.range, request.with_values, with_deletions=True)
+        return self._inquiry.answer(find, self._views.view_id)
 
     def _telling(self, request: ListKeys) -> Telling:
         fetch = FetchRange(request.range, request.with_values)

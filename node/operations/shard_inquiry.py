@@ -96,10 +96,10 @@ class ShardInquiry:
             await asyncio.sleep(self._config.retry_s)
         return Unable()
 
-    async def answer(self, finding: Awaitable[Part], view_id: ViewId) -> Answer:
+    async def answer(self, find: Callable[[], Awaitable[Part]], view_id: ViewId) -> Answer:
         """Answer an owner that asks this node, whoever it is to it, under a view. ViewIs: another one came in force,
         and some may have been handed over to others than the asker."""
-        part = await finding
+        part = await find()
         if self._views.view_id != view_id:
             return self._views.told()
         return FetchedRange(tuple(part.records), part.end, self._store.stable_watermark, self._co_owners.may_lack())
