@@ -76,12 +76,12 @@ class OwnerExport:
 
     def _telling(self, request: Export) -> Telling:
         partitions = int.from_bytes(request.stretch.partitions)
-        return Telling(partitions, FetchPartitions(request.stretch, BLOCK_BYTES), partial(self._tell, request))
+        return Telling(partitions, FetchPartitions(request.stretch, request.bytes_max), partial(self._tell, request))
 
     async def _tell(self, request: Export, answers: Answers) -> Answer:
         if older := self._calls.older(sorted(answers)):
             return Unheard(tuple(older))  # They do not know the question, and have been asked in vain.
-        part = await self._found(request.stretch, BLOCK_BYTES)
+        part = await self._found(request.stretch, request.bytes_max)
         if not answers:
             return Exported(lines_of(part.records, self._now_ms()), part.end)
         newest = dict(part.records)
@@ -139,7 +139,7 @@ class Exporter:
         while jobs and not refusals:
             job = jobs.popleft()
             while job.partitions and not refusals:
-                request = Export(Stretch(job.partitions.to_bytes(BYTES), run.prefix, job.after))
+                request = Export(Stretch(job.partitions.to_bytes(BYTES), run.prefix, job.after), BLOCK_BYTES)
                 try:
                     answer = await self._ask(view_id, shards[job.shard], request)
                 except NotBrought as refusal:
@@ -159,7 +159,7 @@ class Exporter:
 
         deadline = self._time.monotonic() + self._config.request_s
         carry_out = partial(self._owner.carry_out, request, view_id, deadline)
-        brought = await self._routing.bring(request, in_turn, carry_out, deadline, bulk=True)
+        brought = await self._routing.bring(request, in_turn, carry_out, deadline)
         assert isinstance(brought.answered.answer, Exported)
         return brought.answered.answer
 

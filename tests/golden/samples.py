@@ -127,7 +127,7 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Fetch": wire.Fetch(KEY),
     "AskStamp": wire.AskStamp(),
     "ListKeys": wire.ListKeys(wire.Range(KEY[:2], KEY, 1000, 2**20), True),
-    "Export": wire.Export(STRETCH),
+    "Export": wire.Export(STRETCH, 2**17),
     "FetchPartitions": wire.FetchPartitions(STRETCH, 2**22),
     "Tail": wire.Tail(2**62 + 1, 2**40, 5000, True, False),
     "Tail with_expired": wire.Tail(2**62 + 1, 2**40, 5000, False, True),

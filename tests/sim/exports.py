@@ -37,15 +37,18 @@ class Client:
         self.told: list[tuple[bytes, int]] = []
         self._cursor = Progress().encode(PREFIX)
 
-    async def export(self) -> None:
+    async def export(self, first: Machine | None = None) -> None:
+        """`first`: whom to ask first."""
         acknowledged = dict(self._story.acknowledged)
-        while not await self._go_on():
+        via = first or self._rng.choice(self._story.running())
+        while not await self._go_on(via):
             await asyncio.sleep(0.1)
+            via = self._rng.choice(self._story.running())
         told = Counter(key for key, _ in self.told)
         assert told == Counter(KEYS), f"missed {set(KEYS) - told.keys()}, twice {told - Counter(KEYS)}"
         assert all(value >= acknowledged.get(key, 0) for key, value in self.told), "older than what was acknowledged"
 
-    async def _go_on(self) -> bool:
+    async def _go_on(self, via: Machine) -> bool:
         """Whether it has come to its end."""
         story, progress = self._story, decode(self._cursor, PREFIX)
 
@@ -53,7 +56,7 @@ class Client:
             await node.whole_store.exporter.export(PREFIX, progress, self._take)
 
         try:
-            await self._rng.choice(story.running()).ask(ask, 60.0)
+            await via.ask(ask, 60.0)
         except NoAnswer:
             story.seen["died"] += 1
             return False

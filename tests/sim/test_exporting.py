@@ -47,12 +47,17 @@ def test_exporting_while_nodes_die_tells_each_key_once(seed: int) -> None:
 
     async def tell() -> None:
         await story.start()
-        works = [*(story.go_on_exporting() for _ in range(4)), story.go_on_writing()]
+        works = [story.go_on_exporting(), story.go_on_exporting(), story.go_on_writing()]
         tasks = [asyncio.ensure_future(work) for work in works]
         for machine in story.machines[1:]:
+            client = Client(story)
+            begun = asyncio.ensure_future(client.export(first=machine))
+            while not client.told:
+                await asyncio.sleep(0.01)
+            assert not begun.done()
             machine.crash()
             await asyncio.sleep(2.0)
-            await Client(story).export()
+            await begun
             machine.start()
             await asyncio.sleep(STEADY_S)
         story.is_over = True

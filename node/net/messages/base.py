@@ -42,7 +42,8 @@ class NodeMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         return self.is_batch
 
     def carried_bytes(self) -> int:
-        """How much of values, records or versions it carries. Beyond `LARGE_BYTES` it travels apart: `net.lanes`."""
+        """How much of values, records or versions it carries, or its answer. Beyond `LARGE_BYTES` it travels apart:
+        `net.lanes`."""
         return 0
 
 

@@ -267,9 +267,13 @@ class Stretch(NamedTuple):
 
 
 class Export(NodeMessage, frozen=True, tag=67):
-    """What has a value in these partitions of your shard?"""
+    """What has a value of these keys of your shard? About `bytes_max` bytes of keys and records."""
 
     stretch: Stretch
+    bytes_max: Unsigned
+
+    def carried_bytes(self) -> int:
+        return self.bytes_max
 
 
 class Exported(NodeMessage, frozen=True, tag=68):
@@ -289,6 +293,9 @@ class FetchPartitions(NodeMessage, frozen=True, tag=69):
 
     stretch: Stretch
     bytes_max: Unsigned
+
+    def carried_bytes(self) -> int:
+        return self.bytes_max
 
 
 DataRequest: TypeAlias = (

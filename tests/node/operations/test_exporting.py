@@ -46,7 +46,9 @@ def stretch_of(parts: Parts, node: Address, prefix: bytes = b"", after: bytes = 
 
 
 async def told_by(parts: Parts, stretch: Stretch) -> Answer:
-    return await owner_export(parts).carry_out(Export(stretch), parts.views.view_id, parts.deadline)
+    return await owner_export(parts).carry_out(
+        Export(stretch, exporting.BLOCK_BYTES), parts.views.view_id, parts.deadline
+    )
 
 
 def keys_of(parts: Parts, node: Address, count: int) -> list[bytes]:
@@ -180,7 +182,11 @@ async def test_export_counts_for_the_view_at_its_begin(who: str) -> None:
 async def test_export_is_held_to_the_view_of_the_call_before_the_work_begins(who: str) -> None:
     parts = await node_a(A, B)
     exports, stretch = owner_export(parts), stretch_of(parts, A)
-    call = exports.serve(Export(stretch), 1.0) if who == "owner" else exports.fetch(FetchPartitions(stretch, 100_000))
+    call = (
+        exports.serve(Export(stretch, exporting.BLOCK_BYTES), 1.0)
+        if who == "owner"
+        else exports.fetch(FetchPartitions(stretch, 100_000))
+    )
     await parts.views.adopt(successor(parts.views.current, A, B, C), C)
     assert isinstance(await call, ViewIs)
 

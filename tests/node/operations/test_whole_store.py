@@ -30,7 +30,7 @@ async def test_whole_store_answers_what_is_asked() -> None:
     whole = WholeStore(config, time, parts.store, views, parts.readiness, parts.co_owners, calls, routing, time.wall_ms)
     everything, range_ = Stretch(ALL.to_bytes(BYTES), b"", b""), Range(b"", b"", 10, 1000)
     line = b'{"key":"%b","value":1}\n' % key
-    assert await whole.serve(Export(everything), 1.0) == Exported(line, None)
+    assert await whole.serve(Export(everything, 1000), 1.0) == Exported(line, None)
     assert isinstance(await whole.serve(ListKeys(range_, True), 1.0), Listed)
     fetched = await whole.fetch(B, FetchPartitions(everything, 1000))
     assert isinstance(fetched, FetchedRange) and fetched.records == ((key, record(3).encode()),)
