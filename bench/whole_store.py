@@ -16,7 +16,7 @@ import msgspec
 from bench.figures import Figure
 from bench.lanes import any_keys
 from bench.scale import VALUE, Scale
-from bench.servers import KEY_COUNT, fill, free_addresses, node_env, server
+from bench.servers import KEY_COUNT, Server, fill, free_addresses, node_env, server
 from gossip.view import parse_nodes
 from ring.hashing import partition_of
 from ring.placement import first_placement
@@ -58,8 +58,7 @@ def export(scale: Scale, directory: Path) -> Iterator[Figure]:
 
 
 class Gets:
-    """GETs of single keys at a fixed rate, of one client. A latency is counted from the moment when the request was to
-    be sent, so that one which is late makes those behind it late too."""
+    """GETs of single keys, of one client that asks so many times a second if it is answered in time."""
 
     def __init__(self, address: str, keys: list[str]) -> None:
         self._address = address
@@ -80,9 +79,10 @@ class Gets:
     def _ask(self, is_over: threading.Event, latencies_ms: list[float]) -> None:
         connection, due = http.client.HTTPConnection(self._address, timeout=PATIENCE_S), time.monotonic()
         while not is_over.wait(max(0.0, due - time.monotonic())):
+            began = time.monotonic()
             _get(connection, f"/kvs/keys/{self._keys[len(latencies_ms) % len(self._keys)]}")
-            latencies_ms.append(1000 * (time.monotonic() - due))
-            due += 1 / GETS_PER_S
+            latencies_ms.append(1000 * (time.monotonic() - began))
+            due = began + 1 / GETS_PER_S
 
 
 @contextmanager
@@ -91,13 +91,16 @@ def _nodes(directory: Path, keys: list[str]) -> Iterator[list[str]]:
     addresses = free_addresses(NODES)
     view = ",".join(addresses)
     ring = Ring(first_placement(parse_nodes(view), None))
+    nodes: list[Server] = []
     with ExitStack() as stack:
         for address in addresses:
             (directory / address).mkdir()
             fill(
                 directory / address, [key for key in keys if address in ring.owners(partition_of(key.encode()))], VALUE
             )
-            stack.enter_context(server("node", address, node_env(view, directory / address), KEY_COUNT))
+            nodes.append(stack.enter_context(server("node", address, node_env(view, directory / address), KEY_COUNT)))
+        for node in nodes:
+            node.serving_after("/kvs/keys?limit=1")  # It has met the others.
         yield addresses
 
 

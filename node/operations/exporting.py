@@ -110,8 +110,8 @@ class Exporter:
         self._owner = owner
 
     async def export(self, prefix: bytes, progress: Progress, tell: Tell) -> None:
-        """Tell all keys that begin with `prefix` and are left to be told. Raises Unavailable if that cannot go on, and
-        in a group what `tell` raises."""
+        """Tell all keys that begin with `prefix` and are left to be told. Raises Unavailable once nothing of that could
+        be told for as long as a request may take, and in a group what `tell` raises."""
         run = _Export(prefix, progress, tell)
         told_at = self._time.monotonic()
         while not run.progress.is_complete:
@@ -123,28 +123,28 @@ class Exporter:
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(min(LANES, len(jobs))):
                     lanes.create_task(self._work(run, view.id, view.shards, jobs, refusals))
-            if missing := sorted({node for refusal in refusals for node in refusal.unreachable}):
-                raise Unavailable(unreachable=missing)
             if run.progress != before:
                 told_at = self._time.monotonic()
             elif self._time.monotonic() - told_at >= self._config.request_s:
-                raise Unavailable()
-            if refusals and self._views.current is view:  # It is about to change.
+                missing = sorted({node for refusal in refusals for node in refusal.unreachable})
+                raise Unavailable(unreachable=missing) if missing else Unavailable()
+            if refusals and self._views.current is view:
                 await asyncio.sleep(self._config.retry_s)
 
     async def _work(
         self, run: _Export, view_id: ViewId, shards: Sequence[Shard], jobs: deque[Job], refusals: list[NotBrought]
     ) -> None:
-        """Do one job after the other, until there is none left, or one was refused."""
-        while jobs and not refusals:
+        """Do one job after the other, until there is none left, or one was refused: what it has told in part is all
+        that may be added to a cursor."""
+        while jobs:
             job = jobs.popleft()
-            while job.partitions and not refusals:
+            while job.partitions:
                 request = Export(Stretch(job.partitions.to_bytes(BYTES), run.prefix, job.after), BLOCK_BYTES)
                 try:
                     answer = await self._ask(view_id, shards[job.shard], request)
                 except NotBrought as refusal:
                     refusals.append(refusal)
-                    break
+                    return
                 rest = job.rest(answer.end)
                 await run.take(answer.lines, job, rest)
                 job = rest

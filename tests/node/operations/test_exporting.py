@@ -302,6 +302,33 @@ async def test_export_names_who_cannot_be_reached() -> None:
 
 
 @on_virtual_time
+async def test_export_tells_what_others_have_before_it_gives_up() -> None:
+    parts = await node_a(A, B)
+    mine = keys_of(parts, A, 3)
+    await parts.keep(*((key, record(3)) for key in mine))
+    reader = Reader()
+    with pytest.raises(Unavailable):
+        await exporter(parts).export(b"", Progress(), reader.take)
+    assert reader.keys == mine
+    (theirs,) = keys_of(parts, B, 1)
+    parts.peers.script[B] = lambda _: Exported(lines((theirs, b"1")), None)
+    await exporter(parts).export(b"", reader.progress[-1], reader.take)
+    assert reader.keys == [*mine, theirs]
+
+
+@on_virtual_time
+async def test_export_waits_a_moment_for_who_comes_back() -> None:
+    parts = await node_a(A, B)
+    (theirs,) = keys_of(parts, B, 1)
+    reader = Reader()
+    exporting_ = asyncio.ensure_future(exporter(parts).export(b"", Progress(), reader.take))
+    await asyncio.sleep(parts.config.request_s / 2)
+    parts.peers.script[B] = lambda _: Exported(lines((theirs, b"1")), None)
+    await exporting_
+    assert reader.keys == [theirs]
+
+
+@on_virtual_time
 async def test_export_names_nodes_of_a_release_that_knows_of_none() -> None:
     parts = await node_a(A, B)
     parts.peers.older.add(B)
