@@ -52,7 +52,7 @@ from ring.placement import Shard
 
 ALONE_MAX = 256
 """So many operations of all batches take the ordinary way at a time; as many as there are clients in a busy store."""
-READS_ALONE_MAX = 16
+READS_ALONE_MAX = 8
 """So many of them, of one call, are reads: what each of them finds may be a megabyte."""
 FOUND_BYTES_MAX = 1024 * 1024
 
