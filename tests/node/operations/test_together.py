@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -293,9 +294,9 @@ async def test_together_that_cannot_be_relayed_may_be_stored() -> None:
     parts.co_owner(B)
     async with parts.running():
         await asyncio.sleep(SOON_S)
-        parts.streams.await_copies = fail  # type: ignore[assignment, method-assign]
+        parts.streams.await_copies = fail  # type: ignore[method-assign]
         assert await serve(parts, put(b"k")) == (MAY_BE_STORED,)
 
 
-def fail(*_: object, **__: object) -> None:
+def fail(*_: object, **__: object) -> Any:
     raise StorageFault("the disk fails")
