@@ -138,18 +138,20 @@ class Batch:
         lane.is_busy = True
         task = asyncio.get_running_loop().create_task(self._run(lane))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._has_run, lane))
+        task.add_done_callback(self._has_run)
 
-    def _has_run(self, lane: Lane, task: asyncio.Task[None]) -> None:
+    def _has_run(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        lane.is_busy = False
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._failure = failure
             self._changed.set()
 
     async def _run(self, lane: Lane) -> None:
-        while lane.waiting:
-            await self._send(Chunk(lane.next_chunk(), self._window))
+        try:
+            while lane.waiting:
+                await self._send(Chunk(lane.next_chunk(), self._window))
+        finally:
+            lane.is_busy = False  # At once: what is added from now on has to start it again.
 
     async def _send(self, chunk: Chunk) -> None:
         key, effect = chunk.left[0].key, chunk.effect

@@ -71,13 +71,13 @@ def store_all(endpoints: Addresses, source: Source, name: str, tally: Tally, out
         with load_bar(source) as report:
             run(endpoints, work)
     except BadInput as error:
-        raise Refusal("; ".join((f"{name}: {error}", *_how_far(source, name, tally)))) from None
+        raise Refusal("; ".join((f"{name}: {error}", *_stored(source, tally)))) from None
     except KeyboardInterrupt:
-        raise Interrupted("; ".join(("Interrupted", *_how_far(source, name, tally)))) from None
+        raise Interrupted("; ".join(("Interrupted", *_how_to_go_on(source, name, tally)))) from None
     _tell(tally, time.monotonic() - began, output)
     if tally.undelivered:
-        for line in _how_far(source, name, tally):
-            click.echo(line, err=True)
+        if tally.through:
+            click.echo("; ".join(_how_to_go_on(source, name, tally)), err=True)
         click.get_current_context().exit(NoAnswer.exit_code)
     if source.fault is not None:
         raise Refusal(f"{name}: {source.fault}")
@@ -91,11 +91,13 @@ def name_of(file: BinaryIO) -> str:
     return "-" if name == "<stdin>" else name
 
 
-def _how_far(source: Source, name: str, tally: Tally) -> list[str]:
-    if not tally.through:
-        return []
-    go_on = f"kvs {click.get_current_context().command.name} {shlex.quote(name)} --after {tally.through}"
-    return [f"all up to {source.unit} {tally.through:,} is stored; go on with: {go_on}"]
+def _stored(source: Source, tally: Tally) -> list[str]:
+    return [f"all up to {source.unit} {tally.through:,} is stored"] if tally.through else []
+
+
+def _how_to_go_on(source: Source, name: str, tally: Tally) -> list[str]:
+    go_on = f"go on with: kvs {click.get_current_context().command.name} {shlex.quote(name)} --after {tally.through}"
+    return [*_stored(source, tally), go_on] if tally.through else []
 
 
 def _tell(tally: Tally, seconds: float, output: str) -> None:

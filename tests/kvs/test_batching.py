@@ -244,6 +244,19 @@ async def test_batch_leaves_answers_unread_while_nobody_takes_results(
     await batch.close()
 
 
+async def test_batch_lane_is_free_as_soon_as_nothing_waits(client: AsyncClient) -> None:
+    """Or what is added in the same turn of the loop would be started by nobody."""
+    batch = client.begin_batch()
+    lane = batch._lanes[0]
+    lane.is_busy = True
+    slot = slot_of(Put("a", 1))
+    batch._window.add(slot)
+    lane.waiting.append(slot)
+    await batch._run(lane)
+    assert not lane.is_busy and slot.outcome is not None
+    await batch.close()
+
+
 async def test_batch_gives_results_while_it_waits_for_more_operations(client: AsyncClient) -> None:
     given = asyncio.Queue[Put | None]()
 
