@@ -57,7 +57,7 @@ def test_export_is_quiet_if_its_reader_has_had_enough(full: FakeStore, endpoint:
 
 
 def test_export_with_nobody_there_exits_3(run: Kvs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "PATIENCE", Patience(0.1, 0.1, None))
+    monkeypatch.setattr(exporting, "PATIENCE", Patience(None, 20.0, 1))
     result = run("export", endpoints=NOWHERE)
     assert (result.exit_code, result.stdout) == (3, "")
     assert len(result.stderr.splitlines()) == 1
@@ -106,7 +106,7 @@ def test_backup_is_no_stream(run: Kvs, full: FakeStore) -> None:
 def test_restore_goes_on_after_what_is_stored(
     run: Kvs, full: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "PATIENCE", Patience(0.1, 0.1, None))
+    monkeypatch.setattr(load, "PATIENCE", Patience(None, 20.0, 1))
     file = tmp_path / "b.json"
     assert run("backup", str(file)).exit_code == 0
     full.values = {}

@@ -61,7 +61,7 @@ async def test_export_goes_on_from_the_last_cursor_through_another_node(
 async def test_export_that_nobody_can_go_on_with_says_who_is_in_the_way(
     client: AsyncClient, stores: list[FakeStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "PATIENCE", Patience(0.3, 0.2, None))
+    monkeypatch.setattr(exporting, "PATIENCE", Patience(None, 20.0, 1))
     for store in stores:
         store.fault = lambda _m, _p: answer(503, error="Unable", unreachable=["10.0.0.9:80"])
     with pytest.raises(kvs.Unreachable, match=r"Unable: 10\.0\.0\.9:80"):

@@ -79,7 +79,7 @@ def test_load_tries_again_what_no_node_took(run: Kvs, store: FakeStore) -> None:
 def test_load_gives_up_on_a_store_that_takes_nothing(
     run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(0.1, 0.1, None))
+    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(None, 20.0, 1))
     monkeypatch.setattr(kvs.load, "UNDELIVERED_MAX", 20)
     store.fault = lambda method, _p: answer(503, error="full") if method == "PUT" else None
     result = run("load", "-", stdin=json.dumps({str(n): n for n in range(5000)}))
@@ -141,7 +141,7 @@ def test_load_of_what_is_not_what_was_exported_exits_2(run: Kvs, store: FakeStor
 
 def test_load_goes_on_after_what_is_stored(run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the command says by itself, when the store is down."""
-    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(0.1, 0.1, None))
+    monkeypatch.setattr(kvs.load, "PATIENCE", Patience(None, 20.0, 1))
     lines = "".join(f'{{"key": "k{n:04}", "value": {n}}}\n' for n in range(5000))
     store.fault = lambda method, path: answer(503, error="full") if method == "PUT" and path > "/kvs/keys/k2" else None
     result = run("load", "-", stdin=lines)
