@@ -1,0 +1,24 @@
+"""What an answer says, and for how long a node asks not to be asked again."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvs.answers import body_in, no_result
+from kvs.http import Malformed, Reply
+from kvs.responses import ErrorBody
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"[]", b'{"error":1}', b"\xff", b"[" * 100_000])
+def test_answer_that_is_not_of_its_type_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed, match="of status 503"):
+        body_in(Reply(503, b"", body), ErrorBody)
+
+
+@pytest.mark.parametrize(
+    ("head", "seconds"), [(b"", 0.0), (b"\r\nRetry-After: 7", 7.0), (b"\r\nRetry-After: Mon, 30 Nov", 0.0)]
+)
+def test_answer_that_is_no_result_tells_why_and_when_to_come_back(head: bytes, seconds: float) -> None:
+    reply = Reply(503, head, b'{"error":"Unable","unreachable":["a:1"]}')
+    failed = no_result(reply, body_in(reply, ErrorBody))
+    assert (failed.reason, failed.sent, failed.retry_after_s) == ("Unable: a:1", True, seconds)
