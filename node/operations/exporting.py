@@ -12,13 +12,14 @@ of whoever owns it then. So a key that is there throughout is told once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Unavailable
+from node.errors import StorageFault, Unavailable
 from node.net.messages import Answer, Export, Exported, FetchPartitions, Stretch, Unheard
 from node.operations.export_progress import LANES, Job, Progress
 from node.operations.key_order import Part
@@ -32,6 +33,8 @@ from node.views.calls import Calls
 from node.views.holder import Views
 from ring.placement import Shard
 from ring.sets import BYTES, partitions_in
+
+log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 128 * 1024
 """Keys and records of one block: a thousand small ones, which are written as lines in a fourth of a millisecond. It
@@ -159,7 +162,11 @@ class Exporter:
 
         deadline = self._time.monotonic() + self._config.request_s
         carry_out = partial(self._owner.carry_out, request, view_id, deadline)
-        brought = await self._routing.bring(request, in_turn, carry_out, deadline)
+        try:
+            brought = await self._routing.bring(request, in_turn, carry_out, deadline)
+        except StorageFault as fault:
+            log.error("an export: %s", fault)
+            raise NotBrought(frozenset()) from None
         assert isinstance(brought.answered.answer, Exported)
         return brought.answered.answer
 

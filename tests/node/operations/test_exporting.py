@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from itertools import islice
+from unittest.mock import Mock
 
 import pytest
 
 from gossip.view import Address
-from node.errors import Unavailable
+from node.errors import StorageFault, Unavailable
 from node.net.messages import (
     Answer,
     Export,
@@ -314,6 +315,16 @@ async def test_export_tells_what_others_have_before_it_gives_up() -> None:
     parts.peers.script[B] = lambda _: Exported(lines((theirs, b"1")), None)
     await exporter(parts).export(b"", reader.progress[-1], reader.take)
     assert reader.keys == [*mine, theirs]
+
+
+@on_virtual_time
+async def test_export_of_a_disk_that_cannot_be_read_is_given_up_as_others_are() -> None:
+    parts = await node_a(A)
+    await parts.keep(*((key, record(3)) for key in parts.own_keys(3)))
+    parts.store.ranges.records = Mock(side_effect=StorageFault("no"))  # type: ignore[method-assign]
+    with pytest.raises(Unavailable) as refusal:
+        await exporter(parts).export(b"", Progress(), Reader().take)
+    assert not refusal.value.details
 
 
 @on_virtual_time
