@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from aiohttp import StreamReader, web
 
@@ -40,6 +41,7 @@ class BatchApi:
 
     def __init__(self, config: Config, batching: Batching) -> None:
         self._wait_s = config.body_s
+        self._linger_s = config.drain_s / 2
         self._batching = batching
         self._flows: set[_Flow] = set()
 
@@ -51,6 +53,8 @@ class BatchApi:
         self._flows.add(flow)
         try:
             await flow.run()
+            if flow.is_cut_short:
+                await self._linger(request, response)
         except* (ConnectionError, TimeoutError):
             _abort(request)
         except* Exception as faults:
@@ -59,6 +63,15 @@ class BatchApi:
         finally:
             self._flows.discard(flow)
         return response
+
+    async def _linger(self, request: web.Request, response: web.StreamResponse) -> None:
+        """End the answers, and take what the client still sends for a while. Were the connection closed with that
+        unread, the kernel would reset it, and the client would lose the last answers on their way."""
+        await response.write_eof()
+        with suppress(web.RequestPayloadError, TimeoutError):
+            async with asyncio.timeout(self._linger_s):
+                while await request.content.readany():
+                    pass
 
     async def drain(self) -> None:
         """The node stops: what was begun is answered, and nothing more is read."""
@@ -95,6 +108,8 @@ class _Flow:
         self._waiting: asyncio.Timeout | None = None
         """For the client's bytes."""
         self._is_stopping = False
+        self.is_cut_short = False
+        """Whether the client may have sent more, which is not read."""
 
     async def run(self) -> None:
         """Raises a group of ConnectionError or TimeoutError if the client is gone, or reads no answers."""
@@ -119,36 +134,42 @@ class _Flow:
             await self._take(tasks, cutter.end())
         except RequestFault as fault:
             self._response.force_close()
-            await self._begin(tasks, [refused(fault)])
+            self.is_cut_short = True
+            await self._slots.acquire()
+            self._begin(tasks, [refused(fault)])
         self._chunks.put_nowait(None)
 
     async def _receive(self) -> bytes:
         """Empty at the end. Raises RequestFault."""
+        if self._is_stopping:
+            raise _stopping()
         try:
-            if self._is_stopping:
-                raise Unavailable
             async with body_in(self._wait_s) as self._waiting:
                 return await self._content.readany()
         except RequestFault:
             if self._is_stopping:
-                raise Unavailable("This node is stopping") from None
+                raise _stopping() from None
             raise
         finally:
             self._waiting = None
 
     async def _take(self, tasks: asyncio.TaskGroup, lines: Sequence[bytes]) -> None:
+        """Raises Unavailable."""
         for part in _parts(lines):
-            await self._begin(tasks, [parse(line) for line in part])
+            await self._slots.acquire()
+            if self._is_stopping:
+                self._slots.release()
+                raise _stopping()
+            self._begin(tasks, [parse(line) for line in part])
+            await asyncio.sleep(0)  # There may be room for the next one too: others have their turn in between.
 
-    async def _begin(self, tasks: asyncio.TaskGroup, lines: Sequence[Line]) -> None:
-        """Once there is room for one more."""
-        await self._slots.acquire()
+    def _begin(self, tasks: asyncio.TaskGroup, lines: Sequence[Line]) -> None:
+        """Now that there is room for it."""
         chunk = _Chunk(lines)
         before = [other for other in self._under_way if not other.keys.isdisjoint(chunk.keys)]
         chunk.came = tasks.create_task(self._carry_out(chunk, before))
         self._under_way.append(chunk)
         self._chunks.put_nowait(chunk)
-        await asyncio.sleep(0)  # There may be room for the next one too: others shall have their turn in between.
 
     async def _carry_out(self, chunk: _Chunk, before: Sequence[_Chunk]) -> Sequence[Came]:
         for other in before:
@@ -188,6 +209,10 @@ class _Flow:
         if parts:
             async with asyncio.timeout(self._wait_s):
                 await self._response.write(b"".join(parts))
+
+
+def _stopping() -> RequestFault:
+    return Unavailable("This node is stopping")
 
 
 def _parts(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

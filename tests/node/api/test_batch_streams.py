@@ -87,10 +87,10 @@ Serve = Callable[[float], Awaitable[Served]]
 def serve(aiohttp_server: AiohttpServer) -> Serve:
     async def make(body_s: float = PATIENCE_S) -> Served:
         doer = Doer()
-        api = BatchApi(replace(Config.for_test(A, (A,), Path("/nowhere")), body_s=body_s), doer)
+        api = BatchApi(replace(Config.for_test(A, (A,), Path("/nowhere")), body_s=body_s, drain_s=2 * PATIENCE_S), doer)
         app = web.Application(middlewares=[json_errors])
         app.router.add_post(BATCH, api.handle)
-        server = await aiohttp_server(app)
+        server = await aiohttp_server(app, lingering_time=0.0)  # As it is when the node stops.
         return Served(api, doer, f"127.0.0.1:{server.port}")
 
     return make
@@ -203,6 +203,25 @@ async def test_stop_answers_what_was_begun_and_says_that_it_ends(serve: Serve) -
         last = await client.answers()
         assert [answer["status"] for answer in last] == [200, 503]
         assert last[1]["error"] == "This node is stopping"
+
+
+async def test_stop_lets_a_client_that_goes_on_sending_read_its_last_answers(serve: Serve) -> None:
+    """Were the connection reset, it might read nothing any more."""
+    served = await serve(PATIENCE_S)
+    async with stream(served.address) as client:
+        client.send(line(op="get", key="k"))
+        await served.begun(1)
+        (flow,) = served.api._flows
+        await served.api.drain()
+        served.doer.may.release()
+        async with asyncio.timeout(PATIENCE_S):
+            while flow._under_way:
+                await asyncio.sleep(0.001)
+        for _ in range(100):
+            client.send(line(op="get", key="late") * 1000)
+            await client.writer.drain()
+        assert [answer["status"] for answer in await client.answers()] == [200, 503]
+    assert served.doer.begun == [[b"k"]]
 
 
 async def test_mistake_of_ours_ends_the_connection(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
