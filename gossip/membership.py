@@ -113,6 +113,9 @@ class Membership(Mapping[Address, Member]):
         suspicion = self._suspicions.get(address)
         return suspicion.rumour if suspicion else None
 
+    def dead(self) -> list[Address]:
+        return [address for address in self._suspicions if self.state(address) is State.DEAD]
+
     def all_well(self) -> bool:
         """Whether no rumour stands against anybody."""
         return not self._suspicions

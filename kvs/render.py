@@ -68,7 +68,26 @@ def _status(answer: responses.Status) -> Shown:
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
     head = Text.assemble(view, f", {copies}, as {answer.address} sees it\n", *_crowded(answer.crowded_shards))
     waiting = [node for node in answer.nodes if node.keys_waiting_for_copies]
-    return Group(head, Text(f"{_waiting(answer, waiting)}\n", "yellow"), table) if waiting else Group(head, table)
+    kept = [Text(f"{_waiting(answer, waiting)}\n", "yellow")] if waiting else []
+    return Group(*_problems(answer.problems), head, *kept, table)
+
+
+def _problems(problems: Iterable[responses.Problem]) -> Iterator[Text]:
+    """Two lines for each: what is wrong, and what to do."""
+    for problem in problems:
+        style = "bold red" if problem.is_critical else "yellow"
+        yield Text.assemble((f"{problem.severity.upper()} ", style), f"{problem.code}: {problem.what}", _lasts(problem))
+        yield Text(f"  to do: {problem.do}\n")
+
+
+def _lasts(problem: responses.Problem) -> str:
+    seconds = problem.for_seconds
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f" (for {seconds / size:,.0f} {unit})"
+    return f" (for {seconds:.0f} s)"
 
 
 def _state_of_all(answer: responses.Status) -> Iterator[Text]:
@@ -79,7 +98,8 @@ def _state_of_all(answer: responses.Status) -> Iterator[Text]:
         for node in sorted(answer.nodes, key=_numerically)
         if (node.member or node.state == "alive") and (node.settled_epoch is None or node.settled_epoch < answer.epoch)
     ]
-    yield _state("moving" if late else answer.state)
+    state = "moving" if late else answer.state
+    yield Text.assemble(_state(state), *([(", not well", "red")] if answer.problems else []))
     if late:
         yield Text(f" (not settled by {', '.join(late)})", "yellow")
 

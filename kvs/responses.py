@@ -86,6 +86,26 @@ class CrowdedShard(_Body, frozen=True):
     """Those that are shared."""
 
 
+class Problem(_Body, frozen=True, omit_defaults=True):
+    """Something that is wrong with the store, as the asked node sees it."""
+
+    code: str
+    """Stable, for programs."""
+    severity: str
+    """`critical` or `warning`."""
+    what: str
+    do: str
+    nodes: tuple[str, ...] = ()
+    keys: int | None = None
+    """How many it is about."""
+    for_seconds: float | None = None
+    """How long it has lasted, as far as that is known."""
+
+    @property
+    def is_critical(self) -> bool:
+        return self.severity == "critical"
+
+
 class Status(_Body, frozen=True):
     address: str
     epoch: int
@@ -95,6 +115,8 @@ class Status(_Body, frozen=True):
     nodes: tuple[NodeStatus, ...]
     crowded_shards: tuple[CrowdedShard, ...] = ()
     keys_waiting_for_copies: int = 0
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, the critical first."""
 
     @property
     def former(self) -> tuple[str, ...]:

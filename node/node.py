@@ -12,18 +12,20 @@ import logging
 import random
 from collections.abc import Collection
 
-import xxhash
-
 import gossip.messages
 from gossip.core import Gossip
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
+from node.diagnosis.inspector import Inspector
+from node.diagnosis.own_keys import OwnKeys
+from node.diagnosis.vitals import Vitals
 from node.errors import StorageFault
 from node.gossip_driver import Announcement, GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
+    AskHealth,
     AskHolding,
     AskStamp,
     AskStatus,
@@ -36,7 +38,6 @@ from node.net.messages import (
     Heartbeat,
     Hello,
     Holding,
-    KeyCounts,
     ListKeys,
     Offer,
     Promise,
@@ -82,8 +83,7 @@ from node.views.coordinator import Coordinator
 from node.views.forecast import Forecaster
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from ring.hashing import pack, unpack
-from ring.ring import Ring
+from ring.hashing import unpack
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,9 @@ class Node:
         self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
         self._listing = OwnerListing(config, time, store, views, readiness, co_owners, calls, lapse.now_ms)
         self.lister = Lister(config, time, views, routing, self._listing)
-        self._counted: tuple[Ring, int, int] | None = None
-        """The last count of keys: of which ring, at which revision of the store, and how many."""
+        self.own_keys = OwnKeys(config, store, views)
+        self.vitals = Vitals(config, time, store, views, readiness, clock)
+        self.inspector = Inspector(config, time, views, calls, confirming, clock, self.gossip, self.vitals, self.status)
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
         self._gossip_driver = GossipDriver(
             self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, note_behind, self._tasks
@@ -182,22 +183,18 @@ class Node:
     @property
     def key_count(self) -> int:
         """The live keys that this node owns."""
-        ring, store = self.views.ring, self._store
-        if self._counted is None or self._counted[:2] != (ring, store.revision):
-            mine = store.occupied & ring.partitions_of(self.config.address)
-            self._counted = ring, store.revision, sum(store.stats(partition).live for partition in mine)
-        return self._counted[2]
+        return self.own_keys.count
 
     @property
     def digest(self) -> int:
-        """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
-        owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
+        """Of all that this node owns; equal on all owners of a shard that hold the same."""
+        return self.own_keys.digest
 
     def _renew_announcement(self) -> Announcement:
         """Bring up to date what this node says of itself, and return it."""
         view, is_settled = self.views.current, self.handoff.is_settled()
         self.stability.advance(is_settled)
+        self.inspector.look()
         return Announcement(
             view.epoch if is_settled else max(0, view.epoch - 1),
             self.key_count,
@@ -311,14 +308,10 @@ class Node:
                 return self._confirming.answer(request)
             case AskStatus():
                 return self.status()
+            case AskHealth():
+                return self.vitals.health()
             case CountKeys(partitions):
-                return self._key_counts(partitions)
-
-    def _key_counts(self, packed: bytes) -> Answer:
-        try:
-            return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
-        except (ValueError, IndexError):
-            return Unable()
+                return self.own_keys.counts(partitions)
 
     async def _adopt(self, request: Adopt, sender: Address) -> Answer:
         return await self.views.take(request, sender) or self.views.told()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -11,6 +9,7 @@ from aiohttp import web
 
 from gossip.view import Address
 from node.api.data import JSON_HEADERS
+from node.release import version
 
 PATHS = {
     "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, and its value, any JSON',
@@ -34,17 +33,8 @@ class IndexApi:
     async def index(self, _: web.Request) -> web.Response:
         answer: dict[str, Any] = {
             "message": "A node of kvs, a key-value store: ask any node for any key",
-            "version": _version(),
+            "version": version(),
             "address": self._address,
             "paths": PATHS,
         }
         return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS)
-
-
-@cache
-def _version() -> str | None:
-    """Of the release that is installed; None if none is, and this runs from its source."""
-    try:
-        return version("kvs-sharded")
-    except PackageNotFoundError:
-        return None

@@ -115,15 +115,12 @@ class LmdbEngine:
         self._loop = loop
         self._clock = clock
         self._jobs_s_max = jobs_s_max
-        self._begin = begin
-        self._committed = committed
+        self._begin, self._committed = begin, committed
         self._environment = directory.open()
         self._reader = self._environment.begin()
         self._queue: deque[_Job] = deque()
         self._commit: _Commit | None = None
-        self._has_turn = False
-        self._failing = False
-        self._closed = False
+        self._has_turn = self._failing = self._closed = False
         self._stall = StallWatch(loop, commit_s, self._refuse_queue)
         self._room = Room(directory, kept, loop, self._ask_for_room)
         self._committer = Committer(loop, self._room.allocate, self._end_batch)
@@ -138,8 +135,7 @@ class LmdbEngine:
             raise StorageFault(str(error)) from error
 
     def scan(self, start: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        items: list[tuple[bytes, bytes]] = []
-        room = bytes_max
+        items, room = list[tuple[bytes, bytes]](), bytes_max
         try:
             with self._reader.cursor() as cursor:
                 if not cursor.set_range(start):
@@ -156,6 +152,10 @@ class LmdbEngine:
     @property
     def is_full(self) -> bool:
         return self._room.is_full or self._failing
+
+    @property
+    def is_hung(self) -> bool:
+        return self._stall.has_stalled
 
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()

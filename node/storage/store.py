@@ -216,6 +216,11 @@ class Store:
         """Whether the disk takes no more records; but see `write` and `merge` about deletions."""
         return self._engine.is_full
 
+    @property
+    def is_hung(self) -> bool:
+        """Whether the disk hangs: all that is submitted is refused until it goes on."""
+        return self._engine.is_hung
+
     def _grows(self, partition: int, key: bytes, tombstone: Record, peers_newest: Record | None) -> bool:
         """Whether a deletion takes more room than what it replaces. On a disk with room it does not matter."""
         if not self._engine.is_full:
@@ -284,16 +289,6 @@ class Store:
         return reading_in(self, Setting.LOW_WATERMARK)
 
     @property
-    def stable_watermark(self) -> int:
-        """The clock up to which all that anybody took was on all its owners."""
-        return self._stable_watermark
-
-    @property
-    def purge_watermark(self) -> int:
-        """The clock up to which deletions are forgotten, and no others are taken."""
-        return self._purge_watermark
-
-    @property
     def sweep_watermark(self) -> int:
         """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
         sweep watermarks may differ just in tombstones that one of them has dropped."""
@@ -301,17 +296,17 @@ class Store:
 
     def note_swept(self, clock: int) -> None:
         """All tombstones up to `clock`, a reading that was the purge watermark, have been dropped."""
-        assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
+        assert self._sweep_watermark <= clock <= self.purge_watermark, "swept what was not to be forgotten"
         self._sweep_watermark = clock
 
     def has_forgotten_beyond(self, stable_watermark: int) -> bool:
         """Whether deletions are forgotten here that a node with this stable watermark may have missed."""
-        return stable_watermark < self._purge_watermark
+        return stable_watermark < self.purge_watermark
 
     def may_revive(self, version: Version, stable_watermark: int) -> bool:
         """Whether a record may be of a key that was deleted since, and whose deletion is forgotten here. To be asked of
         what comes from a node outside the view, which has this stable watermark; see `retention.tombstones`."""
-        return self.has_forgotten_beyond(stable_watermark) and clock_of(version) <= self._purge_watermark
+        return self.has_forgotten_beyond(stable_watermark) and clock_of(version) <= self.purge_watermark
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         return self._engine.submit(job)
@@ -334,8 +329,10 @@ class Store:
             self._on_news(transaction.news)
 
     def _note_watermarks(self) -> None:
-        self._stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)
-        self._purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
+        self.stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)
+        """The clock up to which all that anybody took was on all its owners."""
+        self.purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
+        """The clock up to which deletions are forgotten, and no others are taken."""
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
         if not changed:

@@ -71,6 +71,10 @@ class Engine(Protocol):
         """Whether jobs that grow the store are refused: the disk has no more room than what is kept for the others, or
         it has refused the last commit."""
 
+    @property
+    def is_hung(self) -> bool:
+        """Whether the commit under way takes longer than a healthy disk ever does, and all jobs are refused."""
+
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> Awaitable[T]:
         """Queue a job. Gives its result once that is on stable storage. Raises what the job raised, which then has
         written nothing, or StorageFault if the disk refused. A job may run more than once before it is committed, so it

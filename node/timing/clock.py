@@ -288,6 +288,11 @@ class HybridClock:
             await self._keep(stamp + self._ceiling_span)
         return make_version(stamp, self._store_id)
 
+    @property
+    def refused_s(self) -> int:
+        """By how much this machine's clock is ahead of all others, if nothing is stamped by it for that; else 0."""
+        return self._ahead_s() if self._standing is Standing.REFUSED else 0
+
     def _ahead_s(self) -> int:
         own_ms = self._time.wall_ms() - int(self._time.monotonic() * 1000)
         return (own_ms - self._witnesses.confirmed_ms) // 1000

@@ -174,6 +174,10 @@ class SimEngine:
     def is_full(self) -> bool:
         return self._disk.full or self._disk.exhausted
 
+    @property
+    def is_hung(self) -> bool:
+        return self._stall.has_stalled
+
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
