@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
+from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
@@ -22,6 +23,8 @@ from node.net.pool import Peers
 from node.node import Node
 
 log = logging.getLogger(__name__)
+
+VIEW_CHANGE = "/kvs/view-change"
 
 
 class MethodNotAllowed(RequestFault):
@@ -40,9 +43,9 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
+def make_app(node: Node, data: DataApi, peers: Peers, requests: RequestLog) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
-    app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(middlewares=[noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, data.handle)
@@ -54,14 +57,42 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get("/kvs/shards/{id}", admin.shard)
     app.router.add_get("/kvs/status", admin.status)
     app.router.add_get("/kvs/ring", admin.ring)
-    app.router.add_get("/kvs/view-change", admin.view_change_progress)
-    app.router.add_put("/kvs/view-change", admin.view_change)
-    app.router.add_delete("/kvs/view-change", admin.take_back)
+    app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
+    app.router.add_put(VIEW_CHANGE, admin.view_change)
+    app.router.add_delete(VIEW_CHANGE, admin.take_back)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
+    app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
+
+
+async def _identify(request: web.Request, response: web.StreamResponse) -> None:
+    """The answer carries the id of its request, if that has one."""
+    if HEADER not in response.headers and (id_ := id_of(request.headers)) is not None:
+        response.headers[HEADER] = id_
+
+
+def noting(requests: RequestLog) -> Middleware:
+    """Has those requests logged that are worth it. What was sent bit by bit took its time on purpose, and so may a view
+    change."""
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = requests.now()
+        response = await handler(request)
+        lasts = response.prepared or request.path == VIEW_CHANGE
+        took_s = requests.now() - began
+        if requests.is_worth_it(response.status, 0.0 if lasts else took_s) and not response.prepared:
+            id_ = id_of(request.headers)
+            path = request.raw_path.partition("?")[0]
+            response.headers[HEADER] = requests.note(
+                request.method, path, response.status, took_s, response.headers, id_
+            )
+        return response
+
+    return note
 
 
 @web.middleware

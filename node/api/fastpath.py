@@ -28,6 +28,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
+from node.api.request_log import HEADER, RequestLog
 from node.api.staleness import Staleness
 from node.errors import Unavailable
 from node.net.handshake import PATH
@@ -55,7 +56,7 @@ _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
     *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
-    b"upgrade",
+    *(b"upgrade", b"x-request-id"),
 }
 _CONDITIONS = (b"if-match", b"if-none-match")
 _STATUS_LINES = {
@@ -101,8 +102,10 @@ class FastPath:
         successor: Callable[[], Successor],
         keepalive_s: float,
         descriptors: int,
+        requests: RequestLog,
     ) -> None:
         self.api = api
+        self.requests = requests
         self.staleness = staleness
         self.successor = successor
         self.keepalive_s = keepalive_s
@@ -229,7 +232,7 @@ class _Connection(asyncio.Protocol):
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
-                answer = render_error(request.method, request.path, error)
+                answer = self._noted(request, render_error(request.method, request.path, error), 0.0)
             if answer is None:
                 self._at_work = self._front.loop.create_task(self._work(request, key))
                 self._front.tasks.add(self._at_work)
@@ -244,10 +247,14 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def _work(self, request: _Request, key: PathKey) -> None:
+        requests = self._front.requests
+        began = requests.now()
         try:
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
+        if requests.is_worth_it(answer.status, took_s := requests.now() - began):
+            answer = self._noted(request, answer, took_s)
         assert self._at_work is not None
         self._front.tasks.discard(self._at_work)
         self._at_work = None
@@ -257,6 +264,12 @@ class _Connection(asyncio.Protocol):
             return
         if self._ahead or self._is_all or not self._reading:
             self._serve(has_waited=True)
+
+    def _noted(self, request: _Request, answer: HttpAnswer, took_s: float) -> HttpAnswer:
+        """The answer to a request that was worth a line in the log, with its id."""
+        note = self._front.requests.note
+        id_ = note(request.method, request.path, answer.status, took_s, answer.headers, None)
+        return msgspec.structs.replace(answer, headers={**answer.headers, HEADER: id_})
 
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0

@@ -15,6 +15,7 @@ from pytest_aiohttp import AiohttpServer
 from node.api.app import JsonProtocol
 from node.api.data import BODY_BYTES_MAX, KEYS
 from node.api.fastpath import FastPath
+from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.timing.turns import Turns
 from tests.cluster import Cluster, client, fresh_addresses
@@ -53,7 +54,7 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float, descriptors:
     loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
     staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
     successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
-    front = FastPath(api, staleness, successor, keepalive_s, descriptors)
+    front = FastPath(api, staleness, successor, keepalive_s, descriptors, RequestLog(monotonic, 0.0))
     listening = await loop.create_server(front, "127.0.0.1", 0)
     yield Server(api, front, behind, listening.sockets[0].getsockname()[1])
     api.go.set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytest_aiohttp import AiohttpClient
 
 from node.api.app import json_errors, make_app
 from node.api.data import DataApi
+from node.api.request_log import RequestLog
 from node.config import Config
 from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.pool import Peers
@@ -53,7 +55,8 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
         peers = Peers(config)
         node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
-        yield await serve(make_app(node, DataApi(config, node.router), peers), aiohttp_client)
+        made = make_app(node, DataApi(config, node.router), peers, RequestLog(time.monotonic, 0.0))
+        yield await serve(made, aiohttp_client)
         await node.close()
 
 
