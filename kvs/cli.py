@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 import msgspec
 
+from kvs.doctor import doctor
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show, status_of
 from kvs.endpoints import PORT
 from kvs.keys import keys
@@ -185,6 +186,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
+kvs.add_command(doctor)
 kvs.add_command(keys)
 kvs.add_command(lock)
 kvs.add_command(view_change)

@@ -24,6 +24,7 @@ from kvs.responses import (
     Accepted,
     Changed,
     ErrorBody,
+    NodeReport,
     Plan,
     Progress,
     RingMap,
@@ -108,6 +109,9 @@ class Operator(AsyncClient):
 
     async def status(self) -> Status:
         return await self._look_at(Status, "/kvs/status")
+
+    async def report(self) -> NodeReport:
+        return await self._look_at(NodeReport, "/kvs/node")
 
     async def ring(self) -> RingMap:
         return await self._look_at(RingMap, "/kvs/ring")

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
-from rich import box
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,13 +20,15 @@ from rich.text import Text
 
 from kvs import responses
 from kvs.load import Source, Tally
+from kvs.tables import NONE
+from kvs.tables import number as _number
+from kvs.tables import table as _table
 from kvs.wanted import lost_keys
 
 Shown: TypeAlias = Group | Table | Text
 
 WIDTH_OF_A_PIPE = 10_000
 """Columns: whoever reads a table from a pipe wants its lines whole."""
-NONE = "-"
 CLOCK_OFF_MS = 60_000
 """A clock that is this far off is worth mentioning."""
 STYLES = {
@@ -37,6 +38,8 @@ STYLES = {
     "moving": "yellow",
     "preparing": "yellow",
     "settled": "green",
+    "warning": "yellow",
+    "note": "cyan",
 }
 
 
@@ -62,7 +65,11 @@ def _status(answer: responses.Status) -> Shown:
         settled = Text(epoch, "yellow" if late else "")
         shard = (node.shard_id or "in view") if node.member else "outside"
         table.add_row(
-            node.address, Text.assemble(_state(node.state), _clock(node)), shard, _number(node.key_count), settled
+            node.address,
+            Text.assemble(_state(node.state), _clock(node)),
+            shard,
+            _number(node.key_count),
+            settled,
         )
     view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", *_state_of_all(answer))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
@@ -73,11 +80,15 @@ def _status(answer: responses.Status) -> Shown:
 
 
 def _problems(problems: Iterable[responses.Problem]) -> Iterator[Text]:
-    """Two lines for each: what is wrong, and what to do."""
     for problem in problems:
-        style = "bold red" if problem.is_critical else "yellow"
-        yield Text.assemble((f"{problem.severity.upper()} ", style), f"{problem.code}: {problem.what}", _lasts(problem))
-        yield Text(f"  to do: {problem.do}\n")
+        yield from problem_lines(problem)
+
+
+def problem_lines(problem: responses.Problem, more: str = "") -> Iterator[Text]:
+    """Two lines: what is wrong, and what to do. `more`: to be said of it besides."""
+    head = (f"{problem.severity.upper()} ", STYLES.get(problem.severity, "bold red"))
+    yield Text.assemble(head, f"{problem.code}: {problem.what}", _lasts(problem), more)
+    yield Text(f"  to do: {problem.do}\n")
 
 
 def _lasts(problem: responses.Problem) -> str:
@@ -235,22 +246,9 @@ def _bar(*columns: TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColu
     return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
 
 
-def _table(*heads: str) -> Table:
-    """A `#` before its head makes a column one of numbers, which are flush right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for head in heads:
-        justify: Literal["left", "right"] = "right" if head.startswith("#") else "left"
-        table.add_column(head.lstrip("#"), justify=justify, overflow="fold")
-    return table
-
-
 def _numerically(node: responses.NodeStatus | responses.Remaining) -> list[tuple[int, str]]:
     """Orders addresses by the numbers in them: 10.0.0.6 before 10.0.0.11."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", node.address)]
-
-
-def _number(number: int | None) -> str:
-    return NONE if number is None else f"{number:,}"
 
 
 def _counted(number: int, noun: str) -> str:

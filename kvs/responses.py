@@ -124,6 +124,56 @@ class Status(_Body, frozen=True):
         return tuple(node.address for node in self.nodes if not node.member)
 
 
+class Environment(_Body, frozen=True):
+    """What a node was told, defaults included."""
+
+    view: tuple[str, ...]
+    repl_factor: int | None
+    cluster: str
+    round_trip_ms: int
+
+
+class Disk(_Body, frozen=True):
+    free_bytes: int | None
+    """None: nobody can tell."""
+    bytes: int | None
+    full: bool
+    hangs: bool
+
+
+class PeerReport(_Body, frozen=True):
+    """Another node, as a node sees it."""
+
+    address: str
+    reached: bool
+    took_ms: float | None
+    """For a question and its answer."""
+    clock_offset_ms: int | None
+    """By how much its clock is ahead."""
+    name_fault: str | None
+    """Why its name leads nowhere; None: it does, or there is none."""
+
+
+class NodeReport(_Body, frozen=True):
+    """What a node says of itself."""
+
+    address: str
+    release: str | None
+    epoch: int
+    digest: str
+    zone: str
+    zone_in_view: str | None
+    """None: it is not in the view."""
+    key_count: int
+    settled: bool
+    whole: bool
+    """Whether it has all that its co-owners have had."""
+    ready: bool
+    environment: Environment
+    disk: Disk
+    peers: tuple[PeerReport, ...]
+
+
 class PlannedShard(_Body, frozen=True):
     shard_id: str
     replicas: tuple[str, ...]

@@ -16,6 +16,7 @@ from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
 from node.api.request_log import HEADER, RequestLog, id_of
+from node.api.self_report import SelfReportApi
 from node.api.staleness import Staleness, is_link
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
@@ -57,6 +58,7 @@ def make_app(node: Node, data: DataApi, peers: Peers, requests: RequestLog) -> w
     app.router.add_get("/kvs/shards/{id}", admin.shard)
     app.router.add_get("/kvs/status", admin.status)
     app.router.add_get("/kvs/ring", admin.ring)
+    app.router.add_get("/kvs/node", SelfReportApi(node).report)
     app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)

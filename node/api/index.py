@@ -18,7 +18,8 @@ PATHS = {
     "/kvs/shards": "GET: the ids of the shards",
     "/kvs/shards/<id>": "GET: the keys and replicas of a shard",
     "/kvs/view-change": 'PUT {"view": "a:1,b:2", "repl-factor": N}, GET, DELETE: change the nodes, see how far, undo',
-    "/kvs/status": "GET: who is alive and holds what",
+    "/kvs/status": "GET: what is wrong, who is alive and holds what",
+    "/kvs/node": "GET: what this node is, how it is, and how it reaches the others",
     "/kvs/ring": "GET: which shard has which keys",
 }
 """What each path takes, and what for."""

@@ -57,11 +57,15 @@ class Inspector:
 
     async def problems(self) -> list[Problem]:
         """What is wrong, of all that can be seen from here."""
+        return problems_of(await self.survey())
+
+    async def survey(self) -> Survey:
+        """Ask all how they are."""
         view, ring = self._views.current, self._views.ring
         seen, undecided = await asyncio.gather(self._see_all({*view.nodes, *self._alive()}), self._establish())
         awaited = {owed.address for one in seen.values() if one.status for owed in one.status.waiting}
         seen |= await self._see_all(awaited - seen.keys())
-        survey = Survey(
+        return Survey(
             self._config.address,
             view,
             seen,
@@ -71,7 +75,6 @@ class Inspector:
             self._config.round_trip_s,
             self._config.stall_s,
         )
-        return problems_of(survey)
 
     def _alive(self) -> Collection[Address]:
         """Those outside the view too that may have something to hand over."""
