@@ -26,6 +26,7 @@ from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
+from kvs.top import top
 from kvs.view_change import view_change
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def shards(endpoints: Addresses, output: str) -> None:
 kvs.add_command(doctor)
 kvs.add_command(keys)
 kvs.add_command(lock)
+kvs.add_command(top)
 kvs.add_command(view_change)
 
 

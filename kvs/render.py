@@ -35,6 +35,7 @@ STYLES = {
     "alive": "green",
     "suspect": "yellow",
     "dead": "red",
+    "silent": "red",
     "moving": "yellow",
     "preparing": "yellow",
     "settled": "green",
@@ -119,6 +120,20 @@ def _waiting(answer: responses.Status, waiting: Iterable[responses.NodeStatus]) 
     kept = ", ".join(f"{node.address} {node.keys_waiting_for_copies:,}" for node in waiting)
     total = _counted(answer.keys_waiting_for_copies, "key")
     return f"{total} kept by earlier owners until enough of the present ones have a copy: {kept}"
+
+
+@shown.register
+def _top(answer: responses.Top) -> Shown:
+    table = _table("NODE", "STATE", "#KEYS", "#OPS/S", "#P50 MS", "#P99 MS")
+    for node in sorted(answer.nodes, key=_numerically):
+        rates = (_rate(node.ops_per_second, 0), _rate(node.p50_ms, 2), _rate(node.p99_ms, 2))
+        table.add_row(node.address, _state(node.state), _number(node.key_count), *rates)
+    wrong = (f"; {_counted(answer.problems, 'problem')}, see kvs status", "red") if answer.problems else ""
+    return Group(Text.assemble(f"{_rate(answer.ops_per_second, 0)} requests/s", wrong, "\n"), table)
+
+
+def _rate(rate: float | None, digits: int) -> str:
+    return NONE if rate is None else f"{rate:,.{digits}f}"
 
 
 @shown.register
@@ -246,7 +261,7 @@ def _bar(*columns: TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColu
     return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
 
 
-def _numerically(node: responses.NodeStatus | responses.Remaining) -> list[tuple[int, str]]:
+def _numerically(node: responses.NodeStatus | responses.Remaining | responses.TopNode) -> list[tuple[int, str]]:
     """Orders addresses by the numbers in them: 10.0.0.6 before 10.0.0.11."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", node.address)]
 

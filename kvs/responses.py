@@ -174,6 +174,27 @@ class NodeReport(_Body, frozen=True):
     peers: tuple[PeerReport, ...]
 
 
+class TopNode(_Body, frozen=True):
+    """What a node did since the last look. None: nobody knows."""
+
+    address: str
+    state: str
+    key_count: int | None
+    ops_per_second: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class Top(_Body, frozen=True):
+    time: float
+    """Seconds since 1970."""
+    ops_per_second: float | None
+    """Of all nodes."""
+    problems: int
+    """How many `kvs status` would tell of."""
+    nodes: tuple[TopNode, ...]
+
+
 class PlannedShard(_Body, frozen=True):
     shard_id: str
     replicas: tuple[str, ...]

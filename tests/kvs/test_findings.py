@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from kvs import findings
 from kvs.findings import Asked, findings_of
 from kvs.responses import Disk, Problem
 from tests.kvs.reports import GIB, NODES, A, B, C, asked, report, ring, status, told_environment
@@ -109,3 +113,13 @@ def test_findings_of_keys_that_one_more_disk_would_take() -> None:
 def test_findings_of_one_copy_are_a_note() -> None:
     (finding,) = findings_of(asked(ring=ring(None, (A,), (B,), (C,))))
     assert (finding.code, finding.severity, finding.nodes, finding.keys) == ("one-copy", "note", NODES, 30)
+
+
+def test_findings_are_in_the_manual() -> None:
+    root = Path(__file__).parents[2]
+    code = Path(findings.__file__).read_text()
+    manual = (root / "docs" / "operations.md").read_text()
+    section = manual.partition("## What `kvs doctor` finds")[2].partition("\n## ")[0]
+    assert set(re.findall(r'Finding\("([a-z-]+)"', code)) == set(
+        re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+    )
