@@ -85,9 +85,11 @@ def undecided(survey: Survey) -> Iterator[Problem]:
 
 
 def _to_decide(survey: Survey, nodes: Collection[Address]) -> str:
-    if former := [node for node in nodes if node not in survey.view.nodes]:
-        return f"{start(former)}; or, if nobody is served there, and never will be: kvs view-change --gone-for-good"
-    if down := [node for node in nodes if not survey.is_up(node)]:
+    down = [node for node in nodes if not survey.is_up(node)]
+    if survey.undecided or not survey.view.nodes.issuperset(nodes):
+        vouch = "if nobody is served under another view than this, and never will be: kvs view-change --gone-for-good"
+        return f"{start(down)}; or, {vouch}" if down else vouch
+    if down:
         return f"{start(down)}; or take them out of the view: {remove(down)}"
     return f"see what else is wrong with {named(nodes)}; or take them out of the view: {remove(nodes)}"
 

@@ -22,9 +22,13 @@ MANY, LONG = 1500, "x" * 4000
 """Keys that take longer to move than a signal takes."""
 
 
-async def status_by(node: Address, *options: str) -> Done:
-    command = [sys.executable, "-m", "kvs.cli", "-e", node, "status", *options]
+async def kvs(node: Address, *arguments: str) -> Done:
+    command = [sys.executable, "-m", "kvs.cli", "-e", node, *arguments]
     return await run(*command, environment=dict(os.environ), directory=ROOT)
+
+
+async def status_by(node: Address, *options: str) -> Done:
+    return await kvs(node, "status", *options)
 
 
 async def problems_of(http: Client, node: Address) -> dict[str, dict[str, Any]]:
@@ -33,7 +37,7 @@ async def problems_of(http: Client, node: Address) -> dict[str, dict[str, Any]]:
 
 
 async def becomes(http: Client, node: Address, *codes: str) -> dict[str, dict[str, Any]]:
-    """Wait until just these are told."""
+    """Wait until just these are told: for a moment, others may be."""
 
     seen: dict[str, dict[str, Any]] = {}
 
@@ -54,6 +58,7 @@ async def test_process_node_with_the_only_copies_dead_is_critical_and_over_when_
     for number in range(KEYS):
         await http.put(a, f"k{number}", number)
     lost = await http.key_count(b)
+    await becomes(http, a)
     done = await status_by(a)
     assert (done.status, done.errors) == (0, []) and done.out.startswith("epoch 0")
     await processes[b].kill()
@@ -141,3 +146,28 @@ async def test_process_node_of_another_cluster_at_an_address_of_the_view_is_told
     await asyncio.gather(processes.start(a, nodes), processes.start(b, nodes, CLUSTER="other"))
     problems = await becomes(http, a, "foreign-node", "keys-without-owner")
     assert problems["foreign-node"]["nodes"] == [b]
+
+
+async def test_process_doctor_and_top_ask_every_node(processes: Processes, http: Client) -> None:
+    a, b, c = nodes = fresh_addresses(3)
+    await asyncio.gather(
+        *(
+            processes.start(node, nodes, REPL_FACTOR="3", ROUND_TRIP_MS="500", ZONE="rack-2" if node == c else "rack-1")
+            for node in nodes
+        )
+    )
+    await processes.in_touch(nodes)
+    assert (await http.put(a, "k", 1)).status == 201
+    await asyncio.gather(*(becomes(http, node) for node in nodes))
+    found = json.loads((await kvs(a, "doctor", "-o", "json")).out)["findings"]
+    assert {finding["code"] for finding in found} == {"zone-differs"}, "the first view goes by hosts"
+    await processes[b].kill()
+    await asyncio.gather(*(becomes(http, node, "node-down", "fewer-copies", "conditions-undecided") for node in (a, c)))
+    done = await kvs(a, "doctor", "-o", "json")
+    doctor = json.loads(done.out)
+    codes = {finding["code"]: finding for finding in doctor["findings"]}
+    assert done.status == 1 and codes.keys() == {"node-down", "fewer-copies", "conditions-undecided", "zone-differs"}
+    assert codes["node-down"]["seen-by"] == [a, c] and [node["address"] for node in doctor["nodes"]] == [a, c]
+    assert list(doctor["silent"]) == [b]
+    done = await kvs(a, "top", "--count", "2", "--interval", "0.1", "-o", "json")
+    assert [json.loads(line)["problems"] for line in done.out.splitlines()] == [3, 3] and done.status == 0

@@ -177,15 +177,26 @@ def test_undecided_is_nothing_because_of_those_that_were_given_up() -> None:
     assert not list(of_keys.undecided(survey_of(view, {A: up(view, waiting="e")})))
 
 
+VOUCH = "if nobody is served under another view than this, and never will be: kvs view-change --gone-for-good"
+
+
 @pytest.mark.parametrize(
     ("seen", "down", "undecided", "do"),
     [
         ({}, "b", (), f"start {B} again, with its disk; or take them out of the view: kvs view-change --remove {B}"),
-        ({}, "", ("e:1",), "start e:1 again, with its disk; or, if nobody is served there, and never will be: "
-         "kvs view-change --gone-for-good"),
+        ({}, "", ("e:1",), f"start e:1 again, with its disk; or, {VOUCH}"),
+        ({A: up(PAIRS, waiting="e")}, "", (), f"start e:1 again, with its disk; or, {VOUCH}"),
+        ({}, "", (A,), VOUCH),
         ({B: up(PAIRS, full=True)}, "", (), f"see what else is wrong with {B}; or take them out"),
     ],
-)  # fmt: skip
+    ids=[
+        "an owner is down",
+        "an elector is",
+        "a donor is",
+        "nobody can establish the view",
+        "a disk takes nothing",
+    ],
+)
 def test_undecided_says_what_to_do_about_it(
     seen: dict[Address, Seen], down: str, undecided: tuple[Address, ...], do: str
 ) -> None:
