@@ -21,6 +21,7 @@ import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
 from kvs.endpoints import PORT
+from kvs.health_command import health
 from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.lock_command import lock
@@ -49,7 +50,7 @@ Exit status:
   1  not found, or some entries of a load were refused
   2  bad usage, or the store refused the request
   3  no node could answer; a write may have happened all the same
-`kvs lock` passes on that of its command, and has some of its own."""
+`kvs lock` passes on that of its command, and has some of its own; `kvs health` has 0 and 1."""
 )
 @click.option(
     "-e",
@@ -174,6 +175,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
+kvs.add_command(health)
 kvs.add_command(keys)
 kvs.add_command(lock)
 kvs.add_command(view_change)

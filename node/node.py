@@ -101,7 +101,7 @@ class Node:
     ) -> None:
         self.config = config
         self._time = time
-        self._store = store
+        self.store = store
         memory = ClockMemory(store, config.commit_s)
         clock = self.clock = HybridClock(config, time, identity.store_id, memory.recall(), memory.keep)
         self.transport = transport
@@ -182,7 +182,7 @@ class Node:
     @property
     def key_count(self) -> int:
         """The live keys that this node owns."""
-        ring, store = self.views.ring, self._store
+        ring, store = self.views.ring, self.store
         if self._counted is None or self._counted[:2] != (ring, store.revision):
             mine = store.occupied & ring.partitions_of(self.config.address)
             self._counted = ring, store.revision, sum(store.stats(partition).live for partition in mine)
@@ -191,8 +191,8 @@ class Node:
     @property
     def digest(self) -> int:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
-        owned = sorted(self._store.occupied & self.views.ring.partitions_of(self.config.address))
-        return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
+        owned = sorted(self.store.occupied & self.views.ring.partitions_of(self.config.address))
+        return xxhash.xxh3_64_intdigest(pack(owned) + self.store.digests(owned))
 
     def _renew_announcement(self) -> Announcement:
         """Bring up to date what this node says of itself, and return it."""
@@ -214,12 +214,12 @@ class Node:
         disk and memory differ."""
         self.handoff.check()
         self.co_owners.check()
-        self._store.check(partitions)
+        self.store.check(partitions)
         if partitions is None:
             self.gossip.check()
             view, ring = self.views.current, self.views.ring
             assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
-            assert self._store.view() == view, "the view in force is not the one on disk"
+            assert self.store.view() == view, "the view in force is not the one on disk"
             self.arrivals.check()
 
     # What the whole node does about what one part has noticed
@@ -316,7 +316,7 @@ class Node:
 
     def _key_counts(self, packed: bytes) -> Answer:
         try:
-            return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
+            return KeyCounts(tuple(self.store.stats(partition).live for partition in unpack(packed)))
         except (ValueError, IndexError):
             return Unable()
 
@@ -336,7 +336,7 @@ class Node:
             self.views.holds_keys(),
             self.config.zone,
             self.co_owners.may_lack() and not self.views.is_newcomer,
-            self._store.is_full,
+            self.store.is_full,
             self.movement.still_ms(),
         )
 

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.health import HealthApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
@@ -20,6 +21,7 @@ from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
 from node.net.pool import Peers
 from node.node import Node
+from node.timing.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
+def make_app(node: Node, data: DataApi, peers: Peers, turns: Turns) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
@@ -57,6 +59,9 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get("/kvs/view-change", admin.view_change_progress)
     app.router.add_put("/kvs/view-change", admin.view_change)
     app.router.add_delete("/kvs/view-change", admin.take_back)
+    health = HealthApi(node, turns)
+    app.router.add_get("/livez", health.live)
+    app.router.add_get("/readyz", health.ready)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)

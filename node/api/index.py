@@ -21,6 +21,8 @@ PATHS = {
     "/kvs/view-change": 'PUT {"view": "a:1,b:2", "repl-factor": N}, GET, DELETE: change the nodes, see how far, undo',
     "/kvs/status": "GET: who is alive and holds what",
     "/kvs/ring": "GET: which shard has which keys",
+    "/livez": "GET: 200 while the process and its loop run",
+    "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
 }
 """What each path takes, and what for."""
 

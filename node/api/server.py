@@ -74,10 +74,10 @@ async def serving(
             await peers.close()
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
-        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
+        turns = Turns(config.pause_check_s, time.monotonic)
+        runner = web.AppRunner(make_app(node, data, peers, turns), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
-        turns = Turns(config.pause_check_s, time.monotonic)
         staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
         protocol = partial(
             JsonProtocol,

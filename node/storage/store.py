@@ -18,6 +18,7 @@ import msgspec
 
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
+from node.storage.disk import Disk
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, partitions_in, reading_in, stats_in
@@ -81,6 +82,7 @@ class Store:
         """Rises whenever what `stats` says changes."""
         self._sweep_watermark = 0
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
+        self.disk: Disk = self._engine
         self.expiries = Expiries(self._engine)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
         self._note_watermarks()
@@ -108,10 +110,8 @@ class Store:
         """(key, encoded record) of the keys beyond `after` in a partition, in the order of keys: as many as fit in
         about `bytes_max` bytes, but one at least if there is one."""
         start = record_place(partition, (after or b"") + b"\0")
-        return [
-            (place[2:], encoded)
-            for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
-        ]
+        found = self._engine.scan(start, partition_place(partition + 1), bytes_max)
+        return [(place[2:], encoded) for place, encoded in found]
 
     def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """`scan` of the keys from `first` on, which is not empty, and before `stop`, empty: to the end."""

@@ -18,6 +18,7 @@ import xxhash
 
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
+from node.storage.disk import Disk
 from node.storage.keys import (
     EXPIRIES,
     FORMAT_WITH_EXPIRIES,
@@ -57,7 +58,7 @@ class EngineTransaction(Protocol):
     def delete(self, key: bytes) -> object: ...
 
 
-class Engine(Protocol):
+class Engine(Disk, Protocol):
     """An ordered map of bytes on stable storage, with one writer. Readers see what was last committed."""
 
     def get(self, key: bytes) -> bytes | None: ...

@@ -248,6 +248,11 @@ class HybridClock:
         possible_ms = int(self._time.monotonic() * 1000) + self._witnesses.possible_ms
         return reading < reading_at(possible_ms + self._config.clock_reach_ms + 1)
 
+    @property
+    def standing(self) -> Standing:
+        """What this machine's wall clock was worth when it was last judged."""
+        return self._standing
+
     def judge(self) -> Standing:
         """Whether this machine's wall clock is believed, now; tells the log where that has changed. To be called now
         and then: a clock may be set at any time."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
 from node.errors import StorageFault
+from node.storage.disk import Condition, DiskFigures, Space
 from node.storage.keys import EXPIRIES, Setting, record_place, setting_place
 from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineTransaction, Transaction
@@ -161,6 +162,7 @@ class SimEngine:
         self._queue: list[_Job] = []
         self._under_way: _Commit | None = None
         self._closed = False
+        self.figures = DiskFigures()
         self._loop = asyncio.get_running_loop()
         self._stall = StallWatch(self._loop, commit_s, self._refuse_queue)
 
@@ -173,6 +175,17 @@ class SimEngine:
     @property
     def is_full(self) -> bool:
         return self._disk.full or self._disk.exhausted
+
+    @property
+    def condition(self) -> Condition:
+        return Condition(self._stall.has_stalled, False, self.is_full)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def space(self) -> Space:
+        return Space(sum(map(len, self._disk.items.values())), 0)
 
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -223,6 +236,7 @@ class SimEngine:
         transaction.finish()
         self._under_way = commit
         self._stall.begin()
+        self._began = self._loop.time()
         self._loop.call_later(self._disk.rng.random() * self._disk.sync_s, self._end_batch, commit)
 
     def _end_batch(self, commit: _Commit) -> None:
@@ -233,6 +247,8 @@ class SimEngine:
             return
         self._under_way = None
         self._stall.end()
+        self.figures.commit_s.observe(self._loop.time() - self._began)
+        self.figures.commit_jobs.observe(len(commit.outcomes))
         gone = self._disk.apply(commit.changes)
         self._committed(commit.transaction)
         self._watch(commit.transaction, commit.changes, gone)
