@@ -61,6 +61,7 @@ TRIES = [
     Try("lmdb", "node/process.py", "import lmdb"),
     Try("aiohttp", "node/views/calls.py", "import aiohttp"),
     Try("aiohttp", "node/process.py", "from aiohttp import web"),
+    Try("prometheus", "node/api/tally.py", "import prometheus_client"),
     Try("deciding-is-pure", "node/net/link_state.py", "import asyncio"),
     Try("deciding-is-pure", "node/operations/route_state.py", "import asyncio"),
     Try("deciding-is-pure", "node/operations/sightings.py", "import node.views.calls"),

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from time import time
+from time import perf_counter, time
 from typing import Protocol, cast
 
 import msgspec
@@ -29,7 +29,8 @@ from aiohttp.http import SERVER_SOFTWARE
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
 from node.api.staleness import Staleness
-from node.errors import Unavailable
+from node.api.tally import Tally
+from node.errors import Reason, Unavailable
 from node.net.handshake import PATH
 
 log = logging.getLogger(__name__)
@@ -101,8 +102,10 @@ class FastPath:
         successor: Callable[[], Successor],
         keepalive_s: float,
         descriptors: int,
+        tally: Tally,
     ) -> None:
         self.api = api
+        self.note = tally.note_key
         self.staleness = staleness
         self.successor = successor
         self.keepalive_s = keepalive_s
@@ -194,7 +197,7 @@ class _Connection(asyncio.Protocol):
         if self._is_for_nodes:
             self._is_for_nodes = False
             if not data.startswith(_BY_NODES):
-                self._write(render_error("GET", "", Unavailable("Too many clients")))
+                self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
                 self._transport.close()
                 return
         self._ahead = self._ahead + data if self._ahead else data
@@ -225,15 +228,16 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
-            key = PathKey.from_encoded(request.encoded_key)
+            key, began = PathKey.from_encoded(request.encoded_key), perf_counter()
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
                 answer = render_error(request.method, request.path, error)
             if answer is None:
-                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._at_work = self._front.loop.create_task(self._work(request, key, began))
                 self._front.tasks.add(self._at_work)
             else:
+                self._front.note(request.method, answer, perf_counter() - began)
                 self._write(answer)
         self._ahead = data[done:]
         if self._is_all and not self._ahead:
@@ -243,7 +247,7 @@ class _Connection(asyncio.Protocol):
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
-    async def _work(self, request: _Request, key: PathKey) -> None:
+    async def _work(self, request: _Request, key: PathKey, began: float) -> None:
         try:
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
@@ -251,6 +255,7 @@ class _Connection(asyncio.Protocol):
         assert self._at_work is not None
         self._front.tasks.discard(self._at_work)
         self._at_work = None
+        self._front.note(request.method, answer, perf_counter() - began)
         self._write(answer)
         if self._ending:
             self._transport.close()

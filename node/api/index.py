@@ -23,6 +23,7 @@ PATHS = {
     "/kvs/ring": "GET: which shard has which keys",
     "/livez": "GET: 200 while the process and its loop run",
     "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
+    "/metrics": "GET: figures for Prometheus",
 }
 """What each path takes, and what for."""
 
@@ -36,7 +37,7 @@ class IndexApi:
     async def index(self, _: web.Request) -> web.Response:
         answer: dict[str, Any] = {
             "message": "A node of kvs, a key-value store: ask any node for any key",
-            "version": _version(),
+            "version": release(),
             "address": self._address,
             "paths": PATHS,
         }
@@ -44,7 +45,7 @@ class IndexApi:
 
 
 @cache
-def _version() -> str | None:
+def release() -> str | None:
     """Of the release that is installed; None if none is, and this runs from its source."""
     try:
         return version("kvs-sharded")

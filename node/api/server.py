@@ -22,6 +22,7 @@ from node.api.data import DataApi
 from node.api.descriptors import for_clients, limit
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
+from node.api.tally import Tally
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
@@ -75,7 +76,8 @@ async def serving(
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
         turns = Turns(config.pause_check_s, time.monotonic)
-        runner = web.AppRunner(make_app(node, data, peers, turns), shutdown_timeout=config.drain_s)
+        tally = Tally()
+        runner = web.AppRunner(make_app(node, data, peers, turns, tally), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
@@ -88,7 +90,7 @@ async def serving(
             auto_decompress=False,
             keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)))
+        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)), tally)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

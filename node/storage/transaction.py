@@ -112,6 +112,8 @@ class Transaction:
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
         """What co-owners have yet to hear."""
+        self.expiring = 0
+        """How many more records expire than before, or less."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -217,8 +219,10 @@ class Transaction:
         """What follows from a change of a record, in the same transaction."""
         if gone is not None and (due_ms := due_of(gone)) is not None:
             self._raw.delete(expiry_place(due_ms, partition, key))
+            self.expiring -= 1
         if come is not None and (due_ms := due_of(come)) is not None:
             self._raw.put(expiry_place(due_ms, partition, key), b"")
+            self.expiring += 1
             if self.setting(Setting.FORMAT) != FORMAT_WITH_EXPIRIES:
                 self.set(Setting.FORMAT, FORMAT_WITH_EXPIRIES)
         self._count(partition, key, gone, come)

@@ -224,6 +224,7 @@ class SimEngine:
             return
         self._queue = [job for job in self._queue if not job.future.done()]  # Whoever has stopped waiting has left it.
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+        self.figures.refused += self._disk.exhausted
         refused = {job.future for job in jobs if self._disk.exhausted or (self._disk.full and job.grows)}
         _resolve([(job, None, StorageFault("the disk is full")) for job in jobs if job.future in refused])
         jobs = [job for job in jobs if job.future not in refused]

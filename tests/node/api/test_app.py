@@ -18,6 +18,7 @@ from pytest_aiohttp import AiohttpClient
 
 from node.api.app import json_errors, make_app
 from node.api.data import DataApi
+from node.api.tally import Tally
 from node.config import Config
 from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.pool import Peers
@@ -56,7 +57,7 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
         node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
         turns = Turns(3600.0, time.monotonic)
-        yield await serve(make_app(node, DataApi(config, node.router), peers, turns), aiohttp_client)
+        yield await serve(make_app(node, DataApi(config, node.router), peers, turns, Tally()), aiohttp_client)
         turns.close()
         await node.close()
 
@@ -74,6 +75,7 @@ ALLOWED = {
     "/kvs": "GET, HEAD, OPTIONS",
     "/livez": "GET, HEAD, OPTIONS",
     "/readyz": "GET, HEAD, OPTIONS",
+    "/metrics": "GET, HEAD, OPTIONS",
 }
 METHODS = ("POST", "PATCH", "DELETE", "PUT")
 

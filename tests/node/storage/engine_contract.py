@@ -254,6 +254,7 @@ class EngineContract:
                 outcomes = await asyncio.gather(*jobs, return_exceptions=True)
                 assert all(isinstance(outcome, StorageFault) for outcome in outcomes)
                 assert engine.is_full and engine.get(b"k") == b"old"
+            assert engine.figures.refused >= 3 and (engine.condition.fails or engine.condition.has_no_room)
             disk_of.relieve()
             await engine.submit(put(b"k", b"new"))
             assert engine.get(b"k") == b"new" and not engine.is_full
