@@ -94,6 +94,11 @@ class Gossip:
         """Those that have been suspected for long, and have refuted nothing, in the view or not."""
         return self._members.dead()
 
+    @property
+    def suspected(self) -> int:
+        """How often a node left a whole probe of this one unanswered, since the start."""
+        return self._members.suspected
+
     # Events
 
     def start_round(self, now: float, rng: Random) -> Output:

@@ -22,6 +22,7 @@ import msgspec
 from kvs.doctor import doctor
 from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show, status_of
 from kvs.endpoints import PORT
+from kvs.health_command import health
 from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.lock_command import lock
@@ -52,7 +53,7 @@ Exit status:
   2  bad usage, or the store refused the request
   3  no node could answer; a write may have happened all the same
   4  something critical is wrong with the store
-`kvs lock` passes on that of its command, and has some of its own."""
+`kvs lock` passes on that of its command, and has some of its own; `kvs health` has 0 and 1."""
 )
 @click.option(
     "-e",
@@ -188,6 +189,7 @@ def shards(endpoints: Addresses, output: str) -> None:
 
 
 kvs.add_command(doctor)
+kvs.add_command(health)
 kvs.add_command(keys)
 kvs.add_command(lock)
 kvs.add_command(top)

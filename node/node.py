@@ -101,7 +101,7 @@ class Node:
     ) -> None:
         self.config = config
         self._time = time
-        self._store = store
+        self.store = store
         memory = ClockMemory(store, config.commit_s)
         clock = self.clock = HybridClock(config, time, identity.store_id, memory.recall(), memory.keep)
         self.transport = transport
@@ -211,12 +211,12 @@ class Node:
         disk and memory differ."""
         self.handoff.check()
         self.co_owners.check()
-        self._store.check(partitions)
+        self.store.check(partitions)
         if partitions is None:
             self.gossip.check()
             view, ring = self.views.current, self.views.ring
             assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
-            assert self._store.view() == view, "the view in force is not the one on disk"
+            assert self.store.view() == view, "the view in force is not the one on disk"
             self.arrivals.check()
 
     # What the whole node does about what one part has noticed
@@ -329,7 +329,7 @@ class Node:
             self.views.holds_keys(),
             self.config.zone,
             self.co_owners.may_lack() and not self.views.is_newcomer,
-            self._store.is_full,
+            self.store.is_full,
             self.movement.still_ms(),
         )
 

@@ -5,23 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.typedefs import Handler, Middleware
 
 from node.api.admin import AdminApi
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.data import (
+    ANSWER,
+    BODY_BYTES_MAX,
+    KEYS,
+    DataApi,
+    HttpAnswer,
+    answered_as,
+    render_error,
+    render_fault,
+)
+from node.api.health import HealthApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
+from node.api.metrics.exposition import MetricsApi
 from node.api.request_line import RequestLine
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
 from node.api.staleness import Staleness, is_link
+from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, Tally
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
 from node.net.pool import Peers
 from node.node import Node
+from node.timing.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +58,11 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, peers: Peers, requests: RequestLog) -> web.Application:
+def make_app(
+    node: Node, data: DataApi, peers: Peers, turns: Turns, tally: Tally, requests: RequestLog
+) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
-    app = web.Application(middlewares=[noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(middlewares=[counting(tally), noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, data.handle)
@@ -62,6 +78,10 @@ def make_app(node: Node, data: DataApi, peers: Peers, requests: RequestLog) -> w
     app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)
+    health = HealthApi(node, turns)
+    app.router.add_get("/livez", health.live)
+    app.router.add_get("/readyz", health.ready)
+    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
@@ -95,6 +115,24 @@ def noting(requests: RequestLog) -> Middleware:
         return response
 
     return note
+
+
+def counting(tally: Tally) -> Middleware:
+    """Counts what is answered, and takes the time of requests for keys."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = perf_counter()
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        route, answer = OTHER if resource is None else resource.canonical, response.get(ANSWER)
+        if route == KEY_ROUTE and request.method in KEY_METHODS and answer is not None:
+            tally.note_key(request.method, answer, perf_counter() - began)
+        else:
+            tally.note(route, request.method, response.status, None if answer is None else answer.reason)
+        return response
+
+    return count
 
 
 @web.middleware

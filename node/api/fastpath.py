@@ -20,7 +20,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from time import time
+from time import perf_counter, time
 from typing import Protocol, cast
 
 import msgspec
@@ -28,9 +28,10 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
-from node.api.request_log import HEADER, RequestLog
+from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
-from node.errors import Unavailable
+from node.api.tally import Tally
+from node.errors import Reason, Unavailable
 from node.net.handshake import PATH
 
 log = logging.getLogger(__name__)
@@ -102,9 +103,11 @@ class FastPath:
         successor: Callable[[], Successor],
         keepalive_s: float,
         descriptors: int,
+        tally: Tally,
         requests: RequestLog,
     ) -> None:
         self.api = api
+        self.note = tally.note_key
         self.requests = requests
         self.staleness = staleness
         self.successor = successor
@@ -197,7 +200,7 @@ class _Connection(asyncio.Protocol):
         if self._is_for_nodes:
             self._is_for_nodes = False
             if not data.startswith(_BY_NODES):
-                self._write(render_error("GET", "", Unavailable("Too many clients")))
+                self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
                 self._transport.close()
                 return
         self._ahead = self._ahead + data if self._ahead else data
@@ -228,15 +231,17 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
-            key = PathKey.from_encoded(request.encoded_key)
+            key, began = PathKey.from_encoded(request.encoded_key), perf_counter()
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
-                answer = self._noted(request, render_error(request.method, request.path, error), 0.0)
+                answer = render_error(request.method, request.path, error)
+                answer = self._front.requests.noted(request.method, request.path, answer, 0.0)
             if answer is None:
-                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._at_work = self._front.loop.create_task(self._work(request, key, began))
                 self._front.tasks.add(self._at_work)
             else:
+                self._front.note(request.method, answer, perf_counter() - began)
                 self._write(answer)
         self._ahead = data[done:]
         if self._is_all and not self._ahead:
@@ -246,30 +251,24 @@ class _Connection(asyncio.Protocol):
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
-    async def _work(self, request: _Request, key: PathKey) -> None:
-        requests = self._front.requests
-        began = requests.now()
+    async def _work(self, request: _Request, key: PathKey, began: float) -> None:
         try:
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
-        if requests.is_worth_it(answer.status, took_s := requests.now() - began):
-            answer = self._noted(request, answer, took_s)
+        took_s = perf_counter() - began
+        if self._front.requests.is_worth_it(answer.status, took_s):
+            answer = self._front.requests.noted(request.method, request.path, answer, took_s)
         assert self._at_work is not None
         self._front.tasks.discard(self._at_work)
         self._at_work = None
+        self._front.note(request.method, answer, took_s)
         self._write(answer)
         if self._ending:
             self._transport.close()
             return
         if self._ahead or self._is_all or not self._reading:
             self._serve(has_waited=True)
-
-    def _noted(self, request: _Request, answer: HttpAnswer, took_s: float) -> HttpAnswer:
-        """The answer to a request that was worth a line in the log, with its id."""
-        note = self._front.requests.note
-        id_ = note(request.method, request.path, answer.status, took_s, answer.headers, None)
-        return msgspec.structs.replace(answer, headers={**answer.headers, HEADER: id_})
 
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0

@@ -21,6 +21,9 @@ PATHS = {
     "/kvs/status": "GET: what is wrong, who is alive and holds what",
     "/kvs/node": "GET: what this node is, how it is, and how it reaches the others",
     "/kvs/ring": "GET: which shard has which keys",
+    "/livez": "GET: 200 while the process and its loop run",
+    "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
+    "/metrics": "GET: figures for Prometheus",
 }
 """What each path takes, and what for."""
 

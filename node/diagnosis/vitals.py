@@ -29,7 +29,7 @@ class Vitals:
         now = self._time.monotonic()
         wrong = {
             "full_ms": self._store.is_full,
-            "hung_ms": self._store.is_hung,
+            "hung_ms": self._store.disk.condition.hangs,
             "unstored_ms": self._views.lag.is_behind,
             "unready_ms": not self._readiness.is_ready and not self._views.lag.is_behind,
             "refused_ms": bool(self._clock.refused_s),

@@ -18,6 +18,7 @@ import msgspec
 
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
+from node.storage.disk import Disk
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.transaction import EngineFactory, News, Stats, Transaction, partitions_in, reading_in, stats_in
@@ -79,8 +80,11 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
         """Rises whenever what `stats` says changes."""
-        self._sweep_watermark = 0
+        self.sweep_watermark = 0
+        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
+        sweep watermarks may differ just in tombstones that one of them has dropped."""
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
+        self.disk: Disk = self._engine
         self.expiries = Expiries(self._engine)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
         self._note_watermarks()
@@ -108,10 +112,8 @@ class Store:
         """(key, encoded record) of the keys beyond `after` in a partition, in the order of keys: as many as fit in
         about `bytes_max` bytes, but one at least if there is one."""
         start = record_place(partition, (after or b"") + b"\0")
-        return [
-            (place[2:], encoded)
-            for place, encoded in self._engine.scan(start, partition_place(partition + 1), bytes_max)
-        ]
+        found = self._engine.scan(start, partition_place(partition + 1), bytes_max)
+        return [(place[2:], encoded) for place, encoded in found]
 
     def scan_range(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """`scan` of the keys from `first` on, which is not empty, and before `stop`, empty: to the end."""
@@ -216,11 +218,6 @@ class Store:
         """Whether the disk takes no more records; but see `write` and `merge` about deletions."""
         return self._engine.is_full
 
-    @property
-    def is_hung(self) -> bool:
-        """Whether the disk hangs: all that is submitted is refused until it goes on."""
-        return self._engine.is_hung
-
     def _grows(self, partition: int, key: bytes, tombstone: Record, peers_newest: Record | None) -> bool:
         """Whether a deletion takes more room than what it replaces. On a disk with room it does not matter."""
         if not self._engine.is_full:
@@ -289,24 +286,28 @@ class Store:
         return reading_in(self, Setting.LOW_WATERMARK)
 
     @property
-    def sweep_watermark(self) -> int:
-        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
-        sweep watermarks may differ just in tombstones that one of them has dropped."""
-        return self._sweep_watermark
+    def stable_watermark(self) -> int:
+        """The clock up to which all that anybody took was on all its owners."""
+        return self._stable_watermark
+
+    @property
+    def purge_watermark(self) -> int:
+        """The clock up to which deletions are forgotten, and no others are taken."""
+        return self._purge_watermark
 
     def note_swept(self, clock: int) -> None:
         """All tombstones up to `clock`, a reading that was the purge watermark, have been dropped."""
-        assert self._sweep_watermark <= clock <= self.purge_watermark, "swept what was not to be forgotten"
-        self._sweep_watermark = clock
+        assert self.sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
+        self.sweep_watermark = clock
 
     def has_forgotten_beyond(self, stable_watermark: int) -> bool:
         """Whether deletions are forgotten here that a node with this stable watermark may have missed."""
-        return stable_watermark < self.purge_watermark
+        return stable_watermark < self._purge_watermark
 
     def may_revive(self, version: Version, stable_watermark: int) -> bool:
         """Whether a record may be of a key that was deleted since, and whose deletion is forgotten here. To be asked of
         what comes from a node outside the view, which has this stable watermark; see `retention.tombstones`."""
-        return self.has_forgotten_beyond(stable_watermark) and clock_of(version) <= self.purge_watermark
+        return self.has_forgotten_beyond(stable_watermark) and clock_of(version) <= self._purge_watermark
 
     def submit(self, job: Callable[[Transaction], T]) -> Awaitable[T]:
         return self._engine.submit(job)
@@ -315,6 +316,7 @@ class Store:
         """Raises AssertionError unless the figures of these partitions (None: of all), and what is noted of when it
         expires, are those of their records."""
         expiries = self.expiries.by_partition()
+        assert self.expiries.count == sum(map(len, expiries.values())), "what expires is not what is counted"
         all_there_are = {*self.occupied, *expiries, *partitions_in(self._engine)}
         for partition in all_there_are if partitions is None else partitions:
             stats = self._stats[partition]
@@ -323,16 +325,15 @@ class Store:
 
     def _committed(self, transaction: Transaction) -> None:
         self._note_stats(transaction.stats)
+        self.expiries.note(transaction)
         if transaction.has_new_watermark:
             self._note_watermarks()
         if transaction.news:
             self._on_news(transaction.news)
 
     def _note_watermarks(self) -> None:
-        self.stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)
-        """The clock up to which all that anybody took was on all its owners."""
-        self.purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
-        """The clock up to which deletions are forgotten, and no others are taken."""
+        self._stable_watermark = reading_in(self, Setting.STABLE_WATERMARK)
+        self._purge_watermark = reading_in(self, Setting.PURGE_WATERMARK)
 
     def _note_stats(self, changed: Mapping[int, Stats]) -> None:
         if not changed:

@@ -18,6 +18,7 @@ import xxhash
 
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
+from node.storage.disk import Disk
 from node.storage.keys import (
     EXPIRIES,
     FORMAT_WITH_EXPIRIES,
@@ -57,7 +58,7 @@ class EngineTransaction(Protocol):
     def delete(self, key: bytes) -> object: ...
 
 
-class Engine(Protocol):
+class Engine(Disk, Protocol):
     """An ordered map of bytes on stable storage, with one writer. Readers see what was last committed."""
 
     def get(self, key: bytes) -> bytes | None: ...
@@ -70,10 +71,6 @@ class Engine(Protocol):
     def is_full(self) -> bool:
         """Whether jobs that grow the store are refused: the disk has no more room than what is kept for the others, or
         it has refused the last commit."""
-
-    @property
-    def is_hung(self) -> bool:
-        """Whether the commit under way takes longer than a healthy disk ever does, and all jobs are refused."""
 
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> Awaitable[T]:
         """Queue a job. Gives its result once that is on stable storage. Raises what the job raised, which then has
@@ -115,6 +112,8 @@ class Transaction:
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
         """What co-owners have yet to hear."""
+        self.expiring = 0
+        """How many more records expire than before, or less."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -220,8 +219,10 @@ class Transaction:
         """What follows from a change of a record, in the same transaction."""
         if gone is not None and (due_ms := due_of(gone)) is not None:
             self._raw.delete(expiry_place(due_ms, partition, key))
+            self.expiring -= 1
         if come is not None and (due_ms := due_of(come)) is not None:
             self._raw.put(expiry_place(due_ms, partition, key), b"")
+            self.expiring += 1
             if self.setting(Setting.FORMAT) != FORMAT_WITH_EXPIRIES:
                 self.set(Setting.FORMAT, FORMAT_WITH_EXPIRIES)
         self._count(partition, key, gone, come)
