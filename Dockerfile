@@ -19,6 +19,6 @@ ENV PATH=/opt/kvs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DI
 USER 10001:10001
 VOLUME /data
 EXPOSE 13800
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["python", "-m", "node.health"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["kvs", "health"]
 # Signals that come while Python starts are kept for the node, which lets them in as soon as it can act on them.
 CMD ["env", "--block-signal=TERM,INT", "python", "-m", "node"]

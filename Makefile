@@ -9,7 +9,7 @@ LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --gen
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test sim ablations test-docker test-deploy steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -17,11 +17,16 @@ help: ## list the commands
 up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=4 (up to 20), REPL_FACTOR unset, CLUSTER=kvs; data in ./data
 	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" CLUSTER="$(CLUSTER)" $(BIN)/python tools/up.py
 
-test: $(VENV)/.tools ## run every test that needs no docker; ARGS="-k view -x" goes to pytest
-	$(BIN)/python -m pytest -n auto -m "not docker" $(ARGS)
+test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x" goes to pytest
+	$(BIN)/python -m pytest -n auto -m "not docker and not deploy" $(ARGS)
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m "docker and not long" $(ARGS)
+
+test-deploy: $(VENV)/.tools ## check the alerts and the dashboard of deploy/ with Debian's Prometheus
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { \
+		echo "make: no prometheus found: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
+	$(BIN)/python -m pytest -m deploy $(ARGS)
 
 steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
 	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)

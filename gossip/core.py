@@ -89,6 +89,16 @@ class Gossip:
         """All known nodes, in the view or not, this one included; a live mapping, not a copy."""
         return self._members
 
+    @property
+    def dead(self) -> list[Address]:
+        """Those that have been suspected for long, and have refuted nothing, in the view or not."""
+        return self._members.dead()
+
+    @property
+    def suspected(self) -> int:
+        """How often a node left a whole probe of this one unanswered, since the start."""
+        return self._members.suspected
+
     # Events
 
     def start_round(self, now: float, rng: Random) -> Output:

@@ -72,6 +72,8 @@ class Membership(Mapping[Address, Member]):
         self._settings = settings
         self._records: dict[Address, MemberRecord | None] = {own.address: own}
         self._suspicions: dict[Address, Suspicion] = {}
+        self.suspected = 0
+        """How often a node left a whole probe of this one unanswered."""
         """Kept apart from the records because they are few: ten thousand tables of ten thousand nodes, as in a large
         simulation, have to fit into memory."""
         self._predecessors: dict[Address, MemberRecord] = {}
@@ -112,6 +114,9 @@ class Membership(Mapping[Address, Member]):
         """The rumour that stands against it, be it overruled here or not."""
         suspicion = self._suspicions.get(address)
         return suspicion.rumour if suspicion else None
+
+    def dead(self) -> list[Address]:
+        return [address for address in self._suspicions if self.state(address) is State.DEAD]
 
     def all_well(self) -> bool:
         """Whether no rumour stands against anybody."""
@@ -235,6 +240,7 @@ class Membership(Mapping[Address, Member]):
 
     def suspect(self, address: Address, now: float) -> None:
         """The node left a whole probe unanswered: starts a rumour, or lets the one that stands count again."""
+        self.suspected += 1
         suspicion = self._suspicions.get(address)
         if suspicion is None:
             record = self._records[address]

@@ -19,13 +19,16 @@ import msgspec
 
 from kvs.backup_commands import backup, export, restore
 from kvs.bench_command import bench
-from kvs.ending import Interrupted, NotFound, Refusal, output_option, print_json, run, show
+from kvs.doctor import doctor
+from kvs.ending import Interrupted, NotFound, Refusal, output_option, print_json, run, show, status_of
 from kvs.endpoints import PORT
+from kvs.health_command import health
 from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.load_command import load
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
+from kvs.top import top
 from kvs.view_change import view_change
 
 NAME = "kvs"
@@ -43,10 +46,11 @@ DEFAULT_ENDPOINTS = ",".join(f"127.0.0.{host}:{PORT}" for host in range(2, 6))
     epilog="""\b
 Exit status:
   0  done
-  1  not found, or some entries of a load were refused
+  1  not found, or some entries of a load were refused; or something is wrong with the store
   2  bad usage, or the store refused the request
   3  no node could answer; a write may have happened all the same
-`kvs lock` passes on that of its command, and has some of its own."""
+  4  something critical is wrong with the store
+`kvs lock` passes on that of its command, and has some of its own; `kvs health` has 0 and 1."""
 )
 @click.option(
     "-e",
@@ -134,13 +138,23 @@ def delete(endpoints: Addresses, key: str, output: str) -> None:
 @kvs.command()
 @click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @output_option
-@click.pass_obj
-def status(endpoints: Addresses, watch: bool, output: str) -> None:
-    """Show the nodes: who is alive, and who holds what."""
+@click.pass_context
+def status(ctx: click.Context, watch: bool, output: str) -> None:
+    """Show what is wrong, and the nodes: who is alive, who holds what.
+
+    \b
+    Exit status:
+      0  nothing is wrong
+      1  something is less than was asked for, or may end badly
+      3  no node could answer
+      4  something is critical: clients are refused
+    """
     if watch:
-        keep_showing(endpoints, lambda client: client.status(), output)
+        keep_showing(ctx.obj, lambda client: client.status(), output)
     else:
-        show(run(endpoints, lambda client: client.status()), output)
+        seen = run(ctx.obj, lambda client: client.status())
+        show(seen, output)
+        ctx.exit(status_of(seen.problems))
 
 
 @kvs.command()
@@ -171,7 +185,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-for command in (keys, lock, view_change, load, export, backup, restore, bench):
+for command in (keys, lock, view_change, load, export, backup, restore, bench, doctor, health, top):
     kvs.add_command(command)
 
 

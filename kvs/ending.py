@@ -8,7 +8,7 @@ are imported inside the functions that need them, and help and completion stay i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,12 +18,17 @@ from kvs.params import Addresses
 
 if TYPE_CHECKING:
     from kvs.operating import Operator, Refused
+    from kvs.responses import Problem
 
 T = TypeVar("T")
 
 
 class NotFound(click.ClickException):
     exit_code = 1
+
+
+SOMETHING_WRONG, SOMETHING_CRITICAL = 1, 4
+"""What looks at the store exit with that found something wrong; critical: clients are refused, and go on being."""
 
 
 class Refusal(click.ClickException):
@@ -68,6 +73,14 @@ def run(
     except Refused as fault:
         ending = explain(fault) or {404: NotFound, 503: NoAnswer}.get(fault.status, Refusal)(str(fault))
         raise ending from None
+
+
+def status_of(problems: Iterable[Problem]) -> int:
+    """What a command exits with that has found these."""
+    found = list(problems)
+    if any(problem.is_critical for problem in found):
+        return SOMETHING_CRITICAL
+    return SOMETHING_WRONG if found else 0
 
 
 def show(answer: msgspec.Struct, output: str) -> None:

@@ -7,6 +7,7 @@ That no node answers is something to see, and no end: whoever watches wants to k
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,20 +27,28 @@ INTERVAL_S = 1.0
 Show: TypeAlias = "Callable[[msgspec.Struct | KvsError], None]"
 
 
-def keep_showing(endpoints: Addresses, ask: Callable[[Operator], Awaitable[msgspec.Struct]], output: str) -> None:
-    """What `ask` gives, again and again. Returns on Ctrl-C, which is how one ends this."""
+def keep_showing(
+    endpoints: Addresses,
+    ask: Callable[[Operator], Awaitable[msgspec.Struct]],
+    output: str,
+    interval_s: float = INTERVAL_S,
+    count: int | None = None,
+) -> None:
+    """What `ask` gives, again and again, or `count` times. Returns on Ctrl-C, which is how one ends this."""
     import asyncio
 
     from kvs.errors import KvsError
 
     async def work(client: Operator) -> None:
         with _json() if output == "json" else _text() as show:
-            while True:
+            for number in itertools.count(1):
                 try:
                     show(await ask(client))
                 except KvsError as fault:
                     show(fault)
-                await asyncio.sleep(INTERVAL_S)
+                if number == count:
+                    return
+                await asyncio.sleep(interval_s)
 
     try:
         run(endpoints, work)

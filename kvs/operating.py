@@ -25,6 +25,7 @@ from kvs.responses import (
     Accepted,
     Changed,
     ErrorBody,
+    NodeReport,
     Plan,
     Progress,
     RingMap,
@@ -110,6 +111,14 @@ class Operator(AsyncClient):
     async def status(self) -> Status:
         return await self._look_at(Status, "/kvs/status")
 
+    async def report(self) -> NodeReport:
+        return await self._look_at(NodeReport, "/kvs/node")
+
+    async def metrics(self, node_s: float) -> str:
+        """In the text format of Prometheus; empty from a release that has none."""
+        told, _ = await self._asker.ask(Request("GET", "/metrics", _text, Effect.NONE, node_s=node_s))
+        return told
+
     async def ring(self) -> RingMap:
         return await self._look_at(RingMap, "/kvs/ring")
 
@@ -179,6 +188,15 @@ class Operator(AsyncClient):
         read, path = partial(_told, answer, False), f"/kvs/view-change{query}"
         told, _ = await self._asker.ask(Request(change.method, path, read, effect, body=change.body(), node_s=node_s))
         return told
+
+
+def _text(reply: Reply) -> str:
+    """Raises Failed."""
+    if reply.status == 404:
+        return ""
+    if reply.status >= 300:
+        raise no_result(reply, ErrorBody(f"status {reply.status}"))
+    return reply.body.decode(errors="replace")
 
 
 def _told(kind: type[T], is_look: bool, reply: Reply) -> T:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
-from rich import box
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -24,22 +23,27 @@ from kvs.benchmark import Measurement
 from kvs.load import Tally
 from kvs.load_input import Source
 from kvs.manifest import Sum
+from kvs.tables import NONE
+from kvs.tables import number as _number
+from kvs.tables import table as _table
 from kvs.wanted import lost_keys
 
 Shown: TypeAlias = Group | Table | Text
 
 WIDTH_OF_A_PIPE = 10_000
 """Columns: whoever reads a table from a pipe wants its lines whole."""
-NONE = "-"
 CLOCK_OFF_MS = 60_000
 """A clock that is this far off is worth mentioning."""
 STYLES = {
     "alive": "green",
     "suspect": "yellow",
     "dead": "red",
+    "silent": "red",
     "moving": "yellow",
     "preparing": "yellow",
     "settled": "green",
+    "warning": "yellow",
+    "note": "cyan",
 }
 
 
@@ -65,13 +69,40 @@ def _status(answer: responses.Status) -> Shown:
         settled = Text(epoch, "yellow" if late else "")
         shard = (node.shard_id or "in view") if node.member else "outside"
         table.add_row(
-            node.address, Text.assemble(_state(node.state), _clock(node)), shard, _number(node.key_count), settled
+            node.address,
+            Text.assemble(_state(node.state), _clock(node)),
+            shard,
+            _number(node.key_count),
+            settled,
         )
     view = Text.assemble(f"epoch {answer.epoch} (", (answer.digest, "dim"), "), ", *_state_of_all(answer))
     copies = "no replication" if answer.repl_factor is None else f"replication factor {answer.repl_factor}"
     head = Text.assemble(view, f", {copies}, as {answer.address} sees it\n", *_crowded(answer.crowded_shards))
     waiting = [node for node in answer.nodes if node.keys_waiting_for_copies]
-    return Group(head, Text(f"{_waiting(answer, waiting)}\n", "yellow"), table) if waiting else Group(head, table)
+    kept = [Text(f"{_waiting(answer, waiting)}\n", "yellow")] if waiting else []
+    return Group(*_problems(answer.problems), head, *kept, table)
+
+
+def _problems(problems: Iterable[responses.Problem]) -> Iterator[Text]:
+    for problem in problems:
+        yield from problem_lines(problem)
+
+
+def problem_lines(problem: responses.Problem, more: str = "") -> Iterator[Text]:
+    """Two lines: what is wrong, and what to do. `more`: to be said of it besides."""
+    head = (f"{problem.severity.upper()} ", STYLES.get(problem.severity, "bold red"))
+    yield Text.assemble(head, f"{problem.code}: {problem.what}", _lasts(problem), more)
+    yield Text(f"  to do: {problem.do}\n")
+
+
+def _lasts(problem: responses.Problem) -> str:
+    seconds = problem.for_seconds
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f" (for {seconds / size:,.0f} {unit})"
+    return f" (for {seconds:.0f} s)"
 
 
 def _state_of_all(answer: responses.Status) -> Iterator[Text]:
@@ -82,7 +113,8 @@ def _state_of_all(answer: responses.Status) -> Iterator[Text]:
         for node in sorted(answer.nodes, key=_numerically)
         if (node.member or node.state == "alive") and (node.settled_epoch is None or node.settled_epoch < answer.epoch)
     ]
-    yield _state("moving" if late else answer.state)
+    state = "moving" if late else answer.state
+    yield Text.assemble(_state(state), *([(", not well", "red")] if answer.problems else []))
     if late:
         yield Text(f" (not settled by {', '.join(late)})", "yellow")
 
@@ -91,6 +123,20 @@ def _waiting(answer: responses.Status, waiting: Iterable[responses.NodeStatus]) 
     kept = ", ".join(f"{node.address} {node.keys_waiting_for_copies:,}" for node in waiting)
     total = _counted(answer.keys_waiting_for_copies, "key")
     return f"{total} kept by earlier owners until enough of the present ones have a copy: {kept}"
+
+
+@shown.register
+def _top(answer: responses.Top) -> Shown:
+    table = _table("NODE", "STATE", "#KEYS", "#OPS/S", "#P50 MS", "#P99 MS")
+    for node in sorted(answer.nodes, key=_numerically):
+        rates = (_rate(node.ops_per_second, 0), _rate(node.p50_ms, 2), _rate(node.p99_ms, 2))
+        table.add_row(node.address, _state(node.state), _number(node.key_count), *rates)
+    wrong = (f"; {_counted(answer.problems, 'problem')}, see kvs status", "red") if answer.problems else ""
+    return Group(Text.assemble(f"{_rate(answer.ops_per_second, 0)} requests/s", wrong, "\n"), table)
+
+
+def _rate(rate: float | None, digits: int) -> str:
+    return NONE if rate is None else f"{rate:,.{digits}f}"
 
 
 @shown.register
@@ -243,22 +289,9 @@ def _bar(*columns: TextColumn | BarColumn | TaskProgressColumn | TimeElapsedColu
     return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
 
 
-def _table(*heads: str) -> Table:
-    """A `#` before its head makes a column one of numbers, which are flush right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for head in heads:
-        justify: Literal["left", "right"] = "right" if head.startswith("#") else "left"
-        table.add_column(head.lstrip("#"), justify=justify, overflow="fold")
-    return table
-
-
-def _numerically(node: responses.NodeStatus | responses.Remaining) -> list[tuple[int, str]]:
+def _numerically(node: responses.NodeStatus | responses.Remaining | responses.TopNode) -> list[tuple[int, str]]:
     """Orders addresses by the numbers in them: 10.0.0.6 before 10.0.0.11."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", node.address)]
-
-
-def _number(number: int | None) -> str:
-    return NONE if number is None else f"{number:,}"
 
 
 def _counted(number: int, noun: str) -> str:

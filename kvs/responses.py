@@ -86,6 +86,26 @@ class CrowdedShard(_Body, frozen=True):
     """Those that are shared."""
 
 
+class Problem(_Body, frozen=True, omit_defaults=True):
+    """Something that is wrong with the store, as the asked node sees it."""
+
+    code: str
+    """Stable, for programs."""
+    severity: str
+    """`critical` or `warning`."""
+    what: str
+    do: str
+    nodes: tuple[str, ...] = ()
+    keys: int | None = None
+    """How many it is about."""
+    for_seconds: float | None = None
+    """How long it has lasted, as far as that is known."""
+
+    @property
+    def is_critical(self) -> bool:
+        return self.severity == "critical"
+
+
 class Status(_Body, frozen=True):
     address: str
     epoch: int
@@ -95,11 +115,84 @@ class Status(_Body, frozen=True):
     nodes: tuple[NodeStatus, ...]
     crowded_shards: tuple[CrowdedShard, ...] = ()
     keys_waiting_for_copies: int = 0
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, the critical first."""
 
     @property
     def former(self) -> tuple[str, ...]:
         """Nodes outside the view that the store knows: most were in it."""
         return tuple(node.address for node in self.nodes if not node.member)
+
+
+class Environment(_Body, frozen=True):
+    """What a node was told, defaults included."""
+
+    view: tuple[str, ...]
+    repl_factor: int | None
+    cluster: str
+    round_trip_ms: int
+
+
+class Disk(_Body, frozen=True):
+    free_bytes: int | None
+    """None: nobody can tell."""
+    bytes: int | None
+    full: bool
+    hangs: bool
+
+
+class PeerReport(_Body, frozen=True):
+    """Another node, as a node sees it."""
+
+    address: str
+    reached: bool
+    took_ms: float | None
+    """For a question and its answer."""
+    clock_offset_ms: int | None
+    """By how much its clock is ahead."""
+    name_fault: str | None
+    """Why its name leads nowhere; None: it does, or there is none."""
+
+
+class NodeReport(_Body, frozen=True):
+    """What a node says of itself."""
+
+    address: str
+    release: str | None
+    epoch: int
+    digest: str
+    zone: str
+    zone_in_view: str | None
+    """None: it is not in the view."""
+    key_count: int
+    settled: bool
+    whole: bool
+    """Whether it has all that its co-owners have had."""
+    ready: bool
+    environment: Environment
+    disk: Disk
+    peers: tuple[PeerReport, ...]
+
+
+class TopNode(_Body, frozen=True):
+    """What a node did since the last look. None: nobody knows."""
+
+    address: str
+    state: str
+    key_count: int | None
+    ops_per_second: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class Top(_Body, frozen=True):
+    time: float
+    """Seconds since 1970."""
+    ops_per_second: float | None
+    """Of all nodes."""
+    problems: int
+    """How many `kvs status` would tell of."""
+    nodes: tuple[TopNode, ...]
 
 
 class PlannedShard(_Body, frozen=True):

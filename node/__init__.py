@@ -8,6 +8,7 @@ Its rooms, each of which imports only from those below it; siblings on one line 
     node.node                           one node, put together
     gossip_driver                       what gossip wants done
     operations | repair | retention     what clients ask for | moving records | what may be forgotten
+    diagnosis                           beside those three: what is wrong, in words
     replication                         co-owners in step
     views                               which view holds
     storage | net                       what is durable | what nodes say

@@ -33,6 +33,12 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """Listening host; None: all interfaces."""
     zone: Zone = ""
     """What fails together with this node; empty: the host of its address."""
+    log_level: str = "info"
+    """One of `environment.LOG_LEVELS`; what is below it is not logged."""
+    log_format: str = "text"
+    """One of `environment.LOG_FORMATS`."""
+    slow_request_ms: int = 1000
+    """A request that takes as long is logged; 0: none is. Clients wait for twice that."""
     cluster: str = CLUSTER_DEFAULT
     """The name of the store. Nodes of another name are turned away."""
 

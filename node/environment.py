@@ -18,6 +18,9 @@ from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
 
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A name that can stand in a URL, in a header and in a line of the log as it is."""
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+SLOW_REQUEST_MS_MAX = 3_600_000
 _MEANING = {
     "ADDRESS": "the HOST:PORT by which the other nodes know this one",
     "VIEW": "the first nodes of the store, HOST:PORT,HOST:PORT,...",
@@ -60,6 +63,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
     if zone and not is_zone(zone):
         rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
         faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
+    told = _logging_in(env, faults)
     if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -73,7 +77,26 @@ def read_environment(env: Mapping[str, str]) -> Config:
         zone=zone,
         cluster=cluster,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
+        **told,
     )
+
+
+def _logging_in(env: Mapping[str, str], faults: list[str]) -> dict[str, str | int]:
+    """What is to be logged, and how, as fields of the configuration; what is wrong with it is added to `faults`."""
+    told: dict[str, str | int] = {}
+    for variable, allowed in (("LOG_LEVEL", LOG_LEVELS), ("LOG_FORMAT", LOG_FORMATS)):
+        text = env.get(variable, "").strip()
+        if text.lower() in allowed:
+            told[variable.lower()] = text.lower()
+        elif text:
+            faults.append(f"{variable}: {text!r} is none of {', '.join(allowed)}")
+    if slow_text := env.get("SLOW_REQUEST_MS", "").strip():
+        slow_ms = _whole_number(slow_text)
+        if slow_ms is None or slow_ms > SLOW_REQUEST_MS_MAX:
+            faults.append(f"SLOW_REQUEST_MS: {slow_text!r} is not a whole number from 0 to {SLOW_REQUEST_MS_MAX}")
+        else:
+            told["slow_request_ms"] = slow_ms
+    return told
 
 
 def _whole_number(text: str) -> int | None:

@@ -8,7 +8,27 @@ anything may import it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Self
+
+
+class Reason(StrEnum):
+    """Why a request cannot be satisfied now, as it is counted."""
+
+    NO_OWNER = "no-owner"
+    """No node that could answer, or without which nobody may, was heard in time."""
+    TIMEOUT = "timeout"
+    """What was begun did not end in time: a disk or a peer hangs."""
+    DISK = "disk"
+    """A disk is full, hangs or fails."""
+    CLOCK = "clock"
+    """The clock of this node is not believed."""
+    GATE = "gate"
+    """This node has started, or was paused, and may not act yet; or it stops."""
+    RELEASE = "release"
+    """A node is of a release that knows nothing of what was asked for."""
+    CLIENTS = "clients"
+    """There are too many of them."""
 
 
 class StartupFault(Exception):
@@ -36,6 +56,8 @@ class RequestFault(Exception):
     status = 400
     headers: Mapping[str, str] = {}
     hint = ""
+    reason: Reason | None = None
+    """Of a 503."""
 
     def __init__(self, error: str, **details: Any) -> None:
         super().__init__(error)
@@ -74,9 +96,18 @@ class Unavailable(RequestFault):
 
     status = 503
     headers: Mapping[str, str] = {"Retry-After": "1"}
+    reason = Reason.NO_OWNER
 
     def __init__(self, error: str = "Unable to satisfy request", **details: Any) -> None:
         super().__init__(error, **details)
+
+    def because(self, reason: Reason) -> Self:
+        self.reason = reason
+        return self
+
+
+class TimedOut(Unavailable):
+    reason = Reason.TIMEOUT
 
 
 class InternalFault(RequestFault):

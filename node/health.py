@@ -1,48 +1,110 @@
-"""`python -m node.health`: does the node with this environment answer, where it listens? The image's HEALTHCHECK.
+"""Would this node serve now? What is checked, what each fault means, and which of them take a node out of service.
 
-Exit status 0 if it does, else 1, with a line that says why not.
+Whoever spreads requests over nodes goes by this, so two mistakes have to be avoided. A node that answers slowly, or
+refuses part of what it is asked, must not get what another one could have answered: so a full disk counts, although
+reads go on. But what is no fault of this node's must not count: if each node that cannot reach a dead one took itself
+out of service, one death would end the whole store. So what is only worth knowing is *noted*. That keys move is noted
+too, since nearly all nodes have a part in it, and each of them serves what has not arrived by asking who has it.
+
+Pure. `api.health` gathers the facts.
 """
 
 from __future__ import annotations
 
-import http.client
-import os
-import sys
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
 
-from gossip.view import port_of
-from node.config import Config
-from node.environment import read_environment
-from node.errors import BadEnvironment
-
-_LOOPBACK_OF = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where to ask a node that listens everywhere."""
+ISOLATED_FROM = 2
+"""A node that reaches none of so many others is more likely to be cut off than the only one left."""
+NAMED_MAX = 5
+"""So many nodes are named in one reason."""
 
 
-def where(config: Config) -> tuple[str, int]:
-    """The host and port at which the node can be asked from its own machine."""
-    host = _LOOPBACK_OF.get(config.bind, config.bind)
-    assert host is not None
-    return host, port_of(config.address)
+class Facts(NamedTuple):
+    """What the parts of a node know."""
+
+    loop_late_s: float
+    """The longest that the loop was late lately."""
+    loop_late_s_max: float
+    has_asked_around: bool
+    lacks_view: bool
+    """It knows of a later view, and has not been able to store it."""
+    clock_is_refused: bool
+    disk_hangs: bool
+    disk_fails: bool
+    disk_has_no_room: bool
+    is_to_be_filled: bool
+    """Its disk was emptied, or is older than it was: a co-owner has to bring what is missing."""
+    is_owed: bool
+    """A co-owner that can be reached has writes for it that it has missed."""
+    keys_arrive: bool
+    """A view change brings keys here."""
+    peers: Sequence[str]
+    """The other nodes of its view."""
+    unreachable: Sequence[str]
+    """Those of them that cannot be reached."""
 
 
-def main(environment: Mapping[str, str]) -> int:
-    try:
-        config = read_environment(environment)
-        host, port = where(config)
-        asked = http.client.HTTPConnection(host, port, timeout=config.patience_s)
-        asked.request("GET", "/kvs/key-count")
-        status = asked.getresponse().status
-    except BadEnvironment as fault:
-        print(fault)
-        return 1
-    except (OSError, http.client.HTTPException) as fault:
-        print(f"no answer from {host}, port {port}: {fault}")
-        return 1
-    print(f"{host}, port {port}: {status}")
-    return int(status != HTTPStatus.OK)
+class Verdict(Enum):
+    OK = "+"
+    NOTED = "!"
+    """Something is wrong, or under way, in spite of which this node serves."""
+    FAILED = "-"
 
 
-if __name__ == "__main__":
-    sys.exit(main(os.environ))
+class Check(NamedTuple):
+    name: str
+    verdict: Verdict
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.verdict.value}]{self.name} {self.reason or 'ok'}"
+
+
+def is_ready(checks: Sequence[Check]) -> bool:
+    return all(check.verdict is not Verdict.FAILED for check in checks)
+
+
+def checks_of(facts: Facts) -> list[Check]:
+    """In the order in which to look at what is wrong: what comes first may be the cause of what follows."""
+    is_late = facts.loop_late_s > facts.loop_late_s_max
+    return [
+        _check("loop", is_late, f"was {facts.loop_late_s:.1f} s late: the machine is short of processors"),
+        _check("gate", not facts.has_asked_around, "is closed: this node asks the others whether its view still holds"),
+        _check("view", facts.lacks_view, "is out of date: this node knows of a later one, and cannot store it"),
+        _check("clock", facts.clock_is_refused, "is ahead of all others: no write is stamped here until it is right"),
+        _disk(facts),
+        _check("room", facts.disk_has_no_room, "is used up: the disk is full, and takes no writes but deletions"),
+        _caught_up(facts),
+        _peers(facts),
+    ]
+
+
+def _check(name: str, has_failed: bool, reason: str) -> Check:
+    return Check(name, Verdict.FAILED, reason) if has_failed else Check(name, Verdict.OK)
+
+
+def _disk(facts: Facts) -> Check:
+    if facts.disk_hangs:
+        return Check("disk", Verdict.FAILED, "hangs: a commit does not end, and writes are refused until it does")
+    return _check("disk", facts.disk_fails, "fails: it has refused the last commit")
+
+
+def _caught_up(facts: Facts) -> Check:
+    if facts.is_to_be_filled:
+        reason = "not yet: the disk lacks what this node had, and a co-owner has to bring it"
+        return Check("caught-up", Verdict.FAILED, reason)
+    if facts.keys_arrive:
+        return Check("caught-up", Verdict.NOTED, "not yet: keys arrive, and until then their earlier owners are asked")
+    return _check("caught-up", facts.is_owed, "not yet: a co-owner has writes for this node that it has missed")
+
+
+def _peers(facts: Facts) -> Check:
+    if not facts.unreachable:
+        return Check("peers", Verdict.OK)
+    if len(facts.unreachable) == len(facts.peers) >= ISOLATED_FROM:
+        return Check("peers", Verdict.FAILED, f"none of the {len(facts.peers)} other nodes can be reached")
+    named = ", ".join(facts.unreachable[:NAMED_MAX])
+    more = f" and {len(facts.unreachable) - NAMED_MAX} more" if len(facts.unreachable) > NAMED_MAX else ""
+    return Check("peers", Verdict.NOTED, f"cannot be reached: {named}{more}")

@@ -1,4 +1,4 @@
-"""The log goes to stderr, and nobody waits for it.
+"""The log goes to stderr, a line each for people or, with `LOG_FORMAT=json`, for programs; and nobody waits for it.
 
 A write to a pipe that nobody reads (a terminal that was halted, a log driver that is stuck) blocks for as long as it
 takes. So a thread does it, for a bounded queue; what finds that full is dropped, and counted, and one line tells how
@@ -7,17 +7,41 @@ much it was once the thread gets on. A process that ends waits for its last line
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
+from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from typing import TextIO
+
+import msgspec
 
 QUEUE_MAX = 1000
 """More than a node says in an hour that is not its last one."""
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _Records = Queue[logging.LogRecord | None]
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object: time (UTC), level, logger, message; the traceback, if there is one; and the fields that come
+    with it, as `extra={"fields": …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_text:
+            line["traceback"] = record.exc_text
+        return msgspec.json.encode(line | getattr(record, "fields", {})).decode()
+
+
+FORMATTERS = {"text": logging.Formatter(FORMAT), "json": JsonFormatter()}
+"""By what `LOG_FORMAT` says."""
 
 
 class DroppingHandler(QueueHandler):
@@ -27,6 +51,15 @@ class DroppingHandler(QueueHandler):
         super().__init__(records)
         self._records = records
         self._dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record with all that it says in words: what its line is about may have changed before it is written."""
+        ready = copy.copy(record)
+        ready.msg, ready.args = record.getMessage(), None
+        if record.exc_info:
+            ready.exc_text = logging.Formatter().formatException(record.exc_info)
+        ready.exc_info = None
+        return ready
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Called with the lock of this handler held."""
@@ -56,12 +89,16 @@ class LogWriter(QueueListener):
     """Writes what is logged to `stream`, from now on until `close`."""
 
     def __init__(self, stream: TextIO) -> None:
-        writing = logging.StreamHandler(stream)
-        writing.setFormatter(logging.Formatter(FORMAT))
+        self._writing = logging.StreamHandler(stream)
+        self.write_as("text")
         self._records: _Records = Queue(QUEUE_MAX)
         self.handler = DroppingHandler(self._records)
-        super().__init__(self._records, writing)
+        super().__init__(self._records, self._writing)
         self.start()
+
+    def write_as(self, form: str) -> None:
+        """From now on, in this one of `FORMATTERS`."""
+        self._writing.setFormatter(FORMATTERS[form])
 
     def handle(self, record: logging.LogRecord) -> None:
         super().handle(record)

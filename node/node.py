@@ -17,11 +17,15 @@ from gossip.core import Gossip
 from gossip.settings import Settings
 from gossip.view import Address, ViewId
 from node.config import Config
+from node.diagnosis.inspector import Inspector
+from node.diagnosis.own_keys import OwnKeys
+from node.diagnosis.vitals import Vitals
 from node.errors import StorageFault
 from node.gossip_driver import Announcement, GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
+    AskHealth,
     AskHolding,
     AskStamp,
     AskStatus,
@@ -37,7 +41,6 @@ from node.net.messages import (
     Heartbeat,
     Hello,
     Holding,
-    KeyCounts,
     ListKeys,
     Offer,
     Promise,
@@ -58,7 +61,6 @@ from node.operations.owner import Owner
 from node.operations.router import Router
 from node.operations.routing import Routing
 from node.operations.whole_store import WholeStore
-from node.own_keys import OwnKeys
 from node.repair.antientropy import AntiEntropy
 from node.repair.arrivals import Arrivals
 from node.repair.handoff import Handoff
@@ -107,7 +109,7 @@ class Node:
     ) -> None:
         self.config = config
         self._time = time
-        self._store = store
+        self.store = store
         memory = ClockMemory(store, config.commit_s)
         clock = self.clock = HybridClock(config, time, identity.store_id, memory.recall(), memory.keep)
         self.transport = transport
@@ -154,6 +156,8 @@ class Node:
         self.batching = Batching(config, clock, views, readiness, self.owner, calls, routing, self.router)
         self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, lapse.now_ms)
         self.own_keys = OwnKeys(config, store, views)
+        self.vitals = Vitals(config, time, store, views, readiness, clock)
+        self.inspector = Inspector(config, time, views, calls, confirming, clock, self.gossip, self.vitals, self.status)
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
         self._gossip_driver = GossipDriver(
             self.gossip, settings, time, rng, clock, store, views, calls, transport, announce, note_behind, self._tasks
@@ -190,6 +194,7 @@ class Node:
         """Bring up to date what this node says of itself, and return it."""
         view, is_settled = self.views.current, self.handoff.is_settled()
         self.stability.advance(is_settled)
+        self.inspector.look()
         return Announcement(
             view.epoch if is_settled else max(0, view.epoch - 1),
             self.own_keys.count,
@@ -206,12 +211,12 @@ class Node:
         disk and memory differ."""
         self.handoff.check()
         self.co_owners.check()
-        self._store.check(partitions)
+        self.store.check(partitions)
         if partitions is None:
             self.gossip.check()
             view, ring = self.views.current, self.views.ring
             assert (ring.shards, ring.table) == (view.shards, unpack(view.table)), "the ring is not that of the view"
-            assert self._store.view() == view, "the view in force is not the one on disk"
+            assert self.store.view() == view, "the view in force is not the one on disk"
             self.arrivals.check()
 
     # What the whole node does about what one part has noticed
@@ -308,14 +313,10 @@ class Node:
                 return self._confirming.answer(request)
             case AskStatus():
                 return self.status()
+            case AskHealth():
+                return self.vitals.health()
             case CountKeys(partitions):
-                return self._key_counts(partitions)
-
-    def _key_counts(self, packed: bytes) -> Answer:
-        try:
-            return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
-        except (ValueError, IndexError):
-            return Unable()
+                return self.own_keys.counts(partitions)
 
     async def _adopt(self, request: Adopt, sender: Address) -> Answer:
         return await self.views.take(request, sender) or self.views.told()
@@ -333,7 +334,7 @@ class Node:
             self.views.holds_keys(),
             self.config.zone,
             self.co_owners.may_lack() and not self.views.is_newcomer,
-            self._store.is_full,
+            self.store.is_full,
             self.movement.still_ms(),
         )
 

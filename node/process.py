@@ -57,7 +57,7 @@ def main() -> int:
     logging.getLogger().setLevel(logging.INFO)
     is_closed = True
     try:
-        status = _run_to_its_end()
+        status = _run_to_its_end(writer)
     except Unclosed as fault:
         is_closed, status = False, 0 if fault.__context__ is None else 1
         log.error("%s: this node ends without waiting for it", fault, exc_info=fault.__context__)
@@ -66,10 +66,12 @@ def main() -> int:
     return status
 
 
-def _run_to_its_end() -> int:
+def _run_to_its_end(writer: LogWriter) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             config = read_environment(os.environ)
+            writer.write_as(config.log_format)
+            logging.getLogger().setLevel(config.log_level.upper())
             demand_one_name(config)
             runner.run(run(config))
     except StartupFault as fault:

@@ -305,4 +305,5 @@ async def run_to_its_end(environment: Mapping[str, str]) -> Done:
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
     own = {"ADDRESS", "VIEW", "REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND", "ZONE", "ROUND_TRIP_MS"}
+    own |= {"LOG_LEVEL", "LOG_FORMAT", "SLOW_REQUEST_MS"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

@@ -25,6 +25,7 @@ WITHOUT_TESTS = {
     "node/process.py": "the same",
     "node/net/link_output.py": "declares the words between a link and its driver, and decides nothing",
     "node/errors.py": "declares faults and decides nothing; who raises one says when",
+    "node/storage/disk.py": "declares what engines tell; tests/node/storage/engine_contract.py is run on each of them",
     "node/net/transport.py": "declares a protocol; tests/node/net/transport_contract.py is run on each that keeps it",
 }
 """The modules that need no test of their name, and why."""

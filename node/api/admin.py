@@ -28,6 +28,7 @@ from node.api.change_request import (
 )
 from node.api.data import read_data
 from node.api.presence import Presence
+from node.diagnosis.inspector import told
 from node.errors import NotFound
 from node.net.messages import AskStatus, Status
 from node.node import Node
@@ -102,7 +103,7 @@ class AdminApi:
             | {"data-digest": f"{self._node.own_keys.digest:016x}", "crowded-shards": _crowded(view)}
             | {"state": "settled" if self._node.handoff.is_settled() else "moving"}
             | {"keys-waiting-for-copies": sum(node["keys-waiting-for-copies"] or 0 for node in nodes)}
-            | {"nodes": nodes}
+            | {"nodes": nodes, "problems": [told(problem) for problem in await self._node.inspector.problems()]}
         )
 
     async def ring(self, _: web.Request) -> web.Response:

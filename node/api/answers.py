@@ -18,7 +18,7 @@ from gossip.view import Address
 from node.api import hints
 from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
 from node.api.ttl import seconds
-from node.errors import InternalFault, RequestFault, StorageFault, Unavailable
+from node.errors import InternalFault, Reason, RequestFault, StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, ReadResultExpiring, Unmet, Unsatisfied, Wrote
 from node.operations.router import Outcome
 from node.values.context import Context, to_json
@@ -52,18 +52,29 @@ class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     """In addition to those that every answer has."""
     version: Version | None = None
     """What its ETag tells, if it has one."""
+    forwarded: bool | None = None
+    """Whether another node than this has answered, as an owner; None: no owner has."""
+    reason: Reason | None = None
+    """Of a 503."""
 
     def for_aiohttp(self) -> web.Response:
         headers = {**({} if self.status == NOT_MODIFIED else JSON_HEADERS), **self.headers}
         if self.version is not None:
             headers["ETag"] = etag_of(self.version).decode()
-        return web.Response(status=self.status, body=self.body, headers=headers)
+        response = web.Response(status=self.status, body=self.body, headers=headers)
+        response[ANSWER] = self
+        return response
+
+
+ANSWER = web.ResponseKey("answer", HttpAnswer)
+"""Where an answer that aiohttp carries has what it was made of."""
 
 
 def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
     """The answer to a fault: its text, its details, and `more`; its hint as a header."""
     body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
-    return HttpAnswer(fault.status, _encode(body), {**fault.headers, **hints.headers_of(fault.hint)})
+    headers = {**fault.headers, **hints.headers_of(fault.hint)}
+    return HttpAnswer(fault.status, _encode(body), headers, reason=fault.reason)
 
 
 def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
@@ -73,7 +84,7 @@ def render_error(method: str, path: str, error: Exception) -> HttpAnswer:
         return render_fault(method, error)
     if isinstance(error, StorageFault):
         _log.error("%s %s: %s", method, path, error)
-        return render_fault(method, Unavailable())
+        return render_fault(method, Unavailable().because(Reason.DISK))
     _log.error("%s %s failed", method, path, exc_info=error)
     return render_fault(method, InternalFault("Internal error"))
 
@@ -94,7 +105,7 @@ def told(given: Given, value: ReadResult, served_by: Address | None, context: Co
         if one_of is not None and not one_of.have(value.version):
             return _reply(412, REFUSED % b"GET", served_by, context, version=value.version)
         if none_of is not None and none_of.have(value.version):
-            return HttpAnswer(NOT_MODIFIED, b"", version=value.version)
+            return HttpAnswer(NOT_MODIFIED, b"", NO_HEADERS, value.version, served_by is not None)
     if value.value is None:
         return missing("GET", served_by, context)
     fields = RETRIEVED + value.value
@@ -153,4 +164,4 @@ def _reply(
         fields += b',"address":' + _encode(served_by)
     if context is not None:
         fields += b',"causal-context":' + _encode(to_json(context))
-    return HttpAnswer(status, b"{" + fields + b"}", headers, version)
+    return HttpAnswer(status, b"{" + fields + b"}", headers, version, served_by is not None)

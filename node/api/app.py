@@ -5,29 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from node.api.admin import AdminApi
-from node.api.answers import HttpAnswer, render_error, render_fault
+from node.api.answers import ANSWER, HttpAnswer, render_error, render_fault
 from node.api.batch import BatchApi
 from node.api.batch_lines import BATCH
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, answered_as
 from node.api.export import ExportApi
+from node.api.health import HealthApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
+from node.api.metrics.exposition import MetricsApi
 from node.api.request_line import RequestLine
+from node.api.request_log import HEADER, RequestLog, id_of
+from node.api.self_report import SelfReportApi
 from node.api.staleness import Staleness, is_link
+from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, Tally
 from node.api.waiting import WaitingApi
 from node.api.watch import WatchApi
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
 from node.net.pool import Peers
 from node.node import Node
+from node.timing.turns import Turns
 
 log = logging.getLogger(__name__)
+
+VIEW_CHANGE = "/kvs/view-change"
 
 
 class MethodNotAllowed(RequestFault):
@@ -46,9 +55,11 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
+def make_app(
+    node: Node, data: DataApi, peers: Peers, turns: Turns, tally: Tally, requests: RequestLog
+) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
-    app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(middlewares=[counting(tally), noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)
@@ -63,15 +74,66 @@ def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
     app.router.add_get("/kvs/shards/{id}", admin.shard)
     app.router.add_get("/kvs/status", admin.status)
     app.router.add_get("/kvs/ring", admin.ring)
-    app.router.add_get("/kvs/view-change", admin.view_change_progress)
-    app.router.add_put("/kvs/view-change", admin.view_change)
-    app.router.add_delete("/kvs/view-change", admin.take_back)
+    app.router.add_get("/kvs/node", SelfReportApi(node).report)
+    app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
+    app.router.add_put(VIEW_CHANGE, admin.view_change)
+    app.router.add_delete(VIEW_CHANGE, admin.take_back)
+    health = HealthApi(node, turns)
+    app.router.add_get("/livez", health.live)
+    app.router.add_get("/readyz", health.ready)
+    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
+    app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: batch.drain())
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
+
+
+async def _identify(request: web.Request, response: web.StreamResponse) -> None:
+    """The answer carries the id of its request, if that has one."""
+    if HEADER not in response.headers and (id_ := id_of(request.headers)) is not None:
+        response.headers[HEADER] = id_
+
+
+def noting(requests: RequestLog) -> Middleware:
+    """Has those requests logged that are worth it. What was sent bit by bit took its time on purpose, and so may a view
+    change."""
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = requests.now()
+        response = await handler(request)
+        lasts = response.prepared or request.path == VIEW_CHANGE
+        took_s = requests.now() - began
+        if requests.is_worth_it(response.status, 0.0 if lasts else took_s) and not response.prepared:
+            id_ = id_of(request.headers)
+            path = request.raw_path.partition("?")[0]
+            response.headers[HEADER] = requests.note(
+                request.method, path, response.status, took_s, response.headers, id_
+            )
+        return response
+
+    return note
+
+
+def counting(tally: Tally) -> Middleware:
+    """Counts what is answered, and takes the time of requests for keys."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = perf_counter()
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        route, answer = OTHER if resource is None else resource.canonical, response.get(ANSWER)
+        if route == KEY_ROUTE and request.method in KEY_METHODS and answer is not None:
+            tally.note_key(request.method, answer, perf_counter() - began)
+        else:
+            tally.note(route, request.method, response.status, None if answer is None else answer.reason)
+        return response
+
+    return count
 
 
 @web.middleware

@@ -21,7 +21,7 @@ from node.api.answers import HttpAnswer
 from node.api.batch_lines import Cutter, Line, answer_to, parse, refused, render
 from node.api.data import body_in, demand_uncompressed
 from node.config import Config
-from node.errors import RequestFault, Unavailable
+from node.errors import Reason, RequestFault, Unavailable
 from node.operations.batching import Batching, Came
 
 CHUNK_LINES_MAX = 512
@@ -212,7 +212,7 @@ class _Flow:
 
 
 def _stopping() -> RequestFault:
-    return Unavailable("This node is stopping")
+    return Unavailable("This node is stopping").because(Reason.GATE)
 
 
 def _parts(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

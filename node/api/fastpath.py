@@ -20,7 +20,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from time import time
+from time import perf_counter, time
 from typing import Protocol, cast
 
 import msgspec
@@ -29,8 +29,10 @@ from aiohttp.http import SERVER_SOFTWARE
 from node.api.answers import NOT_MODIFIED, HttpAnswer, render_error
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, PathKey
+from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
-from node.errors import Unavailable
+from node.api.tally import Tally
+from node.errors import Reason, Unavailable
 from node.net.handshake import PATH
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
     *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
-    b"upgrade",
+    *(b"upgrade", b"x-request-id"),
 }
 _CONDITIONS = (b"if-match", b"if-none-match")
 _STATUS_LINES = {
@@ -102,8 +104,12 @@ class FastPath:
         successor: Callable[[], Successor],
         keepalive_s: float,
         descriptors: int,
+        tally: Tally,
+        requests: RequestLog,
     ) -> None:
         self.api = api
+        self.note = tally.note_key
+        self.requests = requests
         self.staleness = staleness
         self.successor = successor
         self.keepalive_s = keepalive_s
@@ -195,7 +201,7 @@ class _Connection(asyncio.Protocol):
         if self._is_for_nodes:
             self._is_for_nodes = False
             if not data.startswith(_BY_NODES):
-                self._write(render_error("GET", "", Unavailable("Too many clients")))
+                self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
                 self._transport.close()
                 return
         self._ahead = self._ahead + data if self._ahead else data
@@ -226,15 +232,17 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
-            key = PathKey.from_encoded(request.encoded_key)
+            key, began = PathKey.from_encoded(request.encoded_key), perf_counter()
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
                 answer = render_error(request.method, request.path, error)
+                answer = self._front.requests.noted(request.method, request.path, answer, 0.0)
             if answer is None:
-                self._at_work = self._front.loop.create_task(self._work(request, key))
+                self._at_work = self._front.loop.create_task(self._work(request, key, began))
                 self._front.tasks.add(self._at_work)
             else:
+                self._front.note(request.method, answer, perf_counter() - began)
                 self._write(answer)
         self._ahead = data[done:]
         if self._is_all and not self._ahead:
@@ -244,14 +252,18 @@ class _Connection(asyncio.Protocol):
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
-    async def _work(self, request: _Request, key: PathKey) -> None:
+    async def _work(self, request: _Request, key: PathKey, began: float) -> None:
         try:
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
+        took_s = perf_counter() - began
+        if self._front.requests.is_worth_it(answer.status, took_s):
+            answer = self._front.requests.noted(request.method, request.path, answer, took_s)
         assert self._at_work is not None
         self._front.tasks.discard(self._at_work)
         self._at_work = None
+        self._front.note(request.method, answer, took_s)
         self._write(answer)
         if self._ending:
             self._transport.close()

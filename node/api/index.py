@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -11,6 +9,7 @@ from aiohttp import web
 
 from gossip.view import Address
 from node.api.answers import JSON_HEADERS
+from node.release import version
 
 PATHS = {
     "/kvs/keys/<key>": 'PUT {"value": V, "ttl": S}, GET, DELETE: a key, percent-encoded, its value: any JSON',
@@ -22,8 +21,12 @@ PATHS = {
     "/kvs/shards": "GET: the ids of the shards",
     "/kvs/shards/<id>": "GET: the keys and replicas of a shard",
     "/kvs/view-change": 'PUT {"view": "a:1,b:2", "repl-factor": N}, GET, DELETE: change the nodes, see how far, undo',
-    "/kvs/status": "GET: who is alive and holds what",
+    "/kvs/status": "GET: what is wrong, who is alive and holds what",
+    "/kvs/node": "GET: what this node is, how it is, and how it reaches the others",
     "/kvs/ring": "GET: which shard has which keys",
+    "/livez": "GET: 200 while the process and its loop run",
+    "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
+    "/metrics": "GET: figures for Prometheus",
 }
 """What each path takes, and what for."""
 
@@ -37,17 +40,8 @@ class IndexApi:
     async def index(self, _: web.Request) -> web.Response:
         answer: dict[str, Any] = {
             "message": "A node of kvs, a key-value store: ask any node for any key",
-            "version": _version(),
+            "version": version(),
             "address": self._address,
             "paths": PATHS,
         }
         return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS)
-
-
-@cache
-def _version() -> str | None:
-    """Of the release that is installed; None if none is, and this runs from its source."""
-    try:
-        return version("kvs-sharded")
-    except PackageNotFoundError:
-        return None

@@ -21,7 +21,9 @@ from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.descriptors import for_clients, limit
 from node.api.fastpath import FastPath
+from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
+from node.api.tally import Tally
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
@@ -74,10 +76,11 @@ async def serving(
             await peers.close()
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
-        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
+        turns = Turns(config.pause_check_s, time.monotonic)
+        tally, requests = Tally(), RequestLog(time.monotonic, config.slow_request_ms / 1000)
+        runner = web.AppRunner(make_app(node, data, peers, turns, tally, requests), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
-        turns = Turns(config.pause_check_s, time.monotonic)
         staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
         protocol = partial(
             JsonProtocol,
@@ -88,7 +91,8 @@ async def serving(
             auto_decompress=False,
             keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)))
+        descriptors = for_clients(limit(), len(config.view))
+        front = FastPath(data, staleness, protocol, config.keepalive_s, descriptors, tally, requests)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:

@@ -121,6 +121,9 @@ class Link:
     def silence_s(self) -> float:
         return self._state.trips.silence_s
 
+    def round_trip_s(self) -> float | None:
+        return self._state.trips.least_s
+
     def is_unwanted(self) -> bool:
         return self._state.is_unwanted(self._time.now())
 

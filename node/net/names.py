@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -33,6 +34,8 @@ Lookup: TypeAlias = Callable[[str], Iterable[str]]
 Found: TypeAlias = tuple[str, ...] | OSError
 """What has come of a look-up: IP addresses, in the order in which to try them, or why there are none."""
 
+LOOKUPS_MAX = 100
+"""Each has a thread of its own."""
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
@@ -64,6 +67,41 @@ def begin(lookup: Lookup, host: str, tell: Callable[[Found], None]) -> None:
         threading.Thread(target=find, name=f"look-up of {host}", daemon=True).start()
     except RuntimeError as error:
         tell(OSError(str(error)))
+
+
+async def faults_of(hosts: Iterable[str], patience_s: float, lookup: Lookup = look_up_for_links) -> dict[str, str]:
+    """Of those hosts that are names, those that lead nowhere now, and why."""
+    loop = asyncio.get_running_loop()
+    asked: dict[str, asyncio.Future[Found]] = {}
+
+    def note(answer: asyncio.Future[Found], found: Found) -> None:
+        if not answer.done():
+            answer.set_result(found)
+
+    def tell(answer: asyncio.Future[Found], found: Found) -> None:
+        with suppress(RuntimeError):  # The loop may be closed by now.
+            loop.call_soon_threadsafe(note, answer, found)
+
+    for host in sorted(host for host in hosts if not _is_ip(host))[:LOOKUPS_MAX]:
+        answer = asked[host] = loop.create_future()
+        begin(lookup, host, partial(tell, answer))
+    if asked:
+        await asyncio.wait(asked.values(), timeout=patience_s)
+    faults: dict[str, str] = {}
+    for host, answer in asked.items():
+        if not answer.done():
+            faults[host] = f"no answer in {patience_s:g} s"
+        elif isinstance(found := answer.result(), OSError):
+            faults[host] = found.strerror or str(found)
+    return faults
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Names(AbstractResolver):

@@ -99,6 +99,10 @@ class Peers:
         link = self._links.get((to, False))
         return self._config.silence_s if link is None else link.silence_s()
 
+    def round_trip_s(self, to: Address) -> float | None:
+        link = self._links.get((to, False))
+        return None if link is None else link.round_trip_s()
+
     def running(self) -> float:
         return self._time.now()
 

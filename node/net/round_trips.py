@@ -61,6 +61,11 @@ class RoundTrips:
             self.is_in_doubt, self.far_s = False, least_s
         self._judge_by(min(least_s, self._guessed_s) if self.is_in_doubt else least_s)
 
+    @property
+    def least_s(self) -> float | None:
+        """What the quickest of the last pings took; None: none was answered on the present connection."""
+        return min(self._took, default=None)
+
     def _judge_by(self, round_trip_s: float) -> None:
         self.silence_s = self._config.silence_over(round_trip_s)
         """The peer is silent when it has said nothing for so long."""

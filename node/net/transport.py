@@ -76,6 +76,9 @@ class Transport(Protocol):
     def silence_s(self, to: Address) -> float:
         """For how long `to` must say nothing to be silent: longer than is made for where it is farther away."""
 
+    def round_trip_s(self, to: Address) -> float | None:
+        """What a message to `to` and its answer took lately, at least; None: nobody knows."""
+
     def running(self) -> float:
         """By this time (seconds) others are called silent: see `RunningTime`."""
 

@@ -22,7 +22,7 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import PeerFault, PeerRefused, StorageFault, TooManyCalls, Unavailable
+from node.errors import PeerFault, PeerRefused, Reason, StorageFault, TooManyCalls, Unavailable
 from node.net.messages import (
     Answer,
     Batch,
@@ -132,7 +132,7 @@ class Batching:
     async def carry_out(self, asked: Sequence[Asked]) -> Sequence[Came]:
         """What came of each; if something of a key was put off, so was all that follows of it."""
         if not self._readiness.admit():
-            return [Unavailable()] * len(asked)  # As in `Router.write`.
+            return [Unavailable().because(Reason.GATE)] * len(asked)  # As in `Router.write`.
         work = _Work(asked)
         await self._do_together(work)
         if work.left:

@@ -19,7 +19,7 @@ from functools import partial
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import StorageFault, Unavailable
+from node.errors import Reason, StorageFault, Unavailable
 from node.net.messages import Answer, Export, Exported, FetchPartitions, Stretch, Unheard
 from node.operations.export_progress import LANES, Job, Progress
 from node.operations.key_order import Part
@@ -120,7 +120,8 @@ class Exporter:
         while not run.progress.is_complete:
             view, before = self._views.current, run.progress
             if older := self._calls.older(sorted(view.nodes)):
-                raise Unavailable("These nodes are of a release that knows of no export", nodes=older)
+                fault = Unavailable("These nodes are of a release that knows of no export", nodes=older)
+                raise fault.because(Reason.RELEASE)
             jobs = deque(run.progress.jobs(self._views.ring.bits))
             refusals: list[NotBrought] = []
             async with asyncio.TaskGroup() as lanes:

@@ -18,7 +18,7 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import StorageFault, Unavailable
+from node.errors import Reason, StorageFault, TimedOut, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -119,9 +119,10 @@ class Router:
         Unavailable: it may have happened."""
         deadline = self._deadline()
         if not self._readiness.admit():
-            raise Unavailable()  # It was read from its socket before a pause of this node, and begins only now.
+            # It was read from its socket before a pause of this node, and begins only now.
+            raise Unavailable().because(Reason.GATE)
         if ttl_ms is not None and (older := self._calls.older(sorted(self._views.current.nodes))):
-            raise Unavailable("These nodes are of a release that knows of no ttl", nodes=older)
+            raise Unavailable("These nodes are of a release that knows of no ttl", nodes=older).because(Reason.RELEASE)
         version: Version | None
         answered, version = await self._within_time(self._write(key, value, context, condition, ttl_ms, deadline))
         if isinstance(answered.answer, Unmet):
@@ -148,7 +149,7 @@ class Router:
 
     def _within_time(self, work: Coroutine[None, None, T]) -> Awaitable[T]:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time. Raises Unavailable else."""
-        return self._timeouts.within(self._config.answer_s, work, Unavailable)
+        return self._timeouts.within(self._config.answer_s, work, TimedOut)
 
     async def _write(
         self,
@@ -161,7 +162,7 @@ class Router:
     ) -> tuple[Answered, Version]:
         """With the version under which it was written."""
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
-            raise Unavailable()  # Others have yet to tell what time is possible.
+            raise Unavailable().because(Reason.GATE)  # Others have yet to tell what time is possible.
         try:
             version, refusals = await self._clock.stamp(), 0
         except StorageFault:
@@ -198,7 +199,7 @@ class Router:
                 answer = await self._calls.try_ask(owner, AskStamp(), self._config.attempt_s, attempt=True)
                 if isinstance(answer, Stamped):
                     return answer.version
-        raise Unavailable()
+        raise Unavailable().because(Reason.DISK)
 
     async def lend_stamp(self) -> Stamped | Unable:
         """Answer a node whose own clock may not go on."""

@@ -15,10 +15,17 @@ class Movement:
     def __init__(self, time: Time) -> None:
         self._time = time
         self._moved_at = time.monotonic()
+        self.handed_over = 0
+        """How many records were brought to their owners and forgotten here, since the start."""
 
     def note(self) -> None:
         """Something has moved."""
         self._moved_at = self._time.monotonic()
+
+    def note_handed_over(self, records: int) -> None:
+        """So many were brought to their owners, and are forgotten here."""
+        self.handed_over += records
+        self.note()
 
     def still_ms(self) -> int:
         """For how long nothing has; at most since this node has started."""

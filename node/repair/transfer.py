@@ -176,7 +176,7 @@ class Transfers:
                     brought.append([(partition_of(key), key, version_of(record)) for key, record in batch.records])
         await asyncio.gather(*(self._store.drop(view_id, versions) for versions in brought if versions))
         if any(brought):
-            self._movement.note()
+            self._movement.note_handed_over(sum(map(len, brought)))
 
     def _chunks(self, partitions: Iterable[int]) -> Iterator[list[int]]:
         chunk: list[int] = []

@@ -27,6 +27,10 @@ SPREAD_MAX = 10_000
 again. Of the others it is found out anew, until they are old enough."""
 
 
+CATCHES_UP_S = 1.0
+"""Who has to bring something for so long has not merely been compared."""
+
+
 class LeavingOut(Enum):
     """What became of an attempt at leaving a co-owner out."""
 
@@ -61,6 +65,8 @@ class CoOwners:
         self._states: dict[Address, PeerState] = {}
         self._leased_until = NEVER
         """When the first of the leases ends: what each read asks."""
+        self._has_caught_up = False
+        """Whether nobody had anything to bring, once since the start or the last pause."""
         self._stable = 0
         """What has a clock up to this has spread."""
         self._spread: dict[bytes, Version] = {}
@@ -125,6 +131,7 @@ class CoOwners:
         now = self._time.monotonic()
         for state in self._states.values():
             state.drop_lease(now)
+        self._has_caught_up = False
         self._note_leases()
 
     def stop(self) -> None:
@@ -159,8 +166,9 @@ class CoOwners:
         if lease is LeaseAnswer.GRANTED:
             state.become_leased(sent_at, lease_s)
         else:
-            state.become_unleased(is_owed=lease is LeaseAnswer.OWING)
+            state.become_unleased(lease is LeaseAnswer.OWING, self._time.monotonic())
         self._note_leases()
+        self._has_caught_up |= not any(map(self._is_bringing, self._states.values()))
         has_all = lease is LeaseAnswer.GRANTED and (not may_lack or not self.unleased())
         if has_all:
             self._filling.become_filled()
@@ -222,6 +230,15 @@ class CoOwners:
             return False
         is_outside = self._views.ring.shard_of(self._config.address) is None
         return is_outside or not all(state.is_empty for state in self._states.values())
+
+    def is_catching_up(self) -> bool:
+        """Whether a co-owner that can be reached has to bring what this node has missed: at any time at first, later
+        only if that takes long, for all are compared whenever one of them dies or the view changes."""
+        least_s, now = CATCHES_UP_S if self._has_caught_up else 0.0, self._time.monotonic()
+        return any(self._is_bringing(state) and state.bringing_s(now) >= least_s for state in self._states.values())
+
+    def _is_bringing(self, state: PeerState) -> bool:
+        return state.is_bringing and not self._links.is_down(state.address)
 
     # Comparisons
 

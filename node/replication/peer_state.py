@@ -95,6 +95,7 @@ class PeerState:
         self._is_stuck = False
         self._is_owed = True
         """Nobody knows before it has answered a heartbeat."""
+        self._owed_since = since
 
     def check(self, now: float) -> None:
         """Raises AssertionError if an invariant does not hold."""
@@ -146,6 +147,10 @@ class PeerState:
     def is_bringing(self) -> bool:
         """Whether it has said that what this node lacks is on its way from it."""
         return self._is_owed
+
+    def bringing_s(self, now: float) -> float:
+        """For how long it has said so; less than 0: it does not."""
+        return now - self._owed_since if self._is_owed else NEVER
 
     @property
     def is_due(self) -> bool:
@@ -207,8 +212,10 @@ class PeerState:
         self._leased_at = sent_at if sent_at > self._dropped_at else NEVER
         self._counts_s = min(lease_s, self._lease_s)
 
-    def become_unleased(self, is_owed: bool) -> None:
+    def become_unleased(self, is_owed: bool, now: float) -> None:
         """It has refused this node a lease. `is_owed`: it is about to bring what this node lacks."""
+        if is_owed and not self._is_owed:
+            self._owed_since = now
         self._is_silent, self._is_owed = False, is_owed
         self._leased_at = NEVER
 

@@ -128,6 +128,11 @@ class DataDir:
         status = os.statvfs(self._path)
         return status.f_frsize * status.f_blocks
 
+    def free_bytes(self) -> int:
+        """How much of it this process may still use. Raises OSError."""
+        status = os.statvfs(self._path)
+        return status.f_frsize * status.f_bavail
+
     def close(self) -> None:
         os.close(self._store)
         os.close(self._lock)

@@ -8,7 +8,7 @@ back, and takes it out of the figures. That takes no room, so a full disk goes o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from node.storage.keys import DONORS, EXPIRIES, Expiring, Setting, expiries_until, expiring_at, setting_place
@@ -16,6 +16,8 @@ from node.storage.transaction import Engine, Transaction
 
 ENTRY_BYTES = 32
 """About so many one entry has, if its key is short."""
+SCANNED_BYTES = 256 * 1024
+"""Of entries that are looked at in one go."""
 TURNED_BY_A_JOB = 16
 """Few: how many such jobs share a commit is bounded by the time that they take, and these records may be large."""
 
@@ -23,6 +25,12 @@ TURNED_BY_A_JOB = 16
 class Expiries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.count = sum(1 for _ in self._all())
+        """How many records expire that have not been turned into tombstones."""
+
+    def note(self, transaction: Transaction) -> None:
+        """It was committed."""
+        self.count += transaction.expiring
 
     def next_ms(self) -> int | None:
         """When the next record expires, or has; None: none does. Raises StorageFault."""
@@ -49,10 +57,17 @@ class Expiries:
     def by_partition(self) -> dict[int, set[Expiring]]:
         """All of them, for a check."""
         kept: dict[int, set[Expiring]] = {}
-        for place, _ in self._engine.scan(EXPIRIES, DONORS, 2**40):
+        for place in self._all():
             expiring = expiring_at(place)
             kept.setdefault(expiring.partition, set()).add(expiring)
         return kept
+
+    def _all(self) -> Iterator[bytes]:
+        """The places of all, read some at a time."""
+        after = EXPIRIES
+        while found := self._engine.scan(after, DONORS, SCANNED_BYTES):
+            yield from (place for place, _ in found)
+            after = found[-1][0] + b"\0"
 
 
 def _turn(due: Sequence[Expiring], now_ms: int, transaction: Transaction) -> None:

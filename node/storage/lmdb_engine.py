@@ -35,15 +35,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import lmdb
-import msgspec
 
 from node.errors import StorageFault, Unclosed
 from node.storage import reading
+from node.storage.batch import Commit, Job, run
 from node.storage.committer import Committer, Done, Work
 from node.storage.data_dir import MAP_BYTES_FIRST, DataDir, bytes_in_use, end_of_pages
+from node.storage.disk import Condition, DiskFigures, Space
 from node.storage.room import Room
 from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineFactory, EngineTransaction, Transaction
@@ -54,22 +55,6 @@ _log = logging.getLogger(__name__)
 
 
 FULL = "the disk is full"
-
-
-class _Job(msgspec.Struct, frozen=True):
-    run: Callable[[Transaction], Any]
-    future: asyncio.Future[Any]
-    grows: bool
-
-
-class _Commit(NamedTuple):
-    """A batch on its way to the disk: its jobs have run."""
-
-    transaction: Transaction | None
-    """None: there is no batch, only room to be set aside."""
-    jobs: list[_Job]
-    outcomes: list[tuple[Any, Exception | None]]
-    """What each job has returned, or raised."""
 
 
 def open_engine(
@@ -120,11 +105,14 @@ class LmdbEngine:
         self._committed = committed
         self._environment = directory.open()
         self._reader = self._environment.begin()
-        self._queue: deque[_Job] = deque()
-        self._commit: _Commit | None = None
+        self._queue: deque[Job] = deque()
+        self._commit: Commit | None = None
+        self._began = 0.0
+        """When the disk was given that."""
         self._has_turn = False
         self._failing = False
         self._closed = False
+        self.figures = DiskFigures()
         self._stall = StallWatch(loop, commit_s, self._refuse_queue)
         self._room = Room(directory, kept, loop, self._ask_for_room)
         self._committer = Committer(loop, self._room.allocate, self._end_batch)
@@ -148,6 +136,20 @@ class LmdbEngine:
     def is_full(self) -> bool:
         return self._room.is_full or self._failing
 
+    @property
+    def condition(self) -> Condition:
+        return Condition(self._stall.has_stalled, self._failing, self._room.is_full)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def space(self) -> Space:
+        try:
+            return Space(bytes_in_use(self._environment), self._directory.free_bytes())
+        except (lmdb.Error, OSError):
+            return Space(0, 0)
+
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
@@ -157,7 +159,7 @@ class LmdbEngine:
         elif grows and self._room.is_full:
             future.set_exception(StorageFault(FULL))
         else:
-            self._queue.append(_Job(job, future, grows))
+            self._queue.append(Job(job, future, grows))
             self._want_turn()
         return future
 
@@ -202,20 +204,20 @@ class LmdbEngine:
         try:
             raw = self._environment.begin(write=True)
             transaction = self._begin(raw)
-            outcomes = [_run(first, transaction)]
+            outcomes = [run(first, transaction)]
             deadline = self._clock() + self._jobs_s_max
             while len(jobs) < jobs_max and self._clock() < deadline and (job := self._next_job()) is not None:
                 jobs.append(job)
-                outcomes.append(_run(job, transaction))
+                outcomes.append(run(job, transaction))
             transaction.finish()
         except Exception as error:
             if raw is not None:
                 raw.abort()
             self._undo(jobs, error)
         else:
-            self._hand_over(_Commit(transaction, jobs, outcomes), raw)
+            self._hand_over(Commit(transaction, jobs, outcomes), raw)
 
-    def _next_job(self) -> _Job | None:
+    def _next_job(self) -> Job | None:
         """Whoever has stopped waiting has left the queue: on a disk that hung for long, what was given up as long ago
         would happen, after all that came since."""
         while self._queue:
@@ -226,9 +228,9 @@ class LmdbEngine:
                 return job
         return None
 
-    def _hand_over(self, commit: _Commit, raw: lmdb.Transaction[bytes] | None) -> None:
+    def _hand_over(self, commit: Commit, raw: lmdb.Transaction[bytes] | None) -> None:
         """To the committer."""
-        self._commit = commit
+        self._commit, self._began = commit, self._clock()
         self._stall.begin()
         self._committer.take(Work(self._room.to_allocate(), raw))
 
@@ -239,11 +241,14 @@ class LmdbEngine:
         if done.allocate is not None:
             self._room.note_allocated(done.allocate, done.allocated)
         if done.fault is not None:
+            self.figures.refused += 1
             self._undo(jobs, done.fault)
             return
         if transaction is None:
             self._want_turn()
             return
+        self.figures.commit_s.observe(self._clock() - self._began)
+        self.figures.commit_jobs.observe(len(jobs))
         if self._failing:
             self._failing = False
             _log.info("the store takes writes again")
@@ -255,7 +260,7 @@ class LmdbEngine:
         for job, (result, refusal) in zip(jobs, outcomes, strict=True):
             self._tell(job.future, result, refusal)
 
-    def _undo(self, jobs: list[_Job], error: Exception) -> None:
+    def _undo(self, jobs: list[Job], error: Exception) -> None:
         """Nothing of the batch is in the store. If the map was full, it grows and the jobs run again; otherwise those
         that grow the store fail, and the others run again, each by itself, before they fail too."""
         fault = self._grow() if isinstance(error, lmdb.MapFullError) else error
@@ -301,7 +306,7 @@ class LmdbEngine:
 
     def _ask_for_room(self) -> None:
         if self._commit is None and not self._closed:
-            self._hand_over(_Commit(None, [], []), None)
+            self._hand_over(Commit(None, [], []), None)
 
     def _grow(self) -> OSError | None:
         try:
@@ -324,15 +329,6 @@ class LmdbEngine:
             self._reader = self._environment.begin()
         except (lmdb.Error, OSError) as error:  # Reads fail too, until the end of a later batch comes here again.
             _log.error("the store cannot be opened: %s", error)
-
-
-def _run(job: _Job, transaction: Transaction) -> tuple[Any, Exception | None]:
-    try:
-        return job.run(transaction), None
-    except lmdb.Error:
-        raise
-    except Exception as error:
-        return None, error
 
 
 def _storage_fault(cause: Exception) -> StorageFault:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from gossip.view import Address, View, ViewId, decode_view
 from node.storage.audit import check_partition
+from node.storage.disk import Disk
 from node.storage.expiries import Expiries
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.ranges import Ranges
@@ -40,8 +41,11 @@ class Store:
         """The partitions of which there are records here; replaced by another set when that changes."""
         self.revision = 0
         """Rises whenever what `stats` says changes."""
-        self._sweep_watermark = 0
+        self.sweep_watermark = 0
+        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
+        sweep watermarks may differ just in tombstones that one of them has dropped."""
         self._engine = open_engine(lambda transaction: Transaction(transaction, self._stats), self._committed)
+        self.disk: Disk = self._engine
         self.expiries = Expiries(self._engine)
         self.ranges = Ranges(self._engine, self._stats)
         self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
@@ -244,16 +248,10 @@ class Store:
         """The clock up to which deletions are forgotten, and no others are taken."""
         return self._purge_watermark
 
-    @property
-    def sweep_watermark(self) -> int:
-        """The clock up to which no tombstones are left here, as was found since the start. Two copies with different
-        sweep watermarks may differ just in tombstones that one of them has dropped."""
-        return self._sweep_watermark
-
     def note_swept(self, clock: int) -> None:
         """All tombstones up to `clock`, a reading that was the purge watermark, have been dropped."""
-        assert self._sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
-        self._sweep_watermark = clock
+        assert self.sweep_watermark <= clock <= self._purge_watermark, "swept what was not to be forgotten"
+        self.sweep_watermark = clock
 
     def has_forgotten_beyond(self, stable_watermark: int) -> bool:
         """Whether deletions are forgotten here that a node with this stable watermark may have missed."""
@@ -271,6 +269,7 @@ class Store:
         """Raises AssertionError unless the figures of these partitions (None: of all), and what is noted of when it
         expires, are those of their records."""
         expiries = self.expiries.by_partition()
+        assert self.expiries.count == sum(map(len, expiries.values())), "what expires is not what is counted"
         all_there_are = {*self.occupied, *expiries, *partitions_in(self._engine)}
         for partition in all_there_are if partitions is None else partitions:
             stats = self._stats[partition]
@@ -279,6 +278,7 @@ class Store:
 
     def _committed(self, transaction: Transaction) -> None:
         self._note_stats(transaction.stats)
+        self.expiries.note(transaction)
         if transaction.has_new_watermark:
             self._note_watermarks()
         self._on_commit(transaction)

@@ -19,6 +19,7 @@ import xxhash
 
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
+from node.storage.disk import Disk
 from node.storage.keys import (
     EXPIRIES,
     FORMAT_WITH_EXPIRIES,
@@ -58,7 +59,7 @@ class EngineTransaction(Protocol):
     def delete(self, key: bytes) -> object: ...
 
 
-class Engine(Protocol):
+class Engine(Disk, Protocol):
     """An ordered map of bytes on stable storage, with one writer. Readers see what was last committed."""
 
     def get(self, key: bytes) -> bytes | None: ...
@@ -138,6 +139,8 @@ class Transaction:
         """What co-owners have yet to hear."""
         self.changes: list[Change] = []
         """All that has changed, in this order."""
+        self.expiring = 0
+        """How many more records expire than before, or less."""
         self.has_new_watermark = False
         """Whether `stable_watermark` or `purge_watermark` has been raised."""
 
@@ -249,8 +252,10 @@ class Transaction:
         """What follows from a change of a record, in the same transaction."""
         if gone is not None and (due_ms := due_of(gone)) is not None:
             self._raw.delete(expiry_place(due_ms, partition, key))
+            self.expiring -= 1
         if come is not None and (due_ms := due_of(come)) is not None:
             self._raw.put(expiry_place(due_ms, partition, key), b"")
+            self.expiring += 1
             if self.setting(Setting.FORMAT) != FORMAT_WITH_EXPIRIES:
                 self.set(Setting.FORMAT, FORMAT_WITH_EXPIRIES)
         self._count(partition, key, gone, come)

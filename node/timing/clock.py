@@ -34,7 +34,7 @@ from typing import Annotated, NamedTuple, Protocol
 import msgspec
 
 from node.config import Config
-from node.errors import Unavailable
+from node.errors import Reason, Unavailable
 from node.timing.witnesses import NOBODY, Witnesses
 from node.values.version import CLOCK_MAX, Version, clock_of, make_version, reading_at
 
@@ -248,6 +248,11 @@ class HybridClock:
         possible_ms = int(self._time.monotonic() * 1000) + self._witnesses.possible_ms
         return reading < reading_at(possible_ms + self._config.clock_reach_ms + 1)
 
+    @property
+    def standing(self) -> Standing:
+        """What this machine's wall clock was worth when it was last judged."""
+        return self._standing
+
     def judge(self) -> Standing:
         """Whether this machine's wall clock is believed, now; tells the log where that has changed. To be called now
         and then: a clock may be set at any time."""
@@ -289,13 +294,19 @@ class HybridClock:
         witnesses = self._witnesses
         if wall_ms - monotonic_ms > witnesses.limit_ms:
             if self.judge() is Standing.REFUSED:
-                raise Unavailable(f"The clock of this node is {self._ahead_s()} s ahead of all others")
+                fault = f"The clock of this node is {self._ahead_s()} s ahead of all others"
+                raise Unavailable(fault).because(Reason.CLOCK)
             wall_ms = monotonic_ms + witnesses.confirmed_ms
         now_ms = max(wall_ms, monotonic_ms + witnesses.followed_ms)
         self._reading = stamp = max(self._reading + 1, reading_at(now_ms)) + count - 1
         if stamp >= self._memory.ceiling:
             await self._keep(stamp + self._ceiling_span)
         return stamp
+
+    @property
+    def refused_s(self) -> int:
+        """By how much this machine's clock is ahead of all others, if nothing is stamped by it for that; else 0."""
+        return self._ahead_s() if self._standing is Standing.REFUSED else 0
 
     def _ahead_s(self) -> int:
         own_ms = self._time.wall_ms() - int(self._time.monotonic() * 1000)

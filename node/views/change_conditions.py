@@ -19,7 +19,7 @@ import msgspec
 import xxhash
 
 from gossip.view import FORMER_MAX, Address, Former, View, ViewId
-from node.errors import Conflict, Unavailable
+from node.errors import Conflict, Reason, Unavailable
 from node.net.messages import Answer, Busy, NoRoom, Promised, Status, ViewIs
 
 UNDER_WAY = "Another view change is under way"
@@ -259,7 +259,7 @@ def demand_promises(target: Target, replies: Mapping[Address, Answer | None]) ->
     wanted = {node: answer for node, answer in replies.items() if node in target.nodes}
     full = sorted(node for node, answer in wanted.items() if isinstance(answer, NoRoom))
     if full:
-        raise Unavailable(full=full)
+        raise Unavailable(full=full).because(Reason.DISK)
     silent = sorted(node for node, answer in wanted.items() if not isinstance(answer, Promised))
     if silent:
         raise Unavailable(unreachable=silent)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from gossip.view import Address, View
 from node.config import Config
-from node.errors import Conflict, StorageFault, Unavailable
+from node.errors import Conflict, Reason, StorageFault, Unavailable
 from node.net.messages import Promise, Release, Status
 from node.timing.clock import Time
 from node.views.asking import Asking
@@ -176,7 +176,7 @@ class Coordinator:
                 view, counts = self._views.current, {node: status.key_count for node, status in heard.items()}
                 return Settled(view, counts, left_behind(view, change.removed, heard, self._census(), change.risk))
             if full := full_in_the_way(self._views.view_id, statuses, self._config.stall_s):
-                raise Unavailable(full=full)
+                raise Unavailable(full=full).because(Reason.DISK)
             told = self._asking.who_hold_another(statuses | heard)
             nodes -= await self._asking.bring_view_to(told)
             waited = self._time.monotonic() - began
@@ -303,7 +303,7 @@ class Coordinator:
         except BaseException as fault:
             await self._give_back(epoch, replies.promised)
             if isinstance(fault, StorageFault):
-                raise Unavailable(full=[self._config.address]) from None
+                raise Unavailable(full=[self._config.address]).because(Reason.DISK) from None
             raise
         return _Made(view, frozenset(replies.promised), frozenset(replies.foreign), risk)
 

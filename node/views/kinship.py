@@ -79,6 +79,10 @@ class Kinship:
         self.foreign -= self._awaited & nodes
         self._awaited -= nodes
 
+    def complaint(self, peer: Address) -> str:
+        """What is wrong with its view; empty if nothing is."""
+        return self._complaints.get(peer, "")
+
     def complain(self, peer: Address, what: str) -> None:
         if self._complaints.get(peer) != what:
             self._complaints[peer] = what

@@ -19,6 +19,8 @@ class Lag:
         self._late_s = late_s
         self._is_refused = False
         """Whether the disk has refused a later view, and taken none since."""
+        self.stored = 0
+        """How many later views were stored since the start."""
         self._late: set[object] = set()
         """The adoptions under way that take too long."""
         self.is_behind = False
@@ -47,6 +49,7 @@ class Lag:
         self._renew()
 
     def note_stored(self) -> None:
+        self.stored += 1
         self._is_refused = False
         self._renew()
 

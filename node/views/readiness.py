@@ -92,6 +92,11 @@ class Readiness:
         """Whether this node may act as an owner, as far as it has noticed."""
         return self._has_asked.is_set() and not self._views.lag.is_behind
 
+    @property
+    def has_asked_around(self) -> bool:
+        """Whether all that had to be asked have been, since the start or the last pause that was noticed."""
+        return self._has_asked.is_set()
+
     async def wait_until_ready(self, deadline: float) -> bool:
         """Notice a pause, and wait until this node may act, at most until `deadline` (monotonic). Tells whether it
         may."""

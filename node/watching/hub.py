@@ -16,7 +16,7 @@ import xxhash
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import StorageFault, Unavailable
+from node.errors import Reason, StorageFault, Unavailable
 from node.net.messages import Answer, Tail
 from node.timing.clock import Time
 from node.views.calls import Calls
@@ -102,7 +102,8 @@ class Hub:
         """From now on, take note of what happens to keys that begin with `prefix`, or to this one: until `leave`.
         `since`: a position that somebody was told. Raises Unavailable."""
         if older := self._calls.older(sorted(self._views.current.nodes)):
-            raise Unavailable("These nodes are of a release in which nothing can be watched", nodes=older)
+            fault = Unavailable("These nodes are of a release in which nothing can be watched", nodes=older)
+            raise fault.because(Reason.RELEASE)
         self._wanted.set()
         try:
             async with asyncio.timeout(self._config.request_s):

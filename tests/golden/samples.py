@@ -143,6 +143,7 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Adopt": wire.Adopt(EPOCH_1.encoded),
     "Adopt, founders": wire.Adopt(EPOCH_0.encoded, ("b:1",)),
     "AskStatus": wire.AskStatus(),
+    "AskHealth": wire.AskHealth(),
     "CountKeys": wire.CountKeys(pack([1, 4095])),
     "AskHolding": wire.AskHolding(),
     "Holding": wire.Holding(pack([2, 3]), True),
@@ -217,6 +218,8 @@ ANSWERS: dict[str, wire.Answer] = {
     "Confirmed, established": wire.Confirmed(False, True),
     "Busy": wire.Busy(7, "d:1", "view d:1"),
     "Foreign": wire.Foreign(),
+    "Health": wire.Health("4.0.1", 50, 2**33 + 1, 2, 3, 4, 5, 6),
+    "Health, defaults": wire.Health("", 2000),
     "Status, settled": wire.Status(
         VIEW_ID, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
     ),

@@ -347,3 +347,13 @@ def test_check_notices_a_rumour_that_should_be_cleared() -> None:
     members._records["b:1"] = replace(B, incarnation=6)
     with pytest.raises(AssertionError, match="stands against"):
         members.check()
+
+
+def test_membership_counts_each_probe_of_its_own_that_was_left_unanswered_and_no_rumour() -> None:
+    members = membership(B)
+    assert members.suspected == 0
+    members.merge_rumour(SUSPECTED, 0.0)
+    assert members.suspected == 0
+    members.suspect("b:1", now=0.0)
+    members.suspect("b:1", now=1.0)
+    assert members.suspected == 2

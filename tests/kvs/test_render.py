@@ -8,7 +8,7 @@ import pytest
 
 from ring.hashing import partition_of
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import NODE, STATUS, FakeStore, answer
+from tests.kvs.fake_store import CRITICAL, NODE, PROBLEM, STATUS, FakeStore, answer
 
 
 def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
@@ -17,6 +17,30 @@ def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
     assert re.search(r"10\.0\.0\.1:80 +alive +1 +12,345 +epoch 3", shown)
     assert re.search(r"\[fe80::1\]:80 +dead, clock -3,600 s off +outside +- +-", shown)
     assert "\x1b" not in shown
+
+
+def test_status_begins_with_what_is_wrong_and_what_to_do(run: Kvs, store: FakeStore) -> None:
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "state": "settled", "problems": [CRITICAL, PROBLEM]})
+    lines = run("status").stdout.splitlines()
+    assert lines[:6] == [
+        "CRITICAL keys-without-owner: 4 keys have no live owner",
+        "  to do: start 10.0.0.2:80",
+        "",
+        "WARNING node-down: 10.0.0.2:80 is down (for 5 min)",
+        "  to do: start it",
+        "",
+    ]
+    assert "settled, not well," in lines[6]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (200_000, "2 d")],
+)
+def test_status_tells_how_long_it_lasts(run: Kvs, store: FakeStore, seconds: float, told: str) -> None:
+    problem = {**PROBLEM, "for-seconds": seconds}
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "problems": [problem]})
+    assert run("status").stdout.startswith(f"WARNING node-down: 10.0.0.2:80 is down (for {told})")
 
 
 @pytest.mark.parametrize("settled_epoch", [3, 2, None])

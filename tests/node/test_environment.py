@@ -36,6 +36,22 @@ def test_environment_every_variable_taken() -> None:
     assert (config.round_trip_ms, config.silence_s) == (200, 1.05)
 
 
+def test_environment_of_the_log() -> None:
+    config = read_environment(GOOD)
+    assert (config.log_level, config.log_format, config.slow_request_ms) == ("info", "text", 1000)
+    config = read_environment(GOOD | {"LOG_LEVEL": " Debug", "LOG_FORMAT": "JSON", "SLOW_REQUEST_MS": "0"})
+    assert (config.log_level, config.log_format, config.slow_request_ms) == ("debug", "json", 0)
+
+
+def test_environment_of_the_log_faults_are_told_with_all_others() -> None:
+    assert faults_of(LOG_LEVEL="loud", LOG_FORMAT="xml", SLOW_REQUEST_MS="-1", REPL_FACTOR="0") == (
+        "REPL_FACTOR: '0' is not a whole number of 1 or more",
+        "LOG_LEVEL: 'loud' is none of debug, info, warning, error",
+        "LOG_FORMAT: 'xml' is none of text, json",
+        "SLOW_REQUEST_MS: '-1' is not a whole number from 0 to 3600000",
+    )
+
+
 def test_environment_view_may_omit_address() -> None:
     assert read_environment({"ADDRESS": A, "VIEW": B}).view == (B,)
 

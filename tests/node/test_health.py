@@ -1,49 +1,95 @@
-"""A node is asked for its health where it listens, which need not be 127.0.0.1."""
+"""What takes a node out of service, and what is only worth knowing."""
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import pytest
 
-from gossip.view import Address, host_of, port_of
-from node.environment import read_environment
-from node.health import where
-from tests.cluster import ROOT, Cluster, clean_environment, fresh_addresses
-from tests.commands import run
+from node.health import NAMED_MAX, Check, Facts, Verdict, checks_of, is_ready
 
-IN_DOCKER = "10.10.0.4:13800"
+WELL = Facts(
+    loop_late_s=0.0,
+    loop_late_s_max=1.0,
+    has_asked_around=True,
+    lacks_view=False,
+    clock_is_refused=False,
+    disk_hangs=False,
+    disk_fails=False,
+    disk_has_no_room=False,
+    is_to_be_filled=False,
+    is_owed=False,
+    keys_arrive=False,
+    peers=("b:1", "c:1", "d:1"),
+    unreachable=(),
+)
+NAMES = ["loop", "gate", "view", "clock", "disk", "room", "caught-up", "peers"]
+
+
+def wrong(**facts: Any) -> list[Check]:
+    return [check for check in checks_of(WELL._replace(**facts)) if check.verdict is not Verdict.OK]
+
+
+def test_health_of_a_node_that_is_well_is_ok_throughout() -> None:
+    checks = checks_of(WELL)
+    assert [check.name for check in checks] == NAMES
+    assert [str(check) for check in checks] == [f"[+]{name} ok" for name in NAMES]
+    assert is_ready(checks)
 
 
 @pytest.mark.parametrize(
-    ("address", "bind", "expected"),
+    ("facts", "line"),
     [
-        (IN_DOCKER, "", ("127.0.0.1", 13800)),
-        (IN_DOCKER, "0.0.0.0", ("127.0.0.1", 13800)),
-        (IN_DOCKER, "10.10.0.4", ("10.10.0.4", 13800)),
-        (IN_DOCKER, "::", ("::1", 13800)),
-        (IN_DOCKER, "[fd00::4]", ("fd00::4", 13800)),
-        ("127.0.0.7:80", "", ("127.0.0.7", 80)),
-        ("127.0.0.7:80", "127.0.0.9", ("127.0.0.9", 80)),
-        ("[::1]:80", "", ("::1", 80)),
-        ("node1:80", "", ("127.0.0.1", 80)),
+        ({"loop_late_s": 1.25}, "[-]loop was 1.2 s late: "),
+        ({"has_asked_around": False}, "[-]gate is closed: this node asks the others "),
+        ({"lacks_view": True}, "[-]view is out of date: "),
+        ({"clock_is_refused": True}, "[-]clock is ahead of all others: "),
+        ({"disk_hangs": True}, "[-]disk hangs: "),
+        ({"disk_fails": True}, "[-]disk fails: "),
+        ({"disk_has_no_room": True}, "[-]room is used up: the disk is full, and takes no writes"),
+        ({"is_to_be_filled": True}, "[-]caught-up not yet: the disk lacks "),
+        ({"is_to_be_filled": True, "keys_arrive": True}, "[-]caught-up not yet: the disk lacks "),
+        ({"is_owed": True}, "[-]caught-up not yet: a co-owner "),
+        ({"unreachable": WELL.peers}, "[-]peers none of the 3 other nodes "),
+        ({"peers": ("b:1", "c:1"), "unreachable": ("b:1", "c:1")}, "[-]peers none of the 2 other nodes "),
     ],
 )
-def test_health_is_asked_where_the_node_listens(address: Address, bind: str, expected: tuple[str, int]) -> None:
-    environment = {"ADDRESS": address, "VIEW": address, "BIND": bind}
-    assert where(read_environment(environment)) == expected
+def test_health_fault_fails_readiness_and_says_why(facts: dict[str, Any], line: str) -> None:
+    checks = checks_of(WELL._replace(**facts))
+    (check,) = wrong(**facts)
+    assert str(check).startswith(line) and not is_ready(checks)
 
 
-async def test_health_of_a_node_by_its_environment_while_it_is_up_and_down(cluster: Cluster) -> None:
-    (node,) = fresh_addresses(1)
-    environment = clean_environment({"ADDRESS": f"node1:{port_of(node)}", "VIEW": "node1:1", "BIND": host_of(node)})
-    await cluster.start(node, [node])
-    up = await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)
-    await cluster.stop(node)
-    down = await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)
-    assert (up.status, down.status) == (0, 1)
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"keys_arrive": True}, "[!]caught-up not yet: keys arrive, "),
+        ({"keys_arrive": True, "is_owed": True}, "[!]caught-up not yet: keys arrive, "),
+        ({"unreachable": ("b:1",)}, "[!]peers cannot be reached: b:1"),
+        ({"unreachable": ("b:1", "c:1")}, "[!]peers cannot be reached: b:1, c:1"),
+        ({"peers": ("b:1",), "unreachable": ("b:1",)}, "[!]peers cannot be reached: b:1"),
+    ],
+)
+def test_health_what_is_no_fault_of_this_node_is_noted_and_it_stays_in_service(
+    facts: dict[str, Any], line: str
+) -> None:
+    (check,) = wrong(**facts)
+    assert str(check).startswith(line) and is_ready(checks_of(WELL._replace(**facts)))
 
 
-def test_health_is_what_the_image_asks() -> None:
-    text = (ROOT / "Dockerfile").read_text()
-    assert 'CMD ["python", "-m", "node.health"]' in text and "127.0.0.1" not in text
+def test_health_one_that_is_late_for_as_long_as_it_may_be_is_ok() -> None:
+    assert wrong(loop_late_s=1.0) == []
+
+
+def test_health_of_a_store_of_one_node_needs_no_peers() -> None:
+    assert wrong(peers=()) == []
+
+
+def test_health_of_two_faults_both_are_told_in_order() -> None:
+    assert [check.name for check in wrong(disk_hangs=True, has_asked_around=False)] == ["gate", "disk"]
+
+
+def test_health_names_so_many_nodes_and_counts_the_rest() -> None:
+    peers = [f"n{number}:1" for number in range(20)]
+    (check,) = wrong(peers=peers, unreachable=peers[: NAMED_MAX + 3])
+    assert check.reason == "cannot be reached: n0:1, n1:1, n2:1, n3:1, n4:1 and 3 more"

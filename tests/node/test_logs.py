@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -99,3 +101,37 @@ def test_log_of_which_nothing_can_be_written_ends_in_time(pipe: Pipe, log: tuple
     for number in range(2 * QUEUE_MAX):
         logger.info("line %d", number)
     assert not writer.close(0.01)
+
+
+def test_log_as_json_is_an_object_a_line_with_its_fields(pipe: Pipe, log: tuple[logging.Logger, LogWriter]) -> None:
+    logger, writer = log
+    writer.write_as("json")
+    logger.info("line %d:\nrest", 1, extra={"fields": {"request-id": "abc", "status": 503}})
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logger.exception("it failed")
+    assert writer.close(LONG_S)
+    first, second = (json.loads(line) for line in pipe.getvalue().splitlines())
+    assert datetime.fromisoformat(first.pop("time")).utcoffset() == timedelta(0)
+    assert first == {
+        "level": "info",
+        "logger": "test",
+        "message": "line 1:\nrest",
+        "request-id": "abc",
+        "status": 503,
+    }
+    assert (second["level"], second["message"]) == ("error", "it failed")
+    assert second["traceback"].splitlines()[-1] == "ValueError: why"
+
+
+def test_log_says_what_was_so_when_it_was_said(pipe: Pipe, log: tuple[logging.Logger, LogWriter]) -> None:
+    logger, writer = log
+    what = ["early"]
+    pipe.is_read.clear()
+    logger.info("%s", what)
+    logger.info("%s", what)
+    what[0] = "late"
+    pipe.is_read.set()
+    assert writer.close(LONG_S)
+    assert pipe.lines() == ["INFO test: ['early']"] * 2

@@ -212,7 +212,7 @@ def forget_a_donor(node: Node) -> None:
 
 
 def lose_a_figure(node: Node) -> None:
-    node._store._stats[PARTITION] = node._store._stats[PARTITION ^ 1]
+    node.store._stats[PARTITION] = node.store._stats[PARTITION ^ 1]
 
 
 def hold_another_view_than_the_disk(node: Node) -> None:

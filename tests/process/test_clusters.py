@@ -97,7 +97,7 @@ async def test_process_store_restarted_with_a_longer_view_warns_and_does_not_res
     assert {await http.view_of(node) for node in nodes} == {before}
     assert await get_all(http, d) == {200: len(KEYS)}
     for node in (a, b, c):
-        (warning,) = lines(processes[node], "WARNING")
+        (warning,) = lines(processes[node], "WARNING node.views.holder")
         assert warning.endswith(f"kvs view-change --to {','.join(nodes)}")
     assert (await http.change_view(d, nodes)).status == 200
     assert await get_all(http, d) == {200: len(KEYS)}

@@ -10,50 +10,20 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gossip.view import Address, host_of
-from tests.cluster import Client, NodeProcess, Processes, eventually, fresh_addresses
-from tests.commands import run
+from gossip.view import Address
+from tests.cluster import Client, Processes, eventually, fresh_addresses
+from tests.process.small_disk import SmallDisk, mounted, on
 from tests.process.views import count, one_view, settles
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
-DISK_BYTES = 16 * 1024 * 1024
 KEYS = 40
-
-
-class SmallDisk:
-    """A file system of its own under the data directory of one node, which another program can fill."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path / "of another program"
-
-    def fill(self) -> None:
-        with self._file.open("ab", buffering=0) as file:
-            for size in (1024 * 1024, 64 * 1024, 4096):
-                try:
-                    while True:
-                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
-                except OSError:
-                    continue
-
-    def relieve(self) -> None:
-        self._file.unlink()
 
 
 @pytest.fixture
 async def small_disk(tmp_path: Path) -> AsyncIterator[SmallDisk]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = await run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path))
-    if mounted.status:
-        pytest.skip("a file system can be mounted by root alone")
-    yield SmallDisk(path)
-    await run("umount", "--lazy", str(path))
-
-
-def on(disk: SmallDisk, processes: Processes, node: Address, view: list[Address], **environment: str) -> NodeProcess:
-    return processes.make(node, view, **environment, DATA_DIR=str(disk.path / host_of(node)))
+    async with mounted(tmp_path / "disk") as disk:
+        yield disk
 
 
 async def keys_of(http: Client, node: Address, value: object = "v") -> list[str]:
@@ -85,6 +55,8 @@ async def test_process_full_disk_reads_go_on_deletions_too_and_writes_resume_by_
         return (await http.put(a, f"filling{os.urandom(4).hex()}", "x" * 60_000)).status == 503
 
     await eventually(refuses, "a write refused")
+    problem = (await http.ask(a, "GET", "/kvs/status")).json["problems"][0]
+    assert (problem["code"], problem["severity"], problem["nodes"]) == ("disk-full", "critical", [a])
     assert await all_can_be_read(http, a, keys)
     assert (await http.ask(a, "DELETE", f"/kvs/keys/{keys.pop()}")).status == 200
     await node.kill()
@@ -97,6 +69,11 @@ async def test_process_full_disk_reads_go_on_deletions_too_and_writes_resume_by_
         return (await http.put(a, "more", "x" * 60_000)).status == 201
 
     await eventually(takes, "a write taken")
+
+    async def is_well() -> bool:
+        return bool((await http.ask(a, "GET", "/kvs/status")).json["problems"] == [])
+
+    await eventually(is_well, "nothing is wrong any more")
     log = node.log.read_text()
     assert log.count("the disk is full") == 2 and log.count("the disk has room again") == 1
     assert log.count("ERROR") == 2

@@ -80,6 +80,9 @@ async def test_process_one_of_two_copies_on_a_disk_that_hangs_costs_its_own_node
         return (await http.put(b, "k", 0)).status == 200
 
     await eventually(writes, "a write without that node")
+    problems = {one["code"]: one for one in (await http.ask(b, "GET", "/kvs/status")).json["problems"]}
+    assert problems.keys() >= {"disk-hangs", "fewer-copies", "conditions-undecided"}
+    assert problems["disk-hangs"]["nodes"] == [a] and problems["disk-hangs"]["severity"] == "warning"
     for number in range(1, 20):
         via = nodes[number % 2]
         assert (await http.put(via, "k", number)).status == 200

@@ -39,6 +39,8 @@ def processes(processes: Processes) -> Processes:
         ("VIEW", "127.0.0.2:1,x,127.0.0.2:1", [r"VIEW: .*'x'", r"VIEW: duplicate .*'127\.0\.0\.2:1'"]),
         ("REPL_FACTOR", "none", [r"REPL_FACTOR: .*'none'"]),
         ("BIND", "here", [r"BIND: .*'here'"]),
+        ("LOG_LEVEL", "loud", [r"LOG_LEVEL: 'loud' is none of debug, info, warning, error"]),
+        ("LOG_FORMAT", "xml", [r"LOG_FORMAT: 'xml' is none of text, json"]),
         ("CLUSTER", "two words", [r"CLUSTER: 'two words' is not a name: .*"]),
     ],
 )

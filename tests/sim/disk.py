@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
 from node.errors import StorageFault
+from node.storage.disk import Condition, DiskFigures, Space
 from node.storage.keys import EXPIRIES, Setting, record_place, setting_place
 from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineTransaction, Transaction
@@ -161,6 +162,7 @@ class SimEngine:
         self._queue: list[_Job] = []
         self._under_way: _Commit | None = None
         self._closed = False
+        self.figures = DiskFigures()
         self._loop = asyncio.get_running_loop()
         self._stall = StallWatch(self._loop, commit_s, self._refuse_queue)
 
@@ -178,6 +180,17 @@ class SimEngine:
     @property
     def is_full(self) -> bool:
         return self._disk.full or self._disk.exhausted
+
+    @property
+    def condition(self) -> Condition:
+        return Condition(self._stall.has_stalled, False, self.is_full)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def space(self) -> Space:
+        return Space(sum(map(len, self._disk.items.values())), 0)
 
     def submit(self, job: Callable[[Transaction], T], grows: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -216,6 +229,7 @@ class SimEngine:
             return
         self._queue = [job for job in self._queue if not job.future.done()]  # Whoever has stopped waiting has left it.
         jobs, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+        self.figures.refused += self._disk.exhausted
         refused = {job.future for job in jobs if self._disk.exhausted or (self._disk.full and job.grows)}
         _resolve([(job, None, StorageFault("the disk is full")) for job in jobs if job.future in refused])
         jobs = [job for job in jobs if job.future not in refused]
@@ -228,6 +242,7 @@ class SimEngine:
         transaction.finish()
         self._under_way = commit
         self._stall.begin()
+        self._began = self._loop.time()
         self._loop.call_later(self._disk.rng.random() * self._disk.sync_s, self._end_batch, commit)
 
     def _end_batch(self, commit: _Commit) -> None:
@@ -238,6 +253,8 @@ class SimEngine:
             return
         self._under_way = None
         self._stall.end()
+        self.figures.commit_s.observe(self._loop.time() - self._began)
+        self.figures.commit_jobs.observe(len(commit.outcomes))
         gone = self._disk.apply(commit.changes)
         self._committed(commit.transaction)
         self._watch(commit.transaction, commit.changes, gone)

@@ -91,6 +91,10 @@ class Port:
         link = self._links.get((to, False))
         return self._config.silence_s if link is None else link.state.trips.silence_s
 
+    def round_trip_s(self, to: Address) -> float | None:
+        link = self._links.get((to, False))
+        return None if link is None else link.state.trips.least_s
+
     def running(self) -> float:
         return self.time.now()
 

@@ -81,7 +81,7 @@ def test_copy_that_has_missed_what_was_stamped_long_before_gets_that_too() -> No
         await put(story, 1, MISSED)
 
         async def bring(node: Node) -> None:
-            await node._store.merge(node.views.view_id, [(partition_of(b"late"), b"late", late.encode())])
+            await node.store.merge(node.views.view_id, [(partition_of(b"late"), b"late", late.encode())])
 
         await story[1].ask(bring)
         await story.start_only(2)

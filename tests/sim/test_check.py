@@ -23,11 +23,11 @@ PARTITION = partition_of(KEY)
 
 
 def miscount(node: Node) -> None:
-    node._store._stats[PARTITION] = Stats(2, 1, 0)
+    node.store._stats[PARTITION] = Stats(2, 1, 0)
 
 
 def hide_partition(node: Node) -> None:
-    node._store.occupied = frozenset()
+    node.store.occupied = frozenset()
 
 
 def invent_donor(node: Node) -> None:

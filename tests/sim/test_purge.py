@@ -231,7 +231,7 @@ def test_copy_that_has_lost_a_record_at_rest_gets_it_back() -> None:
         assert node is not None
         record = machine.disk.record(KEY)
         assert record is not None
-        await node._store.drop(node.views.view_id, [(partition_of(KEY), KEY, record.version)])
+        await node.store.drop(node.views.view_id, [(partition_of(KEY), KEY, record.version)])
         await asyncio.sleep(3 * node.config.compare_every_s)
         assert machine.disk.record(KEY) == record
         assert await story.values(KEY) == {b"1"}

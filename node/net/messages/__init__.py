@@ -27,6 +27,7 @@ travel is told by `frames`.
     Confirm     an owner, coordinator   nodes of its view    Confirmed
     Adopt       a coordinator           nodes of both views  ViewIs, Busy, Foreign
     AskStatus   any node                any node             Status
+    AskHealth   any node                any node             Health
     CountKeys   a coordinator           who holds the keys   KeyCounts
     AskHolding  an owner                a donor              Holding
     Holding     a donor                 an owner             Taken, NoRoom
@@ -102,6 +103,7 @@ from node.net.messages.sync import (
 )
 from node.net.messages.views import (
     Adopt,
+    AskHealth,
     AskStatus,
     Busy,
     Confirm,
@@ -109,6 +111,7 @@ from node.net.messages.views import (
     CountKeys,
     FetchView,
     Foreign,
+    Health,
     Hello,
     KeyCounts,
     Owed,
@@ -132,6 +135,7 @@ __all__ = [
     "Adopt",
     "Answer",
     "Apart",
+    "AskHealth",
     "AskHolding",
     "AskStamp",
     "AskStatus",
@@ -154,6 +158,7 @@ __all__ = [
     "Fetched",
     "FetchedRange",
     "Foreign",
+    "Health",
     "Heartbeat",
     "HeartbeatAnswer",
     "Hello",

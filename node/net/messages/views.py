@@ -142,6 +142,33 @@ class Status(NodeMessage, frozen=True, tag=21):
         return self.zone or host_of(address)
 
 
+class AskHealth(NodeMessage, frozen=True, tag=75):
+    """How are you? Not to be asked of a release that knows of no expiry."""
+
+    any_view = True
+
+
+class Health(NodeMessage, frozen=True, tag=76):
+    """What is wrong with a node, as far as it can tell itself: for how long each of these lasts, in milliseconds, 0 if
+    it does not."""
+
+    release: str
+    """The version of its program; empty if nobody knows."""
+    round_trip_ms: Unsigned
+    """The longest that it is made for."""
+    full_ms: Unsigned = 0
+    """Its disk takes no more records."""
+    hung_ms: Unsigned = 0
+    """Its disk does not end what it has begun."""
+    unstored_ms: Unsigned = 0
+    """It knows of a later view, which its disk does not take."""
+    unready_ms: Unsigned = 0
+    """It has yet to ask others before it may act as an owner."""
+    refused_ms: Unsigned = 0
+    """Its clock is ahead of all others, by `ahead_s`: it stamps no writes."""
+    ahead_s: Unsigned = 0
+
+
 class CountKeys(NodeMessage, frozen=True, tag=22):
     """How many live keys do you hold of each of these partitions?"""
 
@@ -154,5 +181,5 @@ class KeyCounts(NodeMessage, frozen=True, tag=23):
     counts: tuple[Unsigned, ...]
 
 
-ViewRequest: TypeAlias = Hello | FetchView | Promise | Release | Adopt | Confirm | AskStatus | CountKeys
-ViewAnswer: TypeAlias = ViewIs | Promised | Busy | Foreign | Confirmed | Status | KeyCounts
+ViewRequest: TypeAlias = Hello | FetchView | Promise | Release | Adopt | Confirm | AskStatus | AskHealth | CountKeys
+ViewAnswer: TypeAlias = ViewIs | Promised | Busy | Foreign | Confirmed | Status | Health | KeyCounts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -17,11 +18,14 @@ from pytest_aiohttp import AiohttpClient
 
 from node.api.app import json_errors, make_app
 from node.api.data import DataApi
+from node.api.request_log import RequestLog
+from node.api.tally import Tally
 from node.config import Config
 from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
 from node.net.pool import Peers
 from node.node import Node
 from node.storage.identity import identify
+from node.timing.turns import Turns
 from tests.cluster import Client, Reply, eventually
 from tests.node.api.raw_http import ask_raw
 from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault
@@ -53,7 +57,10 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
         peers = Peers(config)
         node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
-        yield await serve(make_app(node, DataApi(config, node.router), peers), aiohttp_client)
+        turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
+        app = make_app(node, DataApi(config, node.router), peers, turns, Tally(), requests)
+        yield await serve(app, aiohttp_client)
+        turns.close()
         await node.close()
 
 
@@ -68,6 +75,9 @@ ALLOWED = {
     "/kvs/ring": "GET, HEAD, OPTIONS",
     "/": "GET, HEAD, OPTIONS",
     "/kvs": "GET, HEAD, OPTIONS",
+    "/livez": "GET, HEAD, OPTIONS",
+    "/readyz": "GET, HEAD, OPTIONS",
+    "/metrics": "GET, HEAD, OPTIONS",
 }
 METHODS = ("POST", "PATCH", "DELETE", "PUT")
 
@@ -107,7 +117,7 @@ async def test_app_head_answers_as_get_does_without_the_body(two: TwoNodes, path
             """At once, but for what the nodes have just heard of each other."""
             get, head = await two.http.ask(node, "GET", path, body), await two.http.ask(node, "HEAD", path, body)
             assert (head.status, head.body) == (get.status, b"")
-            assert head.headers["Content-Type"] == "application/json"
+            assert head.headers["Content-Type"] == get.headers["Content-Type"]
             assert head.headers.keys() == get.headers.keys()
             return int(head.headers["Content-Length"]) == len(get.body)
 

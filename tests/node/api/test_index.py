@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
 from node.api.app import make_app
 from node.api.data import DataApi
 from node.api.index import PATHS
+from node.api.request_log import RequestLog
+from node.api.tally import Tally
 from node.net.handshake import PATH as PEER
 from node.net.pool import Peers
+from node.timing.turns import Turns
 from tests.node.api.two_nodes import TwoNodes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,7 +33,9 @@ async def test_index_golden(two: TwoNodes, path: str) -> None:
 async def test_index_has_every_path_that_there_is_and_no_other(two: TwoNodes) -> None:
     node = two.cluster.nodes[two.nodes[0]]
     assert isinstance(node.transport, Peers)
-    app = make_app(node, DataApi(node.config, node.router), node.transport)
+    turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
+    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests)
+    turns.close()
     paths = {resource.canonical for resource in app.router.resources()} - {"/", "/kvs", PEER}
     assert paths == {path.translate({ord("<"): "{", ord(">"): "}"}) for path in PATHS}
 

@@ -148,6 +148,9 @@ class ScriptedPeers:
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers
 
+    def round_trip_s(self, to: Address) -> float | None:
+        return None
+
     def running(self) -> float:
         return asyncio.get_running_loop().time() + self.slowed_s
 

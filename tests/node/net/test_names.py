@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.net.names import Found, Names, begin, look_up
+from node.net.names import Found, Names, begin, faults_of, look_up
 from tests.cluster import eventually
 from tests.node.net.fake_lookup import FakeLookup
 
@@ -262,3 +262,11 @@ def test_begin_tells_what_the_system_says() -> None:
 
     begin(look_up, "x" * 300, tell)
     assert is_told.wait(20) and isinstance(told[0], OSError), "a name that is too long is no name"
+
+
+async def test_names_that_lead_nowhere_are_told_with_why_and_ips_are_not_looked_up(lookup: FakeLookup) -> None:
+    lookup.answers["here"] = (A,)
+    lookup.silence("silent")
+    faults = await faults_of(["here", "gone", "silent", A, f"[{C}]"], SLOW_S, lookup)
+    assert faults == {"gone": "no such name", "silent": "no answer in 0.05 s"}
+    assert lookup.asked.keys() == {"here", "gone", "silent"}

@@ -61,6 +61,14 @@ def test_round_trips_far_is_far_until_pings_tell_otherwise() -> None:
     assert (trips.is_in_doubt, trips.far_s, trips.silence_s) == (False, None, CONFIG.silence_s)
 
 
+def test_round_trips_least_is_that_of_the_quickest_of_the_last_pings() -> None:
+    trips = RoundTrips(CONFIG)
+    assert trips.least_s is None
+    assert pinged(trips, 0.03, 0.01, 0.02).least_s == 10.01 - 10.0
+    trips.note_dial(0.1)
+    assert trips.least_s is None
+
+
 def test_round_trips_of_the_connection_before_are_forgotten() -> None:
     trips = pinged(RoundTrips(CONFIG), *[0.2] * (PINGS - 1))
     trips.note_ping(77, 10.0)

@@ -23,6 +23,17 @@ class TransportContract:
         assert 0 < network.b.handler.budgets_s[0] <= PATIENT_S
         assert not network.a.transport.is_down(network.b.address)
 
+    async def test_transport_round_trip_is_known_once_pings_were_answered(self, network: Network) -> None:
+        peer = network.b.address
+        assert network.a.transport.round_trip_s(peer) is None
+
+        async def is_measured() -> bool:
+            await network.a.ask(network.b, b"k")
+            return network.a.transport.round_trip_s(peer) is not None
+
+        await eventually(is_measured, "a round trip")
+        assert 0 <= (network.a.transport.round_trip_s(peer) or 0) < PATIENT_S
+
     async def test_transport_both_directions_at_once(self, network: Network) -> None:
         a, b = network.a, network.b
         answers = await asyncio.gather(*(one.ask(other, b"k") for one, other in [(a, b), (b, a)] * 50))

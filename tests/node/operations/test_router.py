@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gossip.view import ViewId
-from node.errors import PeerLost, PeerRefused, StorageFault, Unavailable
+from node.errors import PeerLost, PeerRefused, Reason, StorageFault, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -142,8 +142,9 @@ async def test_write_that_nobody_stamps_is_unavailable(monkeypatch: pytest.Monke
     takes_no_ceiling(parts, monkeypatch)
     parts.peers.script[B] = lambda _: Unable()
     for owner in (A, B):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as fault:
             await parts.router.write(parts.key_of(owner), b"1")
+        assert fault.value.reason is Reason.DISK
     assert await parts.router.lend_stamp() == Unable()
 
 
@@ -182,9 +183,9 @@ async def test_write_is_stamped_above_what_its_context_names_though_the_clock_is
 async def test_write_is_not_stamped_before_others_could_tell_what_time_is_possible() -> None:
     parts = await node_a(A, B)
     parts.readiness.is_ready = False
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as fault:
         await parts.router.write(parts.key_of(A), b"1")
-    assert parts.clock.reading == 0
+    assert parts.clock.reading == 0 and fault.value.reason is Reason.GATE
 
 
 @on_virtual_time
@@ -192,9 +193,9 @@ async def test_write_here_is_refused_while_the_clock_is_ahead_of_all_others() ->
     parts = await node_a(A, B)
     key = parts.key_of(A)
     parts.clock.hear(B, Clocks(0, parts.time.wall_ms() - 3_600_000))
-    with pytest.raises(Unavailable, match="3600 s ahead of all others"):
+    with pytest.raises(Unavailable, match="3600 s ahead of all others") as fault:
         await parts.router.write(key, b"1")
-    assert parts.held(key) is None
+    assert parts.held(key) is None and fault.value.reason is Reason.CLOCK
 
 
 @on_virtual_time
@@ -233,8 +234,9 @@ async def test_write_elsewhere_that_may_be_stored_is_never_stamped_anew(first: A
 async def test_owner_down_is_told_at_once() -> None:
     parts = await node_a(A, B)
     began = parts.time.monotonic()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as fault:
         await parts.router.read(parts.key_of(B))
+    assert fault.value.reason is Reason.NO_OWNER
     assert len(parts.peers.asked) == 1 and parts.time.monotonic() == began
 
 
@@ -258,6 +260,15 @@ async def test_owner_behind_is_greeted_with_the_view_then_asked_again() -> None:
     parts.peers.script[B] = lambda request: ViewIs(before.encoded) if isinstance(request, Hello) else answers.pop(0)
     assert (await parts.router.read(parts.key_of(B))).answer == ReadResult(b"1")
     assert parts.asked(Hello) == [(B, Hello(parts.views.current.encoded))]
+
+
+@on_virtual_time
+async def test_request_of_which_nothing_is_heard_at_all_has_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = await node_a(A, B)
+    monkeypatch.setattr(parts.clock, "stamp", asyncio.Event().wait)
+    with pytest.raises(Unavailable) as fault:
+        await parts.router.write(parts.key_of(B), b"1")
+    assert fault.value.reason is Reason.TIMEOUT
 
 
 @on_virtual_time

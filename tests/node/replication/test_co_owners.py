@@ -10,7 +10,7 @@ import pytest
 
 from node.net.messages import Answer, Heartbeat, HeartbeatAnswer
 from node.replication import outbox
-from node.replication.co_owners import CoOwners, LeavingOut
+from node.replication.co_owners import CATCHES_UP_S, CoOwners, LeavingOut
 from node.replication.emptied_disk import Filling
 from node.replication.peer_state import LeaseAnswer, PeerState
 from tests.node.fakes.peers import THEIR_ID
@@ -40,6 +40,37 @@ def answered(
     sent_at = parts.time.monotonic() - ago_s
     state, lease_s = state_of(parts, peer), parts.config.lease_s
     return parts.co_owners.hear_answer(state, sent_at, THEIR_ID, is_empty, may_lack, lease, lease_s)
+
+
+# Catching up
+
+
+@on_virtual_time
+async def test_catching_up_at_first_until_nobody_who_can_be_reached_brings_anything() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    assert not parts.co_owners.is_catching_up(), "who is down brings nothing"
+    parts.co_owner(B)
+    assert parts.co_owners.is_catching_up(), "nobody knows before B has answered"
+    answered(parts, B, LeaseAnswer.OWING)
+    assert parts.co_owners.is_catching_up()
+    answered(parts, B, LeaseAnswer.REFUSED)
+    assert not parts.co_owners.is_catching_up()
+
+
+@on_virtual_time
+async def test_catching_up_later_only_if_it_takes_long_and_after_a_pause_at_once_again() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    answered(parts, B, LeaseAnswer.GRANTED)
+    answered(parts, B, LeaseAnswer.OWING)
+    assert not parts.co_owners.is_catching_up(), "it may merely be compared"
+    await asyncio.sleep(CATCHES_UP_S)
+    assert parts.co_owners.is_catching_up()
+    answered(parts, B, LeaseAnswer.GRANTED)
+    assert not parts.co_owners.is_catching_up()
+    parts.co_owners.drop_leases()
+    answered(parts, B, LeaseAnswer.OWING)
+    assert parts.co_owners.is_catching_up()
 
 
 # Leases

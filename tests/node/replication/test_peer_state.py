@@ -158,7 +158,9 @@ def test_peer_state_lease_counts_for_no_longer_than_either_side_goes_by_it(their
 
 
 @pytest.mark.parametrize(
-    "end", [lambda state: state.drop_lease(NOW), lambda state: state.become_unleased(False)], ids=["pause", "refusal"]
+    "end",
+    [lambda state: state.drop_lease(NOW), lambda state: state.become_unleased(False, NOW)],
+    ids=["pause", "refusal"],
 )
 def test_peer_state_lease_ends_at_a_pause_and_with_a_refusal(end: Step) -> None:
     assert after(hear, lambda state: state.become_leased(NOW, LEASE_S), end).leased_until == NEVER
@@ -175,12 +177,24 @@ def test_peer_state_leases_of_the_view_before_may_count_until_they_have_ended() 
     assert after().may_be_leased(SINCE + LEASE_S) and not after().may_be_leased(SINCE + LEASE_S + 0.001)
 
 
+def test_peer_state_brings_from_when_it_first_said_so_until_it_says_otherwise() -> None:
+    state = after(hear)
+    assert state.bringing_s(NOW) == NOW - SINCE, "nobody knows before it has answered"
+    state.become_leased(NOW, LEASE_S)
+    assert state.bringing_s(NOW) == NEVER
+    state.become_unleased(True, NOW)
+    state.become_unleased(True, NOW + 1)
+    assert state.bringing_s(NOW + 3) == 3
+    state.become_unleased(False, NOW + 3)
+    assert state.bringing_s(NOW + 3) == NEVER
+
+
 def test_peer_state_silence_is_news_once() -> None:
     state = after(hear)
     assert [state.become_silent(), state.become_silent()] == [True, False]
     state.become_audible()
     assert state.become_silent()
-    state.become_unleased(False)
+    state.become_unleased(False, NOW)
     assert state.become_silent()
 
 
@@ -189,8 +203,8 @@ def test_peer_state_silence_is_news_once() -> None:
     [
         ((), False),
         ((hear,), False),
-        ((hear, lambda state: state.become_unleased(is_owed=True)), False),
-        ((hear, lambda state: state.become_unleased(is_owed=False)), True),
+        ((hear, lambda state: state.become_unleased(True, NOW)), False),
+        ((hear, lambda state: state.become_unleased(False, NOW)), True),
         ((hear, lambda state: state.become_leased(NOW, LEASE_S)), True),
         ((hear, overflow), True),
         ((overflow,), False),

@@ -212,6 +212,18 @@ class EngineContract:
         with opened(storage) as engine:
             assert len(engine.scan(b"0", b"a", 10**6)) == 10
 
+    async def test_engine_counts_commits_their_jobs_and_what_waits_for_the_next(self, storage: Storage) -> None:
+        with opened(storage) as engine:
+            jobs = [engine.submit(put(b"k%d" % n, b"v")) for n in range(3)]
+            assert engine.queued == 3
+            await asyncio.gather(*jobs)
+            await engine.submit(put(b"k", b"v"))
+            figures = engine.figures
+            assert sum(figures.commit_s.counts) == sum(figures.commit_jobs.counts) >= 2
+            assert (figures.commit_jobs.total, figures.refused, engine.queued) == (4, 0, 0)
+            assert figures.commit_s.total > 0 and engine.space().store > 0
+            assert not any(engine.condition)
+
     async def test_engine_full_disk_refuses_what_grows_and_takes_the_rest(
         self, storage: Storage, disk_of: DiskOf
     ) -> None:
@@ -227,6 +239,7 @@ class EngineContract:
                 await engine.submit(put(b"setting", b"%d" % n * 1000))
             await engine.submit(lambda transaction: plain(transaction).delete(b"k"))
             assert (engine.get(b"k"), engine.get(b"setting")) == (None, b"19" * 1000)
+            assert engine.condition.has_no_room and not engine.condition.hangs
 
     async def test_engine_full_disk_opens_and_says_so(self, storage: Storage, disk_of: DiskOf) -> None:
         with opened(storage) as engine:
@@ -258,6 +271,7 @@ class EngineContract:
                 outcomes = await asyncio.gather(*jobs, return_exceptions=True)
                 assert all(isinstance(outcome, StorageFault) for outcome in outcomes)
                 assert engine.is_full and engine.get(b"k") == b"old"
+            assert engine.figures.refused >= 3 and (engine.condition.fails or engine.condition.has_no_room)
             disk_of.relieve()
             await engine.submit(put(b"k", b"new"))
             assert engine.get(b"k") == b"new" and not engine.is_full

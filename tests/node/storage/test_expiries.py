@@ -61,6 +61,7 @@ async def test_expiries_are_told_in_the_order_of_time(store: Store) -> None:
 async def test_expiries_of_a_key_are_those_of_its_record(store: Store, then: Sequence[Record], left: list[int]) -> None:
     await hold(store, b"k", record(1, 30), *then)
     assert [expires_ms for expires_ms, *_ in due(store)] == left
+    assert store.expiries.count == len(left)
     store.check()
     held = store.get(1, b"k")
     assert held is not None
@@ -96,6 +97,7 @@ async def test_expiries_turn_many_in_several_jobs(store: Store) -> None:
     await store.merge(UNFENCED, [(int(key) % 7, key, record(1, 20).encode()) for key in keys])
     await store.expiries.turn(store.expiries.due(20, 10 * len(keys)), 20)
     assert sum(store.stats(partition).live for partition in range(7)) == 0 and due(store) == []
+    assert store.expiries.count == 0
     store.check()
 
 
@@ -106,6 +108,18 @@ async def test_expiries_are_there_after_a_restart(tmp_path: Path) -> None:
         await asyncio.gather(store.expiries.turn([Expiring(19, 1, b"k")], 7))
     with closing(open_store(tmp_path)) as store:
         assert due(store) == [(20, 1, b"k")] and store.expiries.told_ms() == 7
+        assert store.expiries.count == 1
+        store.check()
+
+
+async def test_expiries_are_counted_at_a_start_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_store(tmp_path)) as store:
+        records = [(number % 7, b"%04d" % number, record(1, 20 + number % 3).encode()) for number in range(50)]
+        await store.merge(UNFENCED, records)
+        assert store.expiries.count == 50
+    monkeypatch.setattr("node.storage.expiries.SCANNED_BYTES", 4 * 32)
+    with closing(open_store(tmp_path)) as store:
+        assert store.expiries.count == 50
         store.check()
 
 

@@ -100,3 +100,13 @@ async def test_turns_of_a_punctual_loop_leave_little_open(tick_s: float) -> None
             await asyncio.sleep(tick_s)
     turns.close()
     assert turns.delivered_until <= time.monotonic()
+
+
+async def test_turns_tell_how_late_each_tick_is_from_the_second_on() -> None:
+    now = 10.0
+    turns = Turns(0.5, lambda: now)
+    now = 11.25
+    turns._tick()
+    assert turns.lag.worst_s(now) == 0.75
+    assert sum(turns.lag.ticks.counts) == 1
+    turns.close()

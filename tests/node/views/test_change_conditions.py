@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gossip.view import Address, View, ViewId
-from node.errors import Conflict, Unavailable
+from node.errors import Conflict, Reason, Unavailable
 from node.net.messages import Answer, Busy, NoRoom, Promised, Status, ViewIs
 from node.views.change_conditions import (
     Again,
@@ -250,7 +250,7 @@ def test_demand_promises(replies: dict[Address, Answer | None], refusal: type[Ex
 def test_demand_promises_names_who_has_no_room() -> None:
     with pytest.raises(Unavailable) as refusal:
         demand_promises(TARGET, {A: NoRoom(), B: None, C: NoRoom()})
-    assert refusal.value.details == {"full": [C]}
+    assert refusal.value.details == {"full": [C]} and refusal.value.reason is Reason.DISK
 
 
 def test_target_is_met_by_nodes_and_factor() -> None:

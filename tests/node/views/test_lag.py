@@ -39,8 +39,9 @@ async def test_lag_behind_a_view_that_the_disk_refuses_lasts_until_one_is_stored
     async with lag.adopting():
         assert lag.is_behind
     assert lag.is_behind
+    assert lag.stored == 0
     lag.note_stored()
-    assert not lag.is_behind
+    assert not lag.is_behind and lag.stored == 1
 
 
 @on_virtual_time

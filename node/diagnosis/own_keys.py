@@ -1,13 +1,14 @@
-"""What a node owns, in figures: how many keys, and a digest of all of them."""
+"""How many keys this node owns, and whether they are those of its copies: what it says of itself, counted once."""
 
 from __future__ import annotations
 
 import xxhash
 
 from node.config import Config
+from node.net.messages import Answer, KeyCounts, Unable
 from node.storage.store import Store
 from node.views.holder import Views
-from ring.hashing import pack
+from ring.hashing import pack, unpack
 from ring.ring import Ring
 
 
@@ -17,7 +18,7 @@ class OwnKeys:
         self._store = store
         self._views = views
         self._counted: tuple[Ring, int, int] | None = None
-        """The last count: of which ring, at which revision of the store, and how many."""
+        """The last count of keys: of which ring, at which revision of the store, and how many."""
 
     @property
     def count(self) -> int:
@@ -33,3 +34,10 @@ class OwnKeys:
         """64 bits over all that this node owns; equal on all owners of a shard that hold the same."""
         owned = sorted(self._store.occupied & self._views.ring.partitions_of(self._config.address))
         return xxhash.xxh3_64_intdigest(pack(owned) + self._store.digests(owned))
+
+    def counts(self, packed: bytes) -> Answer:
+        """The live keys here of each of these partitions, whoever owns them."""
+        try:
+            return KeyCounts(tuple(self._store.stats(partition).live for partition in unpack(packed)))
+        except (ValueError, IndexError):
+            return Unable()

@@ -1,0 +1,83 @@
+"""`kvs doctor`: ask every node itself, compare what they say, and print what to do."""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kvs.ending import NoAnswer, output_option, print_json, run, status_of
+
+if TYPE_CHECKING:
+    from kvs.findings import Asked
+    from kvs.operating import Operator
+    from kvs.responses import NodeReport, Status
+
+NODES_AT_ONCE = 16
+"""How many nodes are asked at the same time."""
+
+
+@click.command()
+@output_option
+@click.pass_context
+def doctor(ctx: click.Context, output: str) -> None:
+    """Ask every node, compare, and say what to do.
+
+    Beyond `kvs status`: nodes that reach this command and not each other, environments, releases, zones, disks, clocks,
+    round trips and names that differ or are about to be a problem, and keys that one more lost disk would take.
+
+    \b
+    Exit status:
+      0  nothing is wrong; there may be notes
+      1  something is less than was asked for, or may end badly
+      3  no node could answer
+      4  something is critical: clients are refused
+    """
+    from kvs.findings import NOTE, findings_of
+
+    asked = run(ctx.obj, _ask_all)
+    if not asked.reports:
+        raise NoAnswer("no node says how it is: they are of an earlier release; see kvs status")
+    found = findings_of(asked)
+    if output == "json":
+        print_json({"findings": found, "nodes": list(asked.reports.values()), "silent": asked.silent})
+    else:
+        from kvs.render import console
+        from kvs.render_doctor import shown_findings
+
+        console().print(shown_findings(asked, found))
+    ctx.exit(status_of(finding for finding in found if finding.severity != NOTE))
+
+
+async def _ask_all(client: Operator) -> Asked:
+    """All nodes that an endpoint knows to be members, or to live."""
+    import asyncio
+
+    from kvs.errors import KvsError
+    from kvs.findings import Asked
+
+    first, ring = await client.status(), await client.ring()
+    nodes = [node.address for node in first.nodes if node.member or node.state == "alive"]
+    turns, silent = asyncio.Semaphore(NODES_AT_ONCE), dict[str, str]()
+
+    async def ask(node: str) -> tuple[Status, NodeReport] | None:
+        from kvs.operating import Operator
+
+        try:
+            async with turns, Operator((node,)) as one:
+                return await one.status(), await one.report()
+        except KvsError as fault:
+            silent[node] = str(fault)
+            return None
+
+    answers = dict(zip(nodes, await asyncio.gather(*map(ask, nodes)), strict=True))
+    answered = {node: answer for node, answer in answers.items() if answer is not None}
+    members = {node.address for node in first.nodes if node.member}
+    return Asked(
+        {node: status for node, (status, _) in answered.items()},
+        {node: report for node, (_, report) in answered.items()},
+        ring,
+        {node: why for node, why in sorted(silent.items()) if node in members},
+    )

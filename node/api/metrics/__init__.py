@@ -1,0 +1,1 @@
+"""What a node shows Prometheus, gathered from the parts that know it."""

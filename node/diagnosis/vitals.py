@@ -1,0 +1,44 @@
+"""What is wrong with this node, as far as it can tell itself, and since when: looked at in each round of gossip."""
+
+from __future__ import annotations
+
+from node.config import Config
+from node.net.messages import Health
+from node.release import version
+from node.storage.store import Store
+from node.timing.clock import HybridClock, Time
+from node.views.holder import Views
+from node.views.readiness import Readiness
+
+
+class Vitals:
+    def __init__(
+        self, config: Config, time: Time, store: Store, views: Views, readiness: Readiness, clock: HybridClock
+    ) -> None:
+        self._config = config
+        self._time = time
+        self._store = store
+        self._views = views
+        self._readiness = readiness
+        self._clock = clock
+        self._since: dict[str, float] = {}
+        """What is wrong, by the field of `Health` that tells it, and since when (monotonic)."""
+
+    def look(self) -> None:
+        """See what is wrong now. To be called now and then, so that it is known since when."""
+        now = self._time.monotonic()
+        wrong = {
+            "full_ms": self._store.is_full,
+            "hung_ms": self._store.disk.condition.hangs,
+            "unstored_ms": self._views.lag.is_behind,
+            "unready_ms": not self._readiness.is_ready and not self._views.lag.is_behind,
+            "refused_ms": bool(self._clock.refused_s),
+        }
+        self._since = {field: self._since.get(field, now) for field, is_wrong in wrong.items() if is_wrong}
+
+    def health(self) -> Health:
+        self.look()
+        now = self._time.monotonic()
+        lasting = {field: max(1, int(1000 * (now - since))) for field, since in self._since.items()}
+        release, trip_ms, ahead_s = version() or "", self._config.round_trip_ms, max(0, self._clock.refused_s)
+        return Health(release, trip_ms, **lasting, ahead_s=ahead_s)

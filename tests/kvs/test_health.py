@@ -1,0 +1,117 @@
+"""A node is asked for its health where it listens, and what it says is taken apart."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kvs.errors import BadRequest
+from kvs.health import Check, Health, look_at, own_node
+from tests.cluster import ROOT
+from tests.kvs.command import NOWHERE
+
+IN_DOCKER = "10.10.0.4:13800"
+
+
+@pytest.mark.parametrize(
+    ("address", "bind", "expected"),
+    [
+        (IN_DOCKER, "", "127.0.0.1:13800"),
+        (IN_DOCKER, "0.0.0.0", "127.0.0.1:13800"),
+        (IN_DOCKER, "10.10.0.4", "10.10.0.4:13800"),
+        (IN_DOCKER, "::", "[::1]:13800"),
+        (IN_DOCKER, "[fd00::4]", "[fd00::4]:13800"),
+        ("127.0.0.7:80", "", "127.0.0.7:80"),
+        ("127.0.0.7:80", "127.0.0.9", "127.0.0.9:80"),
+        ("[::1]:80", "", "[::1]:80"),
+        ("node1:80", "", "127.0.0.1:80"),
+    ],
+)
+def test_health_is_asked_where_the_node_listens(address: str, bind: str, expected: str) -> None:
+    assert own_node({"ADDRESS": address, "BIND": bind}) == expected
+
+
+def test_health_in_the_environment_of_no_node() -> None:
+    assert own_node({"BIND": "0.0.0.0"}) is None
+
+
+def test_health_in_the_environment_of_a_node_that_cannot_be() -> None:
+    with pytest.raises(BadRequest):
+        own_node({"ADDRESS": "node1:x"})
+
+
+@contextmanager
+def answering(*parts: bytes) -> Iterator[str]:
+    """A server that sends these to whoever comes, once."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(65536)
+                for part in parts:
+                    connection.sendall(part)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+def reply(status: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+def test_health_takes_the_lines_apart_whatever_parts_they_come_in() -> None:
+    whole = reply(b"503 Unready", b"[+]loop ok\n[-]disk hangs: badly\n[!]peers cannot be reached: b:1\nnot ready\n")
+    with answering(whole[:9], whole[9:80], whole[80:]) as node:
+        assert look_at(node) == Health(
+            node,
+            False,
+            (
+                Check("loop", "ok", ""),
+                Check("disk", "failed", "hangs: badly"),
+                Check("peers", "noted", "cannot be reached: b:1"),
+            ),
+        )
+
+
+def test_health_of_a_node_that_is_ready() -> None:
+    with answering(reply(b"200 OK", b"[+]loop ok\nok\n")) as node:
+        assert look_at(node) == Health(node, True, (Check("loop", "ok", ""),))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"SSH-2.0-x\r\n\r\n", "its answer is not that of a store"),
+        (reply(b"404 Not Found", b"{}"), "status 404, without checks: its release knows of none"),
+        (reply(b"200 OK", b"hello"), "status 200, without checks: its release knows of none"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "the connection broke"),
+    ],
+)
+def test_health_of_what_is_no_node_is_not_ready(answer: bytes, reason: str) -> None:
+    with answering(answer) as node:
+        assert look_at(node) == Health(node, False, (Check("answer", "failed", reason),))
+
+
+def test_health_where_nobody_listens() -> None:
+    assert look_at(NOWHERE).checks == (Check("answer", "failed", "connection refused"),)
+
+
+def test_health_of_a_node_that_says_nothing_is_known_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (check,) = look_at(f"127.0.0.1:{listening.getsockname()[1]}", 0.05).checks
+    assert check.reason == "none within 0.05 s"
+
+
+def test_health_is_asked_without_an_event_loop() -> None:
+    """Each look starts a process, every few seconds."""
+    code = "import sys, kvs.health_command, kvs.health; print({'asyncio', 'rich'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,54 @@
+"""What `GET /kvs/status` says is wrong, of real nodes: a clock an hour off, and nothing where all is well."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossip.settings import Settings
+from node.api.server import serving
+from node.config import Config
+from tests.cluster import client, eventually, fresh_addresses
+from tests.node.api.two_nodes import TwoNodes
+from tests.node.fakes.clocks import SteadyTime
+
+HOUR_S = 3600
+
+
+class AheadTime(SteadyTime):
+    """That of a machine whose wall clock is an hour ahead."""
+
+    def wall(self) -> float:
+        return super().wall() + HOUR_S
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_status_of_a_store_that_is_well_has_no_problems(two: TwoNodes) -> None:
+    async def is_well() -> bool:
+        return bool((await two.http.ask(two.nodes[0], "GET", "/kvs/status")).json["problems"] == [])
+
+    await eventually(is_well, "no problems")
+    body = (await two.http.ask(two.nodes[0], "GET", "/kvs/status")).body
+    assert body.endswith(b',"problems":[]}'), "what came before stays where it was"
+
+
+async def test_status_names_the_clock_that_is_an_hour_ahead(tmp_path: Path) -> None:
+    a, b, c = nodes = fresh_addresses(3)
+    async with AsyncExitStack() as stack, client() as http:
+        for node in nodes:
+            time = AheadTime() if node == c else SteadyTime()
+            config = Config.for_test(node, tuple(nodes), tmp_path / node)
+            await stack.enter_async_context(serving(config, Settings.for_test(), time))
+
+        async def told() -> list[Any]:
+            problems = (await http.ask(a, "GET", "/kvs/status")).json["problems"]
+            return [problem for problem in problems if problem["code"] == "clock-ahead"]
+
+        (problem,) = await eventually(told, "a clock that is ahead")
+        assert problem["nodes"] == [c] and problem["severity"] == "critical"
+        assert problem["what"] == f"the clock of {c} is 3,600 s ahead of all others: {c} takes no writes"
+        assert (await http.put(c, "k", 1)).status == 503
+        assert (await http.put(b, "k", 1)).status == 201
