@@ -71,7 +71,7 @@ class WatchApi:
                     break
                 await self._send(response, b"".join(map(self._text, items)))
                 await asyncio.sleep(REST_S)
-        except TimeoutError:
+        except (ConnectionError, TimeoutError):
             if request.transport is not None:
                 request.transport.abort()
         finally:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.cluster import Cluster, client, fresh_addresses
+from tests.cluster import Cluster, client, eventually, fresh_addresses
 from tests.events import watching
 from tests.node.api.two_nodes import TwoNodes, fault
 
@@ -107,6 +107,20 @@ async def test_what_nobody_can_watch(two: TwoNodes, query: str, last_id: str | N
     headers = {} if last_id is None else {"Last-Event-ID": last_id}
     reply = await two.http.ask(two.nodes[0], "GET", f"/kvs/watch{query}", headers=headers)
     assert (reply.status, reply.body) == (400, fault(error, "GET"))
+
+
+async def test_a_client_that_leaves_is_no_fault(two: TwoNodes, caplog: pytest.LogCaptureFixture) -> None:
+    hub = two.cluster.nodes[two.nodes[0]].hub
+    async with watching(two.nodes[0], "left") as events:
+        await two.http.put(two.nodes[0], "left", 1)
+        await events.take(1)
+
+    async def has_left() -> bool:
+        await two.http.put(two.nodes[0], "left", 2)
+        return (b"left", False) not in hub._watchers
+
+    await eventually(has_left)
+    assert not [message for message in caplog.messages if "/kvs/watch" in message]
 
 
 async def test_the_answer_is_a_stream(two: TwoNodes) -> None:
