@@ -25,8 +25,8 @@ from node.api.request_line import RequestLine
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
 from node.api.staleness import Staleness, is_link
-from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, Tally
-from node.api.waiting import WaitingApi
+from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
+from node.api.waiting import WaitingApi, waits
 from node.api.watch import WatchApi
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
@@ -60,7 +60,7 @@ def make_app(
 ) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes."""
     app = web.Application(middlewares=[counting(tally), noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
-    admin, batch = AdminApi(node), BatchApi(node.config, node.batching)
+    admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)
     app.router.add_put(keys, data.handle)
@@ -99,13 +99,13 @@ async def _identify(request: web.Request, response: web.StreamResponse) -> None:
 
 def noting(requests: RequestLog) -> Middleware:
     """Has those requests logged that are worth it. What was sent bit by bit took its time on purpose, and so may a view
-    change."""
+    change, and a read that waits for something new."""
 
     @web.middleware
     async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = requests.now()
         response = await handler(request)
-        lasts = response.prepared or request.path == VIEW_CHANGE
+        lasts = response.prepared or request.path == VIEW_CHANGE or route_of(request) == WAIT_ROUTE
         took_s = requests.now() - began
         if requests.is_worth_it(response.status, 0.0 if lasts else took_s) and not response.prepared:
             id_ = id_of(request.headers)
@@ -125,8 +125,7 @@ def counting(tally: Tally) -> Middleware:
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = perf_counter()
         response = await handler(request)
-        resource = request.match_info.route.resource
-        route, answer = OTHER if resource is None else resource.canonical, response.get(ANSWER)
+        route, answer = route_of(request), response.get(ANSWER)
         if route == KEY_ROUTE and request.method in KEY_METHODS and answer is not None:
             tally.note_key(request.method, answer, perf_counter() - began)
         else:
@@ -134,6 +133,14 @@ def counting(tally: Tally) -> Middleware:
         return response
 
     return count
+
+
+def route_of(request: web.Request) -> str:
+    """As it is counted."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return OTHER
+    return WAIT_ROUTE if resource.canonical == KEY_ROUTE and waits(request) else resource.canonical
 
 
 @web.middleware

@@ -20,6 +20,7 @@ from aiohttp import StreamReader, web
 from node.api.answers import HttpAnswer
 from node.api.batch_lines import Cutter, Line, answer_to, parse, refused, render
 from node.api.data import body_in, demand_uncompressed
+from node.api.tally import Tally
 from node.config import Config
 from node.errors import Reason, RequestFault, Unavailable
 from node.operations.batching import Batching, Came
@@ -39,17 +40,18 @@ log = logging.getLogger(__name__)
 class BatchApi:
     """The handler of one path."""
 
-    def __init__(self, config: Config, batching: Batching) -> None:
+    def __init__(self, config: Config, batching: Batching, tally: Tally) -> None:
         self._wait_s = config.body_s
         self._linger_s = config.drain_s / 2
         self._batching = batching
+        self._tally = tally
         self._flows: set[_Flow] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         demand_uncompressed(request)
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        flow = _Flow(request.content, response, self._wait_s, self._batching)
+        flow = _Flow(request.content, response, self._wait_s, self._batching, self._tally)
         self._flows.add(flow)
         try:
             await flow.run()
@@ -96,11 +98,14 @@ class _Chunk:
 class _Flow:
     """One batch."""
 
-    def __init__(self, content: StreamReader, response: web.StreamResponse, wait_s: float, batching: Batching) -> None:
+    def __init__(
+        self, content: StreamReader, response: web.StreamResponse, wait_s: float, batching: Batching, tally: Tally
+    ) -> None:
         self._content = content
         self._response = response
         self._wait_s = wait_s
         self._batching = batching
+        self._tally = tally
         self._slots = asyncio.Semaphore(CHUNKS_MAX)
         self._chunks: asyncio.Queue[_Chunk | None] = asyncio.Queue()
         """In order; None: there are no more."""
@@ -188,6 +193,7 @@ class _Flow:
                     await self._write(parts)
                     parts, room = [], WRITE_BYTES
                 answer = await self._answer_to(line, one)
+            self._tally.note_line(answer)
             parts.append(render(line.key, answer))
             room -= len(parts[-1])
             if room < 0:

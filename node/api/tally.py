@@ -17,6 +17,8 @@ from node.histogram import SECONDS, Histogram
 
 OTHER = "other"
 KEY_ROUTE = KEYS + "{key}"
+WAIT_ROUTE = KEY_ROUTE + "?wait"
+"""Of reads that wait for something new: what those take says nothing."""
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
 KEY_METHODS = ("GET", "PUT", "DELETE")
 STATUSES = 600
@@ -55,6 +57,11 @@ class Tally:
         histogram = of_method.forwarded if answer.forwarded else of_method.here
         histogram.counts[bisect_left(histogram.bounds, took_s)] += 1  # `observe` written out.
         histogram.total += took_s
+
+    def note_line(self, answer: HttpAnswer) -> None:
+        """A line of a batch, which counts as one request, was answered."""
+        if answer.reason is not None:
+            self.unavailable[answer.reason] += 1
 
     def note(self, route: str, method: str, status: int, reason: Reason | None) -> None:
         """Any other was."""

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from node.api.answers import NOT_MODIFIED, HttpAnswer
 from node.api.conditions import Given
-from node.api.data import DataApi, PathKey
+from node.api.data import DataApi, PathKey, answered_as
 from node.api.presence import Presence
 from node.api.query import option_of
 from node.errors import RequestFault
@@ -74,6 +74,11 @@ def is_as_before(answer: HttpAnswer, given: Given) -> bool:
     """Whether the answer tells the client nothing new: it has this version; or it says that it has none, and there is
     none."""
     return answer.status == NOT_MODIFIED or (answer.status == 404 and given.if_none_match is None)
+
+
+def waits(request: web.Request) -> bool:
+    """Whether one for a key asks for this, and so takes its time on purpose."""
+    return answered_as(request.method) == "GET" and "wait" in request.query
 
 
 def wait_s_of(text: str) -> float:

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 
-from node.api.app import json_errors, make_app
-from node.api.data import DataApi
+from node.api.app import VIEW_CHANGE, json_errors, make_app, noting
+from node.api.data import KEYS, DataApi
 from node.api.request_log import RequestLog
 from node.api.tally import Tally
 from node.config import Config
@@ -62,6 +62,33 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
         yield await serve(app, aiohttp_client)
         turns.close()
         await node.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [(KEYS + "k", 1), (KEYS + "k?wait=9", 0), (KEYS + "k?else=9", 1), (VIEW_CHANGE, 0), ("/stream", 0)],
+)
+async def test_app_calls_nothing_slow_that_takes_its_time_on_purpose(
+    path: str, lines: int, aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        nonlocal now
+        now += 5.0
+        return web.Response()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = await answer(request)
+        await response.prepare(request)
+        return response
+
+    app = web.Application(middlewares=[noting(RequestLog(lambda: now, 1.0))])
+    app.router.add_get(KEYS + "{key}", answer)
+    app.router.add_get(VIEW_CHANGE, answer)
+    app.router.add_get("/stream", stream)
+    assert (await (await serve(app, aiohttp_client)).ask("GET", path)).status == 200
+    assert len([message for message in caplog.messages if "after 5.00 s" in message]) == lines
 
 
 ALLOWED = {

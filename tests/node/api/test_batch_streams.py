@@ -16,6 +16,7 @@ from node.api import batch
 from node.api.app import json_errors
 from node.api.batch import CHUNK_LINES_MAX, CHUNKS_MAX, BatchApi
 from node.api.batch_lines import BATCH
+from node.api.tally import Tally
 from node.config import Config
 from node.net.messages import ReadResult, Wrote
 from node.operations.batching import Asked, Batching, Came
@@ -87,7 +88,8 @@ Serve = Callable[[float], Awaitable[Served]]
 def serve(aiohttp_server: AiohttpServer) -> Serve:
     async def make(body_s: float = PATIENCE_S) -> Served:
         doer = Doer()
-        api = BatchApi(replace(Config.for_test(A, (A,), Path("/nowhere")), body_s=body_s, drain_s=2 * PATIENCE_S), doer)
+        config = replace(Config.for_test(A, (A,), Path("/nowhere")), body_s=body_s, drain_s=2 * PATIENCE_S)
+        api = BatchApi(config, doer, Tally())
         app = web.Application(middlewares=[json_errors])
         app.router.add_post(BATCH, api.handle)
         server = await aiohttp_server(app, lingering_time=0.0)  # As it is when the node stops.

@@ -37,6 +37,14 @@ def test_tally_counts_why_it_was_503_of_keys_and_of_all_else(reason: Reason) -> 
     assert tally.unavailable == dict.fromkeys(Reason, 0) | {reason: 2}
 
 
+def test_tally_counts_why_lines_of_batches_were_503_but_not_as_requests() -> None:
+    tally = Tally()
+    for answer in (HttpAnswer(503, b"", reason=Reason.DISK), HttpAnswer(404, b"", forwarded=False)):
+        tally.note_line(answer)
+    assert tally.unavailable == dict.fromkeys(Reason, 0) | {Reason.DISK: 1}
+    assert not tally.others and not any(sum(tally.keys[method].statuses) for method in KEY_METHODS)
+
+
 def test_tally_of_a_method_that_nobody_knows_is_that_of_all_such() -> None:
     tally = Tally()
     for method in ("BREW", "WHEN", "GET"):

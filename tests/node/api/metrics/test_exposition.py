@@ -6,11 +6,13 @@ import re
 
 import pytest
 
+from node.api.batch_lines import BATCH
 from node.errors import Reason, TimedOut, Unavailable
 from node.net.handshake import PATH
 from tests.cluster import ROOT, Client
 from tests.node.api.metrics.scraped import Scrape, scrape
 from tests.node.api.raw_http import ask_raw
+from tests.node.api.streams import line
 from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -94,6 +96,12 @@ async def test_metrics_count_a_read_that_finds_nothing_new(two: TwoNodes) -> Non
         ("GET", "/kvs/key-count", "/kvs/key-count", "GET", "200"),
         ("GET", "/kvs/shards/77", "/kvs/shards/{id}", "GET", "404"),
         ("HEAD", "/kvs/keys/k", KEY, "HEAD", "404"),
+        ("HEAD", "/kvs/watch", "/kvs/watch", "HEAD", "200"),
+        ("GET", "/kvs/export?prefix=nobody", "/kvs/export", "GET", "200"),
+        ("POST", BATCH, BATCH, "POST", "200"),
+        ("GET", "/kvs/keys/k?wait=0.01", KEY + "?wait", "GET", "404"),
+        ("HEAD", "/kvs/keys/k?wait=0", KEY + "?wait", "HEAD", "400"),
+        ("DELETE", "/kvs/keys/k?wait=1", KEY, "DELETE", "404"),
         ("GET", "/nowhere/7", "other", "GET", "404"),
         ("PROPFIND", "/nowhere/8", "other", "other", "404"),
         ("POST", "/kvs/ring", "other", "POST", "405"),
@@ -139,6 +147,36 @@ async def test_metrics_count_why_other_requests_were_unavailable(
         patch.setattr(two.cluster.nodes[node].whole_store.lister, "page", refuse)
         assert (await two.http.ask(node, "GET", "/kvs/keys")).status == 503
     assert await since(two.http, node, before, "kvs_unavailable_total", reason="no-owner") == 1
+
+
+async def test_metrics_count_why_lines_of_a_batch_were_unavailable(
+    two: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Unavailable().because(Reason.CLOCK)
+
+    node = two.nodes[0]
+    before = await scrape(two.http, node)
+    with monkeypatch.context() as patch:
+        patch.setattr(two.cluster.nodes[node].clock, "stamps", refuse)
+        patch.setattr(two.cluster.nodes[node].clock, "stamp", refuse)
+        lines = b"".join(line(op="put", key=f"k{number}", value=1) for number in range(3))
+        assert (await two.http.ask(node, "POST", BATCH, lines)).status == 200
+    for reason in Reason:
+        grown = await since(two.http, node, before, "kvs_unavailable_total", reason=reason.value)
+        assert grown == (3 if reason is Reason.CLOCK else 0)
+    assert await since(two.http, node, before, "kvs_requests_total", route=BATCH, method="POST", status="200") == 1
+
+
+async def test_metrics_take_no_time_of_a_read_that_waits(two: TwoNodes) -> None:
+    node = two.owner("waited")
+    etag = (await two.http.put(node, "waited", 1)).headers["ETag"]
+    before = await scrape(two.http, node)
+    headers = {"If-None-Match": etag}
+    assert (await two.http.ask(node, "GET", "/kvs/keys/waited?wait=0.01", headers=headers)).status == 304
+    for served in ("owner", "forwarded"):
+        timed = await since(two.http, node, before, "kvs_request_duration_seconds_count", method="GET", served=served)
+        assert timed == 0
 
 
 async def test_metrics_of_links_between_nodes_are_no_requests(two: TwoNodes) -> None:
