@@ -28,7 +28,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
-from node.api.request_log import HEADER, RequestLog
+from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.errors import Unavailable
 from node.net.handshake import PATH
@@ -232,7 +232,8 @@ class _Connection(asyncio.Protocol):
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
-                answer = self._noted(request, render_error(request.method, request.path, error), 0.0)
+                answer = render_error(request.method, request.path, error)
+                answer = self._front.requests.noted(request.method, request.path, answer, 0.0)
             if answer is None:
                 self._at_work = self._front.loop.create_task(self._work(request, key))
                 self._front.tasks.add(self._at_work)
@@ -254,7 +255,7 @@ class _Connection(asyncio.Protocol):
         except Exception as error:
             answer = render_error(request.method, request.path, error)
         if requests.is_worth_it(answer.status, took_s := requests.now() - began):
-            answer = self._noted(request, answer, took_s)
+            answer = requests.noted(request.method, request.path, answer, took_s)
         assert self._at_work is not None
         self._front.tasks.discard(self._at_work)
         self._at_work = None
@@ -264,12 +265,6 @@ class _Connection(asyncio.Protocol):
             return
         if self._ahead or self._is_all or not self._reading:
             self._serve(has_waited=True)
-
-    def _noted(self, request: _Request, answer: HttpAnswer, took_s: float) -> HttpAnswer:
-        """The answer to a request that was worth a line in the log, with its id."""
-        note = self._front.requests.note
-        id_ = note(request.method, request.path, answer.status, took_s, answer.headers, None)
-        return msgspec.structs.replace(answer, headers={**answer.headers, HEADER: id_})
 
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0

@@ -15,7 +15,10 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from node.api import hints
+from node.api.data import HttpAnswer
 
 HEADER = "X-Request-Id"
 EVERY_S = 10.0
@@ -51,6 +54,11 @@ class RequestLog:
     def is_worth_it(self, status: int, took_s: float) -> bool:
         """Whether `note` is to be told of a request that was answered so."""
         return status >= 500 or took_s >= self._slow_s
+
+    def noted(self, method: str, path: str, answer: HttpAnswer, took_s: float) -> HttpAnswer:
+        """The answer to a request that is worth it, and is logged now, with the id that is made for it."""
+        id_ = self.note(method, path, answer.status, took_s, answer.headers, None)
+        return msgspec.structs.replace(answer, headers={**answer.headers, HEADER: id_})
 
     def note(
         self, method: str, path: str, status: int, took_s: float, headers: Mapping[str, str], id_: str | None
