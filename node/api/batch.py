@@ -69,7 +69,8 @@ class BatchApi:
     async def _linger(self, request: web.Request, response: web.StreamResponse) -> None:
         """End the answers, and take what the client still sends for a while. Were the connection closed with that
         unread, the kernel would reset it, and the client would lose the last answers on their way."""
-        await response.write_eof()
+        async with asyncio.timeout(self._wait_s):
+            await response.write_eof()
         with suppress(web.RequestPayloadError, TimeoutError):
             async with asyncio.timeout(self._linger_s):
                 while await request.content.readany():

@@ -290,8 +290,7 @@ class HybridClock:
 
     async def _next(self, count: int) -> int:
         """The last of the next `count` readings; nobody else is given any of them."""
-        monotonic_ms, wall_ms = int(self._time.monotonic() * 1000), self._time.wall_ms()
-        witnesses = self._witnesses
+        witnesses, monotonic_ms, wall_ms = self._witnesses, int(self._time.monotonic() * 1000), self._time.wall_ms()
         if wall_ms - monotonic_ms > witnesses.limit_ms:
             if self.judge() is Standing.REFUSED:
                 fault = f"The clock of this node is {self._ahead_s()} s ahead of all others"
