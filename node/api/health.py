@@ -13,8 +13,8 @@ from node.api.change_request import TRUTH, demand_known
 from node.errors import RequestFault
 from node.health import Check, Facts, Verdict, checks_of, is_ready
 from node.node import Node
-from node.timing.clock import Standing
 from node.timing.turns import Turns
+from node.timing.witnesses import Standing
 
 HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 

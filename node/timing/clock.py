@@ -26,7 +26,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Container
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
@@ -35,7 +34,7 @@ import msgspec
 
 from node.config import Config
 from node.errors import Reason, Unavailable
-from node.timing.witnesses import NOBODY, Witnesses
+from node.timing.witnesses import NOBODY, Standing, Witnesses
 from node.values.version import CLOCK_MAX, Version, clock_of, make_version, reading_at
 
 log = logging.getLogger(__name__)
@@ -44,16 +43,6 @@ _PASSED_MAX = 1 << 20
 """As a reading, 16 ms: two stamps that pass one version are hardly ever the same, and not far above it."""
 _SPREAD = 0x9E3779B1
 """An odd number with bits all over (Knuth's multiplicative hash): ceilings that differ little come to differ much."""
-
-
-class Standing(Enum):
-    """What this machine's wall clock is worth."""
-
-    BELIEVED = 1
-    REFUSED = 2
-    """It is ahead of all others: nothing is stamped."""
-    ALONE = 3
-    """It was set ahead, and nobody is there who could confirm it: stamps go on as if it had not been."""
 
 
 _SAID = {

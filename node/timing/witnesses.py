@@ -18,9 +18,20 @@ long as nobody sets a clock. Pure: no time is read here.
 from __future__ import annotations
 
 from collections.abc import Container
+from enum import Enum
 
 NOBODY = -(1 << 62)
 """Behind all that a clock can show."""
+
+
+class Standing(Enum):
+    """What this machine's wall clock is worth."""
+
+    BELIEVED = 1
+    REFUSED = 2
+    """It is ahead of all others: nothing is stamped."""
+    ALONE = 3
+    """It was set ahead, and nobody is there who could confirm it: stamps go on as if it had not been."""
 
 
 class Witnesses:

@@ -61,22 +61,6 @@ STATUS = {
     "keys-waiting-for-copies": 0,
     "problems": [],
 }
-PROBLEM = {
-    "code": "node-down",
-    "severity": "warning",
-    "what": "10.0.0.2:80 is down",
-    "do": "start it",
-    "nodes": ["10.0.0.2:80"],
-    "for-seconds": 300.0,
-}
-CRITICAL = {
-    "code": "keys-without-owner",
-    "severity": "critical",
-    "what": "4 keys have no live owner",
-    "do": "start 10.0.0.2:80",
-    "nodes": ["10.0.0.2:80"],
-    "keys": 4,
-}
 
 Fault = Callable[[str, str], web.Response | None]
 """(method, raw path) -> what to answer instead."""

@@ -1,4 +1,4 @@
-"""What three nodes say of themselves and of each other, in few words."""
+"""What three nodes say of themselves and of each other, in few words; and what may be wrong with a store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ from kvs.responses import Disk, Environment, NodeReport, NodeStatus, PeerReport,
 
 A, B, C = NODES = ("a:1", "b:1", "c:1")
 GIB = 2**30
+
+PROBLEM = {
+    "code": "node-down",
+    "severity": "warning",
+    "what": "10.0.0.2:80 is down",
+    "do": "start it",
+    "nodes": ["10.0.0.2:80"],
+    "for-seconds": 300.0,
+}
+CRITICAL = {
+    "code": "keys-without-owner",
+    "severity": "critical",
+    "what": "4 keys have no live owner",
+    "do": "start 10.0.0.2:80",
+    "nodes": ["10.0.0.2:80"],
+    "keys": 4,
+}
 
 
 def peer(address: str, **fields: Any) -> PeerReport:

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.kvs.command import NOWHERE, Kvs
-from tests.kvs.fake_store import CRITICAL, NODE, PROBLEM, STATUS, FakeStore, answer
-from tests.kvs.reports import report
+from tests.kvs.fake_store import NODE, STATUS, FakeStore, answer
+from tests.kvs.reports import CRITICAL, PROBLEM, report
 
 
 def serve(store: FakeStore, endpoint: str, *problems: object, members: tuple[str, ...] = ()) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.kvs.command import NOWHERE, Kvs
-from tests.kvs.fake_store import CRITICAL, PROBLEM, STATUS, FakeStore, answer
+from tests.kvs.fake_store import STATUS, FakeStore, answer
+from tests.kvs.reports import CRITICAL, PROBLEM
 
 
 def test_refused_request_exits_2(run: Kvs) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from ring.hashing import partition_of
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import CRITICAL, NODE, PROBLEM, STATUS, FakeStore, answer
+from tests.kvs.fake_store import NODE, STATUS, FakeStore, answer
+from tests.kvs.reports import CRITICAL, PROBLEM
 
 
 def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:

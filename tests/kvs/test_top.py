@@ -10,7 +10,8 @@ from aiohttp import web
 
 from kvs.rates import REQUESTS
 from tests.kvs.command import NOWHERE, Kvs
-from tests.kvs.fake_store import NODE, PROBLEM, STATUS, FakeStore, answer
+from tests.kvs.fake_store import NODE, STATUS, FakeStore, answer
+from tests.kvs.reports import PROBLEM
 
 
 class Counting:

@@ -11,8 +11,8 @@ from node.api.health import HealthApi
 from node.health import Verdict
 from node.node import Node
 from node.storage.lmdb_engine import LmdbEngine
-from node.timing.clock import Standing
 from node.timing.turns import Turns
+from node.timing.witnesses import Standing
 
 Harm = Callable[[pytest.MonkeyPatch, Node, Turns], None]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.errors import Unavailable
-from node.timing.clock import Anchor, Clocks, HybridClock, Memory, Standing
+from node.timing.clock import Anchor, Clocks, HybridClock, Memory
+from node.timing.witnesses import Standing
 from node.values.version import clock_of
 from tests.node.fakes.clocks import ClockMemory, HandTime
 from tests.node.samples import CONFIG
