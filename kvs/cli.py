@@ -27,6 +27,7 @@ from kvs.load_command import load
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
 from kvs.view_change import view_change
+from kvs.watch_command import watch
 
 NAME = "kvs"
 SHELLS = ("bash", "zsh", "fish")
@@ -171,7 +172,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-for command in (keys, lock, view_change, load, export, backup, restore, bench):
+for command in (keys, lock, view_change, load, export, backup, restore, bench, watch):
     kvs.add_command(command)
 
 

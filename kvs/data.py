@@ -5,6 +5,7 @@ Everything that reads and writes keys is made of `Data.call`: a client as it is,
 
 from __future__ import annotations
 
+import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,11 +19,15 @@ from kvs.errors import BadRequest, ConditionFailed
 from kvs.http import NO_HEADERS, Malformed, Reply
 from kvs.repeating import Effect, Failed
 from kvs.responses import ErrorBody
-from kvs.values import Copies, Found, Stored, encoded, text_of
+from kvs.values import UNCHANGED, Copies, Found, Stored, Unchanged, encoded, text_of
 
 UNSATISFIED = "Unable to satisfy request"
 """The error of a 400 where it cannot be shown that an answer would respect the causal context."""
 MUST_NOT_EXIST = {"If-None-Match": "*"}
+
+WAIT_S = 30.0
+WAIT_AT_ONCE_S = 1.5
+"""So long a node is let wait: less than it is given to answer, so that one that has gone is noticed."""
 
 Method: TypeAlias = Literal["GET", "PUT", "DELETE"]
 
@@ -42,8 +47,12 @@ class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
     causal_context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+NO_BODY = DataBody()
+
+
 class Told(msgspec.Struct, frozen=True):
-    """An answer about a key: of status 200 or 201, 404 if it does not exist, 412 if a condition does not hold."""
+    """An answer about a key: of status 200 or 201, 304 if it is as it was, 404 if it does not exist, 412 if a condition
+    does not hold."""
 
     status: int
     body: DataBody
@@ -61,6 +70,8 @@ class Ask(msgspec.Struct, frozen=True):
     conditions: Mapping[str, str] = NO_HEADERS
     ttl: float | None = None
     """In how many seconds the value expires; None: it stays."""
+    wait: float | None = None
+    """Of a GET: for how many seconds to wait for something that is news."""
 
     @property
     def effect(self) -> Effect:
@@ -78,11 +89,22 @@ class Data(ABC):
 
     async def get(self, key: str) -> Found | None:
         """The key's value and version; None if there is no such key. Raises KvsError."""
-        told = await self.call(Ask("GET", key))
-        if told.status == 404:
-            return None
-        assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
-        return Found(bytes(told.body.value), told.version, told.body.ttl)
+        return _found(await self.call(Ask("GET", key)))
+
+    async def await_change(self, key: str, version: str | None, *, wait: float = WAIT_S) -> Found | Unchanged | None:
+        """The key's value and version, once that is not `version` any more; None: there is no such key, any more, or if
+        `version` is None after `wait` seconds. `Unchanged`: it is the same after `wait` seconds. Raises KvsError."""
+        if not 0 < wait < float("inf"):
+            raise BadRequest(f"wait is a number of seconds above 0, not {wait!r}")
+        conditions = NO_HEADERS if version is None else {"If-None-Match": checked_version(version)}
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            left_s = until - loop.time()
+            told = await self.call(Ask("GET", key, None, conditions, wait=min(max(left_s, 0.001), WAIT_AT_ONCE_S)))
+            is_same = told.status == 304 or (told.status == 404 and version is None)
+            if not is_same or loop.time() >= until:
+                return UNCHANGED if told.status == 304 else _found(told)
 
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
         """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
@@ -134,11 +156,23 @@ class Data(ABC):
         return told.status == 200
 
 
+def _found(told: Told) -> Found | None:
+    if told.status == 404:
+        return None
+    assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
+    return Found(bytes(told.body.value), told.version, told.body.ttl)
+
+
 def if_match(version: str) -> Mapping[str, str]:
+    """Raises BadRequest for what no store has told, and what could not be sent."""
+    return {"If-Match": checked_version(version)}
+
+
+def checked_version(version: str) -> str:
     """Raises BadRequest for what no store has told, and what could not be sent."""
     if not _VERSION.fullmatch(text_of(version, "a version")):
         raise BadRequest(f"{version!r} is no version that a store has told")
-    return {"If-Match": version}
+    return version
 
 
 def path_of(key: str) -> str:
@@ -159,6 +193,8 @@ def key_bytes(key: str) -> bytes:
 
 def told_of(method: Method, reply: Reply) -> Told:
     """Raises Failed, Malformed, or BadRequest."""
+    if method == "GET" and reply.status == 304:
+        return Told(304, NO_BODY, reply.header("etag"))
     body, version = body_in(reply, DataBody), reply.header("etag")
     if reply.status >= 500 and reply.status != 501 and body.error is not None:
         raise no_result(reply, body_in(reply, ErrorBody))
