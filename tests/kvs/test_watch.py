@@ -10,10 +10,7 @@ import pytest
 import kvs
 from kvs.watch import BEGIN, Events
 from tests.kvs.scripted import END, Scripted, served
-
-HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-PUT = b'id: 7\nevent: put\ndata: {"key":"k","value":[1, 2],"etag":"\\"a\\"","ttl":1.5}\n\n'
-DELETE = b'id: 8\nevent: delete\ndata: {"key":"k","etag":"\\"b\\""}\n\n'
+from tests.kvs.streams import DELETE, HEAD, PUT
 
 
 def read(*lines: bytes) -> tuple[list[object], str | None]:

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 
 from kvs.watch import Gap, HasExpired, WasDeleted, WasPut
 from kvs.watch_command import _document, _line
+from tests.kvs.command import ON_A_KEYBOARD, PATIENCE_S
 from tests.kvs.scripted import Scripted, served
-from tests.kvs.test_live import ON_A_KEYBOARD, PATIENCE_S
-from tests.kvs.test_watch import DELETE, HEAD, PUT
+from tests.kvs.streams import DELETE, HEAD, PUT
 
 GAP = b'event: gap\ndata: {"why":"a node died"}\n\n'
 
