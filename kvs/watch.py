@@ -125,12 +125,13 @@ def _event(kind: str, data: bytes) -> Event | None:
 async def watch(asker: Asker, prefix: str, timeout_s: float) -> AsyncGenerator[Event, None]:
     """What happens to the keys that begin with `prefix`. Raises KvsError."""
     path = f"/kvs/watch?prefix={quote(text_of(prefix, 'a prefix'), safe='')}"
-    yield Gap(BEGIN)
     last_id: str | None = None
     while True:
-        stream, last_id = await _opened(asker, path, last_id, timeout_s)
+        stream = await _opened(asker, path, last_id, timeout_s)
         events = Events(last_id)
         try:
+            if last_id is None:
+                yield Gap(BEGIN)  # Now that what happens from here on is told.
             async for event in stream.events(events):
                 yield event
         finally:
@@ -161,8 +162,8 @@ class _Stream:
         self._writer.transport.abort()
 
 
-async def _opened(asker: Asker, path: str, last_id: str | None, timeout_s: float) -> tuple[_Stream, str | None]:
-    """A stream that goes on from there, or from the beginning if there is nothing to go on from. Raises KvsError."""
+async def _opened(asker: Asker, path: str, last_id: str | None, timeout_s: float) -> _Stream:
+    """A stream that goes on from there, if there is anything to go on from. Raises KvsError."""
     loop = asyncio.get_running_loop()
     until, reasons = loop.time() + timeout_s, dict[str, str]()
     while True:
@@ -180,7 +181,7 @@ async def _opened(asker: Asker, path: str, last_id: str | None, timeout_s: float
                 reasons[node] = str(fault) or "the connection broke"
             else:
                 asker.nodes.answered(node)
-                return stream, last_id
+                return stream
             asker.nodes.failed(node)
             asker.check_open()
         if loop.time() + PAUSE_S >= until:

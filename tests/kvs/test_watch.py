@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -55,6 +56,19 @@ async def test_watch_goes_on_after_the_last_event_when_a_stream_breaks() -> None
     first, second = script.requests
     assert first.startswith(b"GET /kvs/watch?prefix=a%20b HTTP/1.0\r\n") and b"Last-Event-ID" not in first
     assert b"\r\nLast-Event-ID: 7\r\n" in second
+
+
+async def test_watch_begins_once_the_node_tells_what_happens() -> None:
+    """Or what happens between the list that is made then and the stream would be missed."""
+    script = Scripted((HEAD,))
+    script.proceed.clear()
+    async with served(script) as node, kvs.AsyncClient(node) as client, aclosing(client.watch()) as watching:
+        first = asyncio.ensure_future(anext(watching))
+        while not script.requests:
+            await asyncio.sleep(0)
+        assert not first.done()
+        script.proceed.set()
+        assert await first == kvs.Gap(BEGIN)
 
 
 async def test_watch_asks_the_next_node_where_one_cannot() -> None:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 VALUE = "v" * 100_000
 MIB_MAX = 64
-"""What a node may grow by while a client reads nothing; most of it is the store file, of which the system counts what is in memory."""
+"""What a node may grow by while a client reads nothing: the pages of its store file, most of all."""
 
 
 async def until_gap(events: Events) -> str:
