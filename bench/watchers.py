@@ -47,10 +47,7 @@ class _Crowd:
         self.is_over = asyncio.Event()
 
     async def run(self, address: Address, keys: list[str]) -> None:
-        streams = [await asyncio.open_connection(host_of(address), port_of(address)) for _ in keys]
-        for (reader, writer), key in zip(streams, keys, strict=True):
-            writer.write(f"GET /kvs/watch?prefix={key} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
-            await reader.readuntil(b"\r\n\r\n")
+        streams = [await _stream(address, key) for key in keys]
         self.are_there.set()
         readers = [asyncio.create_task(self._read(reader)) for reader, _ in streams]
         await self.is_over.wait()
@@ -64,6 +61,18 @@ class _Crowd:
                 self.events += part.count(b"event: put")
         except ConnectionError:
             pass  # The end.
+
+
+async def _stream(address: Address, key: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Asked for again as long as the node, which was busy, takes that for late."""
+    while True:
+        reader, writer = await asyncio.open_connection(host_of(address), port_of(address))
+        writer.write(f"GET /kvs/watch?prefix={key} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+        try:
+            if (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.0 200"):
+                return reader, writer
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.transport.abort()
 
 
 @contextmanager
