@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 
+from gossip.view import ViewId
 from node.errors import StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.listing import Page
@@ -109,6 +110,9 @@ class Watching:
         self._told: dict[bytes, Version] = {}
         """The newest of each key that somebody was told."""
         self._written = 0
+        self._followed_by: defaultdict[ViewId | None, set[ViewId]] = defaultdict(set)
+        """The views that were made of each view."""
+        cluster.view_watchers.append(lambda _, view: self._followed_by[view.base].add(view.id))
         self._stopping = self._is_over = False
 
     async def run(self) -> None:
@@ -252,12 +256,17 @@ class Watching:
             held = {key: version for key, version, _ in page.entries}
             if story.must_list or story.copy != held:
                 raise Violation(f"the copy of {story.prefix!r} is {_brief(story.copy)}, and there is {_brief(held)}")
-            for key, version, called in self._acknowledged:
+            for key, version, called in () if self._had_rivals() else self._acknowledged:
                 is_told = (key, (version, False)) in story.told or story.gap_at >= called
                 if key.startswith(story.prefix) and not is_told:
                     raise Violation(
                         f"{key!r} {version.hex()}, asked for at {called}, was never told of {story.prefix!r}"
                     )
+
+    def _had_rivals(self) -> bool:
+        """Whether views were made that did not know of each other: what was acknowledged under the one that has lost is
+        brought home, and told only if it is newer than what is there."""
+        return any(len(views) > 1 for views in self._followed_by.values())
 
 
 def _brief(copy: dict[bytes, Version]) -> dict[str, str]:
