@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 
-from gossip.view import ViewId
+from gossip.view import Address, ViewId
 from node.errors import StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.listing import Page
@@ -160,9 +160,17 @@ class Watching:
         self.seen["writes"] += 1
         if isinstance(outcome.answer, Wrote):
             assert outcome.version is not None
-            self._acknowledged.append((key, outcome.version, called))
+            if self._is_up_to_date(outcome.served_by or machine.address):
+                self._acknowledged.append((key, outcome.version, called))
         else:
             assert isinstance(outcome.answer, NothingDeleted)
+
+    def _is_up_to_date(self, owner: Address) -> bool:
+        """Whether it serves under the newest view. Across a cut it may not, and what it acknowledges then is brought
+        home, and told only if it is newer than what is there."""
+        nodes = [machine.node for machine in self.cluster.machines.values() if machine.node is not None]
+        held = {node.config.address: node.views.view_id for node in nodes}
+        return owner in held and held[owner] == max(held.values())
 
     async def _read(self, machine: Machine, key: bytes) -> None:
         floor = self._told.get(key, b"")
@@ -264,8 +272,7 @@ class Watching:
                     )
 
     def _had_rivals(self) -> bool:
-        """Whether views were made that did not know of each other: what was acknowledged under the one that has lost is
-        brought home, and told only if it is newer than what is there."""
+        """Whether views were made that did not know of each other: the same, of the one that has lost."""
         return any(len(views) > 1 for views in self._followed_by.values())
 
 
