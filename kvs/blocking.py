@@ -19,7 +19,6 @@ from kvs.batching import Batch
 from kvs.client import TIMEOUT_S, AsyncClient
 from kvs.connections import CLOSED
 from kvs.counter import AsyncCounter
-from kvs.data import WAIT_S, Data
 from kvs.errors import Misuse
 from kvs.export_lines import entries_in
 from kvs.lock import AsyncLock
@@ -27,6 +26,7 @@ from kvs.operations import Operation, Result, Slot, result_of, slots_of
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
 from kvs.values import Entry, Exported, Found, Stored, Unchanged
+from kvs.waiting import WAIT_S, Waiting
 from kvs.watch import Event
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class _Thread:
 class _Calls:
     """Reads and writes keys, each call on the thread."""
 
-    def __init__(self, data: Data, thread: _Thread) -> None:
+    def __init__(self, data: Waiting, thread: _Thread) -> None:
         self._data = data
         self._thread = thread
 

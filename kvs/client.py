@@ -18,7 +18,7 @@ import msgspec
 from kvs.asking import Asker, Request
 from kvs.batching import Batch
 from kvs.counter import AsyncCounter
-from kvs.data import Ask, Data, Told, path_of, told_of
+from kvs.data import Ask, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
 from kvs.errors import BadRequest
 from kvs.export_lines import entries_in
@@ -31,6 +31,7 @@ from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
 from kvs.values import Entry, Exported
+from kvs.waiting import Waiting
 from kvs.watch import Event, watch
 
 TIMEOUT_S = 5.0
@@ -41,7 +42,7 @@ _READ: dict[str, Callable[[Reply], Told]] = {
 }
 
 
-class AsyncClient(Data):
+class AsyncClient(Waiting):
     """The store, for one event loop. Use it as `async with AsyncClient(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
 

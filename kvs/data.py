@@ -5,7 +5,6 @@ Everything that reads and writes keys is made of `Data.call`: a client as it is,
 
 from __future__ import annotations
 
-import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,15 +18,11 @@ from kvs.errors import BadRequest, ConditionFailed
 from kvs.http import NO_HEADERS, Malformed, Reply
 from kvs.repeating import Effect, Failed
 from kvs.responses import ErrorBody
-from kvs.values import UNCHANGED, Copies, Found, Stored, Unchanged, encoded, text_of
+from kvs.values import Copies, Found, Stored, encoded, text_of
 
 UNSATISFIED = "Unable to satisfy request"
 """The error of a 400 where it cannot be shown that an answer would respect the causal context."""
 MUST_NOT_EXIST = {"If-None-Match": "*"}
-
-WAIT_S = 30.0
-WAIT_AT_ONCE_S = 1.5
-"""So long a node is let wait: less than it is given to answer, so that one that has gone is noticed."""
 
 Method: TypeAlias = Literal["GET", "PUT", "DELETE"]
 
@@ -89,22 +84,7 @@ class Data(ABC):
 
     async def get(self, key: str) -> Found | None:
         """The key's value and version; None if there is no such key. Raises KvsError."""
-        return _found(await self.call(Ask("GET", key)))
-
-    async def await_change(self, key: str, version: str | None, *, wait: float = WAIT_S) -> Found | Unchanged | None:
-        """The key's value and version, once that is not `version` any more; None: there is no such key, any more, or if
-        `version` is None after `wait` seconds. `Unchanged`: it is the same after `wait` seconds. Raises KvsError."""
-        if not 0 < wait < float("inf"):
-            raise BadRequest(f"wait is a number of seconds above 0, not {wait!r}")
-        conditions = NO_HEADERS if version is None else {"If-None-Match": checked_version(version)}
-        loop = asyncio.get_running_loop()
-        until = loop.time() + wait
-        while True:
-            left_s = until - loop.time()
-            told = await self.call(Ask("GET", key, None, conditions, wait=min(max(left_s, 0.001), WAIT_AT_ONCE_S)))
-            is_same = told.status == 304 or (told.status == 404 and version is None)
-            if not is_same or loop.time() >= until:
-                return UNCHANGED if told.status == 304 else _found(told)
+        return found_in(await self.call(Ask("GET", key)))
 
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
         """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
@@ -156,7 +136,8 @@ class Data(ABC):
         return told.status == 200
 
 
-def _found(told: Told) -> Found | None:
+def found_in(told: Told) -> Found | None:
+    """What an answer to a GET says; None if there is no such key."""
     if told.status == 404:
         return None
     assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
