@@ -23,6 +23,7 @@ from bench.recovery import catching_up
 from bench.scale import FULL, QUICK, Scale
 from bench.servers import ROOT, fdatasync_s
 from bench.tables import show
+from bench.watchers import watchers
 from bench.whole_store import export, listing
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "export": export,
     "handover": handover,
     "catching-up": catching_up,
+    "watch": watchers,
     "idle": idle,
     "load": load,
 }

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from kvs.lock import AsyncLock
     from kvs.operations import Delete, Get, Put
     from kvs.session import AsyncSession
-    from kvs.values import Copies, Entry, Exported, Found, Json, Stored
+    from kvs.values import Copies, Entry, Exported, Found, Json, Stored, Unchanged
+    from kvs.watch import Gap, HasExpired, WasDeleted, WasPut
 
 __all__ = [
     "AsyncClient",
@@ -44,7 +45,9 @@ __all__ = [
     "Entry",
     "Exported",
     "Found",
+    "Gap",
     "Get",
+    "HasExpired",
     "Json",
     "KvsError",
     "Lock",
@@ -55,7 +58,10 @@ __all__ = [
     "Put",
     "Session",
     "Stored",
+    "Unchanged",
     "Unreachable",
+    "WasDeleted",
+    "WasPut",
 ]
 
 _HOMES = {
@@ -69,7 +75,8 @@ _HOMES = {
     "kvs.lock": ("AsyncLock",),
     "kvs.operations": ("Delete", "Get", "Put"),
     "kvs.session": ("AsyncSession",),
-    "kvs.values": ("Copies", "Entry", "Exported", "Found", "Json", "Stored"),
+    "kvs.values": ("Copies", "Entry", "Exported", "Found", "Json", "Stored", "Unchanged"),
+    "kvs.watch": ("Gap", "HasExpired", "WasDeleted", "WasPut"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

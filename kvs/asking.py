@@ -58,6 +58,12 @@ class Asker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self._looking: asyncio.Task[None] | None = None
+        self.streams: set[asyncio.StreamWriter] = set()
+        """Those that last until they are broken off."""
+
+    def check_open(self) -> None:
+        """Raises Misuse if it is closed, or of another loop."""
+        self._begin()
 
     async def ask(self, asked: Request[T]) -> tuple[T, str]:
         """What is answered, and by which node. Raises KvsError."""
@@ -135,6 +141,8 @@ class Asker:
         self._is_closed = True
         self._end.set()
         self._connections.close()
+        for stream in self.streams:
+            stream.transport.abort()
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])

@@ -11,6 +11,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -18,14 +19,15 @@ from kvs.batching import Batch
 from kvs.client import TIMEOUT_S, AsyncClient
 from kvs.connections import CLOSED
 from kvs.counter import AsyncCounter
-from kvs.data import Data
 from kvs.errors import Misuse
 from kvs.export_lines import entries_in
 from kvs.lock import AsyncLock
 from kvs.operations import Operation, Result, Slot, result_of, slots_of
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
-from kvs.values import Entry, Exported, Found, Stored
+from kvs.values import Entry, Exported, Found, Stored, Unchanged
+from kvs.waiting import WAIT_S, Waiting
+from kvs.watch import Event
 
 T = TypeVar("T")
 
@@ -89,13 +91,18 @@ class _Thread:
 class _Calls:
     """Reads and writes keys, each call on the thread."""
 
-    def __init__(self, data: Data, thread: _Thread) -> None:
+    def __init__(self, data: Waiting, thread: _Thread) -> None:
         self._data = data
         self._thread = thread
 
     def get(self, key: str) -> Found | None:
         """The key's value and version; None if there is no such key. Raises KvsError."""
         return self._thread.run(self._data.get(key))
+
+    def await_change(self, key: str, version: str | None, *, wait: float = WAIT_S) -> Found | Unchanged | None:
+        """The key's value and version, once that is not `version` any more; None: there is no such key, any more, or if
+        `version` is None after `wait` seconds. `Unchanged`: it is the same after `wait` seconds. Raises KvsError."""
+        return self._thread.run(self._data.await_change(key, version, wait=wait))
 
     def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
         """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
@@ -268,6 +275,18 @@ class Client(_Calls):
                 yield from entries_in(block)
         finally:
             self._thread.begin(_leave(blocks))
+
+    def watch(self, prefix: str = "") -> Iterator[Event]:
+        """What happens to the keys that begin with `prefix`, for as long as it is iterated: `WasPut`, `WasDeleted`,
+        `HasExpired`, of each key in the order of its versions; and a `Gap` at the beginning, and whenever something may
+        have been missed: whoever keeps a copy lists anew then. Raises KvsError: Unreachable if no node tells any more
+        for `timeout_s`."""
+        events = self._client.watch(prefix)
+        try:
+            yield from self._pages(events)
+        finally:
+            with suppress(Misuse):  # It is closed, and so are they.
+                self._thread.run(events.aclose())
 
     def session(self) -> Session:
         """What is read and written in it is never older than what was seen in it before, through whatever node:

@@ -30,6 +30,7 @@ from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
 from kvs.top import top
 from kvs.view_change import view_change
+from kvs.watch_command import watch
 
 NAME = "kvs"
 SHELLS = ("bash", "zsh", "fish")
@@ -185,7 +186,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-for command in (keys, lock, view_change, load, export, backup, restore, bench, doctor, health, top):
+for command in (keys, lock, view_change, load, export, backup, restore, bench, doctor, health, top, watch):
     kvs.add_command(command)
 
 

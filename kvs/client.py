@@ -18,7 +18,7 @@ import msgspec
 from kvs.asking import Asker, Request
 from kvs.batching import Batch
 from kvs.counter import AsyncCounter
-from kvs.data import Ask, Data, Told, path_of, told_of
+from kvs.data import Ask, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
 from kvs.errors import BadRequest
 from kvs.export_lines import entries_in
@@ -31,6 +31,8 @@ from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
 from kvs.values import Entry, Exported
+from kvs.waiting import Waiting
+from kvs.watch import Event, watch
 
 TIMEOUT_S = 5.0
 _READ: dict[str, Callable[[Reply], Told]] = {
@@ -40,7 +42,7 @@ _READ: dict[str, Callable[[Reply], Told]] = {
 }
 
 
-class AsyncClient(Data):
+class AsyncClient(Waiting):
     """The store, for one event loop. Use it as `async with AsyncClient(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
 
@@ -50,7 +52,10 @@ class AsyncClient(Data):
         Raises BadRequest."""
         if not 0 < timeout_s < float("inf"):
             raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
+        self._timeout_s = timeout_s
         self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None)))
+
+    _timeout_s = TIMEOUT_S
 
     def _begin_with(self, asker: Asker) -> None:
         self._asker = asker
@@ -78,7 +83,7 @@ class AsyncClient(Data):
         """`context`: the causal context of a session."""
         key = ask.key
         request = Request(
-            ask.method, path_of(key), _READ[ask.method], ask.effect, key.encode(), ask.conditions, _body(ask, context)
+            ask.method, _path(ask), _READ[ask.method], ask.effect, key.encode(), ask.conditions, _body(ask, context)
         )
         told, node = await self._asker.ask(request)
         if told.body.address is not None:
@@ -137,6 +142,13 @@ class AsyncClient(Data):
         """What `export` is made of: JSON lines, many at a time."""
         return Export(self._asker, prefix).blocks()
 
+    def watch(self, prefix: str = "") -> AsyncGenerator[Event, None]:
+        """What happens to the keys that begin with `prefix`, for as long as it is iterated: `WasPut`, `WasDeleted`,
+        `HasExpired`, of each key in the order of its versions; and a `Gap` at the beginning, and whenever something may
+        have been missed: whoever keeps a copy lists anew then. Raises KvsError: Unreachable if no node tells any more
+        for `timeout_s`."""
+        return watch(self._asker, prefix, self._timeout_s)
+
     def session(self) -> AsyncSession:
         """What is read and written in it is never older than what was seen in it before, through whatever node:
         `async with client.session() as session`."""
@@ -167,6 +179,11 @@ async def _feed(batch: Batch, operations: Iterable[Operation] | AsyncIterable[Op
                 await batch.room()
     finally:
         batch.end()
+
+
+def _path(ask: Ask) -> str:
+    path = path_of(ask.key)
+    return path if ask.wait is None else f"{path}?wait={ask.wait:.3f}"
 
 
 def _body(ask: Ask, context: bytes | None) -> bytes | None:

@@ -42,8 +42,12 @@ class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
     causal_context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+NO_BODY = DataBody()
+
+
 class Told(msgspec.Struct, frozen=True):
-    """An answer about a key: of status 200 or 201, 404 if it does not exist, 412 if a condition does not hold."""
+    """An answer about a key: of status 200 or 201, 304 if it is as it was, 404 if it does not exist, 412 if a condition
+    does not hold."""
 
     status: int
     body: DataBody
@@ -61,6 +65,8 @@ class Ask(msgspec.Struct, frozen=True):
     conditions: Mapping[str, str] = NO_HEADERS
     ttl: float | None = None
     """In how many seconds the value expires; None: it stays."""
+    wait: float | None = None
+    """Of a GET: for how many seconds to wait for something that is news."""
 
     @property
     def effect(self) -> Effect:
@@ -78,11 +84,7 @@ class Data(ABC):
 
     async def get(self, key: str) -> Found | None:
         """The key's value and version; None if there is no such key. Raises KvsError."""
-        told = await self.call(Ask("GET", key))
-        if told.status == 404:
-            return None
-        assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
-        return Found(bytes(told.body.value), told.version, told.body.ttl)
+        return found_in(await self.call(Ask("GET", key)))
 
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> Stored:
         """Store a value under the key, whatever was there. `value`: anything that is JSON, or `Json`. `ttl`: in how
@@ -134,11 +136,24 @@ class Data(ABC):
         return told.status == 200
 
 
+def found_in(told: Told) -> Found | None:
+    """What an answer to a GET says; None if there is no such key."""
+    if told.status == 404:
+        return None
+    assert told.version is not None and not isinstance(told.body.value, msgspec.UnsetType)
+    return Found(bytes(told.body.value), told.version, told.body.ttl)
+
+
 def if_match(version: str) -> Mapping[str, str]:
+    """Raises BadRequest for what no store has told, and what could not be sent."""
+    return {"If-Match": checked_version(version)}
+
+
+def checked_version(version: str) -> str:
     """Raises BadRequest for what no store has told, and what could not be sent."""
     if not _VERSION.fullmatch(text_of(version, "a version")):
         raise BadRequest(f"{version!r} is no version that a store has told")
-    return {"If-Match": version}
+    return version
 
 
 def path_of(key: str) -> str:
@@ -159,6 +174,8 @@ def key_bytes(key: str) -> bytes:
 
 def told_of(method: Method, reply: Reply) -> Told:
     """Raises Failed, Malformed, or BadRequest."""
+    if method == "GET" and reply.status == 304:
+        return Told(304, NO_BODY, reply.header("etag"))
     body, version = body_in(reply, DataBody), reply.header("etag")
     if reply.status >= 500 and reply.status != 501 and body.error is not None:
         raise no_result(reply, body_in(reply, ErrorBody))

@@ -16,6 +16,9 @@ HEAD_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
 """The longest answer of a store is a page of a listing, of 8 MiB."""
 
+NOT_MODIFIED = 304
+"""The answer that never has a body, whatever length it tells."""
+
 _STATUS = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])[ \r]")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 
@@ -78,14 +81,21 @@ def reply_in(data: bytes | bytearray) -> Reply | Missing:
 
 def head_in(data: bytes | bytearray, end: int) -> Reply:
     """The status and the headers, which end where the empty line begins. Raises Malformed."""
+    return Reply(status_in(data), bytes(data[data.find(b"\r\n") : end]), b"")
+
+
+def status_in(data: bytes | bytearray) -> int:
+    """Raises Malformed."""
     status = _STATUS.match(data)
     if status is None:
         raise Malformed
-    return Reply(int(status[1]), bytes(data[data.find(b"\r\n") : end]), b"")
+    return int(status[1])
 
 
 def body_bytes(reply: Reply) -> int:
     """As many as the head says. Raises Malformed."""
+    if reply.status == NOT_MODIFIED:
+        return 0
     length = _header(reply.head, b"content-length")
     if length is None or _DIGITS.fullmatch(length.encode()) is None or int(length) > BODY_BYTES_MAX:
         raise Malformed(reply.status)

@@ -14,13 +14,14 @@ from typing import Self
 
 import msgspec
 
-from kvs.data import Ask, Data, Told
+from kvs.data import Ask, Told
 from kvs.errors import Misuse
+from kvs.waiting import Waiting
 
 EMPTY = b"{}"
 
 
-class AsyncSession(Data):
+class AsyncSession(Waiting):
     """Reads and writes keys as a client does, one call after the other. To be used as `async with`."""
 
     def __init__(self, bring: Callable[[Ask, bytes], Awaitable[Told]]) -> None:

@@ -41,6 +41,13 @@ class Found(msgspec.Struct, frozen=True, dict=True):
         return _decode(self.raw.decode())
 
 
+class Unchanged(msgspec.Struct, frozen=True):
+    """The key has the version that it had."""
+
+
+UNCHANGED = Unchanged()
+
+
 class Entry(msgspec.Struct, frozen=True, dict=True):
     """One of the keys that a scan tells."""
 

@@ -121,7 +121,7 @@ class Node:
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
         tasks = CoOwnerTasks(co_owners)
         streams = self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
-        self.expiry_ms = lapse.now_ms
+        self.expiry_now_ms = lapse.now_ms
         """The time by which keys expire."""
         own_log = self._own_log = OwnerLog(config, time, rng, views, readiness, co_owners, streams)
         store.attach(self._committed)

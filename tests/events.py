@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -38,15 +38,16 @@ class Events:
     async def next(self) -> Seen | None:
         """The next event; None: the stream has ended."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(PATIENCE_S):
-            while line := (await self.response.content.readline()).decode():
-                if line == "\n" and "event" in fields:
-                    return Seen(fields["event"], json.loads(fields["data"]), self.id)
-                name, _, value = line.rstrip("\n").partition(": ")
-                if name == "id":
-                    self.id = value
-                elif name:
-                    fields[name] = value
+        with suppress(aiohttp.ClientPayloadError):  # It broke.
+            async with asyncio.timeout(PATIENCE_S):
+                while line := (await self.response.content.readline()).decode():
+                    if line == "\n" and "event" in fields:
+                        return Seen(fields["event"], json.loads(fields["data"]), self.id)
+                    name, _, value = line.rstrip("\n").partition(": ")
+                    if name == "id":
+                        self.id = value
+                    elif name:
+                        fields[name] = value
         return None
 
     async def take(self, count: int) -> list[Seen]:

@@ -68,7 +68,7 @@ def make_app(
     app.router.add_post(BATCH, batch.handle)
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export)
-    app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_ms).watch)
+    app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_now_ms).watch)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)

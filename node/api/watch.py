@@ -25,7 +25,7 @@ from node.watching.watcher import Gap, Told
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 COMMENT_S = 15.0
 """After so long without an event comes a comment, so that a connection that is broken is noticed at both ends."""
-STUCK_S = 10.0
+STUCK_S = 30.0
 """A client that has read nothing for so long is left to itself."""
 REST_S = 0.05
 """What happens within this is sent at once: under load, a thousand streams cost a thousand packets each time."""

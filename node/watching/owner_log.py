@@ -29,6 +29,7 @@ from node.views.holder import Views
 from node.views.readiness import Readiness
 from node.watching.change_log import ChangeLog, Part
 from node.watching.spreading import Spreading
+from ring.hashing import partition_of
 
 TOLD_BYTES_MAX = 256 * 1024
 """One answer tells about so much."""
@@ -65,8 +66,11 @@ class OwnerLog:
         if self._time.monotonic() - self._asked_at > self._config.watch_kept_s:
             self._log = None
             return
-        self._log.append(changes)
-        self._wake()
+        ring, me = self._views.ring, self._config.address
+        # What a donor still holds, and sweeps, is not for it to tell.
+        if own := [change for change in changes if ring.owns(me, partition_of(change.key))]:
+            self._log.append(own)
+            self._wake()
 
     def change_view(self) -> None:
         """Another view is in force: who waits has to ask under that one."""

@@ -14,16 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.kvs.command import NOWHERE
-
-PATIENCE_S = 20.0
-ON_A_KEYBOARD = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("kvs.cli", run_name="__main__", alter_sys=True)
-"""
-"""The command, for which Ctrl-C means something: a shell has what it runs in the background ignore that, and so has
-whoever is started from there."""
+from tests.kvs.command import NOWHERE, ON_A_KEYBOARD, PATIENCE_S
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 import kvs.load
 import kvs.load_input
 from kvs.repeating import Patience
-from tests.kvs.command import NOWHERE, Kvs
+from tests.kvs.command import NOWHERE, ON_A_KEYBOARD, Kvs
 from tests.kvs.fake_store import FakeStore, answer
 
 ENTRIES = {"a/b%20 ü..": {"n": 1.50}, "b": None, "c": "x"}
@@ -167,7 +167,7 @@ def test_load_interrupted_says_how_to_go_on(store: FakeStore, endpoint: str) -> 
             arrived.set()
 
     store.fault = notice
-    command = [sys.executable, "-m", "kvs.cli", "-e", endpoint, "load", "-"]
+    command = [sys.executable, "-c", ON_A_KEYBOARD, "-e", endpoint, "load", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
         assert isinstance(process.stdin, io.BufferedWriter) and isinstance(process.stderr, io.BufferedReader)
         for first in (0, 1000):

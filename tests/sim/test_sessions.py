@@ -39,7 +39,7 @@ def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None, moves: b
     return Run(sessions.seen, None)
 
 
-@pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(7, 2, 20), (4, 3, 3000), (8, 5, 20)])
+@pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(7, 2, 20), (4, 3, 3000), (9, 5, 20)])
 def test_sessions_never_see_less_than_before(
     seed: int, copies: int, skew_ms_max: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,3 +63,16 @@ async def test_spread_is_remembered_of_so_many_keys_only_and_under_one_view() ->
 def test_spread_of_the_only_owner_is_everything() -> None:
     parts = asyncio.run(node_a(A))
     assert parts.co_owners.has_spread(b"k", V5)
+
+
+@on_virtual_time
+async def test_what_this_node_was_to_bring_is_brought_once_each_co_owner_has_confirmed_it() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    assert not parts.co_owners.has_brought(b"k")
+    parts.compare(B, C)
+    assert parts.co_owners.has_brought(b"k")
+    await parts.change(b"k")
+    state_of(parts, B).confirm(1)
+    assert not parts.co_owners.has_brought(b"k")
+    state_of(parts, C).confirm(1)
+    assert parts.co_owners.has_brought(b"k")

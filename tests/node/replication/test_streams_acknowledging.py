@@ -266,3 +266,17 @@ async def test_write_of_which_one_more_is_left_out_while_it_is_relayed_is_relaye
         await waiting
     told = [message.told for message in third.sent if message.relayed]
     assert len(told) >= 2 and C in told[0] and C not in told[-1]
+
+
+@on_virtual_time
+async def test_all_that_is_to_be_sent_is_waited_for_and_who_was_left_out_is_told() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    peer = parts.co_owner(B)
+    peer.is_free.clear()
+    async with parts.running():
+        await put(parts)
+        waiting = asyncio.ensure_future(parts.streams.await_outboxes())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        peer.is_free.set()
+        assert await waiting == {C}

@@ -9,11 +9,11 @@ import pytest
 
 from gossip.view import View, ViewId
 from node.errors import Fenced
-from node.storage.keys import Setting, donor_place, partition_place, record_place, setting_place
+from node.storage.keys import Expiring, Setting, donor_place, partition_place, record_place, setting_place
 from node.storage.store import Store
-from node.storage.transaction import News, Stats, Transaction, digest_of, reading_in, stats_in
+from node.storage.transaction import Cause, Change, News, Stats, Transaction, digest_of, reading_in, stats_in
 from node.values.donors import DonorsChange, Kind, Share
-from node.values.record import Record
+from node.values.record import Record, as_tombstone
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
 from tests.node.samples import Row, rows_of, shares_of
@@ -188,3 +188,25 @@ async def test_transaction_covers_a_donor_only_where_it_is_one(store: Store) -> 
     await store.change_donors(UNFENCED, DonorsChange(put=shares_of(Row(1, "a:1", Kind.COPY))))
     await store.change_donors(UNFENCED, DonorsChange(cover={"a:1": 1 << 1 | 1 << 2, "b:1": 1 << 1}))
     assert rows_of(store.donors()) == [(1, "a:1", Kind.COVERED)]
+
+
+# What changes
+
+
+def test_transaction_tells_what_has_changed_and_why() -> None:
+    transaction = begin(Items())
+    expiring = Record(version(8), b"1", False, expires_ms=9)
+    transaction.put(1, b"taken", LIVE.encode(), None, ())
+    transaction.put(1, b"brought", LIVE.encode(), None, {"b:1"})
+    transaction.put(1, b"relayed", LIVE.encode(), None, {"b:1", "c:1"})
+    transaction.put(1, b"copied", expiring.encode(), None, None)
+    transaction.expire(Expiring(9, 1, b"copied"))
+    transaction.delete(1, b"taken", LIVE.encode())
+    assert transaction.changes == [
+        Change(b"taken", LIVE.encode(), Cause.TAKEN),
+        Change(b"brought", LIVE.encode(), Cause.TAKEN),
+        Change(b"relayed", LIVE.encode(), Cause.RELAYED),
+        Change(b"copied", expiring.encode(), Cause.COPIED),
+        Change(b"copied", as_tombstone(expiring.encode()), Cause.EXPIRED),
+    ]
+    assert [news.key for news in transaction.news] == [b"taken", b"brought", b"relayed"]

@@ -108,6 +108,18 @@ async def test_owner_that_is_asked_for_another_log_says_that_something_was_misse
 
 
 @on_virtual_time
+async def test_owner_tells_nothing_of_keys_that_are_not_its_own() -> None:
+    a = await node_a(A, B)
+    log = await log_of(a)
+    start = await opened(log)
+    (own,) = a.own_keys(1)
+    await a.change(a.foreign_key())
+    await a.change(own)
+    answer = await log.serve(FRONT, tail(start))
+    assert isinstance(answer, Tailed) and [key for _, key, _ in answer.changes] == [own]
+
+
+@on_virtual_time
 async def test_owner_keeps_no_log_for_nobody() -> None:
     a = await node_a(A)
     log = await log_of(a)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.ablations import batches, clocks, conditions, data, deletions, expiry, moves, views, ways
+from tests.sim.ablations import batches, clocks, conditions, data, deletions, expiry, moves, views, watching, ways
 from tests.sim.ablations.switch import Ablation
 
 SEEDS = 300
@@ -16,6 +16,7 @@ ABLATIONS = (
     *expiry.ABLATIONS,
     *clocks.ABLATIONS,
     *conditions.ABLATIONS,
+    *watching.ABLATIONS,
     *ways.ABLATIONS,
     *batches.ABLATIONS,
 )
