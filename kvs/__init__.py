@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Locked,
         LockLost,
         Misuse,
+        NotAllowed,
         OutcomeUnknown,
         Unreachable,
     )
@@ -47,6 +48,7 @@ __all__ = [
     "LockLost",
     "Locked",
     "Misuse",
+    "NotAllowed",
     "OutcomeUnknown",
     "Session",
     "Stored",
@@ -59,7 +61,7 @@ _HOMES = {
     "kvs.counter": ("AsyncCounter",),
     "kvs.errors": (
         *("BadRequest", "ConditionFailed", "Contended", "KvsError"),
-        *("LockLost", "Locked", "Misuse", "OutcomeUnknown", "Unreachable"),
+        *("LockLost", "Locked", "Misuse", "NotAllowed", "OutcomeUnknown", "Unreachable"),
     ),
     "kvs.lock": ("AsyncLock",),
     "kvs.session": ("AsyncSession",),

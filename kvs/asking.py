@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from kvs.connections import CLOSED, Connections
-from kvs.errors import KvsError, Misuse
+from kvs.errors import KvsError, Misuse, NotAllowed
 from kvs.http import Malformed, Reply, request
 from kvs.nodes import Nodes
 from kvs.repeating import Ask, Busy, Course, Effect, Failed, GiveUp, Patience, Pause
@@ -24,6 +24,7 @@ from kvs.responses import ErrorBody, RingMap
 T = TypeVar("T")
 
 NO_HEADERS: Mapping[str, str] = {}
+NOT_ALLOWED = (401, 403)
 INTRODUCED_AT_ONCE = 16
 """So many nodes of a ring are asked for theirs at the same time: enough to be quick with 200, few enough not to be a
 burst."""
@@ -48,7 +49,9 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Asker:
-    def __init__(self, endpoints: tuple[str, ...], patience: Patience) -> None:
+    def __init__(self, endpoints: tuple[str, ...], patience: Patience, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """`headers`: of every request."""
+        self._headers = headers
         self._patience = patience
         self._chance = random.Random()
         self.nodes = Nodes(endpoints, self._chance)
@@ -133,9 +136,11 @@ class Asker:
 
     async def _ask_one(self, node: str, asked: Request[T], within_s: float | None) -> T:
         """Raises Failed or KvsError."""
-        data = request(node, asked.method, asked.path, asked.headers, asked.body)
+        data = request(node, asked.method, asked.path, {**self._headers, **asked.headers}, asked.body)
         reply = await self._connections.ask(node, data, within_s, once=asked.effect is Effect.ONCE)
         try:
+            if reply.status in NOT_ALLOWED:
+                raise NotAllowed(body_in(reply, ErrorBody).line, reply.status)
             return asked.read(reply)
         except Malformed as fault:
             raise Failed(str(fault), sent=True) from None
@@ -180,7 +185,7 @@ class Asker:
             async with turns:
                 try:
                     theirs = await self._ask_one(node, RING, INTRODUCTION_S)
-                except Failed:
+                except (Failed, NotAllowed):
                     return False
             if (theirs.epoch, theirs.digest) != (ring.epoch, ring.digest):
                 return False

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
 
-from kvs.ending import Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
+from kvs.ending import TOKEN_FILE, Interrupted, NoAnswer, NotFound, Refusal, output_option, print_json, run, show
 from kvs.endpoints import PORT
 from kvs.keys import keys
 from kvs.live import keep_showing
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
+from kvs.tokens_command import tokens
 from kvs.view_change import view_change
 
 if TYPE_CHECKING:
@@ -62,9 +64,17 @@ Exit status:
     metavar="HOST:PORT,...",
     help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}.",
 )
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    envvar=TOKEN_FILE,
+    show_envvar=True,
+    metavar="FILE",
+    help="Has the token for a store that wants one. Without it, KVS_TOKEN is the token.",
+)
 @click.version_option(package_name="kvs-sharded", message="%(prog)s %(version)s")
 @click.pass_context
-def kvs(ctx: click.Context, endpoints: Addresses) -> None:
+def kvs(ctx: click.Context, endpoints: Addresses, token_file: Path | None) -> None:
     """Read, write and run a sharded key-value store.
 
     Any node takes any request; it need not be the one that has the key.
@@ -176,6 +186,7 @@ def shards(endpoints: Addresses, output: str) -> None:
 
 kvs.add_command(keys)
 kvs.add_command(lock)
+kvs.add_command(tokens)
 kvs.add_command(view_change)
 
 

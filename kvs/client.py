@@ -25,6 +25,7 @@ from kvs.lock import AsyncLock
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
+from kvs.token import headers_of
 from kvs.values import Entry
 
 TIMEOUT_S = 5.0
@@ -39,13 +40,15 @@ class AsyncClient(Data):
     """The store, for one event loop. Use it as `async with AsyncClient(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
 
-    def __init__(self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S, token: str | None = None
+    ) -> None:
         """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
         `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
-        Raises BadRequest."""
+        `token`: for a store that wants one. Raises BadRequest."""
         if not 0 < timeout_s < float("inf"):
             raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
-        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None)))
+        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None), headers_of(token)))
 
     def _begin_with(self, asker: Asker) -> None:
         self._asker = asker

@@ -35,6 +35,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """What fails together with this node; empty: the host of its address."""
     cluster: str = CLUSTER_DEFAULT
     """The name of the store. Nodes of another name are turned away."""
+    tokens_file: Path | None = None
+    """Which token has which role; None: anybody may do anything."""
 
     # Co-owners whose disk takes nothing, nodes that were paused, views that are late.
     stuck_retry_s: float = 0.25
@@ -189,6 +191,11 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     def carry_s(self, bytes_: int) -> float:
         """How long so many bytes take on a slow link; what must get through with them is given that besides."""
         return bytes_ / self.slow_link_bytes_s
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether there are files that are read again on SIGHUP."""
+        return self.tokens_file is not None
 
     @property
     def tombstone_grace_ms(self) -> int:

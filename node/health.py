@@ -18,6 +18,8 @@ from node.errors import BadEnvironment
 
 _LOOPBACK_OF = {None: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to ask a node that listens everywhere."""
+ANSWERS = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)
+"""Of a node that serves. One that has tokens has none to spare for this."""
 
 
 def where(config: Config) -> tuple[str, int]:
@@ -41,7 +43,7 @@ def main(environment: Mapping[str, str]) -> int:
         print(f"no answer from {host}, port {port}: {fault}")
         return 1
     print(f"{host}, port {port}: {status}")
-    return int(status != HTTPStatus.OK)
+    return int(status not in ANSWERS)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from node.api.admin import AdminApi
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, HttpAnswer, answered_as, render_error, render_fault
+from node.api.doors import Doors
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.request_line import RequestLine
@@ -40,9 +41,10 @@ class NotHttp(RequestFault):
         self.status = status
 
 
-def make_app(node: Node, data: DataApi, peers: Peers) -> web.Application:
-    """All that one TCP port answers: clients, operators and other nodes."""
-    app = web.Application(middlewares=[json_errors], client_max_size=BODY_BYTES_MAX)
+def make_app(node: Node, data: DataApi, peers: Peers, doors: Doors | None = None) -> web.Application:
+    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything."""
+    middlewares = [json_errors] if doors is None else [json_errors, doors.check]
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin = AdminApi(node)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, data.handle)

@@ -28,6 +28,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.conditions import Given, etag_of
 from node.api.data import BODY_BYTES_MAX, KEYS, NOT_MODIFIED, DataApi, HttpAnswer, PathKey, render_error
+from node.api.doors import Doors
 from node.api.staleness import Staleness
 from node.errors import Unavailable
 from node.net.handshake import PATH
@@ -67,6 +68,7 @@ _STATUS_LINES = {
 class _Head(msgspec.Struct, frozen=True, gc=False):
     body_bytes: int
     given: Given
+    authorization: bytes | None
 
 
 class _Request(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +76,7 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
     encoded_key: bytes
     body: bytes
     given: Given
+    authorization: bytes | None
     end: int
     """Where the next request begins."""
 
@@ -92,7 +95,8 @@ class Successor(Protocol):
 
 class FastPath:
     """Makes the protocol of each connection, and ends them all. `successor` makes the one that takes over what is not
-    for this one. `descriptors`: clients get numbers below this, and other nodes the rest."""
+    for this one. `descriptors`: clients get numbers below this, and other nodes the rest. `doors`: None: anybody may do
+    anything."""
 
     def __init__(
         self,
@@ -101,11 +105,13 @@ class FastPath:
         successor: Callable[[], Successor],
         keepalive_s: float,
         descriptors: int,
+        doors: Doors | None = None,
     ) -> None:
         self.api = api
         self.staleness = staleness
         self.successor = successor
         self.keepalive_s = keepalive_s
+        self.doors = doors
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()
         self._descriptors = descriptors
@@ -225,6 +231,10 @@ class _Connection(asyncio.Protocol):
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
+            doors = self._front.doors
+            if doors and (refusal := doors.refuse_for_key(request.method, request.authorization)):
+                self._write(refusal)
+                continue
             key = PathKey.from_encoded(request.encoded_key)
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
@@ -291,7 +301,7 @@ def _parse(data: bytes, start: int = 0) -> _Request | None:
     if line is None or head is None or len(data) < head_end + 4 + head.body_bytes:
         return None
     end = head_end + 4 + head.body_bytes
-    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], head.given, end)
+    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], head.given, head.authorization, end)
 
 
 @lru_cache(HEADS_KEPT)
@@ -311,7 +321,8 @@ def _parse_head(head: bytes) -> _Head | None:
     if not _DIGITS.fullmatch(length) or int(length) > BODY_BYTES_MAX:
         return None
     given = (headers.get(name) for name in _CONDITIONS)
-    return _Head(int(length), Given(*(None if text is None else text.decode() for text in given)))
+    conditions = Given(*(None if text is None else text.decode() for text in given))
+    return _Head(int(length), conditions, headers.get(b"authorization"))
 
 
 def _render(answer: HttpAnswer) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -20,17 +20,20 @@ from gossip.view import Address, host_of, port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.descriptors import for_clients, limit
+from node.api.doors import Doors
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
 from node.node import Node
+from node.secret_files import SecretFile
 from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.timing.clock import SystemTime, Time
 from node.timing.turns import Turns
+from node.tokens import parse_tokens
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class Serving(NamedTuple):
     """Ends only if the node fails, with the error."""
     second_name: asyncio.Future[Address]
     """Under which this node, soon after its start, has found itself, though its `VIEW` takes that for another node."""
+    files: tuple[SecretFile[Any], ...]
+    """That it has read, and reads again when it is told to."""
 
 
 @asynccontextmanager
@@ -54,6 +59,8 @@ async def serving(
     """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
     but hands nothing over: it stays an owner. Raises StartupFault, and Unclosed at the end if the disk hangs."""
     loop = asyncio.get_running_loop()
+    tokens = None if config.tokens_file is None else SecretFile("TOKENS_FILE", config.tokens_file, parse_tokens)
+    doors = None if tokens is None else Doors(tokens)
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
@@ -74,7 +81,7 @@ async def serving(
             await peers.close()
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
-        runner = web.AppRunner(make_app(node, data, peers), shutdown_timeout=config.drain_s)
+        runner = web.AppRunner(make_app(node, data, peers, doors), shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         turns = Turns(config.pause_check_s, time.monotonic)
@@ -88,7 +95,7 @@ async def serving(
             auto_decompress=False,
             keepalive_timeout=config.keepalive_s,
         )
-        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)))
+        front = FastPath(data, staleness, protocol, config.keepalive_s, for_clients(limit(), len(config.view)), doors)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:
@@ -96,7 +103,7 @@ async def serving(
                 _listen(bound, config)
                 servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
             log.info("%s serves", config.address)
-            yield Serving(node, life, second_name)
+            yield Serving(node, life, second_name, tuple(file for file in (tokens,) if file is not None))
         finally:
             node.stop_serving()
             for server in servers:

@@ -222,3 +222,12 @@ os.wait()
 def test_blocking_that_reaches_nobody_says_so() -> None:
     with kvs.Client(NOWHERE, timeout_s=0.3) as client, pytest.raises(kvs.Unreachable):
         client.get("k")
+
+
+def test_blocking_sends_its_token(endpoint: str, store: FakeStore) -> None:
+    store.token, store.values[b"k"] = "t1", b"7"
+    with kvs.Client(endpoint, token="t1") as client:
+        found = client.get("k")
+        assert found is not None and found.value == 7
+    with kvs.Client(endpoint) as client, pytest.raises(kvs.NotAllowed):
+        client.get("k")

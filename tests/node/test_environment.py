@@ -8,6 +8,7 @@ import pytest
 
 from node.environment import read_environment
 from node.errors import BadEnvironment
+from tests.node.tokens import tokens_file, write_secret
 
 A, B = "10.0.0.1:13800", "10.0.0.2:13800"
 GOOD = {"ADDRESS": A, "VIEW": f"{A},{B}"}
@@ -128,3 +129,22 @@ def test_environment_line_breaks_stay_in_one_line() -> None:
     broken = {"BIND": "e\nf", "ROUND_TRIP_MS": "5\n0", "ZONE": "g\nh", "CLUSTER": "i\nj"}
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", **broken):
         assert len(fault.splitlines()) == 1
+
+
+def test_environment_names_a_file_of_tokens_that_is_in_order(tmp_path: Path) -> None:
+    file = tokens_file(tmp_path)
+    config = read_environment(GOOD | {"TOKENS_FILE": f" {file} "})
+    assert (config.tokens_file, config.reads_files) == (file, True)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_environment_without_files_reads_none(text: str) -> None:
+    config = read_environment(GOOD | {"TOKENS_FILE": text})
+    assert (config.tokens_file, config.reads_files) == (None, False)
+
+
+def test_environment_bad_file_is_a_fault_beside_the_others(tmp_path: Path) -> None:
+    file = write_secret(tmp_path / "tokens", "read me\n")
+    line, other = faults_of(TOKENS_FILE=str(file), ZONE="a b")[::-1]
+    assert line.startswith(f"TOKENS_FILE {file}, line 1: a line is a role (read, write or admin)")
+    assert other.startswith("ZONE")

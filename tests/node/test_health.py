@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from node.environment import read_environment
 from node.health import where
 from tests.cluster import ROOT, Cluster, clean_environment, fresh_addresses
 from tests.commands import run
+from tests.node.tokens import tokens_file
 
 IN_DOCKER = "10.10.0.4:13800"
 
@@ -47,3 +49,11 @@ async def test_health_of_a_node_by_its_environment_while_it_is_up_and_down(clust
 def test_health_is_what_the_image_asks() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert 'CMD ["python", "-m", "node.health"]' in text and "127.0.0.1" not in text
+
+
+async def test_health_of_a_node_that_wants_tokens_is_told_without_one(cluster: Cluster, tmp_path: Path) -> None:
+    (node,) = fresh_addresses(1)
+    file = tokens_file(tmp_path)
+    await cluster.start(node, [node], tokens_file=file)
+    environment = {"ADDRESS": node, "VIEW": node, "TOKENS_FILE": str(file)}
+    assert (await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)).status == 0
