@@ -36,6 +36,7 @@ async def run(config: Config) -> None:
     signalled, hung_up = asyncio.Event(), asyncio.Event()
     if config.reads_files:  # Whoever has changed one of them need not ask whether this node serves yet.
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     async with serving(config) as node:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)

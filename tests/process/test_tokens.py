@@ -130,6 +130,34 @@ async def test_tokens_bad_file_on_hangup_leaves_the_old_ones_and_a_line(
     assert not any(secret in written for token in (READ, WRITE, ADMIN, UNKNOWN) for secret in (token, hash_of(token)))
 
 
+HUNG_UP = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+os.kill(os.getpid(), signal.SIGHUP)
+os.execv(sys.executable, [sys.executable, "-m", "node"])
+"""
+
+
+async def test_tokens_hangup_before_the_node_serves_is_kept_for_it(
+    processes: Processes, http: Client, tmp_path: Path
+) -> None:
+    (node,), file = fresh_addresses(1), tokens_file(tmp_path)
+    processes.program = ("-c", HUNG_UP)
+    await start_all(processes, http, [node], file)
+
+    async def has_read_again() -> bool:
+        return f"TOKENS_FILE {file}: read again" in log_of(processes, node)
+
+    await eventually(has_read_again, "the file being read again")
+
+
+async def test_tokens_hangup_ends_a_node_that_reads_no_files_as_ever(processes: Processes) -> None:
+    (node,) = fresh_addresses(1)
+    process = await processes.start(node, [node])
+    process.signal(signal.SIGHUP)
+    assert await process.ended() == -signal.SIGHUP
+
+
 async def test_tokens_of_the_command(processes: Processes, http: Client, tmp_path: Path) -> None:
     (node,) = fresh_addresses(1)
     made = await run(sys.executable, "-m", "kvs.cli", "tokens", "new", "write", directory=ROOT)
