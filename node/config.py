@@ -35,6 +35,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """What fails together with this node; empty: the host of its address."""
     cluster: str = CLUSTER_DEFAULT
     """The name of the store. Nodes of another name are turned away."""
+    cluster_secret_file: Path | None = None
+    """What all nodes of the store know; None: they prove nothing to each other."""
     tokens_file: Path | None = None
     """Which token has which role; None: anybody may do anything."""
 
@@ -133,6 +135,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     unwanted_s: float = 60.0
     """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
     store more often than this, except in clusters of hundreds."""
+    proof_s: float = 10.0
+    """Who dials has so long to prove that it knows the secret of the cluster."""
     link_close_s: float = 1.0
     """The side that answers waits for the other one's part in closing a link at most so long."""
     link_drain_s: float = 1.0
@@ -195,7 +199,7 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     @property
     def reads_files(self) -> bool:
         """Whether there are files that are read again on SIGHUP."""
-        return self.tokens_file is not None
+        return (self.cluster_secret_file, self.tokens_file) != (None, None)
 
     @property
     def tombstone_grace_ms(self) -> int:

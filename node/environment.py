@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
+from node.cluster_secret import parse_cluster_secret
 from node.config import CLUSTER_DEFAULT, Config
 from node.errors import BadEnvironment
 from node.secret_files import Parse, SecretFile
@@ -42,7 +43,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
             faults.extend(f"{variable}: {fault}" for fault in error.faults)
             return ()
 
-    def secret_file(variable: str, parse: Parse[Any]) -> Path | None:
+    def file_of(variable: str, parse: Parse[Any]) -> Path | None:
         text = env.get(variable, "").strip()
         try:
             return SecretFile(variable, Path(text), parse).path if text else None
@@ -71,7 +72,8 @@ def read_environment(env: Mapping[str, str]) -> Config:
     if zone and not is_zone(zone):
         rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
         faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
-    tokens_file = secret_file("TOKENS_FILE", parse_tokens)
+    tokens_file = file_of("TOKENS_FILE", parse_tokens)
+    secret_file = file_of("CLUSTER_SECRET_FILE", parse_cluster_secret)
     if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -84,6 +86,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
         data_dir=Path(data_dir),
         zone=zone,
         cluster=cluster,
+        cluster_secret_file=secret_file,
         tokens_file=tokens_file,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
     )

@@ -301,5 +301,5 @@ async def run_to_its_end(environment: Mapping[str, str]) -> Done:
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
     own = {"ADDRESS", "VIEW", "REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND", "ZONE", "ROUND_TRIP_MS"}
-    own |= {"TOKENS_FILE"}
+    own |= {"TOKENS_FILE", "CLUSTER_SECRET_FILE"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -23,17 +24,20 @@ from node.api.descriptors import for_clients, limit
 from node.api.doors import Doors
 from node.api.fastpath import FastPath
 from node.api.staleness import Staleness
+from node.cluster_secret import parse_cluster_secret
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
 from node.node import Node
-from node.secret_files import SecretFile
+from node.secret_files import Parse, SecretFile
 from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.timing.clock import SystemTime, Time
 from node.timing.turns import Turns
 from node.tokens import parse_tokens
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +63,8 @@ async def serving(
     """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
     but hands nothing over: it stays an owner. Raises StartupFault, and Unclosed at the end if the disk hangs."""
     loop = asyncio.get_running_loop()
-    tokens = None if config.tokens_file is None else SecretFile("TOKENS_FILE", config.tokens_file, parse_tokens)
+    tokens = _file("TOKENS_FILE", config.tokens_file, parse_tokens)
+    secret = _file("CLUSTER_SECRET_FILE", config.cluster_secret_file, parse_cluster_secret)
     doors = None if tokens is None else Doors(tokens)
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
@@ -72,7 +77,7 @@ async def serving(
             if is_early and name in config.view and not _listens_elsewhere(config):
                 second_name.set_result(name)
 
-        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself)
+        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself, secret=secret)
         try:
             identity = await identify(store, rng, config.cluster, config.address)
             node = Node(config, time, rng, store, identity, peers, gossip_settings)
@@ -103,7 +108,7 @@ async def serving(
                 _listen(bound, config)
                 servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
             log.info("%s serves", config.address)
-            yield Serving(node, life, second_name, tuple(file for file in (tokens,) if file is not None))
+            yield Serving(node, life, second_name, tuple(file for file in (tokens, secret) if file is not None))
         finally:
             node.stop_serving()
             for server in servers:
@@ -114,6 +119,11 @@ async def serving(
             await asyncio.wait([life])
             turns.close()
             await node.close()
+
+
+def _file(variable: str, path: Path | None, parse: Parse[T]) -> SecretFile[T] | None:
+    """Raises BadEnvironment."""
+    return None if path is None else SecretFile(variable, path, parse)
 
 
 def _listens_elsewhere(config: Config) -> bool:

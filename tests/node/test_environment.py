@@ -131,20 +131,23 @@ def test_environment_line_breaks_stay_in_one_line() -> None:
         assert len(fault.splitlines()) == 1
 
 
-def test_environment_names_a_file_of_tokens_that_is_in_order(tmp_path: Path) -> None:
-    file = tokens_file(tmp_path)
-    config = read_environment(GOOD | {"TOKENS_FILE": f" {file} "})
-    assert (config.tokens_file, config.reads_files) == (file, True)
+def test_environment_names_files_that_are_in_order(tmp_path: Path) -> None:
+    tokens, secret = tokens_file(tmp_path), write_secret(tmp_path / "secret", "s" * 32)
+    config = read_environment(GOOD | {"TOKENS_FILE": f" {tokens} "})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (tokens, None, True)
+    config = read_environment(GOOD | {"CLUSTER_SECRET_FILE": f" {secret} "})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (None, secret, True)
 
 
 @pytest.mark.parametrize("text", ["", " "])
 def test_environment_without_files_reads_none(text: str) -> None:
-    config = read_environment(GOOD | {"TOKENS_FILE": text})
-    assert (config.tokens_file, config.reads_files) == (None, False)
+    config = read_environment(GOOD | {"TOKENS_FILE": text, "CLUSTER_SECRET_FILE": text})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (None, None, False)
 
 
-def test_environment_bad_file_is_a_fault_beside_the_others(tmp_path: Path) -> None:
-    file = write_secret(tmp_path / "tokens", "read me\n")
-    line, other = faults_of(TOKENS_FILE=str(file), ZONE="a b")[::-1]
-    assert line.startswith(f"TOKENS_FILE {file}, line 1: a line is a role (read, write or admin)")
-    assert other.startswith("ZONE")
+def test_environment_bad_files_are_faults_beside_the_others(tmp_path: Path) -> None:
+    file = write_secret(tmp_path / "file", "read me\n")
+    zone, tokens, secret = faults_of(TOKENS_FILE=str(file), CLUSTER_SECRET_FILE=str(file), ZONE="a b")
+    assert zone.startswith("ZONE")
+    assert tokens.startswith(f"TOKENS_FILE {file}, line 1: a line is a role (read, write or admin)")
+    assert secret.startswith(f"CLUSTER_SECRET_FILE {file}, line 1: a secret is a line of 32 or more random characters")
