@@ -57,3 +57,5 @@ async def test_health_of_a_node_that_wants_tokens_is_told_without_one(cluster: C
     await cluster.start(node, [node], tokens_file=file)
     environment = {"ADDRESS": node, "VIEW": node, "TOKENS_FILE": str(file)}
     assert (await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)).status == 0
+    file.write_text("spoilt since")
+    assert (await run(sys.executable, "-m", "node.health", environment=environment, directory=ROOT)).status == 0
