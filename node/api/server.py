@@ -66,6 +66,8 @@ async def serving(
     tokens = _file("TOKENS_FILE", config.tokens_file, parse_tokens)
     secret = _file("CLUSTER_SECRET_FILE", config.cluster_secret_file, parse_cluster_secret)
     doors = None if tokens is None else Doors(tokens)
+    if tokens is not None and secret is None:
+        log.warning("TOKENS_FILE without CLUSTER_SECRET_FILE: whoever poses as a node needs no token")
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.secret_files import BadLine, Line
 from node.tokens import REMEMBERED, Role, Tokens, parse_tokens
@@ -112,3 +114,20 @@ def test_tokens_malformed_file_says_which_line_and_repeats_nothing(text: str, nu
     told = str(caught.value)
     assert READ not in told and hash_of(READ)[:8] not in told.lower()
     assert "earlier" in told or "a role (read, write or admin), a space, and the SHA-256" in told
+
+
+@given(st.text() | st.from_regex(r"\A(read|write|admin|root)?[ \t]*[0-9a-fA-F]{60,66}\Z"))
+def test_tokens_whatever_a_file_says_it_is_tokens_or_a_bad_line(text: str) -> None:
+    try:
+        tokens = parsed(text)
+    except BadLine:
+        return
+    assert tokens.role_of(b"") is Role.ANYBODY
+
+
+TOKENS = parsed(lines_for(admin=ADMIN))
+
+
+@given(st.binary() | st.binary().map(lambda raw: b"Bearer " + raw))
+def test_tokens_whatever_a_header_says_it_is_nobody_that_is_known(header: bytes) -> None:
+    assert TOKENS.role_of(header) is Role.ANYBODY

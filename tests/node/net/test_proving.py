@@ -11,6 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gossip.view import Address, host_of, port_of
 from node.cluster_secret import Secrets
@@ -196,6 +198,21 @@ def test_prover_answers_are_of_no_use_but_where_they_were_given(tmp_path: Path) 
     own = a.prover.greet(A, headers_for(mine))
     assert own is not None
     assert not own.is_proven(bytes.fromhex(own.headers[PROOF_HEADER])), "its own proof, as the other side's"
+
+
+told = st.dictionaries(
+    st.sampled_from([CHALLENGE_HEADER, PROOF_HEADER]), st.text() | st.from_regex(r"\A[0-9a-f]{62,66}\Z")
+)
+
+
+@given(told)
+def test_prover_whatever_headers_say_nobody_is_believed_by_them(
+    tmp_path_factory: pytest.TempPathFactory, headers: dict[str, str]
+) -> None:
+    end = End(tmp_path_factory.getbasetemp(), A, ONE)
+    assert end.prover.answer(B, end.prover.challenge(), headers) is None
+    greeting = end.prover.greet(B, headers)
+    assert greeting is None or greeting.await_proof
 
 
 def test_prover_challenges_are_drawn_anew_each_time(tmp_path: Path) -> None:
