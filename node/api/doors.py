@@ -22,7 +22,7 @@ KEY_ROLES = {"GET": Role.READ, "PUT": Role.WRITE, "DELETE": Role.WRITE}
 VIEW_CHANGE_ROLES = {"GET": Role.READ, "PUT": Role.ADMIN, "DELETE": Role.ADMIN}
 READ_PATHS = (
     *("/", "/kvs", "/kvs/keys", "/kvs/export", "/kvs/watch", "/kvs/key-count", "/kvs/shards", "/kvs/shards/{id}"),
-    *("/kvs/status", "/kvs/ring", "/metrics"),
+    *("/kvs/status", "/kvs/node", "/kvs/ring", "/metrics"),
 )
 ROLES: Mapping[str, Mapping[str, Role]] = {
     KEYS + "{key}": KEY_ROLES,
