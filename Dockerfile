@@ -21,4 +21,4 @@ VOLUME /data
 EXPOSE 13800
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["kvs", "health"]
 # Signals that come while Python starts are kept for the node, which lets them in as soon as it can act on them.
-CMD ["env", "--block-signal=TERM,INT", "python", "-m", "node"]
+CMD ["env", "--block-signal=TERM,INT,HUP", "python", "-m", "node"]

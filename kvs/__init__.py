@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Locked,
         LockLost,
         Misuse,
+        NotAllowed,
         OutcomeUnknown,
         Unreachable,
     )
@@ -54,6 +55,7 @@ __all__ = [
     "LockLost",
     "Locked",
     "Misuse",
+    "NotAllowed",
     "OutcomeUnknown",
     "Put",
     "Session",
@@ -70,7 +72,7 @@ _HOMES = {
     "kvs.counter": ("AsyncCounter",),
     "kvs.errors": (
         *("BadRequest", "ConditionFailed", "Contended", "KvsError"),
-        *("LockLost", "Locked", "Misuse", "OutcomeUnknown", "Unreachable"),
+        *("LockLost", "Locked", "Misuse", "NotAllowed", "OutcomeUnknown", "Unreachable"),
     ),
     "kvs.lock": ("AsyncLock",),
     "kvs.operations": ("Delete", "Get", "Put"),

@@ -6,11 +6,15 @@ from typing import TypeVar
 
 import msgspec
 
+from kvs.errors import BadRequest, NotAllowed
 from kvs.http import Malformed, Reply
 from kvs.repeating import Failed
 from kvs.responses import ErrorBody
 
 T = TypeVar("T")
+
+NOT_ALLOWED = (401, 403)
+"""What a store answers to who may not ask for this."""
 
 
 def body_in(reply: Reply, kind: type[T]) -> T:
@@ -25,3 +29,8 @@ def no_result(reply: Reply, refusal: ErrorBody) -> Failed:
     """A node that could not answer: another one may."""
     after = reply.header("retry-after") or ""
     return Failed(refusal.line, sent=True, retry_after_s=float(after) if after.isdecimal() else 0.0)
+
+
+def refused(status: int, reason: str) -> BadRequest:
+    """An answer that would be the same from any node."""
+    return NotAllowed(reason, status) if status in NOT_ALLOWED else BadRequest(reason, status)

@@ -16,10 +16,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kvs.answers import body_in, no_result
+from kvs.answers import NOT_ALLOWED, body_in, no_result, refused
 from kvs.connection import Stream
 from kvs.connections import CLOSED, Connections
-from kvs.errors import KvsError, Misuse
+from kvs.errors import KvsError, Misuse, NotAllowed
 from kvs.http import NO_HEADERS, Malformed, Reply, request
 from kvs.nodes import Nodes
 from kvs.repeating import Ask, Busy, Course, Effect, Failed, GiveUp, Patience, Pause
@@ -51,8 +51,10 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Asker:
-    def __init__(self, endpoints: tuple[str, ...], patience: Patience) -> None:
+    def __init__(self, endpoints: tuple[str, ...], patience: Patience, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """`headers`: of every request."""
         self.patience = patience
+        self.headers = headers
         self._chance = random.Random()
         self.nodes = Nodes(endpoints, self._chance)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -114,7 +116,7 @@ class Asker:
         self, node: str, method: str, path: str, body: bytes | None, silence_s: float | None
     ) -> AbstractAsyncContextManager[Stream]:
         """The answer of one node, read while it comes. Raises Failed."""
-        return self._connections.stream(node, request(node, method, path, NO_HEADERS, body), silence_s)
+        return self._connections.stream(node, request(node, method, path, self.headers, body), silence_s)
 
     def forwarded(self, key: bytes, asked: str) -> None:
         """The node that was asked about the key has answered with what another one said."""
@@ -165,9 +167,11 @@ class Asker:
 
     async def _ask_one(self, asked: Request[T], node: str, within_s: float | None) -> T:
         """Raises Failed or KvsError."""
-        data = request(node, asked.method, asked.path, asked.headers, asked.body)
+        data = request(node, asked.method, asked.path, {**self.headers, **asked.headers}, asked.body)
         reply = await self._connections.ask(node, data, within_s, once=asked.effect is Effect.ONCE)
         try:
+            if reply.status in NOT_ALLOWED:
+                raise refused(reply.status, body_in(reply, ErrorBody).line)
             return asked.read(reply)
         except Malformed as fault:
             raise Failed(str(fault), sent=True) from None
@@ -212,7 +216,7 @@ class Asker:
             async with turns:
                 try:
                     theirs = await self._ask_one(RING, node, INTRODUCTION_S)
-                except Failed:
+                except (Failed, NotAllowed):
                     return False
             if (theirs.epoch, theirs.digest) != (ring.epoch, ring.digest):
                 return False

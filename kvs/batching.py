@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from kvs.answers import body_in, no_result
+from kvs.answers import body_in, no_result, refused
 from kvs.asking import Asker
 from kvs.batch_state import Chunk, Lane, Window, lanes_by
-from kvs.errors import BadRequest, KvsError, Misuse
+from kvs.errors import KvsError, Misuse
 from kvs.http import Malformed
 from kvs.operations import Slot
 from kvs.repeating import Effect, Failed, Patience
@@ -189,7 +189,7 @@ class Batch:
                         raise no_result(reply, refusal)
                     if reply.status in (404, 405):
                         raise Failed("its release takes no batches", sent=False)
-                    raise BadRequest(refusal.line, reply.status)
+                    raise refused(reply.status, refusal.line)
                 while part := await stream.read():
                     forwarded = chunk.came(part)
                     if forwarded is not None:

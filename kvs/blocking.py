@@ -211,11 +211,13 @@ class Client(_Calls):
     """The store, for any number of threads. Use it as `with Client(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
 
-    def __init__(self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S, token: str | None = None
+    ) -> None:
         """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
         `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
-        Raises BadRequest."""
-        self._client = AsyncClient(endpoints, timeout_s=timeout_s)
+        `token`: for a store that wants one. Raises BadRequest."""
+        self._client = AsyncClient(endpoints, timeout_s=timeout_s, token=token)
         super().__init__(self._client, _Thread())
         self._end = weakref.finalize(self, self._thread.end, self._client)
 

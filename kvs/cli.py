@@ -13,6 +13,7 @@ are imported inside the commands that need them, and help and completion stay in
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import msgspec
@@ -20,7 +21,7 @@ import msgspec
 from kvs.backup_commands import backup, export, restore
 from kvs.bench_command import bench
 from kvs.doctor import doctor
-from kvs.ending import Interrupted, NotFound, Refusal, output_option, print_json, run, show, status_of
+from kvs.ending import TOKEN_FILE, Interrupted, NotFound, Refusal, output_option, print_json, run, show, status_of
 from kvs.endpoints import PORT
 from kvs.health_command import health
 from kvs.keys import keys
@@ -28,6 +29,7 @@ from kvs.live import keep_showing
 from kvs.load_command import load
 from kvs.lock_command import lock
 from kvs.params import Addresses, DurationParam, EndpointList, KeyParam, ValueParam
+from kvs.tokens_command import tokens
 from kvs.top import top
 from kvs.view_change import view_change
 from kvs.watch_command import watch
@@ -64,9 +66,17 @@ Exit status:
     metavar="HOST:PORT,...",
     help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}.",
 )
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    envvar=TOKEN_FILE,
+    show_envvar=True,
+    metavar="FILE",
+    help="Has the token for a store that wants one. Without it, KVS_TOKEN is the token.",
+)
 @click.version_option(package_name="kvs-sharded", message="%(prog)s %(version)s")
 @click.pass_context
-def kvs(ctx: click.Context, endpoints: Addresses) -> None:
+def kvs(ctx: click.Context, endpoints: Addresses, token_file: Path | None) -> None:
     """Read, write and run a sharded key-value store.
 
     Any node takes any request; it need not be the one that has the key.
@@ -186,7 +196,7 @@ def shards(endpoints: Addresses, output: str) -> None:
     show(run(endpoints, lambda client: client.shards()), output)
 
 
-for command in (keys, lock, view_change, load, export, backup, restore, bench, doctor, health, top, watch):
+for command in (keys, lock, view_change, load, export, backup, restore, bench, doctor, health, tokens, top, watch):
     kvs.add_command(command)
 
 

@@ -30,6 +30,7 @@ from kvs.operations import Operation, Result, result_of, slot_of, slots_of
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
+from kvs.token import headers_of
 from kvs.values import Entry, Exported
 from kvs.waiting import Waiting
 from kvs.watch import Event, watch
@@ -46,14 +47,16 @@ class AsyncClient(Waiting):
     """The store, for one event loop. Use it as `async with AsyncClient(...) as client`, or `close` it at the end. All
     methods raise KvsError."""
 
-    def __init__(self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S, token: str | None = None
+    ) -> None:
         """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
         `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
-        Raises BadRequest."""
+        `token`: for a store that wants one. Raises BadRequest."""
         if not 0 < timeout_s < float("inf"):
             raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
         self._timeout_s = timeout_s
-        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None)))
+        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None), headers_of(token)))
 
     _timeout_s = TIMEOUT_S
 

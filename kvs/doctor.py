@@ -63,10 +63,8 @@ async def _ask_all(client: Operator) -> Asked:
     turns, silent = asyncio.Semaphore(NODES_AT_ONCE), dict[str, str]()
 
     async def ask(node: str) -> tuple[Status, NodeReport] | None:
-        from kvs.operating import Operator
-
         try:
-            async with turns, Operator((node,)) as one:
+            async with turns, client.of_one(node) as one:
                 return await one.status(), await one.report()
         except KvsError as fault:
             silent[node] = str(fault)

@@ -8,7 +8,9 @@ are imported inside the functions that need them, and help and completion stay i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from kvs.responses import Problem
 
 T = TypeVar("T")
+
+TOKEN, TOKEN_FILE = "KVS_TOKEN", "KVS_TOKEN_FILE"
+"""Variables of the environment: a token, and where one is."""
 
 
 class NotFound(click.ClickException):
@@ -61,7 +66,7 @@ def run(
     from kvs.operating import Operator, Refused
 
     async def ask() -> T:
-        async with Operator(endpoints) as client:
+        async with Operator(endpoints, token=_token()) as client:
             return await work(client)
 
     try:
@@ -81,6 +86,15 @@ def status_of(problems: Iterable[Problem]) -> int:
     if any(problem.is_critical for problem in found):
         return SOMETHING_CRITICAL
     return SOMETHING_WRONG if found else 0
+
+
+def _token() -> str | None:
+    """Of whoever typed the command. Raises BadRequest."""
+    from kvs.token import read_token
+
+    command = click.get_current_context(silent=True)
+    file: Path | None = None if command is None else command.find_root().params.get("token_file")
+    return (os.environ.get(TOKEN) or None) if file is None else read_token(file)
 
 
 def show(answer: msgspec.Struct, output: str) -> None:

@@ -1,10 +1,11 @@
 """What a call may raise: one tree, by what the caller can do about it.
 
-`BadRequest`: ask for something else. `ConditionFailed`: look again, and decide anew. `Contended`: others were faster,
-so come back when there are fewer. `Locked`: wait for longer, or do without. `LockLost`: what was done in the end was
-perhaps not done alone. `Unreachable`: nothing has happened, so ask again later. `OutcomeUnknown`: it may
-have happened, so find out before doing it again. `Misuse`: mend the program. `Unreachable` and
-`OutcomeUnknown` are apart on purpose: whoever repeats the one must not, by the same line, repeat the other.
+`BadRequest`: ask for something else; `NotAllowed`, which is one: with another token. `ConditionFailed`: look again, and
+decide anew. `Contended`: others were faster, so come back when there are fewer. `Locked`: wait for longer, or do
+without. `LockLost`: what was done in the end was perhaps not done alone. `Unreachable`: nothing has happened, so ask
+again later. `OutcomeUnknown`: it may have happened, so find out before doing it again. `Misuse`: mend the program.
+`Unreachable` and `OutcomeUnknown` are apart on purpose: whoever repeats the one must not, by the same line, repeat the
+other.
 
 Imports nothing of ours.
 """
@@ -26,6 +27,10 @@ class BadRequest(KvsError):
         super().__init__(error)
         self.status = status
         """That of the store's answer; None: it was not even sent."""
+
+
+class NotAllowed(BadRequest):
+    """The store wants a token, or one of a role that may do more: `status` is 401 or 403."""
 
 
 class ConditionFailed(KvsError):

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
 from urllib.parse import quote, urlencode
 
-from kvs.answers import body_in, no_result
+from kvs.answers import body_in, no_result, refused
 from kvs.asking import Asker
 from kvs.connection import Stream
 from kvs.errors import BadRequest
@@ -99,4 +99,4 @@ def _refusal(reply: Reply) -> Failed | BadRequest:
         return no_result(reply, refusal)
     if reply.status in (404, 405):
         return Failed("its release exports nothing", sent=False)
-    return BadRequest(refusal.line, reply.status)
+    return refused(reply.status, refusal.line)

@@ -34,6 +34,7 @@ from kvs.responses import (
     Shards,
     Status,
 )
+from kvs.token import headers_of
 
 T = TypeVar("T")
 
@@ -100,9 +101,16 @@ class Change(msgspec.Struct, frozen=True):
 class Operator(AsyncClient):
     """What is for operators raises Refused besides."""
 
-    def __init__(self, endpoints: str | Iterable[str], *, data_timeout_s: float = DATA_TIMEOUT_S) -> None:
+    def __init__(
+        self, endpoints: str | Iterable[str], *, data_timeout_s: float = DATA_TIMEOUT_S, token: str | None = None
+    ) -> None:
         self._endpoints = endpoints_of(endpoints)
-        self._begin_with(Asker(self._endpoints, Patience(None, data_timeout_s, 1)))
+        self._token = token
+        self._begin_with(Asker(self._endpoints, Patience(None, data_timeout_s, 1), headers_of(token)))
+
+    def of_one(self, node: str) -> Operator:
+        """One with the same token, for this node alone."""
+        return Operator((node,), token=self._token)
 
     async def learn_ring(self) -> None:
         """So that owners are asked themselves: worth it for many keys."""

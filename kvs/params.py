@@ -33,7 +33,8 @@ def complete_addresses(ctx: click.Context, _: click.Parameter, incomplete: str) 
     from kvs.completing import completions
 
     endpoints: Addresses | None = ctx.find_root().params["endpoints"]
-    return [] if endpoints is None else completions(endpoints, incomplete)  # None: they are malformed.
+    with ctx.scope(cleanup=False):  # The shell has not entered it, and the token is sought there.
+        return [] if endpoints is None else completions(endpoints, incomplete)  # None: they are malformed.
 
 
 class AddressList(click.ParamType[Addresses]):

@@ -55,7 +55,7 @@ class Watch:
 
         async def look_at(node: NodeStatus) -> TopNode:
             async with turns:
-                return await self._look_at(node)
+                return await self._look_at(client, node)
 
         nodes = [node for node in status.nodes if node.member or node.state == "alive"]
         seen = tuple(await asyncio.gather(*map(look_at, nodes)))
@@ -63,11 +63,11 @@ class Watch:
         problems = len(status.problems)
         return Top(time.time(), round(sum(known), 1) if known else None, problems, seen)
 
-    async def _look_at(self, node: NodeStatus) -> TopNode:
+    async def _look_at(self, client: Operator, node: NodeStatus) -> TopNode:
         from kvs.rates import rates_between, sample_of
         from kvs.responses import TopNode
 
-        text = await _metrics_of(node.address)
+        text = await _metrics_of(client.of_one(node.address))
         now, sample = time.monotonic(), None if text is None else sample_of(text)
         before_at, before = self._before.get(node.address, (now, None))
         self._before[node.address] = now, sample
@@ -76,14 +76,13 @@ class Watch:
         return TopNode(node.address, state, node.key_count, *(_rounded(rate) for rate in rates))
 
 
-async def _metrics_of(node: str) -> str | None:
+async def _metrics_of(client: Operator) -> str | None:
     """None: it does not answer. Empty: it counts nothing, as releases before this one."""
     from kvs.errors import KvsError
-    from kvs.operating import Operator
 
     try:
-        async with Operator((node,)) as one:
-            return await one.metrics(NODE_S)
+        async with client:
+            return await client.metrics(NODE_S)
     except KvsError:
         return None
 

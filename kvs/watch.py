@@ -18,9 +18,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from kvs.answers import refused
 from kvs.asking import Asker
 from kvs.endpoints import host_and_port
-from kvs.errors import BadRequest, Unreachable
+from kvs.errors import Unreachable
 from kvs.http import HEAD_BYTES_MAX, Malformed, status_in
 from kvs.responses import ErrorBody
 from kvs.values import Found, text_of
@@ -198,15 +199,16 @@ async def _open(asker: Asker, node: str, path: str, last_id: str | None) -> _Str
     host, port = host_and_port(node)
     reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX)
     try:
-        since = "" if last_id is None else f"Last-Event-ID: {last_id}\r\n"
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: {node}\r\n{since}\r\n".encode())
+        since = {} if last_id is None else {"Last-Event-ID": last_id}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**asker.headers, **since}.items())
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {node}\r\n{lines}\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n"))[:HEAD_BYTES_MAX]
         status = status_in(head)
         if status == 200 and b"text/event-stream" in head.lower():
             return _Stream(asker, node, reader, writer)
         body = msgspec.json.decode(await reader.read(HEAD_BYTES_MAX), type=ErrorBody)
         if 400 <= status < 500:
-            raise BadRequest(body.line, status)
+            raise refused(status, body.line)
         raise ValueError(body.line)
     except BaseException:
         writer.transport.abort()

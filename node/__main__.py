@@ -2,7 +2,8 @@
 
 All that takes time, even imports, comes after the handlers of signals. The kernel keeps from the first process of a
 container what that one has no handler for: a SIGTERM that came too early would be lost, and the node would serve on.
-Whoever starts this with the signals blocked, as the image does, has none lost even while Python itself starts.
+Whoever starts this with the signals blocked, as the image does, has none lost even while Python itself starts. A SIGHUP
+is kept until the files are about to be read that it is about.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         print("python -m node takes no arguments: its environment tells it, by ADDRESS and VIEW", file=sys.stderr)
         sys.exit(2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     for number in ENDING:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

@@ -41,6 +41,10 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """A request that takes as long is logged; 0: none is. Clients wait for twice that."""
     cluster: str = CLUSTER_DEFAULT
     """The name of the store. Nodes of another name are turned away."""
+    cluster_secret_file: Path | None = None
+    """What all nodes of the store know; None: they prove nothing to each other."""
+    tokens_file: Path | None = None
+    """Which token has which role; None: anybody may do anything."""
 
     # Co-owners whose disk takes nothing, nodes that were paused, views that are late.
     stuck_retry_s: float = 0.25
@@ -151,6 +155,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     unwanted_s: float = 60.0
     """A link that nobody has used for so long is closed when a new one is made. Gossip speaks to every node of the
     store more often than this, except in clusters of hundreds."""
+    proof_s: float = 10.0
+    """Who dials has so long to prove that it knows the secret of the cluster."""
     link_close_s: float = 1.0
     """The side that answers waits for the other one's part in closing a link at most so long."""
     link_drain_s: float = 1.0
@@ -215,6 +221,11 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     def carry_s(self, bytes_: int) -> float:
         """How long so many bytes take on a slow link; what must get through with them is given that besides."""
         return bytes_ / self.slow_link_bytes_s
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether there are files that are read again on SIGHUP."""
+        return (self.cluster_secret_file, self.tokens_file) != (None, None)
 
     @property
     def tombstone_grace_ms(self) -> int:

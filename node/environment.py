@@ -10,11 +10,15 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
+from node.cluster_secret import parse_cluster_secret
 from node.config import CLUSTER_DEFAULT, Config
 from node.errors import BadEnvironment
+from node.secret_files import Parse, SecretFile
 from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
+from node.tokens import parse_tokens
 
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A name that can stand in a URL, in a header and in a line of the log as it is."""
@@ -42,6 +46,14 @@ def read_environment(env: Mapping[str, str]) -> Config:
             faults.extend(f"{variable}: {fault}" for fault in error.faults)
             return ()
 
+    def file_of(variable: str, parse: Parse[Any]) -> Path | None:
+        text = env.get(variable, "").strip()
+        try:
+            return SecretFile(variable, Path(text), parse).path if text else None
+        except BadEnvironment as error:
+            faults.extend(error.faults)
+            return None
+
     address = "".join(nodes("ADDRESS", only_one=True))
     view = nodes("VIEW", only_one=False)
     factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
@@ -64,6 +76,8 @@ def read_environment(env: Mapping[str, str]) -> Config:
         rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
         faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
     told = _logging_in(env, faults)
+    tokens_file = file_of("TOKENS_FILE", parse_tokens)
+    secret_file = file_of("CLUSTER_SECRET_FILE", parse_cluster_secret)
     if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -76,6 +90,8 @@ def read_environment(env: Mapping[str, str]) -> Config:
         data_dir=Path(data_dir),
         zone=zone,
         cluster=cluster,
+        cluster_secret_file=secret_file,
+        tokens_file=tokens_file,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
         **told,
     )

@@ -19,6 +19,7 @@ from node.environment import read_environment
 from node.errors import StartupFault, Unclosed
 from node.logs import LogWriter
 from node.own_names import TwoNames, demand_one_name
+from node.secret_files import SecretFile
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
@@ -32,20 +33,34 @@ log = logging.getLogger(__name__)
 
 async def run(config: Config) -> None:
     """Run a node until SIGTERM or SIGINT; until it serves, these are for `__main__`. Raises StartupFault."""
-    signalled = asyncio.Event()
+    signalled, hung_up = asyncio.Event(), asyncio.Event()
+    if config.reads_files:  # Whoever has changed one of them need not ask whether this node serves yet.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     async with serving(config) as node:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+        renewing = asyncio.create_task(_renew(node.files, hung_up))
         gc.freeze()  # What is here now stays.
         stop = asyncio.create_task(signalled.wait())
         ends: list[asyncio.Future[Any]] = [node.life, stop, node.second_name]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        renewing.cancel()
         if node.life.done():
             stop.cancel()
             await node.life
         if node.second_name.done() and not stop.done():
             stop.cancel()
             raise TwoNames(config.address, node.second_name.result())
+
+
+async def _renew(files: tuple[SecretFile[Any], ...], hung_up: asyncio.Event) -> None:
+    """Read the files again after each SIGHUP."""
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        for file in files:
+            await file.renew()
 
 
 def main() -> int:

@@ -149,10 +149,11 @@ class Cluster:
         self.nodes: dict[Address, Node] = {}
 
     async def start(
-        self, address: Address, view: Iterable[Address], repl_factor: int | None = None, zone: str = ""
+        self, address: Address, view: Iterable[Address], repl_factor: int | None = None, zone: str = "", **told: Any
     ) -> Node:
+        """`told`: fields of its `Config`."""
         config = Config.for_test(address, tuple(view), self._directory / address, repl_factor)
-        config = msgspec.structs.replace(config, zone=zone)
+        config = msgspec.structs.replace(config, zone=zone, **told)
         stack = AsyncExitStack()
         running = await stack.enter_async_context(serving(config, Settings.for_test(), SteadyTime()))
         self.nodes[address] = running.node
@@ -305,5 +306,5 @@ async def run_to_its_end(environment: Mapping[str, str]) -> Done:
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
     own = {"ADDRESS", "VIEW", "REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND", "ZONE", "ROUND_TRIP_MS"}
-    own |= {"LOG_LEVEL", "LOG_FORMAT", "SLOW_REQUEST_MS"}
+    own |= {"LOG_LEVEL", "LOG_FORMAT", "SLOW_REQUEST_MS", "TOKENS_FILE", "CLUSTER_SECRET_FILE"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

@@ -16,6 +16,7 @@ from node.api.answers import ANSWER, HttpAnswer, render_error, render_fault
 from node.api.batch import BatchApi
 from node.api.batch_lines import BATCH
 from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, answered_as
+from node.api.doors import Doors
 from node.api.export import ExportApi
 from node.api.health import HealthApi
 from node.api.index import IndexApi
@@ -56,10 +57,17 @@ class NotHttp(RequestFault):
 
 
 def make_app(
-    node: Node, data: DataApi, peers: Peers, turns: Turns, tally: Tally, requests: RequestLog
+    node: Node,
+    data: DataApi,
+    peers: Peers,
+    turns: Turns,
+    tally: Tally,
+    requests: RequestLog,
+    doors: Doors | None = None,
 ) -> web.Application:
-    """All that one TCP port answers: clients, operators and other nodes."""
-    app = web.Application(middlewares=[counting(tally), noting(requests), json_errors], client_max_size=BODY_BYTES_MAX)
+    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything."""
+    middlewares = [counting(tally), noting(requests), json_errors, *([] if doors is None else [doors.check])]
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
     keys = KEYS + r"{key:[\s\S]*}"
     app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
@@ -23,12 +22,13 @@ from http import HTTPStatus
 from time import perf_counter, time
 from typing import Protocol, cast
 
-import msgspec
 from aiohttp.http import SERVER_SOFTWARE
 
 from node.api.answers import NOT_MODIFIED, HttpAnswer, render_error
-from node.api.conditions import Given, etag_of
-from node.api.data import BODY_BYTES_MAX, KEYS, DataApi, PathKey
+from node.api.conditions import etag_of
+from node.api.data import DataApi, PathKey
+from node.api.doors import Doors
+from node.api.plain_request import PlainRequest, parse
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.api.tally import Tally
@@ -37,11 +37,6 @@ from node.net.handshake import PATH
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES_MAX = 4096
-"""Longest head of a request that is taken here; also bounds each head that is remembered."""
-HEADERS_MAX = 64
-HEADS_KEPT = 1024
-"""How many heads are remembered, since a client sends the same headers with each request."""
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
 SAY_EVERY_S = 60.0
@@ -51,38 +46,10 @@ SWEEPS = 4
 
 _BY_NODES = b"GET %b" % PATH.encode()
 """How a connection begins that another node has dialled."""
-_KEY = rb"[A-Za-z0-9%._~!$&'()*+,;=:@\x80-\xff-]+"
-"""Also with bytes beyond ASCII, which aiohttp does not take; `request_line` encodes those for it."""
-_LINE = re.compile(rb"(GET|PUT|DELETE) %b(%b) HTTP/1\.1" % (re.escape(KEYS.encode()), _KEY))
-_HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
-_DIGITS = re.compile(rb"[0-9]{1,9}")
-_UNUSUAL = {
-    *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
-    *(b"upgrade", b"x-request-id"),
-}
-_CONDITIONS = (b"if-match", b"if-none-match")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n".encode()
     for status in HTTPStatus
 }
-
-
-class _Head(msgspec.Struct, frozen=True, gc=False):
-    body_bytes: int
-    given: Given
-
-
-class _Request(msgspec.Struct, frozen=True, gc=False):
-    method: str
-    encoded_key: bytes
-    body: bytes
-    given: Given
-    end: int
-    """Where the next request begins."""
-
-    @property
-    def path(self) -> str:
-        return KEYS + self.encoded_key.decode(errors="surrogateescape")
 
 
 class Successor(Protocol):
@@ -95,7 +62,8 @@ class Successor(Protocol):
 
 class FastPath:
     """Makes the protocol of each connection, and ends them all. `successor` makes the one that takes over what is not
-    for this one. `descriptors`: clients get numbers below this, and other nodes the rest."""
+    for this one. `descriptors`: clients get numbers below this, and other nodes the rest. `doors`: None: anybody may do
+    anything."""
 
     def __init__(
         self,
@@ -106,6 +74,7 @@ class FastPath:
         descriptors: int,
         tally: Tally,
         requests: RequestLog,
+        doors: Doors | None = None,
     ) -> None:
         self.api = api
         self.note = tally.note_key
@@ -113,6 +82,7 @@ class FastPath:
         self.staleness = staleness
         self.successor = successor
         self.keepalive_s = keepalive_s
+        self.doors = doors
         self.loop = asyncio.get_running_loop()
         self.connections: set[_Connection] = set()
         self._descriptors = descriptors
@@ -227,12 +197,17 @@ class _Connection(asyncio.Protocol):
         loop, until the requests before it were answered."""
         data, done = self._ahead, 0
         while done < len(data) and self._writable and not self._at_work and not self._ending:
-            request = _parse(data, done)
+            request = parse(data, done)
             if request is None:
                 self._hand_over(data[done:], has_waited)
                 return
             done = request.end
-            key, began = PathKey.from_encoded(request.encoded_key), perf_counter()
+            began, doors = perf_counter(), self._front.doors
+            if doors and (refusal := doors.refuse_for_key(request.method, request.authorization)):
+                self._front.note(request.method, refusal, 0.0)
+                self._write(refusal)
+                continue
+            key = PathKey.from_encoded(request.encoded_key)
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
             except Exception as error:
@@ -252,7 +227,7 @@ class _Connection(asyncio.Protocol):
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
-    async def _work(self, request: _Request, key: PathKey, began: float) -> None:
+    async def _work(self, request: PlainRequest, key: PathKey, began: float) -> None:
         try:
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
@@ -291,40 +266,6 @@ class _Connection(asyncio.Protocol):
         successor = self._front.successor()
         self._transport.set_protocol(cast(asyncio.Protocol, successor))
         successor.take_over(self._transport, data, self._is_all)
-
-
-def _parse(data: bytes, start: int = 0) -> _Request | None:
-    """The request that begins at `start`; None if it is not whole, or not of the plain kind."""
-    line_end = data.find(b"\r\n", start)
-    head_end = data.find(b"\r\n\r\n", line_end, start + HEAD_BYTES_MAX) if line_end > 0 else -1
-    if head_end < 0:
-        return None
-    line = _LINE.fullmatch(data, start, line_end)
-    head = _parse_head(data[line_end:head_end])
-    if line is None or head is None or len(data) < head_end + 4 + head.body_bytes:
-        return None
-    end = head_end + 4 + head.body_bytes
-    return _Request(line[1].decode(), line[2], data[head_end + 4 : end], head.given, end)
-
-
-@lru_cache(HEADS_KEPT)
-def _parse_head(head: bytes) -> _Head | None:
-    """What these header lines say, each after its line break; None unless all are plain."""
-    headers: dict[bytes, bytes] = {}
-    for line in head.split(b"\r\n")[1:]:
-        header = _HEADER.fullmatch(line)
-        if header is None or header[1].lower() in headers:
-            return None
-        headers[header[1].lower()] = header[2].strip()
-    if headers.get(b"connection", b"").lower() == b"keep-alive":
-        del headers[b"connection"]
-    length = headers.get(b"content-length", b"0")
-    if b"host" not in headers or len(headers) > HEADERS_MAX or not headers.keys().isdisjoint(_UNUSUAL):
-        return None
-    if not _DIGITS.fullmatch(length) or int(length) > BODY_BYTES_MAX:
-        return None
-    given = (headers.get(name) for name in _CONDITIONS)
-    return _Head(int(length), Given(*(None if text is None else text.decode() for text in given)))
 
 
 def _render(answer: HttpAnswer) -> bytes:

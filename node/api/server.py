@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from ipaddress import ip_address
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -20,19 +21,25 @@ from gossip.view import Address, host_of, port_of
 from node.api.app import JsonProtocol, make_app
 from node.api.data import DataApi
 from node.api.descriptors import for_clients, limit
+from node.api.doors import Doors
 from node.api.fastpath import FastPath
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.api.tally import Tally
+from node.cluster_secret import parse_cluster_secret
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
 from node.node import Node
+from node.secret_files import Parse, SecretFile
 from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.timing.clock import SystemTime, Time
 from node.timing.turns import Turns
+from node.tokens import parse_tokens
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +54,8 @@ class Serving(NamedTuple):
     """Ends only if the node fails, with the error."""
     second_name: asyncio.Future[Address]
     """Under which this node, soon after its start, has found itself, though its `VIEW` takes that for another node."""
+    files: tuple[SecretFile[Any], ...]
+    """That it has read, and reads again when it is told to."""
 
 
 @asynccontextmanager
@@ -56,6 +65,11 @@ async def serving(
     """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
     but hands nothing over: it stays an owner. Raises StartupFault, and Unclosed at the end if the disk hangs."""
     loop = asyncio.get_running_loop()
+    tokens = _file("TOKENS_FILE", config.tokens_file, parse_tokens)
+    secret = _file("CLUSTER_SECRET_FILE", config.cluster_secret_file, parse_cluster_secret)
+    doors = None if tokens is None else Doors(tokens)
+    if tokens is not None and secret is None:
+        log.warning("TOKENS_FILE without CLUSTER_SECRET_FILE: whoever poses as a node needs no token")
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
@@ -67,7 +81,7 @@ async def serving(
             if is_early and name in config.view and not _listens_elsewhere(config):
                 second_name.set_result(name)
 
-        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself)
+        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself, secret=secret)
         try:
             identity = await identify(store, rng, config.cluster, config.address)
             node = Node(config, time, rng, store, identity, peers, gossip_settings)
@@ -78,7 +92,8 @@ async def serving(
         data = DataApi(config, node.router)
         turns = Turns(config.pause_check_s, time.monotonic)
         tally, requests = Tally(), RequestLog(time.monotonic, config.slow_request_ms / 1000)
-        runner = web.AppRunner(make_app(node, data, peers, turns, tally, requests), shutdown_timeout=config.drain_s)
+        app = make_app(node, data, peers, turns, tally, requests, doors)
+        runner = web.AppRunner(app, shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
@@ -92,7 +107,7 @@ async def serving(
             keepalive_timeout=config.keepalive_s,
         )
         descriptors = for_clients(limit(), len(config.view))
-        front = FastPath(data, staleness, protocol, config.keepalive_s, descriptors, tally, requests)
+        front = FastPath(data, staleness, protocol, config.keepalive_s, descriptors, tally, requests, doors)
         life = asyncio.create_task(node.run())
         servers: list[asyncio.Server] = []
         try:
@@ -100,7 +115,7 @@ async def serving(
                 _listen(bound, config)
                 servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
             log.info("%s serves", config.address)
-            yield Serving(node, life, second_name)
+            yield Serving(node, life, second_name, tuple(file for file in (tokens, secret) if file is not None))
         finally:
             node.stop_serving()
             for server in servers:
@@ -111,6 +126,11 @@ async def serving(
             await asyncio.wait([life])
             turns.close()
             await node.close()
+
+
+def _file(variable: str, path: Path | None, parse: Parse[T]) -> SecretFile[T] | None:
+    """Raises BadEnvironment."""
+    return None if path is None else SecretFile(variable, path, parse)
 
 
 def _listens_elsewhere(config: Config) -> bool:

@@ -23,6 +23,7 @@ from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyF
 from node.net.handshake import CLUSTER_HEADER, EXPIRY, KNOWS_HEADER, Doorkeeper, cluster_of
 from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
+from node.net.proving import ALL_OR_NONE, Greeting, Prover
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 
@@ -35,9 +36,12 @@ class Acceptor:
     _clock: HybridClock
     _handler: Handler
 
-    def __init__(self, config: Config, doorkeeper: Doorkeeper, note_dialled: Callable[[Address], None]) -> None:
+    def __init__(
+        self, config: Config, doorkeeper: Doorkeeper, prover: Prover, note_dialled: Callable[[Address], None]
+    ) -> None:
         self._config = config
         self._doorkeeper = doorkeeper
+        self._prover = prover
         self._note_dialled = note_dialled
         self._served: set[_Served] = set()
 
@@ -58,10 +62,11 @@ class Acceptor:
             raise web.HTTPMisdirectedRequest()
         if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
             return self._of_another_cluster()
-        self._doorkeeper.admit(sender)
-        self._note_dialled(sender)
+        greeting = self._prover.greet(sender, request.headers)
+        if greeting is None:
+            return self._without_proof()
         is_small = request.query.get("large") == APART
-        served = _Served(sender, self._clock, self._handler, self._config, is_small)
+        served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, self._let_in)
         self._served.add(served)
         try:
             socket = await served.run(request)
@@ -73,6 +78,17 @@ class Acceptor:
         cluster = self._config.cluster
         fault = {"error": f"This node is of the cluster {cluster!r}", "message": "Error in GET"}
         return web.json_response(fault, status=403, headers={CLUSTER_HEADER: cluster})
+
+    def _without_proof(self) -> web.Response:
+        fault = {
+            "error": f"This node and who dials it have no secret in common: {ALL_OR_NONE}",
+            "message": "Error in GET",
+        }
+        return web.json_response(fault, status=403, headers=self._prover.refusal())
+
+    def _let_in(self, sender: Address) -> None:
+        self._doorkeeper.admit(sender)
+        self._note_dialled(sender)
 
     def reset(self) -> None:
         """Break every link: what has arrived but was not executed never will be."""
@@ -92,8 +108,21 @@ class Acceptor:
 class _Served:
     """One link. Ends with its connection; the answers still being worked out then are lost, not the work."""
 
-    def __init__(self, sender: Address, clock: HybridClock, handler: Handler, config: Config, is_small: bool) -> None:
-        """`is_small`: large answers are given on another one, see `lanes`."""
+    def __init__(
+        self,
+        sender: Address,
+        clock: HybridClock,
+        handler: Handler,
+        config: Config,
+        is_small: bool,
+        greeting: Greeting,
+        let_in: Callable[[Address], None],
+    ) -> None:
+        """`is_small`: large answers are given on another one, see `lanes`. `let_in` is told once the sender has proven
+        what it has to."""
+        self._greeting = greeting
+        self._let_in = let_in
+        self._proof_s = config.proof_s
         self._is_small = is_small
         self._sender = sender
         self._clock = clock
@@ -106,6 +135,7 @@ class _Served:
         )
         self._socket.headers[CLUSTER_HEADER] = config.cluster
         self._socket.headers[KNOWS_HEADER] = EXPIRY
+        self._socket.headers.update(greeting.headers)
         self._unanswered = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()
@@ -129,6 +159,10 @@ class _Served:
             await socket.prepare(request)
             assert request.transport is not None
             self._abort = partial(reset_connection, request.transport)
+            if self._greeting.await_proof and not await self._is_proven(socket):
+                self.abort()
+                return socket
+            self._let_in(self._sender)
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._send(socket))
                 await self._receive(socket, tasks)
@@ -138,6 +172,16 @@ class _Served:
         finally:
             self._all_answered.set()  # Nobody is left to answer.
         return socket
+
+    async def _is_proven(self, socket: web.WebSocketResponse) -> bool:
+        try:
+            async with asyncio.timeout(self._proof_s):
+                message = await socket.receive()
+        except TimeoutError:
+            return False
+        if message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+            return False  # It broke, which says nothing.
+        return self._greeting.is_proven(message.data if message.type is aiohttp.WSMsgType.BINARY else b"")
 
     async def _receive(self, socket: web.WebSocketResponse, tasks: asyncio.TaskGroup) -> None:
         async for message in socket:

@@ -25,6 +25,7 @@ from node.net.link_output import Output
 from node.net.link_state import LinkState
 from node.net.messages import Answer, Request
 from node.net.names import Names
+from node.net.proving import Prover, headers_for
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
 
@@ -47,6 +48,7 @@ class Link:
         clock: HybridClock,
         time: RunningTime,
         doorkeeper: Doorkeeper,
+        prover: Prover,
         config: Config,
         bulk: bool,
         distances: Distances,
@@ -67,6 +69,7 @@ class Link:
         self._clock = clock
         self._time = time
         self._doorkeeper = doorkeeper
+        self._prover = prover
         self._config = config
         self._on_silence = on_silence
         self._distances = None if bulk else distances
@@ -188,22 +191,29 @@ class Link:
     # One connection
 
     async def _connect(self) -> None:
+        challenge = self._prover.challenge()
         try:
             socket = await self._session.ws_connect(
                 self._url,
+                headers=headers_for(challenge),
                 max_msg_size=FRAME_BYTES_MAX,
                 autoclose=False,
                 heartbeat=self._keepalive_s,
             )
         except (aiohttp.ClientError, OSError) as error:
-            headers = error.headers if isinstance(error, aiohttp.WSServerHandshakeError) else None
-            self.is_stranger = CLUSTER_HEADER in (headers or {}) and self._is_of_another_cluster(headers or {})
+            headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+            self.is_stranger = CLUSTER_HEADER in headers and self._is_of_another_cluster(headers)
+            self._prover.refused(self._peer, headers)
             self._do(self._state.dial_failed(self._time.now(), str(error)))
             return
         self.is_stranger = self._is_of_another_cluster(socket._response.headers)
         if self.is_stranger:
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
+            return
+        if not await self._is_proven(socket, challenge):
+            reset_dialled(socket)
+            self._do(self._state.dial_failed(self._time.now(), "it was not let in, or has no secret in common"))
             return
         self._doorkeeper.admit(self._peer)
         self.is_older = is_older(socket._response.headers)
@@ -221,6 +231,18 @@ class Link:
             reset_dialled(socket)
             sender.cancel()
             await asyncio.wait([sender])
+
+    async def _is_proven(self, socket: aiohttp.ClientWebSocketResponse, challenge: bytes) -> bool:
+        """Whether the peer knows the secret, and has been sent the proof that this node does, where there is one."""
+        proof = self._prover.answer(self._peer, challenge, socket._response.headers)
+        try:
+            if proof is None:  # Told so, the other one says so too.
+                await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
+            elif proof:
+                await socket.send_bytes(proof)
+        except (aiohttp.ClientError, OSError):
+            return False
+        return proof is not None
 
     def _is_of_another_cluster(self, headers: Mapping[str, str]) -> bool:
         return not self._doorkeeper.is_kin(self._peer, cluster_of(headers, CLUSTER_HEADER))

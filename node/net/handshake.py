@@ -76,7 +76,7 @@ class Doorkeeper:
     def is_kin(self, peer: Address, cluster: str) -> bool:
         """Whether `peer`, which says that it is of `cluster`, may be spoken to."""
         if cluster != self._cluster:
-            self._refuse(peer, f"it is of the cluster {cluster!r}, and this node of {self._cluster!r}")
+            self.refuse(peer, f"it is of the cluster {cluster!r}, and this node of {self._cluster!r}")
         return cluster == self._cluster
 
     def is_meant(self, peer: Address, meant: str, process: str = "") -> bool:
@@ -84,10 +84,10 @@ class Doorkeeper:
         if meant == self._me:
             return True
         if process and process == self.process:
-            self._refuse(peer, f"it is this node, which takes {meant!r} for another one", meant)
+            self.refuse(peer, f"it is this node, which takes {meant!r} for another one", meant)
             self._found_itself(meant)
         else:
-            self._refuse(peer, f"it takes this node for {meant!r}; its ADDRESS is {self._me}", meant)
+            self.refuse(peer, f"it takes this node for {meant!r}; its ADDRESS is {self._me}", meant)
         return False
 
     def admit(self, peer: Address) -> None:
@@ -95,7 +95,8 @@ class Doorkeeper:
         if self._refused and (why := self._refused.pop((peer, _NO_NAME), None)) is not None:
             log.info("%s: turned away no more; before: %s", peer, why)
 
-    def _refuse(self, peer: Address, why: str, name: str = _NO_NAME) -> None:
+    def refuse(self, peer: Address, why: str, name: str = _NO_NAME) -> None:
+        """`name`: the wrong one that it has for this node, if that is why."""
         if self._refused.get((peer, name)) == why:
             return
         if len(self._refused) >= REFUSED_MAX:

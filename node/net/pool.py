@@ -15,6 +15,7 @@ import aiohttp
 
 import gossip.messages
 from gossip.view import Address, ViewId
+from node.cluster_secret import Secrets
 from node.config import Config
 from node.net import lanes
 from node.net.acceptor import Acceptor
@@ -24,7 +25,9 @@ from node.net.handshake import Doorkeeper
 from node.net.lanes import LargeLog
 from node.net.messages import Answer, Request
 from node.net.names import Names
+from node.net.proving import Prover
 from node.net.transport import Handler
+from node.secret_files import SecretFile
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
 
@@ -41,10 +44,12 @@ class Peers:
         process: str = "",
         found_itself: Callable[[str], None] = lambda _: None,
         names: Names | None = None,
+        secret: SecretFile[Secrets] | None = None,
     ) -> None:
-        """`names`: else those of the system."""
+        """`names`: else those of the system. `secret`: that of the cluster, if it has one."""
         self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
-        self.acceptor = Acceptor(config, self._doorkeeper, self.dial_anew)
+        self._prover = Prover(config.address, config.cluster, secret, self._doorkeeper.refuse)
+        self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self.dial_anew)
         self._config = config
         self._names = names or Names(config.lookup_slow_s)
         self._session = aiohttp.ClientSession(
@@ -135,6 +140,7 @@ class Peers:
                 self._clock,
                 self._time,
                 self._doorkeeper,
+                self._prover,
                 self._config,
                 bulk,
                 self._distances,

@@ -59,7 +59,7 @@ class Halt(NamedTuple):
 ARMED, HALTED, GO = "/tmp/armed", "/tmp/halted", "/tmp/go"
 HALTING = Path(__file__).parent / "halting.py"
 SICK_DISK, SICK_HOW = Path(__file__).parents[1] / "process" / "sick_disk.py", "/tmp/disk is"
-BLOCKED = ("env", "--block-signal=TERM,INT")
+BLOCKED = ("env", "--block-signal=TERM,INT,HUP")
 """How the image starts what it runs."""
 NO_HALTS: Mapping[Spot, Halt] = MappingProxyType({})
 

@@ -91,6 +91,8 @@ class FakeStore:
         self.page_keys_max = 10_000
         self.repl_factor: int | None = None
         """As the ring shows it."""
+        self.token: str | None = None
+        """That it wants; None: it wants none."""
         self.fault: Fault = lambda _method, _path: None
         self.progress: list[dict[str, object]] = []
         """What is told of a view change, one at a time; it ends once all was told."""
@@ -119,6 +121,8 @@ class FakeStore:
         method, path = request.method, request.raw_path
         self.asked.append((method, path))
         self.bodies.append(body)
+        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return answer(401, error="Token is unknown")
         if (response := self.fault(method, path)) is not None:
             return response
         self._expire()

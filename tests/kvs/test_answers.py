@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvs.answers import body_in, no_result
+from kvs.answers import body_in, no_result, refused
+from kvs.errors import BadRequest, KvsError, NotAllowed
 from kvs.http import Malformed, Reply
 from kvs.responses import ErrorBody
 
@@ -22,3 +23,11 @@ def test_answer_that_is_no_result_tells_why_and_when_to_come_back(head: bytes, s
     reply = Reply(503, head, b'{"error":"Unable","unreachable":["a:1"]}')
     failed = no_result(reply, body_in(reply, ErrorBody))
     assert (failed.reason, failed.sent, failed.retry_after_s) == ("Unable: a:1", True, seconds)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, BadRequest), (401, NotAllowed), (403, NotAllowed), (405, BadRequest)]
+)
+def test_answer_that_refuses_says_whether_another_token_would_help(status: int, kind: type[KvsError]) -> None:
+    fault = refused(status, "why")
+    assert (type(fault), str(fault), fault.status) == (kind, "why", status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -222,3 +223,22 @@ def test_asker_belongs_to_one_event_loop() -> None:
 
     asyncio.run(use())
     asyncio.run(use_elsewhere())
+
+
+async def test_asking_node_that_does_not_know_the_token_is_left_to_others(two: Two, client: AsyncClient) -> None:
+    """Tokens are read on each node by itself."""
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    two.second.token = "another"
+
+    async def is_introduced() -> bool:
+        await client.get(SECOND)
+        return asked_for(two.second, "/kvs/ring") > 0
+
+    await eventually(is_introduced, "the second node being asked for its ring")
+    for _ in range(8):
+        await client.get(SECOND)
+    assert asked_for(two.second, "/kvs/keys/") == 0
+    await client.close()
+    gc.collect()
+    assert faults == []

@@ -187,7 +187,7 @@ async def test_batch_of_a_refused_client_tells_so_of_each(client: AsyncClient, s
     for store in stores:
         store.fault = lambda _m, path: answer(401, error="Unauthorized") if path == "/kvs/batch" else None
     told = await results(client, Put("a", 1), Get("b"))
-    assert [(type(each), str(each)) for each in told] == [(kvs.BadRequest, "Unauthorized")] * 2
+    assert [(type(each), str(each)) for each in told] == [(kvs.NotAllowed, "Unauthorized")] * 2
 
 
 async def test_batch_passes_over_a_node_whose_release_takes_none(client: AsyncClient, stores: list[FakeStore]) -> None:
@@ -310,3 +310,10 @@ async def test_batch_that_is_left_leaves_no_task_behind(client: AsyncClient) -> 
     assert {
         task for task in asyncio.all_tasks() - before if "serve" not in repr(task) and "start" not in repr(task)
     } == set()
+
+
+async def test_batch_sends_its_token(endpoints: list[str], stores: list[FakeStore]) -> None:
+    for store in stores:
+        store.token = "t1"
+    async with AsyncClient(endpoints, timeout_s=PATIENCE_S, token="t1") as client:
+        assert [type(result) for result in await results(client, Put("a", 1), Get("a"))] == [kvs.Stored, kvs.Found]

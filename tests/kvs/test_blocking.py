@@ -279,3 +279,12 @@ def test_blocking_export_tells_all_and_may_be_left(client: kvs.Client, store: Fa
     next(left)
     left.close()  # type: ignore[attr-defined]
     assert client.get("k7") is not None
+
+
+def test_blocking_sends_its_token(endpoint: str, store: FakeStore) -> None:
+    store.token, store.values[b"k"] = "t1", b"7"
+    with kvs.Client(endpoint, token="t1") as client:
+        found = client.get("k")
+        assert found is not None and found.value == 7
+    with kvs.Client(endpoint) as client, pytest.raises(kvs.NotAllowed):
+        client.get("k")

@@ -143,3 +143,31 @@ async def test_client_asked_with_what_is_no_text_says_so(client: kvs.AsyncClient
     with pytest.raises(kvs.BadRequest, match="no fewer keys than 0"):
         await anext(client.scan(limit=-1))
     assert not store.asked
+
+
+async def test_client_sends_its_token_and_is_told_if_that_does_not_do(
+    store: FakeStore, aiohttp_server: AiohttpServer
+) -> None:
+    store.token = "t1"
+    endpoint = endpoint_of(await aiohttp_server(store.app()))
+    async with kvs.AsyncClient(endpoint, token="t1") as client:
+        await client.put("k", 1)
+        assert [key async for key in client.keys("k0", limit=1)] == ["k00"]
+    for token in (None, "hunter2"):
+        async with kvs.AsyncClient(endpoint, token=token) as client:
+            with pytest.raises(kvs.NotAllowed, match="Token is unknown") as caught:
+                await client.get("k")
+            assert caught.value.status == 401
+            asked = len(store.asked)
+            with pytest.raises(kvs.NotAllowed):
+                await client.put("k", 2)
+            assert len(store.asked) == asked + 1, "it is not asked again"
+            with pytest.raises(kvs.NotAllowed):
+                await anext(client.keys())
+
+
+@pytest.mark.parametrize("token", ["", "two words", "hunter2\r\nHost: x"])
+def test_client_token_that_cannot_be_sent_is_refused(token: str) -> None:
+    for client in (kvs.AsyncClient, kvs.Client):
+        with pytest.raises(kvs.BadRequest, match="a token is printable ASCII without spaces"):
+            client(NOWHERE, token=token)

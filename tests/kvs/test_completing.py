@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
 from kvs import completing
 from kvs.cli import kvs
+from tests.kvs.fake_store import FakeStore
 
 FIRST, SECOND = "10.0.0.1:80", "[fe80::1]:80"
 """The nodes that the status of the fake store shows."""
@@ -67,3 +69,15 @@ def test_completion_offers_nothing_and_says_nothing_where(
         monkeypatch.setenv("KVS_ENDPOINTS", f"127.0.0.1:{mute.getsockname()[1]}")
         assert offered("view-change", "--add", "") == []
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("store_asked")
+def test_completion_sends_the_token_that_the_command_would(
+    store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.token = "t1"
+    (tmp_path / "t").write_text("t1")
+    assert offered("--token-file", str(tmp_path / "t"), "view-change", "--add", "10") == [FIRST]
+    assert offered("view-change", "--add", "10") == []
+    monkeypatch.setenv("KVS_TOKEN", "t1")
+    assert offered("view-change", "--add", "10") == [FIRST]

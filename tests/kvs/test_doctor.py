@@ -53,6 +53,16 @@ def test_doctor_names_members_that_do_not_answer(run: Kvs, store: FakeStore, end
     assert f"{NOWHERE} (no answer)" in run("doctor").stdout
 
 
+def test_doctor_asks_each_node_with_the_token(
+    run: Kvs, store: FakeStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(store, endpoint)
+    store.token = "t1"
+    monkeypatch.setenv("KVS_TOKEN", "t1")
+    done = run("doctor", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["silent"]) == (0, {})
+
+
 def test_doctor_where_nobody_is_there_exits_3(run: Kvs) -> None:
     done = run("doctor", endpoints=NOWHERE)
     assert (done.exit_code, done.stdout) == (3, "")

@@ -10,6 +10,7 @@ import kvs
 
 ERRORS = [
     kvs.BadRequest("Key is too long", 400),
+    kvs.NotAllowed("Token is missing", 401),
     kvs.ConditionFailed("k", '"7"'),
     kvs.ConditionFailed("k", None),
     kvs.Contended("k", 9),

@@ -88,3 +88,12 @@ async def test_export_that_is_left_gives_its_connection_back(client: AsyncClient
     await entries.aclose()  # type: ignore[attr-defined]
     assert client._asker._connections._taken == 0
     assert await exported(client) == KEYS
+
+
+async def test_export_sends_its_token(endpoint: str, store: FakeStore) -> None:
+    store.token, store.values = "t1", {b"a": b"1"}
+    async with AsyncClient(endpoint, token="t1") as client:
+        assert await exported(client) == ["a"]
+    async with AsyncClient(endpoint, token="t2") as client:
+        with pytest.raises(kvs.NotAllowed, match="Token is unknown"):
+            await exported(client)

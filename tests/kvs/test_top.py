@@ -49,6 +49,16 @@ def test_top_json_is_a_document_a_look_with_rates_from_the_second_on(run: Kvs, s
     assert [(node["address"], node["state"]) for node in second["nodes"]] == [(endpoint, "alive"), (NOWHERE, "silent")]
 
 
+def test_top_asks_each_node_with_the_token(
+    run: Kvs, store: FakeStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Counting(store, endpoint)
+    store.token = "t1"
+    monkeypatch.setenv("KVS_TOKEN", "t1")
+    shown = json.loads(run("top", "--count", "1", "-o", "json").stdout)
+    assert shown["nodes"][0]["state"] == "alive"
+
+
 def test_top_table_is_for_people(run: Kvs, store: FakeStore, endpoint: str) -> None:
     Counting(store, endpoint)
     shown = run("top", "--interval", "0.05", "--count", "2").stdout

@@ -38,9 +38,12 @@ def test_lines_that_are_no_events_may_tell_where_to_go_on_from() -> None:
     assert read(b"id: 3\n: still watching\n\n", b"event: later\ndata: {}\n\n") == ([], "3")
 
 
-async def events_of(endpoints: str, count: int) -> list[Any]:
+async def events_of(endpoints: str, count: int, token: str | None = None) -> list[Any]:
     found = []
-    async with kvs.AsyncClient(endpoints, timeout_s=2) as client, aclosing(client.watch("a b")) as watching:
+    async with (
+        kvs.AsyncClient(endpoints, timeout_s=2, token=token) as client,
+        aclosing(client.watch("a b")) as watching,
+    ):
         async for event in watching:
             found.append(event)
             if len(found) == count:
@@ -51,11 +54,12 @@ async def events_of(endpoints: str, count: int) -> list[Any]:
 async def test_watch_goes_on_after_the_last_event_when_a_stream_breaks() -> None:
     script = Scripted((HEAD + PUT, END), (HEAD, DELETE))
     async with served(script) as node:
-        found = await events_of(node, 3)
+        found = await events_of(node, 3, token="t1")
     assert found == [kvs.Gap(BEGIN), kvs.WasPut("k", b"[1, 2]", '"a"', 1.5), kvs.WasDeleted("k", '"b"')]
     first, second = script.requests
     assert first.startswith(b"GET /kvs/watch?prefix=a%20b HTTP/1.0\r\n") and b"Last-Event-ID" not in first
     assert b"\r\nLast-Event-ID: 7\r\n" in second
+    assert all(b"\r\nAuthorization: Bearer t1\r\n" in request for request in script.requests)
 
 
 async def test_watch_begins_once_the_node_tells_what_happens() -> None:
@@ -89,6 +93,14 @@ async def test_watch_that_is_refused_is_refused() -> None:
     async with served(Scripted((refusal, END))) as node:
         with pytest.raises(kvs.BadRequest, match="Malformed prefix"):
             await events_of(node, 2)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_watch_that_is_not_allowed_is_not(status: int) -> None:
+    refusal = b'HTTP/1.0 %d no\r\n\r\n{"error":"Token is unknown","message":"m"}' % status
+    async with served(Scripted((refusal, END))) as node:
+        with pytest.raises(kvs.NotAllowed, match="Token is unknown"):
+            await events_of(node, 2, token="t2")
 
 
 async def test_watch_of_what_is_no_store_finds_nobody() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from node.environment import read_environment
 from node.errors import BadEnvironment
+from tests.node.tokens import tokens_file, write_secret
 
 A, B = "10.0.0.1:13800", "10.0.0.2:13800"
 GOOD = {"ADDRESS": A, "VIEW": f"{A},{B}"}
@@ -144,3 +145,25 @@ def test_environment_line_breaks_stay_in_one_line() -> None:
     broken = {"BIND": "e\nf", "ROUND_TRIP_MS": "5\n0", "ZONE": "g\nh", "CLUSTER": "i\nj"}
     for fault in faults_of(ADDRESS="a\nb", VIEW="c\r\nd", REPL_FACTOR="1\n2", **broken):
         assert len(fault.splitlines()) == 1
+
+
+def test_environment_names_files_that_are_in_order(tmp_path: Path) -> None:
+    tokens, secret = tokens_file(tmp_path), write_secret(tmp_path / "secret", "s" * 32)
+    config = read_environment(GOOD | {"TOKENS_FILE": f" {tokens} "})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (tokens, None, True)
+    config = read_environment(GOOD | {"CLUSTER_SECRET_FILE": f" {secret} "})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (None, secret, True)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_environment_without_files_reads_none(text: str) -> None:
+    config = read_environment(GOOD | {"TOKENS_FILE": text, "CLUSTER_SECRET_FILE": text})
+    assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (None, None, False)
+
+
+def test_environment_bad_files_are_faults_beside_the_others(tmp_path: Path) -> None:
+    file = write_secret(tmp_path / "file", "read me\n")
+    zone, tokens, secret = faults_of(TOKENS_FILE=str(file), CLUSTER_SECRET_FILE=str(file), ZONE="a b")
+    assert zone.startswith("ZONE")
+    assert tokens.startswith(f"TOKENS_FILE {file}, line 1: a line is a role (read, write or admin)")
+    assert secret.startswith(f"CLUSTER_SECRET_FILE {file}, line 1: a secret is a line of 32 or more random characters")

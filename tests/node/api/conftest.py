@@ -15,8 +15,9 @@ import pytest_asyncio
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-from node.api.app import JsonProtocol
+from node.api.app import JsonProtocol, json_errors
 from node.api.data import BODY_BYTES_MAX, KEYS
+from node.api.doors import Doors
 from node.api.fastpath import FastPath
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
@@ -55,9 +56,17 @@ def descriptors() -> int:
 
 
 @pytest.fixture
-async def server(aiohttp_server: AiohttpServer, keepalive_s: float, descriptors: int) -> AsyncIterator[Server]:
+def doors() -> Doors | None:
+    return None
+
+
+@pytest.fixture
+async def server(
+    aiohttp_server: AiohttpServer, keepalive_s: float, descriptors: int, doors: Doors | None
+) -> AsyncIterator[Server]:
     api = EchoApi()
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    middlewares = [] if doors is None else [json_errors, doors.check]
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=middlewares)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
     behind = (await aiohttp_server(app)).handler
     assert behind is not None
@@ -65,7 +74,7 @@ async def server(aiohttp_server: AiohttpServer, keepalive_s: float, descriptors:
     staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
     successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
     requests = RequestLog(monotonic, 0.0)
-    front = FastPath(api, staleness, successor, keepalive_s, descriptors, Tally(), requests)
+    front = FastPath(api, staleness, successor, keepalive_s, descriptors, Tally(), requests, doors)
     listening = await loop.create_server(front, "127.0.0.1", 0)
     yield Server(api, front, behind, listening.sockets[0].getsockname()[1])
     api.go.set()

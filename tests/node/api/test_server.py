@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from gossip.view import Address, host_of, port_of
 from node.api.server import serving
 from node.config import Config
-from node.errors import BadDataDir, StartupFault
+from node.errors import BadDataDir, BadEnvironment, StartupFault
 from tests.cluster import Client, eventually, fresh_addresses
+from tests.node.tokens import tokens_file, write_secret
 
 
 @pytest.fixture
@@ -111,3 +112,24 @@ async def is_open(host: str, port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+async def test_server_with_tokens_and_no_secret_says_once_who_needs_none(
+    config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens, secret = tokens_file(tmp_path), write_secret(tmp_path / "secret", "s" * 32)
+    for told, lines in [({}, 0), ({"cluster_secret_file": secret}, 0), ({"tokens_file": tokens}, 1)]:
+        caplog.clear()
+        async with serving(replace(config, **told)) as serving_:
+            assert len(serving_.files) == len(told)
+        assert caplog.text.count("whoever poses as a node needs no token") == lines
+    caplog.clear()
+    async with serving(replace(config, tokens_file=tokens, cluster_secret_file=secret)) as serving_:
+        assert len(serving_.files) == 2 and caplog.text == ""
+
+
+async def test_server_bad_file_is_refused_before_anything_is_touched(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(BadEnvironment, match="no such file"):
+        async with serving(replace(config, tokens_file=tmp_path / "none")):
+            pass
+    assert not config.data_dir.exists()

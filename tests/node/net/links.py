@@ -10,11 +10,14 @@ from msgspec.structs import replace
 
 from gossip.view import Address, host_of
 from node.api.app import json_errors
+from node.cluster_secret import Secrets, parse_cluster_secret
 from node.config import CLUSTER_DEFAULT, Config
 from node.net.handshake import PATH
 from node.net.pool import Peers
+from node.secret_files import SecretFile
 from tests.cluster import fresh_addresses
 from tests.node.net.two_ends import Peer
+from tests.node.tokens import write_secret
 from tests.relay import Relay
 
 FAR_PORT = 14900
@@ -24,6 +27,13 @@ TURNS = 20
 """Of the event loop, in which a reset gets through loopback to the relay."""
 
 
+Secret = str | None
+
+
+def secret_file(path: Path, text: str) -> SecretFile[Secrets]:
+    return SecretFile("CLUSTER_SECRET_FILE", write_secret(path, text), parse_cluster_secret)
+
+
 class Links:
     """Two real nodes' links, each behind a relay."""
 
@@ -31,28 +41,34 @@ class Links:
     b: Peer
 
     def __init__(
-        self, directory: Path, clusters: tuple[str, str] = (CLUSTER_DEFAULT, CLUSTER_DEFAULT), **timing: float
+        self,
+        directory: Path,
+        clusters: tuple[str, str] = (CLUSTER_DEFAULT, CLUSTER_DEFAULT),
+        secrets: tuple[Secret, Secret] = (None, None),
+        **timing: float,
     ) -> None:
-        """`clusters`: the names of those that each is of. `timing`: what the configuration of both has otherwise than
-        that of tests."""
+        """`clusters`: the names of those that each is of. `secrets`: what the file of each says, None: it has none.
+        `timing`: what the configuration of both has otherwise than that of tests."""
         self._directory = directory
         self._clusters = clusters
+        self._secrets = secrets
         self._timing = timing
         self._relays: dict[Address, Relay] = {}
         self._runners: dict[Address, web.AppRunner] = {}
 
     async def open(self) -> None:
         addresses = fresh_addresses(2)
-        self.a, self.b = [await self._make(*which) for which in zip(addresses, self._clusters, strict=True)]
+        which = zip(addresses, self._clusters, self._secrets, strict=True)
+        self.a, self.b = [await self._make(*each) for each in which]
 
     async def close(self) -> None:
         for peer in (self.a, self.b):
             await self._close(peer)
 
-    async def replace_b(self, cluster: str) -> None:
+    async def replace_b(self, cluster: str, secret: Secret = None) -> None:
         """A node of `cluster` takes its address."""
         await self._close(self.b)
-        self.b = await self._make(self.b.address, cluster)
+        self.b = await self._make(self.b.address, cluster, secret)
 
     async def _close(self, peer: Peer) -> None:
         await self.restore(peer)
@@ -79,9 +95,10 @@ class Links:
     async def revive(self, peer: Peer) -> None:
         await self._relays[peer.address].open()
 
-    async def _make(self, address: Address, cluster: str) -> Peer:
+    async def _make(self, address: Address, cluster: str, secret: Secret) -> Peer:
         config = replace(Config.for_test(address, (address,), self._directory), cluster=cluster)
-        peers = Peers(replace(config, **self._timing))
+        file = None if secret is None else secret_file(self._directory / f"secret-{address}", secret)
+        peers = Peers(replace(config, **self._timing), secret=file)
         peer = Peer(address, peers)
         app = web.Application(middlewares=[json_errors])
         app.router.add_get(PATH, peers.acceptor.serve)
