@@ -151,22 +151,6 @@ async def test_doors_refuse_a_watch_before_it_begins(guarded: TwoNodes) -> None:
 
 
 @in_module
-@pytest.mark.parametrize("way", ["plain", "aiohttp"])
-async def test_doors_who_is_refused_is_counted(guarded: TwoNodes, way: str) -> None:
-    node = guarded.nodes[0]
-    headers = bearing(READ) | ({"Connection": "close"} if way == "aiohttp" else {})
-
-    async def refused() -> str:
-        told = (await guarded.http.ask(node, "GET", "/metrics", headers=bearing(READ))).body.decode()
-        counted = 'kvs_requests_total{method="PUT",route="/kvs/keys/{key}",status="403"} '
-        return next((line.removeprefix(counted) for line in told.splitlines() if line.startswith(counted)), "0")
-
-    before = float(await refused())
-    assert (await guarded.http.ask(node, "PUT", "/kvs/keys/k", A_VALUE, headers)).status == 403
-    assert float(await refused()) == before + 1
-
-
-@in_module
 async def test_doors_say_the_same_of_whatever_key_and_body(guarded: TwoNodes) -> None:
     """One that exists, one that does not, one of another node, and what no key can be."""
     node = guarded.nodes[0]
@@ -312,3 +296,21 @@ async def test_doors_refused_client_keeps_its_connection(guarded: TwoNodes) -> N
         writer.write(with_token(PLAIN.replace(b"/a ", b"/nobody "), token))
         assert (await read_answer(reader))[0].split()[1] == status
     writer.close()
+
+
+@in_module
+@pytest.mark.parametrize("line", [b"", b"\r\nConnection: close"], ids=["plain", "aiohttp"])
+async def test_doors_who_is_refused_is_counted(guarded: TwoNodes, line: bytes) -> None:
+    node = guarded.nodes[0]
+
+    async def refused() -> float:
+        told = (await guarded.http.ask(node, "GET", "/metrics", headers=bearing(READ))).body.decode()
+        counted = 'kvs_requests_total{method="DELETE",route="/kvs/keys/{key}",status="403"} '
+        return sum(float(line.removeprefix(counted)) for line in told.splitlines() if line.startswith(counted))
+
+    before = await refused()
+    reader, writer = await connected(node)
+    writer.write(with_token(PLAIN.replace(b"GET", b"DELETE"), READ).replace(b"\r\nHost: x", b"\r\nHost: x" + line))
+    assert (await read_answer(reader))[0].split()[1] == b"403"
+    writer.close()
+    assert await refused() == before + 1
