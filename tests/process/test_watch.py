@@ -114,7 +114,8 @@ async def test_process_that_is_told_to_end_ends_streams_and_waits(processes: Pro
     waiting = asyncio.create_task(http.ask(nodes[0], "GET", "/kvs/keys/k?wait=60", headers={"If-None-Match": etag}))
     async with watching(nodes[0]) as events, watching(nodes[1]) as others:
         processes[nodes[0]].signal(signal.SIGTERM)
-        assert await events.next() is None
+        while (seen := await events.next()) is not None:
+            assert seen.kind == "gap", "what else there is to tell, of a machine that is slow"
         assert (await waiting).status == 304
         async with asyncio.timeout(5):
             assert await processes[nodes[0]].ended() == 0
