@@ -58,6 +58,12 @@ async def test_process_node_with_the_only_copies_dead_is_critical_and_over_when_
     for number in range(KEYS):
         await http.put(a, f"k{number}", number)
     lost = await http.key_count(b)
+
+    async def is_heard() -> bool:
+        nodes = (await http.ask(a, "GET", "/kvs/status")).json["nodes"]
+        return bool({node["address"]: node["key-count"] for node in nodes}[b] == lost)
+
+    await eventually(is_heard, "how many keys it has")
     await becomes(http, a)
     done = await status_by(a)
     assert (done.status, done.errors) == (0, []) and done.out.startswith("epoch 0")
