@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gossip.view import Address
-from node.errors import PeerLost, PeerRefused, RequestFault, StorageFault, TooManyCalls, Unavailable
+from node.errors import PeerLost, PeerRefused, Reason, RequestFault, StorageFault, TooManyCalls, Unavailable
 from node.net.messages import (
     Answer,
     Batch,
@@ -136,7 +136,8 @@ async def test_batch_without_leave_to_act_is_refused() -> None:
     """It was read from its socket before a pause."""
     parts = await node_a(A)
     parts.readiness.admits = False
-    assert await answers(parts, put(b"k"), read(b"l")) == ["Unavailable", "Unavailable"]
+    came = await parts.batching.carry_out([put(b"k"), read(b"l")])
+    assert [each.reason for each in came if isinstance(each, Unavailable)] == [Reason.GATE, Reason.GATE]
     assert parts.held(b"k") is None
 
 

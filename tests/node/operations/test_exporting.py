@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from gossip.view import Address
-from node.errors import StorageFault, Unavailable
+from node.errors import Reason, StorageFault, Unavailable
 from node.net.messages import (
     Answer,
     Export,
@@ -346,6 +346,7 @@ async def test_export_names_nodes_of_a_release_that_knows_of_none() -> None:
     with pytest.raises(Unavailable, match="of a release that knows of no export") as refusal:
         await exporter(parts).export(b"", Progress(), Reader().take)
     assert refusal.value.details == {"nodes": [B]} and not parts.peers.asked
+    assert refusal.value.reason is Reason.RELEASE
 
 
 @on_virtual_time

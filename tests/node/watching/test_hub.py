@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from node.errors import Unavailable
+from node.errors import Reason, Unavailable
 from node.storage.transaction import Transaction
 from node.watching.hub import GONE, MOVED, Hub, is_position
 from node.watching.owner_log import OwnerLog
@@ -129,7 +129,7 @@ async def test_nodes_of_an_older_release_are_named() -> None:
     async with hub_of(a) as hub:
         with pytest.raises(Unavailable) as refusal:
             await hub.watch(b"")
-        assert refusal.value.details == {"nodes": [B]}
+        assert refusal.value.details == {"nodes": [B]} and refusal.value.reason is Reason.RELEASE
 
 
 def test_position_is_what_this_store_may_have_told() -> None:
