@@ -20,7 +20,7 @@ from kvs.batching import Batch
 from kvs.counter import AsyncCounter
 from kvs.data import Ask, Told, path_of, told_of
 from kvs.endpoints import endpoints_of
-from kvs.errors import BadRequest
+from kvs.errors import BadRequest, KvsError
 from kvs.export_lines import entries_in
 from kvs.exporting import Export
 from kvs.http import Reply
@@ -161,12 +161,21 @@ class AsyncClient(Waiting):
         """The counter that is kept under the key `name`."""
         return AsyncCounter(self, name)
 
-    def lock(self, name: str, ttl: float, *, timeout: float | None = None, holder: str | None = None) -> AsyncLock:
+    def lock(
+        self,
+        name: str,
+        ttl: float,
+        *,
+        timeout: float | None = None,
+        holder: str | None = None,
+        on_waiting: Callable[[KvsError], object] = lambda _: None,
+    ) -> AsyncLock:
         """The lock that is kept under the key `name`: `async with client.lock(name, ttl) as lock`. `ttl`: for how many
         seconds it is kept if its holder says nothing more, 1 at least; it is renewed until the block ends. `timeout`:
         for how long to wait for it, and then for the calls that are under way; 0: it is tried once; None: for ever.
-        `holder`: what others are told of who holds it. Raises BadRequest."""
-        return AsyncLock(self, name, ttl, self._renewing, timeout=timeout, holder=holder)
+        `holder`: what others are told of who holds it. `on_waiting`: is told, after each try that was in vain, why it
+        was. Raises BadRequest."""
+        return AsyncLock(self, name, ttl, self._renewing, timeout=timeout, holder=holder, on_waiting=on_waiting)
 
 
 async def _feed(batch: Batch, operations: Iterable[Operation] | AsyncIterable[Operation]) -> None:

@@ -40,6 +40,7 @@ import random
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -90,9 +91,11 @@ class AsyncLock:
         *,
         timeout: float | None = None,
         holder: str | None = None,
+        on_waiting: Callable[[KvsError], object] = lambda _: None,
         system: Time = SYSTEM_TIME,
     ) -> None:
-        """`tasks`: of the client, which cancels them when it is closed. Raises BadRequest."""
+        """`tasks`: of the client, which cancels them when it is closed. `on_waiting`: is told, after each try that was
+        in vain, why it was. Raises BadRequest."""
         if not ttl >= TTL_S_MIN:
             raise BadRequest(f"the ttl of a lock is at least {TTL_S_MIN:g} s, not {ttl:g} s")
         self._client = client
@@ -101,6 +104,7 @@ class AsyncLock:
         self._tasks = tasks
         self._timeout = timeout
         self._holder = f"{socket.gethostname()}, process {os.getpid()}" if holder is None else holder
+        self._on_waiting = on_waiting
         self._time = system
         self._is_entered = False
         self._hold: Hold | None = None
@@ -207,6 +211,7 @@ class AsyncLock:
             left_s = float("inf") if self._timeout is None else began + self._timeout - self._time.now()
             if left_s <= 0:
                 raise why
+            self._on_waiting(why)
             await self._time.sleep(min(pause_s, left_s))
 
     async def _keep(self, hold: Hold) -> None:

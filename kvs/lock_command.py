@@ -9,8 +9,10 @@ Owns what becomes of the command, and with which status this one ends:
 - If the lock is lost, or may be, the command gets SIGTERM, and SIGKILL after a while. That is the command itself, not
   what it has started in turn. The status is then LOST, whatever the command's own: its work was perhaps not alone.
 
-The lock's renewal lives in this process. If it is killed, the command goes on, and the lock goes to others when its ttl
-has passed.
+The lock's renewal lives in this process. If it is killed, the lock goes to others when its ttl has passed, and the
+command, left alone, gets SIGTERM at once, where the system can see to that: Linux can.
+
+Who waits for longer than a moment is told for whom, or for which node, and whenever that changes.
 """
 
 # ruff: noqa: PLC0415
@@ -19,7 +21,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from asyncio import Queue
     from asyncio.subprocess import Process
 
+    from kvs.errors import KvsError
     from kvs.lock import AsyncLock
     from kvs.operating import Operator
 
@@ -41,6 +46,10 @@ KILL_S = 5.0
 BY_SIGNAL = 128
 """And the number of the signal that has ended a command: its exit status, as shells have it."""
 HANDED_ON = (signal.SIGINT, signal.SIGTERM)
+SILENT_S = 1.0
+"""Of waiting, before anything is said of it."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's `prctl`: which signal a process gets when its parent dies."""
 
 
 class NotHad(click.ClickException):
@@ -87,7 +96,8 @@ def lock(
     """Run COMMAND while the lock NAME is held.
 
     NAME is a key of the store. Of all who do this, one runs its command at a time. The lock is renewed while the
-    command runs, and released at its end. If the lock is lost, COMMAND is sent SIGTERM, and SIGKILL 5 seconds later.
+    command runs, and released at its end. If the lock is lost, COMMAND is sent SIGTERM, and SIGKILL 5 seconds later;
+    on Linux it is sent SIGTERM too if kvs itself is killed.
 
     \b
     Examples:
@@ -102,7 +112,8 @@ def lock(
 
     async def work(client: Operator) -> int:
         await client.learn_ring()  # If nobody is there, say so, rather than wait for them.
-        async with client.lock(name, ttl, timeout=0.0 if no_wait else wait) as held:
+        timeout = 0.0 if no_wait else wait
+        async with client.lock(name, ttl, timeout=timeout, on_waiting=_teller()) as held:
             return await _run(command, held)
 
     try:
@@ -114,13 +125,29 @@ def lock(
     ctx.exit(status)
 
 
+def _teller() -> Callable[[KvsError], None]:
+    """Says why it is waited, once that has taken a while, and then whenever it changes."""
+    from kvs.errors import Contended
+
+    began, told = time.monotonic(), ""
+
+    def tell(why: KvsError) -> None:
+        nonlocal told
+        is_news = str(why) != told and not isinstance(why, Contended)  # It has just become free.
+        if is_news and time.monotonic() - began >= SILENT_S:
+            told = str(why)
+            click.echo(f"Waiting: {told}", err=True)
+
+    return tell
+
+
 async def _run(command: tuple[str, ...], held: AsyncLock) -> int:
     """Its exit status. Raises CannotRun."""
     import asyncio
 
     with _signals_caught() as caught:
         try:
-            process = await asyncio.create_subprocess_exec(*command)
+            process = await asyncio.create_subprocess_exec(*command, preexec_fn=_ends_with_its_parent())
         except OSError as error:
             kind = NoSuchCommand if isinstance(error, FileNotFoundError) else CannotRun
             raise kind(f"{command[0]}: {error.strerror}") from None
@@ -138,6 +165,22 @@ async def _run(command: tuple[str, ...], held: AsyncLock) -> int:
             lost.cancel()
             handing_on.cancel()
     return BY_SIGNAL - status if status < 0 else status
+
+
+def _ends_with_its_parent() -> Callable[[], None] | None:
+    """What a new process does before it becomes the command; None where no system sees to it."""
+    import ctypes
+
+    if sys.platform != "linux":
+        return None
+    prctl, me = ctypes.CDLL(None).prctl, os.getpid()
+
+    def see_to_it() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != me:  # It has died in between.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return see_to_it
 
 
 @contextmanager

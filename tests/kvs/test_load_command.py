@@ -136,7 +136,7 @@ def test_load_of_what_is_not_what_was_exported_exits_2(run: Kvs, store: FakeStor
     assert run("load", "-", stdin=exported).exit_code == 0
     result = run("load", "-", stdin=exported.replace('"value":2', '"value":3'))
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("Error: -: it is not what was exported")
+    assert result.stderr.splitlines()[-1].startswith("Error: -: it was changed since it was exported")
 
 
 def test_load_goes_on_after_what_is_stored(run: Kvs, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import eventually
 from tests.kvs.command import NOWHERE, Kvs
 from tests.kvs.fake_store import FakeStore, answer
 
@@ -107,7 +108,7 @@ async def started(endpoint: str, *command: str) -> AsyncIterator[asyncio.subproc
     environment = os.environ | {"KVS_ENDPOINTS": endpoint, "PYTHONPATH": str(ROOT)}
     arguments = ("-m", "kvs.cli", "lock", "job", "--", *command)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env=environment, stdout=-1, stdin=asyncio.subprocess.DEVNULL
+        sys.executable, *arguments, env=environment, stdout=-1, stderr=-1, stdin=asyncio.subprocess.DEVNULL
     )
     try:
         yield process
@@ -130,3 +131,33 @@ async def test_lock_command_hands_signals_on_and_releases(
         process.send_signal(number)
         assert await process.wait() == 9
     assert not store.values
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing else ends a process when its parent is killed")
+async def test_lock_command_is_not_left_alone_when_kvs_is_killed(endpoint: str, tmp_path: Path) -> None:
+    told, ended = tmp_path / "told", tmp_path / "ended"
+    script = f"trap 'touch {ended}; exit' TERM; touch {told}; while :; do sleep 0.05; done"
+
+    async def runs() -> bool:
+        return told.exists()
+
+    async def has_ended() -> bool:
+        return ended.exists()
+
+    async with started(endpoint, "sh", "-c", script) as process:
+        await eventually(runs, "the command runs")
+        process.kill()
+        await process.wait()
+        await eventually(has_ended, "the command has been told")
+
+
+async def test_lock_command_that_waits_says_for_whom(endpoint: str, store: FakeStore) -> None:
+    store._write(b"job", OTHER)
+    async with started(endpoint, "true") as process:
+        assert process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            line = await process.stderr.readline()
+        assert line == b"Waiting: the lock 'job' is held by somebody\n"
+        del store.values[b"job"]
+        rest = await process.stderr.read()
+        assert (await process.wait(), rest) == (0, b""), "it is said once"
