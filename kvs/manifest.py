@@ -51,7 +51,7 @@ class Sum:
         if manifest.expiring != self.expiring:
             return f"its manifest tells of {manifest.expiring:,} entries that expire, and it has {self.expiring:,}"
         if manifest.sha256 != self._hash.hexdigest():
-            return "it was changed since it was exported; if that was meant, take its last line out, the manifest"
+            return "it was changed since it was exported; if that was meant, `kvs load` takes it without its last line"
         return None
 
 

@@ -144,7 +144,7 @@ def manifest(data: bytes) -> bytes:
         ((LINE * 3 + manifest(LINE * 3))[:-30], "no manifest"),
         (LINE * 3 + manifest(LINE * 3) + LINE, "no manifest"),
         (LINE * 2 + manifest(LINE * 3), "tells of 3 entries, and it has 2"),
-        (LINE.replace(b"1", b"2") + manifest(LINE), "checksum"),
+        (LINE.replace(b"1", b"2") + manifest(LINE), "was changed since"),
         (LINE[:-1] + b" " + manifest(LINE), "no manifest"),
         (LINE + manifest(LINE).replace(b'"format":1', b'"format":2'), "format 2"),
         (b"x" * 9_000_000, "not made of lines"),

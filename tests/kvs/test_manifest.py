@@ -41,7 +41,7 @@ def test_manifest_is_one_line_of_counts_and_checksum() -> None:
     [
         ({"entries": 3000}, "tells of 3,000 entries, and it has 2"),
         ({"expiring": 0}, "0 entries that expire, and it has 1"),
-        ({"sha256": "00"}, "checksum"),
+        ({"sha256": "00"}, "was changed since"),
         ({"format": 2}, "format 2, and this kvs knows 1"),
     ],
 )
