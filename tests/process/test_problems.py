@@ -166,13 +166,19 @@ async def test_process_doctor_and_top_ask_every_node(processes: Processes, http:
     assert (await http.put(a, "k", 1)).status == 201
     await asyncio.gather(*(becomes(http, node) for node in nodes))
     found = json.loads((await kvs(a, "doctor", "-o", "json")).out)["findings"]
-    assert {finding["code"] for finding in found} == {"zone-differs"}, "the first view goes by hosts"
+    of_the_store = {finding["code"] for finding in found} - {"disk-low"}  # Which is for this machine to know.
+    assert of_the_store == {"zone-differs"}, "the first view goes by hosts"
     await processes[b].kill()
     await asyncio.gather(*(becomes(http, node, "node-down", "fewer-copies", "conditions-undecided") for node in (a, c)))
     done = await kvs(a, "doctor", "-o", "json")
     doctor = json.loads(done.out)
     codes = {finding["code"]: finding for finding in doctor["findings"]}
-    assert done.status == 1 and codes.keys() == {"node-down", "fewer-copies", "conditions-undecided", "zone-differs"}
+    assert done.status == 1 and codes.keys() - {"disk-low"} == {
+        "node-down",
+        "fewer-copies",
+        "conditions-undecided",
+        "zone-differs",
+    }
     assert codes["node-down"]["seen-by"] == [a, c] and [node["address"] for node in doctor["nodes"]] == [a, c]
     assert list(doctor["silent"]) == [b]
     done = await kvs(a, "top", "--count", "2", "--interval", "0.1", "-o", "json")
