@@ -35,8 +35,8 @@ def clients(scale: Scale, directory: Path) -> Iterator[Figure]:
         for method in METHODS:
             ours, plain = list[Result](), list[Result]()
             for _ in range(scale.rounds):
-                plain.append(_sample("aiohttp", method, addresses, keys, scale))
-                ours.append(_sample("kvs", method, addresses, keys, scale))
+                plain.append(sample("aiohttp", method, addresses, keys, scale))
+                ours.append(sample("kvs", method, addresses, keys, scale))
             yield share(method, ours, plain)
 
 
@@ -51,13 +51,14 @@ def share(method: str, ours: list[Result], plain: list[Result]) -> Figure:
     return Figure(f"{method} by kvs.AsyncClient", value, "of plain aiohttp calls", TARGET, False, detail)
 
 
-def _sample(
+def sample(
     client: Literal["kvs", "aiohttp"],
     method: Literal["GET", "PUT"],
     addresses: list[str],
     keys: list[str],
     scale: Scale,
 ) -> Result:
+    """Calls for `keys` at random, 32 at a time, by one process. Raises CalledProcessError if one fails."""
     value = msgspec.json.decode(VALUE, type=str)
     job = Job(client, addresses, method, keys, value, CONNECTIONS, scale.warm_up_s, scale.duration_s)
     output = subprocess.run(

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from bench.clients import sample
 from bench.figures import Figure
-from bench.lanes import BODY, Lane, any_keys, keys_of, sample
+from bench.lanes import KEYS, any_keys
 from bench.scale import VALUE, Scale
 from bench.servers import KEY_COUNT, ROOT, free_addresses, node_env, server
 
@@ -30,7 +32,8 @@ class Told(msgspec.Struct, rename="kebab"):
 
 
 def load(scale: Scale, directory: Path) -> Iterator[Figure]:
-    """`kvs load` into three nodes, as a multiple of single PUTs to an owner over 32 connections; then `kvs backup`."""
+    """`kvs load` into three nodes, as a multiple of single PUTs by the same client over 32 connections, which is how
+    keys are brought there without batches; then `kvs backup`."""
     addresses, file = free_addresses(NODES), directory / "keys.jsonl"
     view, count = ",".join(addresses), scale.many_keys
     with file.open("w") as lines:
@@ -40,13 +43,12 @@ def load(scale: Scale, directory: Path) -> Iterator[Figure]:
             stack.enter_context(server("node", address, node_env(view, directory / address), KEY_COUNT))
             for address in addresses
         ]
-        single = Lane("durable PUT at the owner", nodes[0], BODY)
-        keys = keys_of(addresses[0], view)
-        rates = [sample(single, keys, scale).result.per_second for _ in range(scale.rounds)]
+        singly = partial(sample, "kvs", "PUT", addresses, any_keys(KEYS), scale)
+        rates = [singly().per_second for _ in range(scale.rounds)]
         before_s = sum(node.cpu_s() for node in nodes)
         loaded = _command(view, "load", str(file))
         cpu_us = 1e6 * (sum(node.cpu_s() for node in nodes) - before_s) / count
-        rates += [sample(single, keys, scale).result.per_second for _ in range(scale.rounds)]
+        rates += [singly().per_second for _ in range(scale.rounds)]
         if loaded.stored != count:
             raise RuntimeError(f"{loaded.stored} of {count} keys were loaded")
         yield multiple(loaded, rates, cpu_us)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import http.client
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from bench.figures import Figure
 from bench.lanes import any_keys
+from bench.paced import PATIENCE_S, Job, felt, get, share
 from bench.scale import VALUE, Scale
 from bench.servers import KEY_COUNT, Server, fill, free_addresses, node_env, server
 from gossip.view import parse_nodes
@@ -23,11 +23,10 @@ from ring.placement import first_placement
 from ring.ring import Ring
 
 NODES = 3
-PAGES = 150
+PAGES = 600
 """Of a listing; at the default 1,000 keys each."""
 GETS_PER_S = 200
 READ_BYTES = 1 << 20
-PATIENCE_S = 30.0
 KEY = b'"key":'
 """Once in each line of a key."""
 END = b'{"end":true}\n'
@@ -37,15 +36,15 @@ def listing(scale: Scale, directory: Path) -> Iterator[Figure]:
     """Pages of a listing, and what GETs of single keys feel of them."""
     keys = any_keys(scale.many_keys)
     with _nodes(directory, keys) as nodes:
-        gets = Gets(nodes[-1], keys[:: max(1, len(keys) // 1000)])
+        gets = Job(nodes[-1], keys[:: max(1, len(keys) // 1000)], GETS_PER_S)
         for what, query in (("keys", ""), ("entries", "&values=true")):
-            alone_ms = gets.p99_ms(partial(time.sleep, scale.duration_s))
+            alone = felt(gets, partial(time.sleep, 4 * scale.duration_s))
             taken_ms: list[float] = []
-            beside_ms = gets.p99_ms(partial(_list, nodes[0], query, taken_ms))
-            detail = f"of {len(keys):,} keys on {len(nodes)} nodes, p99 {_share(taken_ms, 0.99):.1f} ms"
+            beside = felt(gets, partial(_list, nodes[0], query, taken_ms))
+            detail = f"of {len(keys):,} keys on {len(nodes)} nodes, p99 {share(taken_ms, 0.99):.1f} ms"
             yield Figure(f"page of 1,000 {what}", statistics.median(taken_ms), "ms", 30, True, detail)
-            seen = f"p99 {beside_ms:.1f} ms instead of {alone_ms:.1f} ms, {GETS_PER_S} a second"
-            yield Figure(f"GET beside pages of {what}", beside_ms / alone_ms, "of its p99", 2, True, seen)
+            seen = f"p99 {beside.p99_ms:.1f} ms instead of {alone.p99_ms:.1f} ms, {GETS_PER_S} a second"
+            yield Figure(f"GET beside pages of {what}", beside.p99_ms / alone.p99_ms, "of its p99", 2, True, seen)
 
 
 def export(scale: Scale, directory: Path) -> Iterator[Figure]:
@@ -55,34 +54,6 @@ def export(scale: Scale, directory: Path) -> Iterator[Figure]:
         rates = [len(keys) / _export_s(node, len(keys)) for node in nodes]
     detail = f"{len(keys):,} keys of 20 + 100 bytes on {len(nodes)} nodes, through each"
     yield Figure("exporting", statistics.median(rates), "keys/s", 200_000, False, detail)
-
-
-class Gets:
-    """GETs of single keys, of one client that asks so many times a second if it is answered in time."""
-
-    def __init__(self, address: str, keys: list[str]) -> None:
-        self._address = address
-        self._keys = keys
-
-    def p99_ms(self, while_: Callable[[], None]) -> float:
-        """While that is called."""
-        is_over, latencies_ms = threading.Event(), list[float]()
-        asking = threading.Thread(target=self._ask, args=(is_over, latencies_ms))
-        asking.start()
-        try:
-            while_()
-        finally:
-            is_over.set()
-            asking.join()
-        return _share(latencies_ms, 0.99)
-
-    def _ask(self, is_over: threading.Event, latencies_ms: list[float]) -> None:
-        connection, due = http.client.HTTPConnection(self._address, timeout=PATIENCE_S), time.monotonic()
-        while not is_over.wait(max(0.0, due - time.monotonic())):
-            began = time.monotonic()
-            _get(connection, f"/kvs/keys/{self._keys[len(latencies_ms) % len(self._keys)]}")
-            latencies_ms.append(1000 * (time.monotonic() - began))
-            due = began + 1 / GETS_PER_S
 
 
 @contextmanager
@@ -109,7 +80,7 @@ def _list(address: str, query: str, taken_ms: list[float]) -> None:
     connection, after = http.client.HTTPConnection(address, timeout=PATIENCE_S), ""
     for _ in range(PAGES):
         began = time.perf_counter()
-        page = _get(connection, f"/kvs/keys?after={after}{query}")
+        page = get(connection, f"/kvs/keys?after={after}{query}")
         taken_ms.append(1000 * (time.perf_counter() - began))
         after = msgspec.json.decode(page, type=_Next).next or ""
 
@@ -130,18 +101,3 @@ def _export_s(address: str, keys: int) -> float:
 
 class _Next(msgspec.Struct):
     next: str | None
-
-
-def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
-    """Raises RuntimeError unless it is answered with 200."""
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"{path}: {answer.status} {body!r}")
-    return body
-
-
-def _share(latencies_ms: list[float], share: float) -> float:
-    """What so many of them do not exceed."""
-    return sorted(latencies_ms)[min(len(latencies_ms) - 1, int(len(latencies_ms) * share))]

@@ -33,7 +33,8 @@ class Keys(Protocol):
 
     def first_keys(self, partitions: Sequence[int], first: bytes, stop: bytes, count: int) -> list[list[bytes]]: ...
     def encoded(self, partition: int, key: bytes) -> bytes | None: ...
-    def figures(self, partition: int) -> object: ...
+    @property
+    def figures(self) -> Sequence[object]: ...
 
 
 class Run(NamedTuple):
@@ -77,13 +78,27 @@ def walk(
     first, stop = bounds_of(range_)
     heap: list[tuple[bytes, int, int]] = []
     """Of each partition the next key, and its index in the run."""
+    figures = keys.figures
     for some in _batches(() if stop and first >= stop else partitions, GLANCES_A_TURN):
-        unread = [partition for partition in some if not _is_read(runs.get(partition), keys.figures(partition), first)]
+        unread = list[int]()
+        for partition in some:  # Thousands for each page: nothing is called that need not be.
+            run = runs.get(partition)
+            if run is None or run.figures is not figures[partition]:
+                unread.append(partition)
+                continue
+            ahead = run.keys
+            if ahead and ahead[0] < first:
+                del ahead[: bisect_left(ahead, first)]
+            if ahead:
+                heap.append((ahead[0], partition, 0))
+            elif not run.is_all:
+                unread.append(partition)
         for batch in _batches(unread, READS_A_TURN):
             for partition, found in zip(batch, keys.first_keys(batch, first, stop, RUN_KEYS), strict=True):
-                runs[partition] = Run(found, len(found) < RUN_KEYS, keys.figures(partition))
+                runs[partition] = Run(found, len(found) < RUN_KEYS, figures[partition])
+                if found:
+                    heap.append((found[0], partition, 0))
             yield None
-        heap += [(runs[partition].keys[0], partition, 0) for partition in some if runs[partition].keys]
         yield None
     heapify(heap)
     records: list[tuple[bytes, bytes]] = []
@@ -115,12 +130,3 @@ def walk(
 
 def _batches(partitions: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (partitions[start : start + size] for start in range(0, len(partitions), size))
-
-
-def _is_read(run: Run | None, figures: object, first: bytes) -> bool:
-    """Whether a run holds the next key from `first` on, or says that there is none. It holds none before it then."""
-    if run is None or run.figures is not figures:
-        return False
-    if run.keys and run.keys[0] < first:
-        del run.keys[: bisect_left(run.keys, first)]
-    return bool(run.keys) or run.is_all

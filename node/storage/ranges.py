@@ -31,9 +31,10 @@ class Ranges:
         """The record of a key."""
         return self._engine.get(record_place(partition, key))
 
-    def figures(self, partition: int) -> Stats:
-        """Replaced by another object whenever a record of the partition changes."""
-        return self._stats[partition]
+    @property
+    def figures(self) -> Sequence[Stats]:
+        """Of each partition, live: replaced by another object whenever a record of it changes."""
+        return self._stats
 
 
 def _range(partition: int, first: bytes, stop: bytes) -> tuple[bytes, bytes]:

@@ -70,7 +70,7 @@ def test_exporting_while_nodes_die_tells_each_key_once(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_exporting_while_donors_take_their_time_tells_each_key_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The view changes while they look into their stores, and they hand over to others than who has asked."""
-    monkeypatch.setattr(shard_inquiry, "TURN_S", 0.002)
+    monkeypatch.setattr(shard_inquiry, "PAUSE_S", 0.002)
     story = Story(seed, 5, 3, None)
 
     async def tell() -> None:

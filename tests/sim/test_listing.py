@@ -135,7 +135,7 @@ def test_listing_page_that_is_full_for_one_owner_ends_there(monkeypatch: pytest.
 def test_listing_while_donors_take_their_time_tells_each_key_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The view changes while they look into their stores, and they hand over to others than who has asked."""
     monkeypatch.setattr(key_order, "READS_A_TURN", 1)
-    monkeypatch.setattr(shard_inquiry, "TURN_S", 0.0003)
+    monkeypatch.setattr(shard_inquiry, "PAUSE_S", 0.0003)
     story = Story(seed, 5, 3, None)
 
     async def tell() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ring.hashing import PARTITIONS
+
 
 class Shelves:
     """`shelf_of`: the partition of a key."""
@@ -11,17 +13,17 @@ class Shelves:
     def __init__(self, records: dict[bytes, bytes], shelf_of: Callable[[bytes], int]) -> None:
         self._records = records
         self._shelf_of = shelf_of
-        self._figures: dict[int, object] = {}
+        self.figures: list[object] = [object() for _ in range(PARTITIONS)]
         self.reads = 0
         """Of how many partitions records, or keys, were read."""
 
     def put(self, key: bytes, record: bytes) -> None:
         self._records[key] = record
-        self._figures[self._shelf_of(key)] = object()
+        self.figures[self._shelf_of(key)] = object()
 
     def drop(self, key: bytes) -> None:
         del self._records[key]
-        self._figures[self._shelf_of(key)] = object()
+        self.figures[self._shelf_of(key)] = object()
 
     def records(self, partition: int, first: bytes, stop: bytes, bytes_max: int) -> list[tuple[bytes, bytes]]:
         self.reads += 1
@@ -40,9 +42,6 @@ class Shelves:
     def encoded(self, partition: int, key: bytes) -> bytes | None:
         assert self._shelf_of(key) == partition
         return self._records.get(key)
-
-    def figures(self, partition: int) -> object:
-        return self._figures.setdefault(partition, object())
 
     def _keys(self, partition: int, first: bytes, stop: bytes) -> list[bytes]:
         in_range = (key for key in self._records if first <= key and (not stop or key < stop))

@@ -118,7 +118,8 @@ async def test_walk_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -
 
     seen = list[int]()
 
-    async def turn(_: float) -> None:
+    async def turn(seconds: float) -> None:
+        assert seconds > 0, "others who share the processor need more than a turn of the loop"
         seen.append(looks)
 
     monkeypatch.setattr(asyncio, "sleep", turn)

@@ -35,13 +35,13 @@ async def test_ranges_first_keys_of_many_partitions() -> None:
 async def test_ranges_figures_are_others_after_each_change() -> None:
     parts = await node_a(A)
     ranges, view_id = parts.store.ranges, parts.views.view_id
-    seen = [ranges.figures(1)]
+    seen = [ranges.figures[1]]
     for encoded in (RECORD, record(4).encode(), None, RECORD):
         if encoded is None:
             await parts.store.drop(view_id, [(1, b"a", record(4).version)])
         else:
             await parts.store.merge(view_id, [(1, b"a", encoded)])
-        seen.append(ranges.figures(1))
+        seen.append(ranges.figures[1])
     assert len({id(figures) for figures in seen}) == 5
     await parts.store.merge(view_id, [(2, b"a", RECORD)])
-    assert ranges.figures(1) is seen[-1]
+    assert ranges.figures[1] is seen[-1]
