@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 NOT_ALLOWED = (401, 403)
 """What a store answers to who may not ask for this."""
+NOT_HAPPENED = "no"
+"""What it says of a write that it answers with a 503, if it is certain that it has not happened, and will not."""
 
 
 def body_in(reply: Reply, kind: type[T]) -> T:
@@ -26,9 +28,9 @@ def body_in(reply: Reply, kind: type[T]) -> T:
 
 
 def no_result(reply: Reply, refusal: ErrorBody) -> Failed:
-    """A node that could not answer: another one may."""
-    after = reply.header("retry-after") or ""
-    return Failed(refusal.line, sent=True, retry_after_s=float(after) if after.isdecimal() else 0.0)
+    """A node that could not answer: another one may. It may say that a write has not happened there, and will not."""
+    after, happened = reply.header("retry-after") or "", reply.header("kvs-happened")
+    return Failed(refusal.line, sent=happened != NOT_HAPPENED, retry_after_s=float(after) if after.isdecimal() else 0.0)
 
 
 def refused(status: int, reason: str) -> BadRequest:

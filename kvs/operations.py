@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from kvs.answers import NOT_HAPPENED
 from kvs.data import DataBody, Method, check, copies_in, if_match, key_bytes
 from kvs.errors import BadRequest, ConditionFailed, KvsError
 from kvs.http import Malformed
@@ -62,6 +63,8 @@ class AnswerLine(DataBody, frozen=True, rename="kebab"):
     etag: str | None = None
     copies: str | None = None
     retry_after: int | str = 0
+    happened: str | None = None
+    """Of a 503 to a write: `no` if it is certain that it has not."""
     unreachable: tuple[str, ...] = ()
 
     @property
@@ -159,7 +162,7 @@ def judged(slot: Slot, line: AnswerLine) -> AnswerLine | BadRequest:
     except Failed as failure:
         after_s = float(line.retry_after) if isinstance(line.retry_after, int) else 0.0
         reason = ErrorBody(failure.reason, line.unreachable).line
-        raise Failed(reason, sent=failure.sent, retry_after_s=after_s) from None
+        raise Failed(reason, sent=failure.sent and line.happened != NOT_HAPPENED, retry_after_s=after_s) from None
     return line
 
 

@@ -97,12 +97,19 @@ class Unavailable(RequestFault):
     status = 503
     headers: Mapping[str, str] = {"Retry-After": "1"}
     reason = Reason.NO_OWNER
+    has_not_happened = False
+    """Of a write: whether it is certain that it has not, and will not."""
 
     def __init__(self, error: str = "Unable to satisfy request", **details: Any) -> None:
         super().__init__(error, **details)
 
     def because(self, reason: Reason) -> Self:
         self.reason = reason
+        return self
+
+    def before_anything(self, is_write: bool = True) -> Self:
+        """It is raised before anybody was asked to write, or once all have refused."""
+        self.has_not_happened = is_write
         return self
 
 

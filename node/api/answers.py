@@ -27,6 +27,8 @@ from node.values.version import Version
 NO_HEADERS: Mapping[str, str] = {}
 COPIES_HEADER = "Kvs-Copies"
 """Of a write that was acknowledged by fewer owners than its key has: by how many, of how many."""
+HAPPENED_HEADER = "Kvs-Happened"
+"""Of a write that was answered with a 503: `no` where it is certain that it has not happened, and will not."""
 JSON_HEADERS = {"Content-Type": "application/json"}
 NOT_MODIFIED = 304
 """The answer that has no body, nor says anything of one."""
@@ -74,6 +76,8 @@ def render_fault(method: str, fault: RequestFault, **more: Any) -> HttpAnswer:
     """The answer to a fault: its text, its details, and `more`; its hint as a header."""
     body = {"error": fault.error, "message": f"Error in {method}"} | fault.details | more
     headers = {**fault.headers, **hints.headers_of(fault.hint)}
+    if isinstance(fault, Unavailable) and fault.has_not_happened:
+        headers[HAPPENED_HEADER] = "no"
     return HttpAnswer(fault.status, _encode(body), headers, reason=fault.reason)
 
 

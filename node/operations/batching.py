@@ -132,7 +132,8 @@ class Batching:
     async def carry_out(self, asked: Sequence[Asked]) -> Sequence[Came]:
         """What came of each; if something of a key was put off, so was all that follows of it."""
         if not self._readiness.admit():
-            return [Unavailable().because(Reason.GATE)] * len(asked)  # As in `Router.write`.
+            # As in `Router.write`.
+            return [Unavailable().because(Reason.GATE).before_anything(is_write=not each.is_read) for each in asked]
         work = _Work(asked)
         await self._do_together(work)
         if work.left:

@@ -104,11 +104,11 @@ class RouteState:
         "_failed",
         "_is_down",
         "_is_write",
-        "_may_be_stored",
         "_owners",
         "_position",
         "_refusals",
         "_unsatisfied",
+        "may_be_stored",
         "unreachable",
         "view_id",
     )
@@ -129,7 +129,7 @@ class RouteState:
         """Who has been asked in vain, and how that ended the last time."""
         self.unreachable: frozenset[Address] = NOBODY
         """Who was missing for it, as far as that is known."""
-        self._may_be_stored = may_be_stored
+        self.may_be_stored = may_be_stored
         """Whether an attempt, of this round or an earlier one, may have been stored."""
 
     def begin(self, view_id: ViewId, owners: Sequence[Address], now: float) -> Step:
@@ -151,7 +151,7 @@ class RouteState:
             case ReadResult() | Wrote() | NothingDeleted() | Listed() | Exported():
                 return Answered(heard, owner)
             case Superseded() | Unmet():
-                return GivenUp() if self._may_be_stored else Answered(heard, owner)
+                return GivenUp() if self.may_be_stored else Answered(heard, owner)
             case ViewIs():
                 return Greet(owner) if view_id == self.view_id else NextRound()
             case Unsatisfied():
@@ -160,7 +160,7 @@ class RouteState:
                 self._refusals += 1
                 self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.
-                self._may_be_stored = True
+                self.may_be_stored = True
                 self._note_failure(owner, heard)
         return self._ask_next(now) if view_id == self.view_id else NextRound()
 
@@ -208,7 +208,7 @@ class RouteState:
     def _end_round(self, now: float) -> Step:
         """Nobody has done it."""
         if self._unsatisfied is not None:
-            return GivenUp() if self._is_write and self._may_be_stored else self._unsatisfied
+            return GivenUp() if self._is_write and self.may_be_stored else self._unsatisfied
         if self._refusals == len(self._owners) or now >= self._deadline:
             return GivenUp()
         return NextRound(self._config.retry_s)

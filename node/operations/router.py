@@ -120,9 +120,10 @@ class Router:
         deadline = self._deadline()
         if not self._readiness.admit():
             # It was read from its socket before a pause of this node, and begins only now.
-            raise Unavailable().because(Reason.GATE)
+            raise Unavailable().because(Reason.GATE).before_anything()
         if ttl_ms is not None and (older := self._calls.older(sorted(self._views.current.nodes))):
-            raise Unavailable("These nodes are of a release that knows of no ttl", nodes=older).because(Reason.RELEASE)
+            fault = Unavailable("These nodes are of a release that knows of no ttl", nodes=older)
+            raise fault.because(Reason.RELEASE).before_anything()
         version: Version | None
         answered, version = await self._within_time(self._write(key, value, context, condition, ttl_ms, deadline))
         if isinstance(answered.answer, Unmet):
@@ -162,7 +163,8 @@ class Router:
     ) -> tuple[Answered, Version]:
         """With the version under which it was written."""
         if not self._clock.is_grounded and not await self._readiness.wait_until_ready(deadline):
-            raise Unavailable().because(Reason.GATE)  # Others have yet to tell what time is possible.
+            # Others have yet to tell what time is possible.
+            raise Unavailable().because(Reason.GATE).before_anything()
         try:
             version, refusals = await self._clock.stamp(), 0
         except StorageFault:
@@ -199,7 +201,7 @@ class Router:
                 answer = await self._calls.try_ask(owner, AskStamp(), self._config.attempt_s, attempt=True)
                 if isinstance(answer, Stamped):
                     return answer.version
-        raise Unavailable().because(Reason.DISK)
+        raise Unavailable().because(Reason.DISK).before_anything()  # An attempt under another stamp has been refused.
 
     async def lend_stamp(self) -> Stamped | Unable:
         """Answer a node whose own clock may not go on."""
@@ -225,11 +227,12 @@ class Router:
     def _undecided(self, fault: NotBrought) -> Unavailable:
         """What is told of a condition that nobody could decide."""
         if not fault.unreachable:
-            return Unavailable().with_hint(fault.hint)
+            return Unavailable().with_hint(fault.hint).before_anything(fault.has_not_happened)
         hint, removed = fault.hint, sorted(fault.unreachable - self._views.current.nodes)
         if removed:
             hint += f"; {', '.join(removed)}: no more in the view, but may decide under another one"
-        return Unavailable(unreachable=sorted(fault.unreachable)).with_hint(hint)
+        undecided = Unavailable(unreachable=sorted(fault.unreachable)).with_hint(hint)
+        return undecided.before_anything(fault.has_not_happened)
 
     def _decider(self, key: bytes) -> Sequence[Address]:
         return self._views.ring.owners(partition_of(key))[:1]

@@ -32,7 +32,7 @@ class Brought(NamedTuple):
 
 
 class NotBrought(Unavailable):
-    """Nobody could carry it out in time. If it was a write, it may have happened."""
+    """Nobody could carry it out in time."""
 
     def __init__(self, unreachable: Set[Address]) -> None:
         super().__init__()
@@ -96,5 +96,6 @@ class Routing:
                         await asyncio.sleep(step.wait_s)
                     step = route.begin(self._views.view_id, owners(), self._time.monotonic())
                 case GivenUp():
-                    raise NotBrought(route.unreachable).with_hint(route.hint)
+                    refusal = NotBrought(route.unreachable).with_hint(route.hint)
+                    raise refusal.before_anything(is_write and not route.may_be_stored)
         return Brought(step, route.view_id)

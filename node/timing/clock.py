@@ -283,7 +283,7 @@ class HybridClock:
         if wall_ms - monotonic_ms > witnesses.limit_ms:
             if self.judge() is Standing.REFUSED:
                 fault = f"The clock of this node is {self._ahead_s()} s ahead of all others"
-                raise Unavailable(fault).because(Reason.CLOCK)
+                raise Unavailable(fault).because(Reason.CLOCK).before_anything()
             wall_ms = monotonic_ms + witnesses.confirmed_ms
         now_ms = max(wall_ms, monotonic_ms + witnesses.followed_ms)
         self._reading = stamp = max(self._reading + 1, reading_at(now_ms)) + count - 1

@@ -26,6 +26,13 @@ def test_answer_that_is_no_result_tells_why_and_when_to_come_back(head: bytes, s
 
 
 @pytest.mark.parametrize(
+    ("head", "sent"), [(b"", True), (b"\r\nKvs-Happened: no", False), (b"\r\nKvs-Happened: yes", True)]
+)
+def test_answer_that_is_no_result_may_be_certain_that_nothing_has_happened(head: bytes, sent: bool) -> None:
+    assert no_result(Reply(503, head, b""), ErrorBody("Unable")).sent is sent
+
+
+@pytest.mark.parametrize(
     ("status", "kind"), [(400, BadRequest), (401, NotAllowed), (403, NotAllowed), (405, BadRequest)]
 )
 def test_answer_that_refuses_says_whether_another_token_would_help(status: int, kind: type[KvsError]) -> None:

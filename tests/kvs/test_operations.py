@@ -118,6 +118,13 @@ def test_answer_line_that_refuses_is_the_error_as_a_value(line: bytes, error: Kv
     assert type(result) is type(error) and str(result) == str(error)
 
 
+@pytest.mark.parametrize(("more", "sent"), [(b"", True), (b',"happened":"no"', False)])
+def test_answer_line_may_be_certain_that_nothing_has_happened(more: bytes, sent: bool) -> None:
+    with pytest.raises(Failed) as failed:
+        judge(PUT, b'{"key":"k","status":503,"error":"Unable"%b}\n' % more)
+    assert failed.value.sent is sent
+
+
 def test_answer_line_of_a_node_that_could_not_is_no_result() -> None:
     with pytest.raises(Failed) as failed:
         judge(PUT, b'{"status":503,"error":"Unable","unreachable":["a:1","b:1"],"retry-after":2}')

@@ -120,7 +120,10 @@ class Contention:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen[f"{kind.name} without answer"] += 1
             self._note(f"{what}: {fault!r}")
-            self.histories[key].append(Operation(kind, value, called))
+            if isinstance(fault, Unavailable) and fault.has_not_happened:
+                self.seen["not happened"] += 1  # So that nobody may see it.
+            else:
+                self.histories[key].append(Operation(kind, value, called))
             return
         self.seen[kind.name] += 1
         self._note(f"{what}: {brief(outcome.answer)}")

@@ -215,6 +215,9 @@ class Deciding:
         except (Unavailable, NoAnswer, StorageFault) as fault:
             self.seen["without answer"] += 1
             self._note(f"{what}: {fault!r} {getattr(fault, 'details', '')}")
+            if isinstance(fault, Unavailable) and fault.has_not_happened:
+                self.seen["not happened"] += 1  # So that nobody may see it.
+                self.histories[key] = [other for other in self.histories[key] if other is not decision]
             return False
         self._note(f"{what}: {brief(outcome.answer)} {_brief(outcome.version)}")
         decision.answered = self.cluster.loop.now

@@ -147,6 +147,9 @@ class Workload:
             self._tell(client, what, machine, fault)
             self._onlooker.check_time(glance, machine.address)
             self._onlooker.check_failure(glance, machine.address, fault, is_write=True)
+            if isinstance(fault, Unavailable) and fault.has_not_happened:
+                self.seen["writes that have not happened"] += 1  # So that nobody may see them.
+                register.attempts = [other for other in register.attempts if other is not attempt]
             return
         self.seen["writes"] += 1
         self._tell(client, what, machine, outcome)

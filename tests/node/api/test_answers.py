@@ -77,3 +77,8 @@ def test_answer_to_an_error_logs_what_is_not_the_callers(
         assert render_error("PUT", "/", error).status == status
     assert bool(caplog.records) == is_logged
     assert render_error("PUT", "/", Unavailable()).headers == {"Retry-After": "1"}
+
+
+def test_answer_says_of_a_write_that_it_is_certain_not_to_have_happened() -> None:
+    answer = render_error("PUT", "/", Unavailable().before_anything())
+    assert answer.headers == {"Retry-After": "1", "Kvs-Happened": "no"}

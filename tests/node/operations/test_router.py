@@ -105,7 +105,7 @@ async def test_put_with_a_ttl_names_the_nodes_that_know_of_none() -> None:
     for owner in (A, B):
         with pytest.raises(Unavailable, match="know") as refusal:
             await parts.router.write(parts.key_of(owner), b"1", ttl_ms=30_000)
-        assert refusal.value.details == {"nodes": [B]}
+        assert refusal.value.details == {"nodes": [B]} and refusal.value.has_not_happened
         assert (await parts.router.write(parts.key_of(owner), b"1")).answer == Wrote(False)
     assert not parts.asked(WriteExpiring)
 
@@ -144,7 +144,7 @@ async def test_write_that_nobody_stamps_is_unavailable(monkeypatch: pytest.Monke
     for owner in (A, B):
         with pytest.raises(Unavailable) as fault:
             await parts.router.write(parts.key_of(owner), b"1")
-        assert fault.value.reason is Reason.DISK
+        assert fault.value.reason is Reason.DISK and fault.value.has_not_happened
     assert await parts.router.lend_stamp() == Unable()
 
 
@@ -185,7 +185,7 @@ async def test_write_is_not_stamped_before_others_could_tell_what_time_is_possib
     parts.readiness.is_ready = False
     with pytest.raises(Unavailable) as fault:
         await parts.router.write(parts.key_of(A), b"1")
-    assert parts.clock.reading == 0 and fault.value.reason is Reason.GATE
+    assert parts.clock.reading == 0 and fault.value.reason is Reason.GATE and fault.value.has_not_happened
 
 
 @on_virtual_time
@@ -195,7 +195,7 @@ async def test_write_here_is_refused_while_the_clock_is_ahead_of_all_others() ->
     parts.clock.hear(B, Clocks(0, parts.time.wall_ms() - 3_600_000))
     with pytest.raises(Unavailable, match="3600 s ahead of all others") as fault:
         await parts.router.write(key, b"1")
-    assert parts.held(key) is None and fault.value.reason is Reason.CLOCK
+    assert parts.held(key) is None and fault.value.reason is Reason.CLOCK and fault.value.has_not_happened
 
 
 @on_virtual_time

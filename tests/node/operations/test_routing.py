@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from node.net.messages import Listed, ListKeys, Range, Unable, Unheard
+from node.errors import PeerLost
+from node.net.messages import (
+    Answer,
+    Foreign,
+    Listed,
+    ListKeys,
+    MayBeStored,
+    Range,
+    Read,
+    Taken,
+    Unable,
+    Unheard,
+    Write,
+)
 from node.operations.routing import NotBrought, Routing
+from node.values.version import make_version
+from tests.node.fakes.peers import OwnerInTurn
 from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 
+ROUNDS_MAX = 1000
+WRITE = Write(b"k", make_version(1, 1), b"1")
 REQUEST = ListKeys(Range(b"", b"", 1, 1), False)
 LISTED = Listed((), None)
 
@@ -58,3 +75,36 @@ async def test_routing_names_who_was_missing(bulk: bool) -> None:
         await routing(parts).bring(REQUEST, lambda: (B, C, "d:1"), nobody, parts.deadline, bulk)
     assert refusal.value.unreachable == {"e:1", "f:1", C}
     assert refusal.value.hint == "b:1 cannot hear e:1, f:1; c:1 cannot be reached; d:1 cannot do it now"
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_not_happened"),
+    [
+        (Unable(), True),
+        (Unheard(("d:1",)), True),
+        (Foreign(), True),
+        (MayBeStored(), False),
+        (PeerLost("silent"), False),
+        (Taken(), False),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+@on_virtual_time
+async def test_routing_is_certain_of_a_write_that_all_have_refused(
+    answer: Answer | Exception, has_not_happened: bool
+) -> None:
+    parts = await node_a(A, B, C)
+    parts.peers.script |= {B: OwnerInTurn(answer, *[Unable()] * ROUNDS_MAX), C: lambda _: Unable()}
+    with pytest.raises(NotBrought) as fault:
+        await routing(parts).bring(WRITE, lambda: (B, C), nobody, parts.deadline)
+    assert fault.value.has_not_happened is has_not_happened
+
+
+@on_virtual_time
+async def test_routing_is_certain_of_no_write_that_may_have_been_stored_before() -> None:
+    parts = await node_a(A, B)
+    parts.peers.script[B] = lambda _: Unable()
+    for operation, before in ((WRITE, True), (Read(b"k"), False)):
+        with pytest.raises(NotBrought) as fault:
+            await routing(parts).bring(operation, lambda: (B,), nobody, parts.deadline, may_be_stored=before)
+        assert not fault.value.has_not_happened
