@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gossip.view import Address
+from gossip.view import Address, ViewId
 from node.node import Node
 from node.values.record import Record
+from node.values.version import Version
 from ring.hashing import partition_of
 from tests.sim.registers import Violation
 from tests.sim.trace import name_of, names_of
@@ -31,11 +32,23 @@ def check_drops(node: Node, records: Mapping[bytes, Record], machines: Mapping[A
         owners = ring.owners(partition_of(key))
         if me in owners or any(now - machines[owner].lost_at < HANDED_OVER_S for owner in owners):
             continue
-        held = {owner: machines[owner].disk.record(key) for owner in owners}
-        have = [owner for owner, other in held.items() if other is not None and other.version >= record.version]
+        have = [owner for owner in owners if _has(owner, key, record.version, view.id, machines)]
         needed = min(len(owners), view.repl_factor or 1)
         if len(have) < needed:
             raise Violation(
                 f"{name_of(me)} has forgotten {key!r}, which of its owners [{names_of(owners)}] only "
                 f"[{names_of(have)}] have: {needed} should"
             )
+
+
+def _has(owner: Address, key: bytes, version: Version, view_id: ViewId, machines: Mapping[Address, Machine]) -> bool:
+    """Whether an owner under this view has it on disk; or, if it has moved on to a later one, which may be a rival of
+    the same epoch, and has forgotten it, somebody who owns it there."""
+    held = machines[owner].disk.record(key)
+    if held is not None and held.version >= version:
+        return True
+    node = machines[owner].node
+    if node is None or node.views.view_id <= view_id:
+        return False
+    later = node.views.ring.owners(partition_of(key))
+    return owner not in later and any(_has(other, key, version, node.views.view_id, machines) for other in later)
