@@ -23,7 +23,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ KILL_S = 5.0
 BY_SIGNAL = 128
 """And the number of the signal that has ended a command: its exit status, as shells have it."""
 HANDED_ON = (signal.SIGINT, signal.SIGTERM)
+TOKEN_VARIABLE = "KVS_LOCK_TOKEN"
 SILENT_S = 1.0
 """Of waiting, before anything is said of it."""
 PR_SET_PDEATHSIG = 1
@@ -89,9 +90,14 @@ Exit status: that of COMMAND, or
 )
 @click.option("--wait", type=DurationParam(), help="Wait for the lock for so long. Else for as long as it takes.")
 @click.option("--no-wait", is_flag=True, help="Try once.")
+@click.option(
+    "--token",
+    is_flag=True,
+    help=f"Give COMMAND the fencing token, in {TOKEN_VARIABLE}: a number greater than that of any holder before.",
+)
 @click.pass_context
 def lock(
-    ctx: click.Context, name: str, command: tuple[str, ...], ttl: float, wait: float | None, no_wait: bool
+    ctx: click.Context, name: str, command: tuple[str, ...], ttl: float, wait: float | None, no_wait: bool, token: bool
 ) -> None:
     """Run COMMAND while the lock NAME is held.
 
@@ -104,6 +110,7 @@ def lock(
       kvs lock nightly -- ./backup.sh --full
       kvs lock nightly --no-wait -- ./backup.sh
       kvs lock nightly --ttl 10s --wait 5m -- ./backup.sh
+      kvs lock nightly --token -- sh -c './publish --unless-newer-than $KVS_LOCK_TOKEN'
     """
     from kvs.errors import Contended, Locked, LockLost
 
@@ -114,7 +121,8 @@ def lock(
         await client.learn_ring()  # If nobody is there, say so, rather than wait for them.
         timeout = 0.0 if no_wait else wait
         async with client.lock(name, ttl, timeout=timeout, on_waiting=_teller()) as held:
-            return await _run(command, held)
+            more = {TOKEN_VARIABLE: str(await held.token())} if token else {}
+            return await _run(command, held, more)
 
     try:
         status = run(ctx.obj, work)
@@ -141,13 +149,15 @@ def _teller() -> Callable[[KvsError], None]:
     return tell
 
 
-async def _run(command: tuple[str, ...], held: AsyncLock) -> int:
-    """Its exit status. Raises CannotRun."""
+async def _run(command: tuple[str, ...], held: AsyncLock, more: Mapping[str, str]) -> int:
+    """Its exit status; `more`: of its environment. Raises CannotRun."""
     import asyncio
 
     with _signals_caught() as caught:
         try:
-            process = await asyncio.create_subprocess_exec(*command, preexec_fn=_ends_with_its_parent())
+            process = await asyncio.create_subprocess_exec(
+                *command, preexec_fn=_ends_with_its_parent(), env={**os.environ, **more}
+            )
         except OSError as error:
             kind = NoSuchCommand if isinstance(error, FileNotFoundError) else CannotRun
             raise kind(f"{command[0]}: {error.strerror}") from None

@@ -50,6 +50,13 @@ def test_lock_command_passes_the_status_on_and_releases(
     assert not store.values
 
 
+def test_lock_command_is_given_a_token_that_grows_if_it_is_asked_for(run: Kvs, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    for option in (["--token"], [], ["--token"]):
+        assert run("lock", "job", *option, "--", "sh", "-c", f"echo ${{KVS_LOCK_TOKEN-none}} >> {seen}").exit_code == 0
+    assert seen.read_text().split() == ["1", "none", "2"]
+
+
 @pytest.mark.parametrize("waiting", [["--no-wait"], ["--wait", "0.2s"]])
 def test_lock_command_is_not_run_while_somebody_else_has_the_lock(
     run: Kvs, store: FakeStore, tmp_path: Path, waiting: list[str]
