@@ -23,7 +23,7 @@ test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m "docker and not long" $(ARGS)
 
-test-deploy: $(VENV)/.tools ## check the alerts and the dashboard of deploy/ with Debian's Prometheus
+test-deploy: $(VENV)/.tools image ## check the alerts and the dashboard of deploy/ with Debian's Prometheus, on processes and containers
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { \
 		echo "make: no prometheus found: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
 	$(BIN)/python -m pytest -m deploy $(ARGS)

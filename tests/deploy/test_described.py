@@ -7,7 +7,18 @@ import re
 
 import pytest
 
-from tests.deploy.described import ALERTS_TEST, DASHBOARD, METRICS, alerts, documented, names_in, panels, rules
+from tests.deploy.described import (
+    ALERTS,
+    ALERTS_TEST,
+    DASHBOARD,
+    METRICS,
+    alerts,
+    documented,
+    names_in,
+    panels,
+    rules,
+)
+from tests.deploy.prometheus import hurried
 
 VARIABLES = {"$job", "$instance", "$__rate_interval"}
 
@@ -45,3 +56,14 @@ def test_deploy_panels_do_not_overlap() -> None:
         }
         assert not cells & taken and max(x for x, _ in cells) < 24
         taken |= cells
+
+
+def test_deploy_hurried_alerts_have_their_times_divided_and_nothing_else() -> None:
+    hurried_rules = hurried(ALERTS.read_text(), 20)
+    assert "for: 15s" in ALERTS.read_text() and "for: 1s" in hurried_rules
+    assert 'predict_linear(kvs_disk_free_bytes{job="kvs"}[180s], 1080) < 0' in hurried_rules
+
+    def without_times(rules: str) -> str:
+        return re.sub(r"\d+[smh]\b|\d+ \* 3600|1080", "", rules)
+
+    assert without_times(hurried_rules) == without_times(ALERTS.read_text())

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from gossip.view import Address
 from tests.cluster import Client, Processes, eventually, fresh_addresses
 from tests.commands import run
 from tests.deploy.described import ALERTS, ALERTS_TEST, PROMETHEUS, panels
+from tests.deploy.prometheus import program, watching
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(120)]
 
-INTERVAL = "1s"
 VALUES = {"$job": "kvs", "$instance": ".+", "$__rate_interval": "10s"}
 
 
@@ -29,13 +21,6 @@ def filled_in(query: str) -> str:
     for variable, value in VALUES.items():
         query = query.replace(variable, value)
     return query
-
-
-def program(name: str) -> str:
-    """Of Debian's package `prometheus`."""
-    path = shutil.which(name)
-    assert path is not None, f"no {name}: apt-get install --no-install-recommends prometheus"
-    return path
 
 
 @pytest.mark.parametrize(
@@ -63,48 +48,6 @@ async def test_promtool_finds_nothing_to_improve_in_what_a_node_shows(
     assert (done.status, done.out, done.errors) == (0, "", [])
 
 
-class Prometheus:
-    def __init__(self, http: Client, address: Address) -> None:
-        self._http = http
-        self._address = address
-
-    async def ask(self, path: str) -> Any:
-        reply = await self._http.ask(self._address, "GET", f"/api/v1/{path}")
-        assert reply.status == 200, reply.body
-        return reply.json["data"]
-
-    async def query(self, text: str) -> list[Any]:
-        result: list[Any] = (await self.ask(f"query?query={quote(text, safe='')}"))["result"]
-        return result
-
-
-@asynccontextmanager
-async def watching(http: Client, nodes: list[Address], directory: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus with the configuration of deploy/, but for whom it scrapes, and how often."""
-    shutil.copytree(PROMETHEUS, directory / "prometheus")
-    config = directory / "prometheus/prometheus.yml"
-    text = re.sub(r"_interval: 15s", f"_interval: {INTERVAL}", config.read_text())
-    config.write_text(re.sub(r"targets: \[.*\]", f"targets: {nodes}", text))
-    (address,) = fresh_addresses(1)
-    process = await asyncio.create_subprocess_exec(
-        program("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={directory / 'series'}",
-        f"--web.listen-address={address}",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-
-        async def is_up() -> bool:
-            return (await http.ask(address, "GET", "/-/ready")).status == 200
-
-        await eventually(is_up, "Prometheus")
-        yield Prometheus(http, address)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each_alert(
     processes: Processes, http: Client, tmp_path: Path
 ) -> None:
@@ -113,7 +56,7 @@ async def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each
     for number in range(20):
         assert (await http.put(nodes[number % 4], f"k{number}", number)).status == 201
         assert (await http.get(nodes[-number % 4], f"k{number}")).status == 200
-    async with watching(http, nodes, tmp_path) as prometheus:
+    async with watching(http, dict(zip(nodes, nodes, strict=True)), tmp_path) as prometheus:
 
         async def all_up() -> bool:
             return len(await prometheus.query('up{job="kvs"} == 1')) == 4

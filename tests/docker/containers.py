@@ -58,6 +58,7 @@ class Halt(NamedTuple):
 
 ARMED, HALTED, GO = "/tmp/armed", "/tmp/halted", "/tmp/go"
 HALTING = Path(__file__).parent / "halting.py"
+SICK_CLOCK, SICK_BY = Path(__file__).parents[1] / "process" / "sick_clock.py", "/tmp/clock is off by"
 SICK_DISK, SICK_HOW = Path(__file__).parents[1] / "process" / "sick_disk.py", "/tmp/disk is"
 BLOCKED = ("env", "--block-signal=TERM,INT,HUP")
 """How the image starts what it runs."""
@@ -101,11 +102,22 @@ class Containers:
         await asyncio.gather(*(self._run(spot, tuple(view), volume, repl_factor, NETWORK) for spot in spots))
         await self.listening(*spots)
 
-    async def start_sick(self, *spots: Spot, view: Iterable[Spot], disks: Path, repl_factor: int) -> None:
-        """As `start`, on disks that `disk_becomes` decides about; each has a directory of that name in `disks`."""
+    async def start_sick(
+        self,
+        *spots: Spot,
+        view: Iterable[Spot],
+        disks: Path,
+        repl_factor: int,
+        halts: Mapping[Spot, Halt] = NO_HALTS,
+    ) -> None:
+        """As `start`, on disks that `disk_becomes` decides about, and with clocks that `clock_becomes` does; each has a
+        directory of that name in `disks`. `halts`: which of them halt, and where."""
         view = tuple(view)
         await asyncio.gather(
-            *(self._run(spot, view, str(disks / spot.name), repl_factor, NETWORK, is_sick=True) for spot in spots)
+            *(
+                self._run(spot, view, str(disks / spot.name), repl_factor, NETWORK, halts.get(spot), is_sick=True)
+                for spot in spots
+            )
         )
         await self.listening(*spots)
 
@@ -136,21 +148,25 @@ class Containers:
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
         arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
         arguments += [] if repl_factor is None else ["--env", f"REPL_FACTOR={repl_factor}"]
+        program = ["-m", "node"]
+        if halt is not None:
+            program = [f"/{HALTING.name}"]
+            arguments += ["--volume", f"{HALTING}:/{HALTING.name}:ro", "--env", f"HALT_AT={halt.step}"]
+            arguments += ["--env", f"HALT_FILES={ARMED},{HALTED},{GO}"]
+            arguments += ["--env", f"HALT_WITH={','.join(peer.address for peer in halt.peers)}"]
         if is_sick:
+            program = [f"/{SICK_DISK.name}", SICK_HOW, *program]
             arguments += ["--volume", f"{SICK_DISK}:/{SICK_DISK.name}:ro"]
-            await docker(*arguments, IMAGE, *BLOCKED, "python", f"/{SICK_DISK.name}", SICK_HOW)
-            return
-        if halt is None:
-            await docker(*arguments, IMAGE)
-            return
-        arguments += ["--volume", f"{HALTING}:/{HALTING.name}:ro", "--env", f"HALT_AT={halt.step}"]
-        arguments += ["--env", f"HALT_FILES={ARMED},{HALTED},{GO}"]
-        arguments += ["--env", f"HALT_WITH={','.join(peer.address for peer in halt.peers)}"]
-        await docker(*arguments, IMAGE, "python", f"/{HALTING.name}")
+            arguments += ["--volume", f"{SICK_CLOCK}:/sick/sitecustomize.py:ro", "--env", "PYTHONPATH=/sick"]
+        await docker(*arguments, IMAGE, *BLOCKED, "python", *program)
 
     async def disk_becomes(self, spot: Spot, how: str) -> None:
         """See `sick_disk`."""
         await docker("exec", spot.name, "sh", "-c", f"printf %s {how} > '{SICK_HOW}'")
+
+    async def clock_becomes(self, spot: Spot, off_s: float) -> None:
+        """See `sick_clock`."""
+        await docker("exec", spot.name, "sh", "-c", f"printf %s {off_s} > '{SICK_BY}'")
 
     async def listening(self, *spots: Spot) -> None:
         """Wait for answers: on a published port docker takes connections long before the node does."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.commands import run
 from tests.docker.containers import Spot
 
 BYTES = 64 * 1024 * 1024
+STEP_BYTES = 512 * 1024
 OWNER = 10001
 """Of /data, in the image."""
 
@@ -43,6 +45,23 @@ class SmallDisks:
         with self._filler(spot).open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(65536))
+
+    @asynccontextmanager
+    async def filling_up(self, spot: Spot) -> AsyncIterator[None]:
+        """Meanwhile a disk loses some of its room each second, and keeps half of it."""
+
+        async def fill() -> None:
+            with self._filler(spot).open("wb", buffering=0) as file:
+                while file.tell() < BYTES // 2:
+                    file.write(bytes(STEP_BYTES))
+                    await asyncio.sleep(1.0)
+
+        filling = asyncio.create_task(fill())
+        try:
+            yield
+        finally:
+            filling.cancel()
+            await asyncio.wait([filling])
 
     def make_room(self, spot: Spot) -> None:
         self._filler(spot).unlink()

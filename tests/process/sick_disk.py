@@ -1,6 +1,6 @@
-"""`python -m tests.process.sick_disk CONTROL` becomes `python -m node`, with the same process id, on a disk that is as
-the file CONTROL says: `hang`, and fdatasync does not return; `fail`, and it fails with EIO; anything else, and it is
-well.
+"""`python -m tests.process.sick_disk CONTROL PROGRAM` becomes `python PROGRAM`, which is `-m node` or what starts one,
+with the same process id, on a disk that is as the file CONTROL says: `hang`, and fdatasync does not return; `fail`, and
+it fails with EIO; anything else, and it is well.
 
 The kernel asks another process, the watcher, about each fdatasync (`seccomp` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`,
 Linux 5.5). It needs no privileges. What hangs can still be killed.
@@ -53,7 +53,7 @@ def main() -> None:
     listener = _listen()
     socket.send_fds(mine, [b"."], [listener])
     os.close(listener)
-    os.execv(sys.executable, [sys.executable, "-m", "node"])
+    os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 def _listen() -> int:

@@ -106,7 +106,7 @@ async def test_process_health_of_a_node_whose_disk_hangs(
     (a,) = fresh_addresses(1)
     control = tmp_path / "disk is"
     node = processes.make(a, [a])
-    node.program = ("-m", "tests.process.sick_disk", str(control))
+    node.program = ("-m", "tests.process.sick_disk", str(control), "-m", "node")
     await node.start()
     await doctor.becomes(a, 200)
     control.write_text("hang")

@@ -32,7 +32,7 @@ class SickDisk:
 
 def on(disk: SickDisk, processes: Processes, node: Address, view: list[Address], **environment: str) -> NodeProcess:
     process = processes.make(node, view, **environment)
-    process.program = ("-m", "tests.process.sick_disk", str(disk.control))
+    process.program = ("-m", "tests.process.sick_disk", str(disk.control), "-m", "node")
     return process
 
 
