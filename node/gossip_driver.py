@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gossip.messages
 from gossip.core import Gossip, Output
@@ -30,6 +30,8 @@ from node.views.calls import Calls
 from node.views.census import Census, LastHeard
 from node.views.holder import Views
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -46,8 +48,8 @@ class Announcement(NamedTuple):
 
 
 class GossipDriver:
-    """What is begun here runs in `tasks`. `renew_announcement` is called once at the start of each round.
-    `note_behind` is called when this disk is found to be older than it was, and tells whether that matters."""
+    """What is begun here runs in `tasks`, those of the node. `renew_announcement` is called once at the start of each
+    round. `note_behind` is called when this disk is found to be older than it was, and tells whether that matters."""
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class GossipDriver:
         elif sender in views.kinship.foreign:
             return
         elif not views.kinship.is_judged(sender):
-            self._tasks.create_task(self._calls.learn(sender))
+            self._begin(self._calls.learn(sender))
             return
         self._do(self._gossip.receive(sender, message, self._time.monotonic()))
         if self._gossip.stable_before > self._stable_before:
@@ -121,16 +123,16 @@ class GossipDriver:
         self._stable_before = stable
         if self._note_behind():
             log.warning("the disk is older than it was: nobody believes it before co-owners have been compared with")
-            self._tasks.create_task(self._keep_behind(stable))
+            self._begin(self._keep_behind(stable))
 
     def _start_round(self) -> None:
         self._gossip.update(*self._renew_announcement())
         self._do(self._gossip.start_round(self._time.monotonic(), self._rng))
         self._clock.judge()
         if self._clock.has_new_lead and self._keeping is None:
-            self._keeping = self._tasks.create_task(self._keep_lead())
+            self._keeping = self._begin(self._keep_lead())
         if self._views.has_new_founding and self._keeping_founding is None:
-            self._keeping_founding = self._tasks.create_task(self._keep_founding())
+            self._keeping_founding = self._begin(self._keep_founding())
 
     def _do(self, output: Output) -> None:
         foreign = self._views.kinship.foreign
@@ -138,9 +140,17 @@ class GossipDriver:
             if to not in foreign:
                 self._transport.cast(to, message)
         if output.incarnation is not None:
-            self._tasks.create_task(self._store_incarnation(output.incarnation))
+            self._begin(self._store_incarnation(output.incarnation))
         if output.fetch_view_from is not None:
-            self._tasks.create_task(self._calls.learn(output.fetch_view_from))
+            self._begin(self._calls.learn(output.fetch_view_from))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T] | None:
+        """None: the node ends. Rounds and casts still come until its last part has ended; nothing new is begun."""
+        try:
+            return self._tasks.create_task(work)
+        except RuntimeError:  # The group says so, and leaves the work to whoever wanted it.
+            work.close()
+            return None
 
     async def _keep_lead(self) -> None:
         try:

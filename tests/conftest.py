@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,13 @@ hypothesis.settings.load_profile("kvs")
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are cores: what the tests of processes do most is wait."""
     return (3 * (os.cpu_count() or 1) + 1) // 2
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays, and need not be looked through whenever garbage is collected: half a
+    million objects, a fifth of a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -10,6 +10,25 @@ CHUNK_BYTES = 4096
 """What is passed on at once: several connections share a slow line as fairly as packets do."""
 
 
+LATE_S_MAX = 0.1
+"""By so much a line that is behind may catch up: one that a busy machine wakes late again and again is no slower."""
+
+
+class Line:
+    """One way of a slow line."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._free_at = 0.0
+
+    async def carry(self, bytes_: int, bytes_s: float) -> None:
+        """Wait until so much has got through behind all that came before."""
+        async with self._turn:
+            now = asyncio.get_running_loop().time()
+            self._free_at = max(self._free_at, now - LATE_S_MAX) + bytes_ / bytes_s
+            await asyncio.sleep(self._free_at - now)
+
+
 class Relay:
     """Listens at `address`, where a node is thought to be, and passes on to `far`, where it is."""
 
@@ -25,7 +44,7 @@ class Relay:
         """What comes larger at once is lost, again and again, and so is all that follows it on its connection; None: no
         bound."""
         self._far = far
-        self._lines = (asyncio.Lock(), asyncio.Lock())
+        self._lines = (Line(), Line())
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -68,7 +87,7 @@ class Relay:
                     end.transport.abort()
             self._connections.discard(task)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: asyncio.Lock) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: Line) -> None:
         while data := await reader.read(max(CHUNK_BYTES, 1 + (self.packet_bytes_max or 0))):
             await self.passing.wait()
             if reader.exception() is not None:
@@ -76,8 +95,7 @@ class Relay:
             if self.packet_bytes_max is not None and len(data) > self.packet_bytes_max:
                 await asyncio.Event().wait()  # Until the connection is broken.
             if self.bytes_s is not None:
-                async with line:
-                    await asyncio.sleep(len(data) / self.bytes_s)
+                await line.carry(len(data), self.bytes_s)
             if self.delay_s > 0:
                 asyncio.get_running_loop().call_later(self.delay_s, _write, writer, data)
             else:

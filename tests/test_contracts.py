@@ -7,10 +7,12 @@ there is a forbidden import below, or a module where none is expected, and impor
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("node", "kvs", "gossip", "ring")
 PREFIX = "importlinter:contract:"
-LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command(['--no-cache']))"
+LINTER = """
+import contextlib, io, json, sys
+from importlinter.cli import lint_imports
+for _ in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = lint_imports(cache_dir="cache")
+    print(json.dumps([status, said.getvalue()]), flush=True)
+"""
+"""Looks at the packages where it is started once for each line that it is sent."""
 
 
 class Try(NamedTuple):
@@ -108,26 +118,40 @@ def contracts() -> dict[str, str]:
     return {section.removeprefix(PREFIX): parser[section]["name"] for section in sections}
 
 
+class House:
+    """A copy of the packages and their contracts, and import-linter in a process of its own that looks at them: here,
+    `node` is imported from elsewhere. One process for all, which reads again what has changed."""
+
+    def __init__(self, place: Path, linter: subprocess.Popen[str]) -> None:
+        self.place = place
+        self._linter = linter
+
+    def broken(self) -> set[str]:
+        """The names of the contracts that are found broken."""
+        assert self._linter.stdin is not None and self._linter.stdout is not None
+        self._linter.stdin.write("look\n")
+        self._linter.stdin.flush()
+        status, said = json.loads(self._linter.stdout.readline())
+        found = set(re.findall(r"^(.*) BROKEN", said, re.MULTILINE))
+        assert status == bool(found), said
+        return found
+
+
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the packages and their contracts."""
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     copy = tmp_path_factory.mktemp("house")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "setup.cfg", copy)
-    return copy
+    command, pipe = [sys.executable, "-c", LINTER], subprocess.PIPE
+    with subprocess.Popen(command, cwd=copy, stdin=pipe, stdout=pipe, text=True) as linter:
+        yield House(copy, linter)
+        assert linter.stdin is not None
+        linter.stdin.close()
 
 
-def broken(house: Path) -> set[str]:
-    """The names of the contracts that import-linter finds broken."""
-    done = subprocess.run([sys.executable, "-c", LINT], cwd=house, capture_output=True, text=True, check=False)
-    found = set(re.findall(r"^(.*) BROKEN", done.stdout, re.MULTILINE))
-    assert done.returncode == bool(found), done.stdout + done.stderr
-    return found
-
-
-def test_contracts_hold_in_the_copy(house: Path) -> None:
-    assert broken(house) == set()
+def test_contracts_hold_in_the_copy(house: House) -> None:
+    assert house.broken() == set()
 
 
 def test_contracts_have_a_try_each() -> None:
@@ -135,13 +159,13 @@ def test_contracts_have_a_try_each() -> None:
 
 
 @pytest.mark.parametrize("attempt", TRIES, ids=lambda attempt: f"{attempt.contract}: {attempt.module}")
-def test_contract_broken_on_purpose_is_noticed(house: Path, attempt: Try) -> None:
-    module = house / attempt.module
+def test_contract_broken_on_purpose_is_noticed(house: House, attempt: Try) -> None:
+    module = house.place / attempt.module
     room_is_new, before = not module.parent.exists(), module.read_text() if module.exists() else None
     module.parent.mkdir(exist_ok=True)
     module.write_text(f"{before or ''}\n{attempt.planted}\n")
     try:
-        assert contracts()[attempt.contract] in broken(house)
+        assert contracts()[attempt.contract] in house.broken()
     finally:
         if before is not None:
             module.write_text(before)

@@ -2,48 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from random import Random
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gossip.membership import Member, Membership, State
+from gossip.membership import Member, State
 from gossip.messages import MemberRecord, Rumour
-from gossip.settings import Settings
-
-SETTINGS = Settings(strangers_max=3)
-OWN = MemberRecord("a:1", incarnation=5, version=2, store_id=7, settled_epoch=1, key_count=10)
-B = MemberRecord("b:1", incarnation=5, version=2, store_id=8, settled_epoch=1, key_count=20)
-SUSPECTED = Rumour("b:1", 5, dead=False)
-DEAD = Rumour("b:1", 5, dead=True)
-
-
-def membership(*known: MemberRecord, nodes: Iterable[str] = ("a:1", "b:1", "c:1"), epoch: int = 1) -> Membership:
-    members = Membership(OWN, SETTINGS)
-    members.set_view(epoch, frozenset(nodes))
-    for record in known:
-        members.merge_record(record)
-    members.check()
-    return members
-
-
-def stranger(name: str, settled_epoch: int = 0) -> MemberRecord:
-    return MemberRecord(f"{name}:1", 1, 0, 9, settled_epoch, 0)
-
-
-def tell(members: Membership, sayings: Iterable[MemberRecord | Rumour]) -> list[bool]:
-    """Merges them all; returns for each whether it changed anything."""
-    changed = []
-    for saying in sayings:
-        if isinstance(saying, MemberRecord):
-            changed.append(members.merge_record(saying))
-        else:
-            changed.append(members.merge_rumour(saying, now=0.0))
-        members.check()
-    return changed
+from tests.gossip.members import DEAD, OWN, SETTINGS, SUSPECTED, B, membership, stranger, tell
 
 
 def test_membership_starts_with_the_view() -> None:
@@ -110,45 +74,6 @@ def test_rumour_about_a_node_without_record_ends_with_its_first_record() -> None
     assert members.rumour("b:1") == Rumour("b:1", 0, dead=False)
     members.merge_record(B)
     assert members["b:1"] == (State.ALIVE, B)
-
-
-records = st.builds(
-    MemberRecord,
-    st.just("b:1"),
-    st.integers(1, 3),
-    st.integers(0, 2),
-    st.integers(0, 1),
-    st.integers(0, 1),
-    st.integers(0, 1),
-)
-rumours = st.builds(Rumour, st.just("b:1"), st.integers(0, 3), st.booleans())
-said = st.lists(records | rumours, max_size=8)
-
-
-def after(sayings: Iterable[MemberRecord | Rumour]) -> tuple[Member, Rumour | None]:
-    members = membership()
-    tell(members, sayings)
-    return members["b:1"], members.rumour("b:1")
-
-
-@given(said, st.randoms(use_true_random=False))
-def test_merge_commutes(sayings: list[MemberRecord | Rumour], rng: Random) -> None:
-    shuffled = list(sayings)
-    rng.shuffle(shuffled)
-    assert after(shuffled) == after(sayings)
-
-
-@given(said)
-def test_merge_is_idempotent(sayings: list[MemberRecord | Rumour]) -> None:
-    assert after([*sayings, *sayings]) == after(sayings)
-
-
-@given(said)
-def test_merge_again_is_a_no_op_by_its_own_account(sayings: list[MemberRecord | Rumour]) -> None:
-    members = membership()
-    for _ in range(2):
-        changed = tell(members, sayings)
-    assert not any(changed)
 
 
 def test_own_record_next_version_only_if_it_changes() -> None:

@@ -14,6 +14,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+PATIENCE_S = 30.0
+"""For the server to come and go: it takes milliseconds where there is a core for it."""
 NODES = ("10.0.0.1:80", "10.0.0.2:80")
 RANGES = [[0, 2047, "1"], [2048, 4095, "2"]]
 SHARDS = [{"shard-id": str(n), "replicas": [node], "partitions": 2048} for n, node in enumerate(NODES, 1)]
@@ -327,12 +329,12 @@ def served_by_thread(store: FakeStore) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(server.start_server(shutdown_timeout=0), loop).result(5)
+        asyncio.run_coroutine_threadsafe(server.start_server(shutdown_timeout=0), loop).result(PATIENCE_S)
         yield endpoint_of(server)
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(PATIENCE_S)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(PATIENCE_S)
         loop.close()
 
 

@@ -196,3 +196,31 @@ async def test_gossip_driver_learns_by_gossip_that_there_are_keys_and_keeps_it()
         await asyncio.sleep(ROUNDS_S)
         kept = lone.store.setting(Setting.FOUNDING)
         assert kept is not None and recall(kept, lone.node.views.current).founders == {A, B}
+
+
+@on_virtual_time
+async def test_gossip_driver_begins_nothing_while_the_node_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """A part of it takes its time, so that a round still comes, and what others say of a newer view."""
+    async with lone_owner(B) as lone:
+        ending = asyncio.Event()
+
+        async def end_slowly() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ending.set()
+                await asyncio.sleep(ROUNDS_S)
+
+        lone.node.hub.run = end_slowly  # type: ignore[method-assign]
+        life = asyncio.create_task(lone.node.run())
+        await asyncio.sleep(ROUNDS_S)
+        life.cancel()
+        await ending.wait()
+        lone.peers.asked.clear()
+        lone.node.clock.hear(B, Clocks(0, lone.time.wall_ms() + 10 * lone.node.config.clock_lead_step_ms))
+        says(lone, digest_of(lone, B, view_id=successor(lone.node.views.current, A, B).id))
+        told = len(lone.peers.casts)
+        await asyncio.wait([life])
+        assert life.cancelled() and len(lone.peers.casts) > told
+        assert "a round of gossip failed" not in caplog.text
+        assert (B, FetchView()) not in lone.peers.asked

@@ -17,7 +17,7 @@ from tests.node.api.streams import Stream, line, stream
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-LONG, COUNT = 200_000, 3000
+LONG, COUNT = 100_000, 3000
 PIECE = 500
 GROWTH_KIB_MAX = 24 * 1024
 """What a few chunks, buffers and the figures of so many keys take; all lines of the long batch would be four times as
@@ -25,7 +25,7 @@ much."""
 
 
 def puts(numbers: Iterable[int], prefix: str) -> bytes:
-    return b"".join(line(op="put", key=f"{prefix}{number}", value="x" * 350) for number in numbers)
+    return b"".join(line(op="put", key=f"{prefix}{number}", value="x" * 800) for number in numbers)
 
 
 async def send(client: Stream, count: int, prefix: str) -> None:

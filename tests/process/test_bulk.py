@@ -187,7 +187,7 @@ async def test_batches_go_on_through_deaths_and_changes_of_view(processes: Proce
             for n in itertools.islice(numbers, 100):
                 last[f"key/{n % 3000}"] = n
                 yield kvs.Put(f"key/{n % 3000}", n)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.02)
 
     async def put_all() -> int:
         async with kvs.AsyncClient(nodes, timeout_s=PATIENCE_S) as client:

@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 KEYS = [f"key{number:04}" for number in range(400)]
 LARGE = "x" * 4000
 """So that the values take several blocks of each node."""
+PAUSE_S = 0.05
+"""Between two exports."""
 
 
 class Reader:
@@ -31,6 +33,7 @@ class Reader:
     async def run(self) -> None:
         while not self.is_over:
             await self.export()
+            await asyncio.sleep(PAUSE_S)
 
     async def export(self) -> None:
         told: list[str] = []

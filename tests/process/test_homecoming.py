@@ -10,6 +10,7 @@ import pytest
 
 from gossip.view import Address
 from tests.cluster import Client, Processes, eventually, fresh_addresses
+from tests.process.disk_copies import copy_directory
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -44,7 +45,7 @@ async def test_process_removed_node_comes_home_and_nothing_deleted_returns(
     if is_older:
         processes[c].signal(signal.SIGTERM)
         assert await processes[c].ended() == 0
-        shutil.copytree(processes[c].data_dir, backup)
+        copy_directory(processes[c].data_dir, backup)
         await processes[c].start()
         await processes.in_touch(nodes)
     for number in range(10):
@@ -73,7 +74,7 @@ async def test_process_removed_node_comes_home_and_nothing_deleted_returns(
 
     if is_older:
         shutil.rmtree(processes[c].data_dir)
-        shutil.copytree(backup, processes[c].data_dir)
+        copy_directory(backup, processes[c].data_dir)
     await processes[c].start()
 
     async def is_home() -> bool:

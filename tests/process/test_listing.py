@@ -13,6 +13,8 @@ from tests.cluster import Client, Processes, fresh_addresses
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 KEYS = [f"key{number:04}" for number in range(400)]
+PAUSE_S = 0.02
+"""Between two listings."""
 
 
 class Reader:
@@ -33,6 +35,7 @@ class Reader:
             else:
                 assert found == KEYS
                 self.listings += 1
+                await asyncio.sleep(PAUSE_S)
 
     async def list(self) -> list[str] | None:
         """None: some node could not answer, or some could not be asked."""

@@ -11,6 +11,7 @@ import pytest
 
 from gossip.view import Address
 from tests.cluster import Client, Processes, eventually, fresh_addresses
+from tests.process.disk_copies import copy_directory
 from tests.process.views import counts_of, settles
 from tests.process.workload import Load
 
@@ -68,7 +69,7 @@ async def test_process_copied_directory_under_another_address_makes_no_equal_ver
     await load.fill()
     await stop(processes, a, b)
     shutil.rmtree(processes[b].data_dir)
-    shutil.copytree(processes[a].data_dir, processes[b].data_dir)
+    copy_directory(processes[a].data_dir, processes[b].data_dir)
     await asyncio.gather(processes[a].start(), processes[b].start())
     await processes.in_touch(nodes)
     for node in nodes:
@@ -86,7 +87,7 @@ async def test_process_older_directory_is_not_believed(processes: Processes, htt
     load = Load(http, nodes, 30)
     await load.fill()
     await stop(processes, b)
-    shutil.copytree(processes[b].data_dir, tmp_path / "older")
+    copy_directory(processes[b].data_dir, tmp_path / "older")
     await processes[b].start()
     await processes.in_touch(nodes)
     async with load.running():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from tests.sim.apart import Apart, starting_apart
 from tests.sim.loop import VirtualLoop
 
 
@@ -27,3 +28,9 @@ def buried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         warnings.simplefilter("ignore", RuntimeWarning)
         gc.collect()
     gc.enable()
+
+
+@pytest.fixture(scope="session")
+def apart() -> Iterator[Apart]:
+    with starting_apart() as apart:
+        yield apart

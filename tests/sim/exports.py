@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from itertools import count, islice
 
 import msgspec
 
-from gossip.view import Address
 from node.errors import Unavailable
 from node.node import Node
 from node.operations.export_progress import Progress, decode
 from ring.hashing import partition_of
-from tests.sim.changing import change
-from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.cluster import Machine, NoAnswer
+from tests.sim.kept_keys import KeptKeys
 
-STEADY_S = 5.0
 PREFIX = b"k"
 TENANTS = 40
 """In so many partitions all keys are: there are several in each, so that some are told in part."""
@@ -79,38 +76,15 @@ class Client:
         await asyncio.sleep(self._rng.choice([0.0, 0.0, self._story.reader_s]))
 
 
-class Story:
-    """A cluster with keys that stay, some of them with ever new values, and others that come and go."""
+class Story(KeptKeys):
+    """Some of the keys that stay have ever new values."""
 
     def __init__(self, seed: int, size: int, members: int, repl_factor: int | None) -> None:
-        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor)
-        self.machines = list(self.cluster.machines.values())
-        self.rng = random.Random(seed)
+        super().__init__(KEYS, b"0", seed, size, members, repl_factor)
         self.seen = dict.fromkeys(("told", "refused", "died", "lost"), 0)
         self.acknowledged: dict[bytes, int] = {}
         self.reader_s = 0.05
         """For how long some readers have enough with a block."""
-        self.is_over = False
-
-    async def start(self) -> None:
-        for machine in self.machines:
-            machine.start()
-        await asyncio.sleep(STEADY_S)
-        for key in KEYS:
-            await self.put(key, b"0")
-        for number in range(50):
-            await self.put(b"gone%d" % number, b"0")
-            await self.put(b"gone%d" % number, None)
-
-    def running(self) -> list[Machine]:
-        return [machine for machine in self.machines if machine.runs and machine.node is not None]
-
-    async def put(self, key: bytes, value: bytes | None) -> None:
-        await self.machines[0].ask(lambda node: node.router.write(key, value), 20.0)
-
-    async def change(self, *nodes: Machine) -> None:
-        addresses: list[Address] = [node.address for node in nodes]
-        await self.machines[0].ask(lambda node: change(node, addresses), 60.0)
 
     async def go_on_exporting(self) -> None:
         while not self.is_over:

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from node.replication.streams import Streams
-from tests.sim.apart import Run, apart
+from tests.sim.apart import Apart, Run
 from tests.sim.batches import Batches
 from tests.sim.cluster import Cluster
 from tests.sim.simulation import quieten
@@ -35,14 +35,12 @@ def simulate(seed: int, copies: int, cuts: bool = False, waits: bool = True) -> 
 
 
 @pytest.mark.parametrize(("seed", "copies", "cuts"), [(1, 1, False), (2, 2, False), (3, 3, False), (4, 1, True)])
-def test_batches_every_history_is_linearizable(
-    seed: int, copies: int, cuts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = apart(partial(simulate, seed, copies, cuts), monkeypatch)
+def test_batches_every_history_is_linearizable(seed: int, copies: int, cuts: bool, apart: Apart) -> None:
+    run = apart(partial(simulate, seed, copies, cuts))
     assert run.fault is None
     assert run.seen["GET"] > 500 and run.seen["PUT"] > 500 and run.seen["DELETE"] > 100
 
 
-def test_batches_that_wait_for_no_copies_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = apart(partial(simulate, 2, 2, waits=False), monkeypatch)
+def test_batches_that_wait_for_no_copies_are_noticed(apart: Apart) -> None:
+    run = apart(partial(simulate, 2, 2, waits=False))
     assert run.fault is not None and "not linearizable" in run.fault

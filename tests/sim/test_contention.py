@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from node.replication.co_owners import CoOwners
-from tests.sim.apart import Run, apart
+from tests.sim.apart import Apart, Run
 from tests.sim.cluster import Cluster
 from tests.sim.contention import Contention
 from tests.sim.simulation import quieten
@@ -29,12 +29,12 @@ def simulate(seed: int, copies: int, is_atomic: bool) -> Run:
 
 
 @pytest.mark.parametrize(("seed", "copies"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3)])
-def test_contention_every_history_is_linearizable(seed: int, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = apart(partial(simulate, seed, copies, is_atomic=True), monkeypatch)
+def test_contention_every_history_is_linearizable(seed: int, copies: int, apart: Apart) -> None:
+    run = apart(partial(simulate, seed, copies, is_atomic=True))
     assert run.fault is None
     assert run.seen["GET"] > 300 and run.seen["PUT"] > 100 and run.seen["DELETE"] > 20
 
 
-def test_contention_reads_that_wait_for_nobody_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = apart(partial(simulate, 2, 2, is_atomic=False), monkeypatch)
+def test_contention_reads_that_wait_for_nobody_are_noticed(apart: Apart) -> None:
+    run = apart(partial(simulate, 2, 2, is_atomic=False))
     assert run.fault is not None and "not linearizable" in run.fault

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.sim.apart import Run, apart
+from tests.sim.apart import Apart, Run
 from tests.sim.cluster import Cluster
 from tests.sim.deciding import Deciding
 from tests.sim.simulation import quieten
@@ -38,7 +38,7 @@ def simulate(seed: int) -> Run:
         pytest.param(1159, id="with what a silent owner lacks"),
     ],
 )
-def test_conditions_are_not_decided(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = apart(partial(simulate, seed), monkeypatch)
+def test_conditions_are_not_decided(seed: int, apart: Apart) -> None:
+    run = apart(partial(simulate, seed))
     assert run.fault is None
     assert run.seen["made"] > 100 and run.seen["refused"] > 50

@@ -9,7 +9,8 @@ import pytest
 from node.errors import Unavailable
 from node.operations import exporting, partition_order, shard_inquiry
 from node.operations.export_progress import Progress
-from tests.sim.exports import PREFIX, STEADY_S, Client, Story
+from tests.sim.exports import PREFIX, Client, Story
+from tests.sim.kept_keys import STEADY_S
 
 
 @pytest.fixture(autouse=True)

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 
-from gossip.view import Address
 from node.errors import Unavailable
 from node.node import Node
 from node.operations import key_order, listing, shard_inquiry
 from node.operations.listing import Page
-from tests.sim.changing import change
-from tests.sim.cluster import Cluster, Machine, NoAnswer
+from tests.sim.cluster import Machine, NoAnswer
+from tests.sim.kept_keys import STEADY_S, KeptKeys
 
-STEADY_S = 5.0
 KEYS = sorted(b"k%d" % number for number in range(150))
 
 
-class Story:
-    """A cluster with keys that stay, and others that come and go."""
-
+class Story(KeptKeys):
     def __init__(self, seed: int, size: int, members: int, repl_factor: int | None) -> None:
-        self.cluster = Cluster(seed, size, members, repl_factor=repl_factor)
-        self.machines = list(self.cluster.machines.values())
-        self.rng = random.Random(seed)
+        super().__init__(KEYS, b"1", seed, size, members, repl_factor)
         self.listings = self.refusals = 0
         self.pause_s = 0.0
         """Between two listings."""
-        self.is_over = False
-
-    async def start(self) -> None:
-        for machine in self.machines:
-            machine.start()
-        await asyncio.sleep(STEADY_S)
-        for key in KEYS:
-            await self.put(key, b"1")
-        for number in range(50):
-            await self.put(b"gone%d" % number, b"1")
-            await self.put(b"gone%d" % number, None)
-
-    async def put(self, key: bytes, value: bytes | None) -> None:
-        await self.machines[0].ask(lambda node: node.router.write(key, value), 20.0)
 
     async def page(self, via: Machine, after: bytes, limit: int) -> Page:
         async def ask(node: Node) -> Page:
@@ -55,8 +34,7 @@ class Story:
         found: list[bytes] = []
         end: bytes | None = b""
         while end is not None:
-            runs = [machine for machine in self.machines if machine.runs and machine.node is not None]
-            page = await self.page(self.rng.choice(runs), end, self.rng.choice([1, 7, 40, 1000]))
+            page = await self.page(self.rng.choice(self.running()), end, self.rng.choice([1, 7, 40, 1000]))
             found += [key for key, *_ in page.entries]
             end = page.end
         return found
@@ -72,10 +50,6 @@ class Story:
             except Unavailable:
                 self.refusals += 1
                 await asyncio.sleep(0.1)
-
-    async def change(self, *nodes: Machine) -> None:
-        addresses: list[Address] = [node.address for node in nodes]
-        await self.machines[0].ask(lambda node: change(node, addresses), 60.0)
 
 
 @pytest.mark.parametrize("repl_factor", [None, 2])

@@ -13,7 +13,7 @@ from node.net.messages import Wrote
 from node.operations.causality import Demand
 from node.replication.co_owners import CoOwners
 from node.values.context import EMPTY
-from tests.sim.apart import Run, apart
+from tests.sim.apart import Apart, Run
 from tests.sim.cluster import Cluster
 from tests.sim.sessions import Sessions
 from tests.sim.simulation import quieten
@@ -40,26 +40,22 @@ def simulate(seed: int, copies: int, skew_ms_max: int, off: str | None, moves: b
 
 
 @pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(7, 2, 20), (4, 3, 3000), (9, 5, 20)])
-def test_sessions_never_see_less_than_before(
-    seed: int, copies: int, skew_ms_max: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen, fault = apart(partial(simulate, seed, copies, skew_ms_max, None), monkeypatch)
+def test_sessions_never_see_less_than_before(seed: int, copies: int, skew_ms_max: int, apart: Apart) -> None:
+    seen, fault = apart(partial(simulate, seed, copies, skew_ms_max, None))
     assert fault is None
     assert seen["reads under a context"] > 100 and seen["contexts"] > 100 and seen["reads refused"] > 0, seen
 
 
 @pytest.mark.parametrize(("seed", "copies"), [(8, 2), (6, 3)])
-def test_sessions_never_see_less_than_before_while_views_change(
-    seed: int, copies: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen, fault = apart(partial(simulate, seed, copies, 20, None, moves=True), monkeypatch)
+def test_sessions_never_see_less_than_before_while_views_change(seed: int, copies: int, apart: Apart) -> None:
+    seen, fault = apart(partial(simulate, seed, copies, 20, None, moves=True))
     assert fault is None
     assert seen["reads under a context"] > 100 and seen["view changes"] > 0, seen
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_ablation_sessions_see_less(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = (apart(partial(simulate, seed, 2, 20, rule), monkeypatch).fault for seed in range(4))
+def test_ablation_sessions_see_less(rule: str, apart: Apart) -> None:
+    faults = (apart(partial(simulate, seed, 2, 20, rule)).fault for seed in range(4))
     assert any(fault is not None and "was seen" in fault for fault in faults), "the check notices nothing"
 
 
@@ -90,6 +86,6 @@ def write_on_a_side() -> None:
     cluster.loop.run(_write_on_a_side(cluster))
 
 
-def test_writes_on_a_side_that_has_left_out_two_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_on_a_side_that_has_left_out_two_are_answered(apart: Apart) -> None:
     """Three co-owners tell each other, all at the same time, of two that they cannot reach."""
-    apart(write_on_a_side, monkeypatch)
+    apart(write_on_a_side)

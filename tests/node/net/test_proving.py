@@ -1,47 +1,30 @@
-"""Who has proven that it knows the secret, and who is turned away: by the rule, and on real links with an attacker."""
+"""Who has proven that it knows the secret, and who is turned away: by the rule."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossip.view import Address, host_of, port_of
+from gossip.view import Address
 from node.cluster_secret import Secrets
-from node.config import CLUSTER_DEFAULT
-from node.errors import PeerRefused
-from node.net.frames import Call, CallFrame, encode
-from node.net.handshake import PATH, url_of
-from node.net.messages import Read, ReadResult
 from node.net.proof import CHALLENGE_BYTES, PROOF_BYTES
 from node.net.proving import (
     CHALLENGE_HEADER,
     NOT_PROVEN,
     PROOF_HEADER,
-    SECRET_HEADER,
     THEY_LACK_IT,
     WE_LACK_IT,
     Prover,
     headers_for,
 )
 from node.secret_files import SecretFile
-from node.timing.clock import Clocks
-from tests.cluster import eventually
-from tests.node.net.links import FAR_PORT, Links, Secret, peers_of, secret_file
-from tests.node.net.two_ends import PATIENT_S, SHORT_S, VIEW_ID
-from tests.node.tokens import write_secret
-
-ONE, OTHER, THIRD = "one" * 16, "other" * 16, "third" * 16
-A, B = "a:1", "b:1"
-BOTH = (ONE, ONE)
+from tests.node.net.links import Secret, secret_file
+from tests.node.net.strangers import ONE, OTHER, THIRD, A, B
 
 
 class End:
@@ -221,291 +204,3 @@ def test_prover_challenges_are_drawn_anew_each_time(tmp_path: Path) -> None:
     greetings = [prover.greet(B, headers_for(drawn[0])) for _ in range(4)]
     drawn += [bytes.fromhex(each.headers[CHALLENGE_HEADER]) for each in greetings if each is not None]
     assert len(set(drawn)) == 8 and {len(challenge) for challenge in drawn} == {CHALLENGE_BYTES}
-
-
-# Over real links
-
-
-@pytest.fixture
-def secrets() -> tuple[Secret, Secret]:
-    return BOTH
-
-
-@pytest.fixture
-async def links(
-    tmp_path: Path, secrets: tuple[Secret, Secret], caplog: pytest.LogCaptureFixture
-) -> AsyncIterator[Links]:
-    caplog.set_level(logging.INFO, "node.net.handshake")
-    links = Links(tmp_path, secrets=secrets, proof_s=0.2)
-    await links.open()
-    yield links
-    await links.close()
-
-
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return sorted(record.getMessage() for record in caplog.records if record.name == "node.net.handshake")
-
-
-async def test_links_with_one_secret_carry_calls_both_ways(links: Links, caplog: pytest.LogCaptureFixture) -> None:
-    for one, other in [(links.a, links.b), (links.b, links.a)]:
-        assert await one.ask(other, b"k") == ReadResult(b"k")
-    assert said(caplog) == []
-
-
-@pytest.mark.parametrize(
-    ("secrets", "of_a", "of_b"),
-    [
-        ((ONE, OTHER), NOT_PROVEN, NOT_PROVEN),
-        ((ONE, None), THEY_LACK_IT, WE_LACK_IT),
-        ((None, ONE), WE_LACK_IT, THEY_LACK_IT),
-    ],
-)
-async def test_links_without_a_secret_in_common_carry_nothing_and_are_one_line_a_peer(
-    links: Links, caplog: pytest.LogCaptureFixture, of_a: str, of_b: str
-) -> None:
-    for one, other in [(links.a, links.b), (links.b, links.a)] * 3:
-        with pytest.raises(PeerRefused):
-            await one.ask(other, b"k", SHORT_S)
-        assert one.transport.is_down(other.address) and not one.transport.is_stranger(other.address)
-    await asyncio.sleep(5 * peers_of(links.a)._config.redial_s)
-    assert not links.a.handler.calls and not links.b.handler.calls
-    lines = {f"{links.b.address} is turned away: {of_a}", f"{links.a.address} is turned away: {of_b}"}
-    assert said(caplog) == sorted(lines)
-
-
-@pytest.mark.parametrize(
-    ("secrets", "of_a", "of_b"),
-    [
-        ((ONE, OTHER), NOT_PROVEN, NOT_PROVEN),
-        ((ONE, None), THEY_LACK_IT, WE_LACK_IT),
-        ((None, ONE), WE_LACK_IT, THEY_LACK_IT),
-    ],
-)
-async def test_links_of_which_one_alone_dials_are_told_of_by_both(
-    links: Links, caplog: pytest.LogCaptureFixture, of_a: str, of_b: str
-) -> None:
-    with pytest.raises(PeerRefused):
-        await links.a.ask(links.b, b"k", SHORT_S)
-
-    async def both_have_said_so() -> bool:
-        return len(said(caplog)) == 2
-
-    await eventually(both_have_said_so, "a line of each")
-    lines = {f"{links.b.address} is turned away: {of_a}", f"{links.a.address} is turned away: {of_b}"}
-    assert said(caplog) == sorted(lines)
-
-
-@pytest.mark.parametrize("secrets", [(ONE, OTHER)])
-async def test_links_come_up_once_the_secret_is_right(links: Links, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(PeerRefused):
-        await links.a.ask(links.b, b"k", SHORT_S)
-    await links.replace_b(CLUSTER_DEFAULT, ONE)
-    await links.a.ask_until_answered(links.b, b"k")
-    assert f"{links.b.address}: turned away no more; before: {NOT_PROVEN}" in said(caplog)
-
-
-async def test_links_secret_is_exchanged_without_an_unanswered_call(links: Links, tmp_path: Path) -> None:
-    """In three steps, on one node after the other, with all links made anew after each."""
-    files = [peers_of(each)._prover._secret for each in (links.a, links.b)]
-    for text in (f"{ONE}\n{OTHER}", f"{OTHER}\n{ONE}", OTHER):
-        for file in files:
-            assert file is not None
-            write_secret(file.path, text)
-            await file.renew()
-            for one, other in [(links.a, links.b), (links.b, links.a)]:
-                peers_of(one).reset()
-                assert await one.ask_until_answered(other, b"k") == ReadResult(b"k")
-                assert not one.transport.is_down(other.address)
-
-
-CALL = encode(CallFrame(Clocks(0, 0), (Call(1, VIEW_ID, 1000, Read(b"stolen")),), ()))
-
-
-async def dialled(links: Links, headers: dict[str, str], frames: list[bytes]) -> list[bytes]:
-    """What B sends to a stranger that calls itself A, after these frames."""
-    url = url_of(links.b.address, links.a.address, CLUSTER_DEFAULT)
-    async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=headers) as socket:
-        for frame in frames:
-            await socket.send_bytes(frame)
-        async with asyncio.timeout(PATIENT_S):
-            return [message.data async for message in socket if message.type is aiohttp.WSMsgType.BINARY]
-
-
-CHALLENGE = {CHALLENGE_HEADER: "00" * CHALLENGE_BYTES}
-
-
-@pytest.mark.parametrize("frames", [[], [CALL], [b"\0" * PROOF_BYTES, CALL], [b"", CALL], [ONE.encode(), CALL]])
-async def test_stranger_without_a_proof_is_not_heard(links: Links, frames: list[bytes]) -> None:
-    assert await dialled(links, CHALLENGE, frames) == []
-    assert not links.b.handler.calls
-
-
-async def test_node_that_was_not_believed_is_told_and_says_so(links: Links, caplog: pytest.LogCaptureFixture) -> None:
-    url = url_of(links.b.address, links.a.address, CLUSTER_DEFAULT)
-    async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=CHALLENGE) as socket:
-        await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
-
-    async def has_said_so() -> bool:
-        return said(caplog) == [f"{links.a.address} is turned away: {NOT_PROVEN}"]
-
-    await eventually(has_said_so, "a line that says so")
-
-
-async def test_stranger_without_a_challenge_gets_no_link_and_is_told_why(links: Links) -> None:
-    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        await dialled(links, {}, [CALL])
-    assert caught.value.status == 403 and caught.value.headers is not None
-    assert caught.value.headers[SECRET_HEADER] == "yes"
-    assert PROOF_HEADER not in caught.value.headers
-
-
-async def test_stranger_does_not_make_a_node_dial(links: Links) -> None:
-    """Or whoever calls itself a node could have it asked at once, again and again."""
-    dialled_anew: list[Address] = []
-    peers_of(links.b).acceptor._note_dialled = dialled_anew.append
-    await dialled(links, CHALLENGE, [CALL])
-    assert dialled_anew == []
-    await links.a.ask(links.b, b"k")
-    assert dialled_anew == [links.a.address]
-
-
-class Tap:
-    """Sits where B is reached, passes on what comes, and keeps it."""
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-        self.heard = b""
-        """From who dials."""
-
-    async def open(self) -> None:
-        await self._links.kill(self._links.b)
-        b = self._links.b.address
-        self._server = await asyncio.start_server(self._serve, host_of(b), port_of(b))
-
-    async def close(self) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(host_of(self._links.b.address), FAR_PORT)
-
-        async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter, keep: bool) -> None:
-            while data := await source.read(65536):
-                self.heard += data if keep else b""
-                target.write(data)
-            target.close()
-
-        await asyncio.gather(pass_on(reader, far_writer, True), pass_on(far_reader, writer, False))
-
-
-async def test_attacker_that_plays_a_recorded_link_again_is_not_heard(links: Links) -> None:
-    tap = Tap(links)
-    await tap.open()
-    await links.a.ask_until_answered(links.b, b"once")
-    await peers_of(links.a).close()
-    await tap.close()
-    await links.revive(links.b)
-    keys = list(links.b.handler.keys)
-    assert b"once" in keys and b"Upgrade" in tap.heard
-    reader, writer = await asyncio.open_connection(host_of(links.b.address), FAR_PORT)
-    writer.write(tap.heard)
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 "), "it was greeted, as who it says it is"
-    async with asyncio.timeout(PATIENT_S):
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await reader.readexactly(1)
-    writer.close()
-    assert links.b.handler.keys == keys
-
-
-class Imposter:
-    """A stranger at the address of B, that lets in whoever dials, with the headers that `answer` gives."""
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-        self.heard: list[bytes] = []
-        self.dialled = 0
-
-    async def open(self) -> None:
-        await self._links.kill(self._links.b)
-        app = web.Application()
-        app.router.add_get(PATH, self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0)
-        await self._runner.setup()
-        b = self._links.b.address
-        await web.TCPSite(self._runner, host_of(b), port_of(b)).start()
-
-    async def close(self) -> None:
-        await self._runner.cleanup()
-        await self._links.revive(self._links.b)
-
-    async def answer(self, request: web.Request) -> dict[str, str]:
-        return {}
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
-        socket.headers.update(await self.answer(request))
-        await socket.prepare(request)
-        self.dialled += 1
-        self.heard.extend([message.data async for message in socket])
-        return socket
-
-    async def gets_nothing(self) -> None:
-        """A asks B, and finds it down."""
-        with pytest.raises(PeerRefused):
-            await self._links.a.ask(self._links.b, b"k", SHORT_S)
-
-        async def was_dialled() -> bool:
-            return self.dialled > 0
-
-        await eventually(was_dialled, "the stranger being dialled")
-        assert self._links.a.transport.is_down(self._links.b.address) and self.heard == []
-
-
-async def test_older_release_that_lets_in_everybody_is_turned_away(
-    links: Links, caplog: pytest.LogCaptureFixture
-) -> None:
-    imposter = Imposter(links)
-    await imposter.open()
-    await imposter.gets_nothing()
-    await imposter.close()
-    assert said(caplog) == [f"{links.b.address} is turned away: {THEY_LACK_IT}"]
-
-
-class Replaying(Imposter):
-    """With what B has answered to another challenge."""
-
-    async def answer(self, request: web.Request) -> dict[str, str]:
-        return self.recorded
-
-    async def record(self) -> None:
-        url = url_of(self._links.b.address, self._links.a.address, CLUSTER_DEFAULT)
-        async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=CHALLENGE) as socket:
-            headers = socket._response.headers
-            self.recorded = {name: headers[name] for name in (CHALLENGE_HEADER, PROOF_HEADER)}
-
-
-class Reflecting(Imposter):
-    """With what A itself answers, dialled by one that calls itself B, to the challenge that A has just sent."""
-
-    async def answer(self, request: web.Request) -> dict[str, str]:
-        url = url_of(self._links.a.address, self._links.b.address, CLUSTER_DEFAULT)
-        sent = {CHALLENGE_HEADER: request.headers[CHALLENGE_HEADER]}
-        async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=sent) as socket:
-            headers = socket._response.headers
-            return {name: headers[name] for name in (CHALLENGE_HEADER, PROOF_HEADER)}
-
-
-async def test_attacker_that_answers_with_a_recorded_proof_is_turned_away(links: Links) -> None:
-    imposter = Replaying(links)
-    await imposter.record()
-    await imposter.open()
-    await imposter.gets_nothing()
-    await imposter.close()
-
-
-async def test_attacker_that_reflects_a_challenge_is_turned_away(links: Links) -> None:
-    imposter = Reflecting(links)
-    await imposter.open()
-    await imposter.gets_nothing()
-    await imposter.close()

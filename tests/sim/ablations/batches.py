@@ -8,7 +8,7 @@ from node.storage.store import Store
 from tests.sim.ablations.switch import Ablation, Edit
 
 TOGETHER = "../node/operations/test_together.py::"
-BATCHING = "../node/operations/test_batching.py::"
+BATCHING = "../node/operations/test_batching_left.py::"
 
 ABLATIONS = (
     Ablation(
