@@ -24,13 +24,13 @@ GROWTH_KIB_MAX = 24 * 1024
 much."""
 
 
-def puts(numbers: Iterable[int], prefix: str) -> bytes:
-    return b"".join(line(op="put", key=f"{prefix}{number}", value="x" * 800) for number in numbers)
+def puts(numbers: Iterable[int], prefix: str, size: int = 350) -> bytes:
+    return b"".join(line(op="put", key=f"{prefix}{number}", value="x" * size) for number in numbers)
 
 
-async def send(client: Stream, count: int, prefix: str) -> None:
+async def send(client: Stream, count: int, prefix: str, size: int = 350) -> None:
     for start in range(0, count, PIECE):
-        client.send(puts(range(start, min(start + PIECE, count)), prefix))
+        client.send(puts(range(start, min(start + PIECE, count)), prefix, size))
         await client.writer.drain()
     client.end()
 
@@ -53,7 +53,7 @@ async def test_process_batch_of_any_length_streams_both_ways_in_bounded_memory(
     before = {node: private_kib(processes[node]) for node in nodes}
     highest = dict(before)
     async with stream(nodes[0]) as client:
-        sending = asyncio.create_task(send(client, LONG, "k"))
+        sending = asyncio.create_task(send(client, LONG, "k", size=800))
         for number in range(LONG):
             answer = await client.answer()
             assert (answer["key"], answer["status"]) == (f"k{number}", 201)

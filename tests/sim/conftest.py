@@ -17,6 +17,13 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return {"virtual": lambda: VirtualLoop(random.Random(item.name))}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> None:
+    """What earlier tests have left for good is not looked through at the end of each."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def buried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test leaves behind half done, as killed processes do, is finalized at its end, not in the middle of
