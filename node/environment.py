@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
+from node.certificates import CA, CERT, KEY, Certificates
 from node.cluster_secret import parse_cluster_secret
-from node.config import CLUSTER_DEFAULT, Config
+from node.config import CLUSTER_DEFAULT, Config, TlsFiles
 from node.errors import BadEnvironment
 from node.secret_files import Parse, SecretFile
 from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
@@ -78,6 +79,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
     told = _logging_in(env, faults)
     tokens_file = file_of("TOKENS_FILE", parse_tokens)
     secret_file = file_of("CLUSTER_SECRET_FILE", parse_cluster_secret)
+    tls = _tls_in(env, address, faults)
     if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -92,6 +94,7 @@ def read_environment(env: Mapping[str, str]) -> Config:
         cluster=cluster,
         cluster_secret_file=secret_file,
         tokens_file=tokens_file,
+        tls=tls,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
         **told,
     )
@@ -113,6 +116,24 @@ def _logging_in(env: Mapping[str, str], faults: list[str]) -> dict[str, str | in
         else:
             told["slow_request_ms"] = slow_ms
     return told
+
+
+def _tls_in(env: Mapping[str, str], address: Address, faults: list[str]) -> TlsFiles | None:
+    """What is wrong with the files, or that some of them are left out, is added to `faults`."""
+    told = {variable: env.get(variable, "").strip() for variable in (CERT, KEY, CA)}
+    missing = [variable for variable, text in told.items() if not text]
+    if len(missing) == len(told):
+        return None
+    if missing:
+        faults.extend(f"{variable}: missing: {CERT}, {KEY} and {CA} go together" for variable in missing)
+        return None
+    files = TlsFiles(*map(Path, told.values()))
+    try:
+        if address:  # Else that is the fault.
+            Certificates(files, host_of(address))
+    except BadEnvironment as error:
+        faults.extend(error.faults)
+    return files
 
 
 def _whole_number(text: str) -> int | None:

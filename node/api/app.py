@@ -29,6 +29,7 @@ from node.api.staleness import Staleness, is_link
 from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
 from node.api.waiting import WaitingApi, waits
 from node.api.watch import WatchApi
+from node.certificates import Certificates
 from node.errors import NotFound, RequestFault, TooLarge
 from node.net.handshake import PATH
 from node.net.pool import Peers
@@ -64,8 +65,10 @@ def make_app(
     tally: Tally,
     requests: RequestLog,
     doors: Doors | None = None,
+    certificates: Certificates | None = None,
 ) -> web.Application:
-    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything."""
+    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything.
+    `certificates`: None: in the clear."""
     middlewares = [counting(tally), noting(requests), json_errors, *([] if doors is None else [doors.check])]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
@@ -89,7 +92,7 @@ def make_app(
     health = HealthApi(node, turns)
     app.router.add_get("/livez", health.live)
     app.router.add_get("/readyz", health.ready)
-    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
+    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally, certificates).metrics)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
@@ -257,14 +260,15 @@ class JsonProtocol(web.RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes what is true for "leave it open".
         """The client sends no more. True: it has yet to be answered; the connection ends once it is. A request of which
-        a part is missing is dropped, and a link to another node ends at once."""
+        a part is missing is dropped, and a link to another node ends at once, as does all that is encrypted."""
         if self._messages and not self._newest_body.is_eof():
             self._messages.pop()
             self._answered, self._newest_body = self._answered + 1, EMPTY_PAYLOAD
         elif not self._newest_body.is_eof() or self._upgraded:
             return False
         self._is_all = self._answered < self._request_count
-        return self._is_all
+        is_encrypted = self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
+        return self._is_all and not is_encrypted
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

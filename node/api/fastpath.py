@@ -145,6 +145,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._inlet = self._front.staleness.inlet(transport)
+        self._is_encrypted = self._transport.get_extra_info("sslcontext") is not None
         self._is_for_nodes = not self._front.has_room_for(self._transport)
         self._front.connections.add(self)
 
@@ -182,9 +183,10 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client sends no more. True: it has yet to be answered; the connection ends once it is."""
+        """The client sends no more. True: it has yet to be answered; the connection ends once it is. Within TLS, this
+        is the end of both directions."""
         self._is_all = True
-        return bool(self._at_work or self._ahead)
+        return bool(self._at_work or self._ahead) and not self._is_encrypted
 
     def end(self) -> None:
         """Close as soon as the request being worked on is answered, or at once if there is none."""
@@ -249,7 +251,7 @@ class _Connection(asyncio.Protocol):
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0
         if not self._transport.is_closing():
-            self._transport.write(_render(answer))
+            self._transport.write(as_sent(answer))
 
     def _hand_over(self, data: bytes, has_waited: bool) -> None:
         """From here on, this connection is aiohttp's, beginning with `data`, unless that has become too old while it
@@ -268,8 +270,8 @@ class _Connection(asyncio.Protocol):
         successor.take_over(self._transport, data, self._is_all)
 
 
-def _render(answer: HttpAnswer) -> bytes:
-    """The bytes that aiohttp would send."""
+def as_sent(answer: HttpAnswer) -> bytes:
+    """The bytes that aiohttp would send for it."""
     more = b""
     if answer.version is not None:
         more = b"ETag: %b\r\n" % etag_of(answer.version)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from gossip.view import Address, BadAddress, parse_address
+from gossip.view import Address, BadAddress, host_of, parse_address
 from node.config import Config
 from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
@@ -23,6 +24,7 @@ from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyF
 from node.net.handshake import CLUSTER_HEADER, EXPIRY, KNOWS_HEADER, Doorkeeper, cluster_of
 from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
+from node.net.peer_certificates import NO_CERTIFICATE, TLS_HEADER, PeerCertificates
 from node.net.proving import ALL_OR_NONE, Greeting, Prover
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
@@ -37,11 +39,17 @@ class Acceptor:
     _handler: Handler
 
     def __init__(
-        self, config: Config, doorkeeper: Doorkeeper, prover: Prover, note_dialled: Callable[[Address], None]
+        self,
+        config: Config,
+        doorkeeper: Doorkeeper,
+        prover: Prover,
+        certificates: PeerCertificates,
+        note_dialled: Callable[[Address], None],
     ) -> None:
         self._config = config
         self._doorkeeper = doorkeeper
         self._prover = prover
+        self._certificates = certificates
         self._note_dialled = note_dialled
         self._served: set[_Served] = set()
 
@@ -58,6 +66,8 @@ class Acceptor:
             sender = parse_address(request.query.get("from", ""))
         except BadAddress as error:
             raise RequestFault(str(error)) from None
+        if not self._certificates.admits(sender, _shown_by(request)):
+            return self._without_certificate(sender)
         if not self._doorkeeper.is_meant(sender, request.query.get("to", ""), request.query.get("process", "")):
             raise web.HTTPMisdirectedRequest()
         if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
@@ -73,6 +83,10 @@ class Acceptor:
             return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
         finally:
             self._served.discard(served)
+
+    def _without_certificate(self, sender: Address) -> web.Response:
+        fault = {"error": f"This node wants a certificate for {host_of(sender)}", "message": "Error in GET"}
+        return web.json_response(fault, status=403, headers={TLS_HEADER: NO_CERTIFICATE})
 
     def _of_another_cluster(self) -> web.Response:
         cluster = self._config.cluster
@@ -103,6 +117,12 @@ class Acceptor:
                 await asyncio.gather(*(served.drain() for served in self._served))
         except TimeoutError:
             log.warning("some calls of other nodes stay unanswered")
+
+
+def _shown_by(request: web.Request) -> Mapping[str, Any] | None:
+    """The certificate of who has sent it, which was found in order; None: it has shown none."""
+    encrypted = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+    return None if encrypted is None else encrypted.getpeercert()
 
 
 class _Served:
