@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from gossip.view import Address, Zone, host_of
+from node.limits import Limits
 from node.time_limits import TimeLimits, limits_for
 
 CLUSTER_DEFAULT = "kvs"
@@ -53,6 +54,8 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """What all nodes of the store know; None: they prove nothing to each other."""
     tokens_file: Path | None = None
     """Which token has which role; None: anybody may do anything."""
+    limits: Limits = Limits()
+    """Of what clients may take."""
     tls: TlsFiles | None = None
     """None: clients and nodes are spoken to in the clear."""
 
@@ -81,6 +84,10 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """Who connects has so long to agree on a key."""
     tls_farewell_s: float = 1.0
     """The end of an encrypted connection is waited for at most so long."""
+    head_s: float = 10.0
+    """The head of a request that has not arrived within this never will."""
+    reader_s: float = 30.0
+    """A client that takes nothing of an answer for so long reads nothing."""
     keepalive_s: float = 75.0
     """An idle client keeps its connection for so long."""
     drain_s: float = 1.0
@@ -235,6 +242,10 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     def carry_s(self, bytes_: int) -> float:
         """How long so many bytes take on a slow link; what must get through with them is given that besides."""
         return bytes_ / self.slow_link_bytes_s
+
+    def taking_s(self, bytes_: int) -> float:
+        """How long a client may take over an answer of so many bytes."""
+        return self.reader_s + self.carry_s(bytes_)
 
     @property
     def reads_files(self) -> bool:

@@ -319,5 +319,5 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
     own = {"ADDRESS", "VIEW", "REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND", "ZONE", "ROUND_TRIP_MS"}
     own |= {"LOG_LEVEL", "LOG_FORMAT", "SLOW_REQUEST_MS", "TOKENS_FILE", "CLUSTER_SECRET_FILE"}
-    own |= {"TLS_CERT", "TLS_KEY", "TLS_CA"}
+    own |= {"TLS_CERT", "TLS_KEY", "TLS_CA", "LIMITS"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

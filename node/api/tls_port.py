@@ -6,8 +6,8 @@ told so, where OpenSSL would break off without a word. And a handshake takes a m
 thousand clients came back in one turn of the loop, the node would stand still for seconds, and give up its leases; so
 in each turn only some begin, in the order in which clients have begun to speak.
 
-Who says nothing, or does not end its handshake, has `tls_handshake_s`, and is dropped. Must not know what is spoken
-inside.
+Who says nothing, or does not end its handshake, has `tls_handshake_s`, and is dropped; so is the oldest of these where
+there are too many, since whoever means it is done in a moment. Must not know what is spoken inside.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import cast
 
 from node.api.answers import render_fault
-from node.api.fastpath import as_sent
 from node.api.tally import NoHandshake, Tally
+from node.api.wire import as_sent
 from node.certificates import Certificates
 from node.config import Config
 from node.errors import RequestFault
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 ACCEPTED_A_TURN = 64
 HANDSHAKES_A_TURN = 2
 """Some milliseconds' work, with a key of RSA."""
+HALF_OPEN_MAX = 1024
+"""So many may have said nothing, and as many may be within their handshake, which takes some 50 KiB."""
 REST_S = 1.0
 """After the system had no descriptor left for a connection, none is accepted for so long."""
 SAID_MAX = 256
@@ -65,7 +67,8 @@ class TlsPort:
         self._speaking: deque[socket.socket] = deque()
         """Those whose handshake is to begin."""
         self._is_beginning = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        """The oldest first."""
         self._said: dict[str, str] = {}
 
     def listen(self, bound: socket.socket) -> None:
@@ -102,6 +105,8 @@ class TlsPort:
                 self._loop.call_later(REST_S, self._go_on, bound)
                 return
             connection.setblocking(False)
+            if len(self._silent) >= HALF_OPEN_MAX:
+                self._give_up(next(iter(self._silent)))
             timer = self._loop.call_later(self._config.tls_handshake_s, self._give_up, connection)
             self._silent[connection] = timer
             self._loop.add_reader(connection, self._hear, connection)
@@ -151,9 +156,18 @@ class TlsPort:
         self._begin_soon()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
+        if len(self._tasks) >= HALF_OPEN_MAX:
+            oldest = next(iter(self._tasks))
+            del self._tasks[oldest]
+            oldest.cancel()
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if task.cancelled():
+            self._failed[NoHandshake.TIMEOUT] += 1
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         host = _host_of(connection)

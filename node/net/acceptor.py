@@ -31,6 +31,9 @@ from node.timing.clock import HybridClock
 
 log = logging.getLogger(__name__)
 
+UNPROVEN_MAX = 256
+"""Links whose proof is waited for, at once."""
+
 
 class Acceptor:
     """The links that other nodes have dialled. `note_dialled` is told who dials, before anything that came is read."""
@@ -52,6 +55,8 @@ class Acceptor:
         self._certificates = certificates
         self._note_dialled = note_dialled
         self._served: set[_Served] = set()
+        self._unproven: dict[_Served, None] = {}
+        """Those whose proof is waited for, the oldest first."""
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -78,11 +83,23 @@ class Acceptor:
         is_small = request.query.get("large") == APART
         served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, self._let_in)
         self._served.add(served)
+        self._wait_for_proof(served)
         try:
             socket = await served.run(request)
             return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
         finally:
             self._served.discard(served)
+            self._unproven.pop(served, None)
+
+    def _wait_for_proof(self, served: _Served) -> None:
+        """A node proves itself at once: where too many have not, the oldest is none."""
+        if not served.awaits_proof:
+            return
+        if len(self._unproven) >= UNPROVEN_MAX:
+            oldest = next(iter(self._unproven))
+            del self._unproven[oldest]
+            oldest.abort()
+        self._unproven[served] = None
 
     def _without_certificate(self, sender: Address) -> web.Response:
         fault = {"error": f"This node wants a certificate for {host_of(sender)}", "message": "Error in GET"}
@@ -100,9 +117,10 @@ class Acceptor:
         }
         return web.json_response(fault, status=403, headers=self._prover.refusal())
 
-    def _let_in(self, sender: Address) -> None:
-        self._doorkeeper.admit(sender)
-        self._note_dialled(sender)
+    def _let_in(self, served: _Served) -> None:
+        self._unproven.pop(served, None)
+        self._doorkeeper.admit(served.sender)
+        self._note_dialled(served.sender)
 
     def reset(self) -> None:
         """Break every link: what has arrived but was not executed never will be."""
@@ -136,7 +154,7 @@ class _Served:
         config: Config,
         is_small: bool,
         greeting: Greeting,
-        let_in: Callable[[Address], None],
+        let_in: Callable[[_Served], None],
     ) -> None:
         """`is_small`: large answers are given on another one, see `lanes`. `let_in` is told once the sender has proven
         what it has to."""
@@ -144,7 +162,8 @@ class _Served:
         self._let_in = let_in
         self._proof_s = config.proof_s
         self._is_small = is_small
-        self._sender = sender
+        self.sender = self._sender = sender
+        self.awaits_proof = greeting.await_proof
         self._clock = clock
         self._handler = handler
         self._socket = web.WebSocketResponse(
@@ -182,7 +201,7 @@ class _Served:
             if self._greeting.await_proof and not await self._is_proven(socket):
                 self.abort()
                 return socket
-            self._let_in(self._sender)
+            self._let_in(self)
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._send(socket))
                 await self._receive(socket, tasks)

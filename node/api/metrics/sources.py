@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import Metric
 
 from gossip.membership import State
+from node.api.admission import Admission, Limit
 from node.api.metrics.families import counter, counters, gauge, gauges, histogram
 from node.api.tally import KEY_ROUTE, Tally
 from node.certificates import Certificates
@@ -45,6 +46,19 @@ def of_requests(tally: Tally) -> Iterator[Metric]:
     )
     reasons = (((reason.value,), count) for reason, count in tally.unavailable.items())
     yield counters("kvs_unavailable_total", "Answers of 503, by reason", ("reason",), reasons)
+
+
+def of_limits(admission: Admission) -> Iterator[Metric]:
+    rooms = admission.rooms
+    shown = [limit for limit in rooms if limit is not Limit.PER_ADDRESS]
+    most = (((limit.value,), room.most) for limit, room in rooms.items())
+    yield gauges("kvs_client_limit", "What all clients together may take", ("limit",), most)
+    used = (((limit.value,), rooms[limit].used) for limit in shown)
+    yield gauges("kvs_client_limit_used", "What they take now", ("limit",), used)
+    refused = (((limit.value,), room.refused) for limit, room in rooms.items())
+    yield counters("kvs_client_limit_refused_total", "Who was refused for a limit", ("limit",), refused)
+    dropped = (((why.value,), count) for why, count in admission.dropped.items())
+    yield counters("kvs_clients_dropped_total", "Connections that were not waited for any longer", ("reason",), dropped)
 
 
 def of_tls(tally: Tally, certificates: Certificates | None) -> Iterator[Metric]:

@@ -195,3 +195,26 @@ async def test_tls_port_closed_accepts_nobody(port: tuple[TlsPort, int], ca: tru
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(HOST, port[1])
     writer.close()
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x00\x05\x01"])
+async def test_tls_port_of_too_many_half_open_connections_the_oldest_is_dropped(
+    port: tuple[TlsPort, int], ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """Who means it is done in a moment, so a crowd that only holds places keeps nobody out."""
+    monkeypatch.setattr("node.api.tls_port.HALF_OPEN_MAX", 3)
+    halves = []
+    for _ in range(3):
+        halves.append(await asyncio.open_connection(HOST, port[1]))
+        halves[-1][1].write(begun)
+
+    async def are_open() -> bool:
+        return len(port[0]._silent) + len(port[0]._tasks) == 3
+
+    await eventually(are_open, "all being half open")
+    assert (await answer_to(port[1], believing(ca)))[1] == b"here GET a 0"
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await halves[0][0].readexactly(1)
+    assert port[0]._failed[NoHandshake.TIMEOUT] == 1
+    for _, writer in halves:
+        writer.close()
