@@ -22,6 +22,8 @@ LOOKED_AT = 128
 """Of so many connections, the oldest, the one that has been idle for longest makes room: a new client costs no more
 than this look."""
 PROBATION_MAX = 256
+SHORT_PROBATION_MAX = 8
+"""While descriptors are short: what is kept for other nodes is not for those who say nothing."""
 
 
 class Connection(Protocol):
@@ -72,8 +74,10 @@ class Entrance:
         max(idle, key=lambda other: other.swept).end()
         return admission.arrive(address)
 
-    def put_on_probation(self, connection: Connection) -> None:
-        if len(self._on_probation) >= PROBATION_MAX:
+    def put_on_probation(self, connection: Connection, transport: asyncio.Transport) -> None:
+        number: int = transport.get_extra_info("socket").fileno()
+        most = PROBATION_MAX if number < self._descriptors else SHORT_PROBATION_MAX
+        if len(self._on_probation) >= most:
             next(iter(self._on_probation)).drop(Dropped.SILENT)
         self._on_probation[connection] = None
 

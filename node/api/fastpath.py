@@ -137,7 +137,7 @@ class _Connection(asyncio.Protocol):
         self._visit = self._front.entrance.admit(self._transport, self._front.connections)
         self._is_on_probation = self._visit is None
         if self._is_on_probation:
-            self._front.entrance.put_on_probation(self)
+            self._front.entrance.put_on_probation(self, self._transport)
         self._front.connections[self] = None
 
     @property

@@ -66,6 +66,8 @@ class JsonProtocol(web.RequestHandler):
         self._answer_s = bounds.answer_s
         self._heads = HeadWatch(self._loop, bounds.head_s, self._give_up)
         self._visit: Visit | None = None
+        self._is_lost = False
+        self._ending: asyncio.TimerHandle | None = None
         self._is_last = False
         """The next answer is the last."""
         self._is_link = False
@@ -94,6 +96,8 @@ class JsonProtocol(web.RequestHandler):
         if self._is_link:
             self._leave()
         self.connection_made(transport)
+        assert self._task_handler is not None
+        self._task_handler.add_done_callback(lambda _: self._end_soon(transport))
         self._parse(start)
         if is_all and not self.eof_received():
             self.force_close()
@@ -133,7 +137,15 @@ class JsonProtocol(web.RequestHandler):
             self._visit.leave()
             self._visit = None
 
+    def _end_soon(self, transport: asyncio.Transport) -> None:
+        """The connection is being closed. If its client does not take what it was sent last, that would never end."""
+        if not self._is_lost:
+            self._ending = self._loop.call_later(self._answer_s(0), transport.abort)
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._is_lost = True
+        if self._ending is not None:
+            self._ending.cancel()
         self._leave()
         self._heads.stop()
         super().connection_lost(exc)

@@ -111,7 +111,7 @@ async def serving(
         try:
             for bound in sockets:
                 _listen(bound, config)
-                servers.append(await _server_of(bound, front, certificates, config, tally))
+                servers.append(await _server_of(bound, front, certificates, config, tally, descriptors))
             log.info("%s serves%s", config.address, "" if certificates is None else ", by HTTPS")
             yield Serving(node, life, second_name, tuple(file for file in files if file is not None))
         finally:
@@ -150,12 +150,17 @@ def _file(variable: str, path: Path | None, parse: Parse[T]) -> SecretFile[T] | 
 
 
 async def _server_of(
-    bound: socket.socket, front: FastPath, certificates: Certificates | None, config: Config, tally: Tally
+    bound: socket.socket,
+    front: FastPath,
+    certificates: Certificates | None,
+    config: Config,
+    tally: Tally,
+    descriptors: int,
 ) -> asyncio.Server | TlsPort:
     """Which accepts what comes to `bound`, until it is closed."""
     if certificates is None:
         return await asyncio.get_running_loop().create_server(front, sock=bound, backlog=BACKLOG)
-    port = TlsPort(front, certificates, config, tally)
+    port = TlsPort(front, certificates, config, tally, descriptors)
     port.listen(bound)
     return port
 

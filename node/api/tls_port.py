@@ -54,8 +54,15 @@ class TlsPort:
     """`front` makes the protocol of each connection, once it is encrypted. Needs a running event loop."""
 
     def __init__(
-        self, front: Callable[[], asyncio.Protocol], certificates: Certificates, config: Config, tally: Tally
+        self,
+        front: Callable[[], asyncio.Protocol],
+        certificates: Certificates,
+        config: Config,
+        tally: Tally,
+        descriptors: int,
     ) -> None:
+        """`descriptors`: those from here on are kept for other nodes."""
+        self._descriptors = descriptors
         self._loop = asyncio.get_running_loop()
         self._front = front
         self._certificates = certificates
@@ -95,6 +102,8 @@ class TlsPort:
 
     def _accept(self, bound: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
+            if len(self._speaking) >= HALF_OPEN_MAX:
+                return  # Those who come now wait in the kernel.
             try:
                 connection, _address = bound.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -105,8 +114,8 @@ class TlsPort:
                 self._loop.call_later(REST_S, self._go_on, bound)
                 return
             connection.setblocking(False)
-            if len(self._silent) >= HALF_OPEN_MAX:
-                self._give_up(next(iter(self._silent)))
+            if len(self._silent) >= HALF_OPEN_MAX or connection.fileno() >= self._descriptors:
+                self._drop_oldest()
             timer = self._loop.call_later(self._config.tls_handshake_s, self._give_up, connection)
             self._silent[connection] = timer
             self._loop.add_reader(connection, self._hear, connection)
@@ -157,12 +166,22 @@ class TlsPort:
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if len(self._tasks) >= HALF_OPEN_MAX:
-            oldest = next(iter(self._tasks))
-            del self._tasks[oldest]
-            oldest.cancel()
+            self._cancel_oldest()
         task = self._loop.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._has_ended)
+
+    def _drop_oldest(self) -> None:
+        """Of those with whom nothing is agreed yet, if there are any."""
+        if self._silent:
+            self._give_up(next(iter(self._silent)))
+        elif self._tasks:
+            self._cancel_oldest()
+
+    def _cancel_oldest(self) -> None:
+        oldest = next(iter(self._tasks))
+        del self._tasks[oldest]
+        oldest.cancel()
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)

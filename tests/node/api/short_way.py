@@ -118,7 +118,7 @@ class Written(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.is_closed = False
+        self.is_closed = self.is_aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -128,6 +128,9 @@ class Written(asyncio.Transport):
 
     def close(self) -> None:
         self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_aborted = True
 
 
 def bounds_of(limits: Limits | None = None, head_s: float = 1000.0, answer_s: float = 1000.0) -> Bounds:

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from node.api.admission import Admission, Dropped, Visit
-from node.api.entrance import LOOKED_AT, PROBATION_MAX, Entrance
+from node.api.entrance import LOOKED_AT, PROBATION_MAX, SHORT_PROBATION_MAX, Entrance
 from node.limits import Limits
 from tests.node.fakes.clocks import HandTime
 
@@ -109,17 +109,24 @@ def test_entrance_descriptors_for_nodes_are_for_no_client(
 def test_entrance_probation_ends_for_the_oldest_when_there_are_too_many(entrance: Entrance) -> None:
     waiting = [Other() for _ in range(PROBATION_MAX)]
     for other in waiting:
-        entrance.put_on_probation(other)
+        entrance.put_on_probation(other, Numbered("a", 1))
     entrance.has_spoken(waiting[0])
-    entrance.put_on_probation(Other())
+    entrance.put_on_probation(Other(), Numbered("a", 1))
     assert not any(other.dropped for other in waiting)
-    entrance.put_on_probation(Other())
+    entrance.put_on_probation(Other(), Numbered("a", 1))
     assert [other.dropped for other in waiting[:3]] == [[], [Dropped.SILENT], []]
 
 
 def test_entrance_probation_ends_for_who_says_nothing(entrance: Entrance) -> None:
     silent, fresh = Other(1), Other(0)
     for other in (silent, fresh):
-        entrance.put_on_probation(other)
+        entrance.put_on_probation(other, Numbered("a", 1))
     entrance.sweep()
     assert (silent.dropped, fresh.dropped) == ([Dropped.SILENT], [])
+
+
+def test_entrance_probation_is_for_few_while_descriptors_are_short(entrance: Entrance) -> None:
+    waiting = [Other() for _ in range(SHORT_PROBATION_MAX + 1)]
+    for other in waiting:
+        entrance.put_on_probation(other, Numbered("a", 100))
+    assert [len(other.dropped) for other in waiting] == [1] + [0] * SHORT_PROBATION_MAX

@@ -23,6 +23,33 @@ async def say_hello(_: web.BaseRequest) -> web.StreamResponse:
     return web.Response(text="hello")
 
 
+class Links:
+    """Who visits."""
+
+    def __init__(self) -> None:
+        self.bounds = bounds_of()
+        self.transport = Written()
+
+    def visit(self) -> Visit:
+        return self.bounds.admission.arrive("10.0.0.1")
+
+    @property
+    def count(self) -> int:
+        return self.bounds.admission.rooms[Limit.CONNECTIONS].used
+
+
+@pytest.fixture
+async def links() -> AsyncIterator[Links]:
+    yield Links()
+
+
+async def take_over(server: Server, links: Links, start: bytes) -> JsonProtocol:
+    protocol = server.front.successor()
+    assert isinstance(protocol, JsonProtocol)
+    protocol.take_over(links.transport, start, False, links.visit())
+    return protocol
+
+
 async def test_protocol_line_that_is_too_long_is_431(server: Server) -> None:
     for request in (
         b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"a" * 9000),
@@ -90,6 +117,18 @@ class TestSlow:
             await eventually(server.is_left_alone, "nothing being left of it")
         assert [admission.rooms[limit].used for limit in (Limit.REQUESTS, Limit.MEMORY, Limit.CONNECTIONS)] == [0, 0, 0]
 
+    async def test_protocol_connection_that_is_closed_and_not_taken_to_its_end_is_cut_off(
+        self, server: Server, links: Links
+    ) -> None:
+        """Its client does not take the last of what it was sent, which is too little to be waited for before."""
+        await take_over(server, links, PLAIN.replace(b"Host", b"Connection: close\r\nHost"))
+
+        async def is_cut_off() -> bool:
+            return links.transport.is_aborted
+
+        await eventually(is_cut_off, "it being cut off")
+        assert links.transport.is_closed and b"GET a 0" in links.transport.written
+
 
 class TestNoMemory:
     @pytest.fixture
@@ -105,33 +144,6 @@ class TestNoMemory:
         assert body == b'{"error":"Too much memory is taken","message":"Error in GET"}'
         writer.close()
         server.front.admission.memory.used = 0
-
-
-class Links:
-    """Who visits."""
-
-    def __init__(self) -> None:
-        self.bounds = bounds_of()
-        self.transport = Written()
-
-    def visit(self) -> Visit:
-        return self.bounds.admission.arrive("10.0.0.1")
-
-    @property
-    def count(self) -> int:
-        return self.bounds.admission.rooms[Limit.CONNECTIONS].used
-
-
-@pytest.fixture
-async def links() -> AsyncIterator[Links]:
-    yield Links()
-
-
-async def take_over(server: Server, links: Links, start: bytes) -> JsonProtocol:
-    protocol = server.front.successor()
-    assert isinstance(protocol, JsonProtocol)
-    protocol.take_over(links.transport, start, False, links.visit())
-    return protocol
 
 
 async def test_protocol_visit_lasts_as_long_as_the_connection(server: Server, links: Links) -> None:

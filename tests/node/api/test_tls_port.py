@@ -43,10 +43,10 @@ def handshake_s() -> float:
 
 @pytest.fixture
 async def port(
-    server: Server, certificates: Certificates, tmp_path: Path, handshake_s: float
+    server: Server, certificates: Certificates, tmp_path: Path, handshake_s: float, descriptors: int
 ) -> AsyncIterator[tuple[TlsPort, int]]:
     config = replace(Config.for_test("node1:13800", ("node1:13800",), tmp_path), tls_handshake_s=handshake_s)
-    made, bound = TlsPort(server.front, certificates, config, Tally()), socket.create_server((HOST, 0))
+    made, bound = TlsPort(server.front, certificates, config, Tally(), descriptors), socket.create_server((HOST, 0))
     made.listen(bound)
     yield made, bound.getsockname()[1]
     made.close()
@@ -218,3 +218,24 @@ async def test_tls_port_of_too_many_half_open_connections_the_oldest_is_dropped(
     assert port[0]._failed[NoHandshake.TIMEOUT] == 1
     for _, writer in halves:
         writer.close()
+
+
+class TestShort:
+    @pytest.fixture
+    def descriptors(self) -> int:
+        """None is left for clients."""
+        return 0
+
+    async def test_tls_port_short_of_descriptors_has_one_half_open_connection(
+        self, port: tuple[TlsPort, int], ca: trustme.CA
+    ) -> None:
+        """The next one takes the place of that, or other nodes could neither come in nor be dialled."""
+        halves = [await asyncio.open_connection(HOST, port[1]) for _ in range(5)]
+
+        async def are_dropped() -> bool:
+            return port[0]._failed[NoHandshake.TIMEOUT] == 4
+
+        await eventually(are_dropped, "all but the last being dropped")
+        assert len(port[0]._silent) == 1
+        for _, writer in halves:
+            writer.close()
