@@ -15,7 +15,7 @@ _ENTRY = re.compile(r"([a-z-]+)\s*=\s*([0-9]{1,9})")
 
 class Limits(msgspec.Struct, frozen=True, rename="kebab"):
     connections: int = 10_000
-    """That clients have open. An idle one takes some 10 KiB of memory, and 100 KiB if it is encrypted."""
+    """That clients have open. An idle one takes some 6 KiB of memory, and 30 KiB if it is encrypted."""
     connections_per_address: int = 4_000
     """From one address, or one /64 of IPv6: fewer than `requests`, so that nobody at one address has all of these."""
     requests: int = 5_000
