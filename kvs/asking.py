@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -51,8 +52,15 @@ class Request(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Asker:
-    def __init__(self, endpoints: tuple[str, ...], patience: Patience, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """`headers`: of every request."""
+    def __init__(
+        self,
+        endpoints: tuple[str, ...],
+        patience: Patience,
+        headers: Mapping[str, str] = NO_HEADERS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`endpoints`: addresses. `headers`: of every request. `tls`: None: nodes are asked in the clear."""
+        self.tls = tls
         self.patience = patience
         self.headers = headers
         self._chance = random.Random()
@@ -156,7 +164,7 @@ class Asker:
             raise Misuse(CLOSED)
         if self._loop is None:
             self._loop = loop
-            self._connections = Connections()
+            self._connections = Connections(tls=self.tls)
             self._end = asyncio.Event()
         self._check_loop(loop)
         return loop

@@ -25,6 +25,7 @@ from kvs.lock import AsyncLock
 from kvs.operations import Operation, Result, Slot, result_of, slots_of
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
+from kvs.tls import CaFile
 from kvs.values import Entry, Exported, Found, Stored, Unchanged
 from kvs.waiting import WAIT_S, Waiting
 from kvs.watch import Event
@@ -212,12 +213,18 @@ class Client(_Calls):
     methods raise KvsError."""
 
     def __init__(
-        self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S, token: str | None = None
+        self,
+        endpoints: str | Iterable[str],
+        *,
+        timeout_s: float = TIMEOUT_S,
+        token: str | None = None,
+        ca: CaFile | None = None,
     ) -> None:
-        """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
-        `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
-        `token`: for a store that wants one. Raises BadRequest."""
-        self._client = AsyncClient(endpoints, timeout_s=timeout_s, token=token)
+        """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them. With
+        `https://` before one of them, all are asked by TLS. `timeout_s`: for each call in all, of which one node gets
+        half. A node answers within 2 s, whatever is down. `token`: for a store that wants one. `ca`: a file with the
+        CAs that are believed, instead of those of the system. Raises BadRequest."""
+        self._client = AsyncClient(endpoints, timeout_s=timeout_s, token=token, ca=ca)
         super().__init__(self._client, _Thread())
         self._end = weakref.finalize(self, self._thread.end, self._client)
 

@@ -21,7 +21,18 @@ import msgspec
 from kvs.backup_commands import backup, export, restore
 from kvs.bench_command import bench
 from kvs.doctor import doctor
-from kvs.ending import TOKEN_FILE, Interrupted, NotFound, Refusal, output_option, print_json, run, show, status_of
+from kvs.ending import (
+    CA_FILE,
+    TOKEN_FILE,
+    Interrupted,
+    NotFound,
+    Refusal,
+    output_option,
+    print_json,
+    run,
+    show,
+    status_of,
+)
 from kvs.endpoints import PORT
 from kvs.health_command import health
 from kvs.keys import keys
@@ -64,7 +75,7 @@ Exit status:
     default=DEFAULT_ENDPOINTS,
     show_default="127.0.0.2:13800 to 127.0.0.5:13800",
     metavar="HOST:PORT,...",
-    help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}.",
+    help=f"Nodes to ask, in turn, until one answers. Without a port: {PORT}. With https://: by TLS.",
 )
 @click.option(
     "--token-file",
@@ -74,9 +85,17 @@ Exit status:
     metavar="FILE",
     help="Has the token for a store that wants one. Without it, KVS_TOKEN is the token.",
 )
+@click.option(
+    "--cacert",
+    type=click.Path(path_type=Path),
+    envvar=CA_FILE,
+    show_envvar=True,
+    metavar="FILE",
+    help="Has the CAs that are believed, for endpoints with https://. Without it, those of the system are.",
+)
 @click.version_option(package_name="kvs-sharded", message="%(prog)s %(version)s")
 @click.pass_context
-def kvs(ctx: click.Context, endpoints: Addresses, token_file: Path | None) -> None:
+def kvs(ctx: click.Context, endpoints: Addresses, token_file: Path | None, cacert: Path | None) -> None:
     """Read, write and run a sharded key-value store.
 
     Any node takes any request; it need not be the one that has the key.

@@ -19,7 +19,7 @@ from kvs.asking import Asker, Request
 from kvs.batching import Batch
 from kvs.counter import AsyncCounter
 from kvs.data import Ask, Told, path_of, told_of
-from kvs.endpoints import endpoints_of
+from kvs.endpoints import HTTPS, addresses_of, are_secure, endpoints_of
 from kvs.errors import BadRequest, KvsError
 from kvs.export_lines import entries_in
 from kvs.exporting import Export
@@ -30,6 +30,7 @@ from kvs.operations import Operation, Result, result_of, slot_of, slots_of
 from kvs.repeating import Patience
 from kvs.responses import EntriesPage, KeysPage
 from kvs.session import AsyncSession
+from kvs.tls import CaFile, context_of
 from kvs.token import headers_of
 from kvs.values import Entry, Exported
 from kvs.waiting import Waiting
@@ -48,15 +49,21 @@ class AsyncClient(Waiting):
     methods raise KvsError."""
 
     def __init__(
-        self, endpoints: str | Iterable[str], *, timeout_s: float = TIMEOUT_S, token: str | None = None
+        self,
+        endpoints: str | Iterable[str],
+        *,
+        timeout_s: float = TIMEOUT_S,
+        token: str | None = None,
+        ca: CaFile | None = None,
     ) -> None:
-        """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them.
-        `timeout_s`: for each call in all, of which one node gets half. A node answers within 2 s, whatever is down.
-        `token`: for a store that wants one. Raises BadRequest."""
+        """`endpoints`: nodes to ask first, `"a:13800,b:13800"` or a list; the others are found through them. With
+        `https://` before one of them, all are asked by TLS. `timeout_s`: for each call in all, of which one node gets
+        half. A node answers within 2 s, whatever is down. `token`: for a store that wants one. `ca`: a file with the
+        CAs that are believed, instead of those of the system. Raises BadRequest."""
         if not 0 < timeout_s < float("inf"):
             raise BadRequest(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
         self._timeout_s = timeout_s
-        self._begin_with(Asker(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None), headers_of(token)))
+        self._begin_with(asker_of(endpoints_of(endpoints), Patience(timeout_s, timeout_s / 2, None), token, ca))
 
     _timeout_s = TIMEOUT_S
 
@@ -176,6 +183,14 @@ class AsyncClient(Waiting):
         `holder`: what others are told of who holds it. `on_waiting`: is told, after each try that was in vain, why it
         was. Raises BadRequest."""
         return AsyncLock(self, name, ttl, self._renewing, timeout=timeout, holder=holder, on_waiting=on_waiting)
+
+
+def asker_of(endpoints: tuple[str, ...], patience: Patience, token: str | None, ca: CaFile | None) -> Asker:
+    """`endpoints`: as `endpoints_of` has them. Raises BadRequest."""
+    is_secure = are_secure(endpoints)
+    if ca is not None and not is_secure:
+        raise BadRequest(f"a CA is for endpoints that begin with {HTTPS}")
+    return Asker(addresses_of(endpoints), patience, headers_of(token), context_of(ca) if is_secure else None)
 
 
 async def _feed(batch: Batch, operations: Iterable[Operation] | AsyncIterable[Operation]) -> None:

@@ -8,7 +8,7 @@ connection whose answer did not come, or not as a whole, is cut off, not closed:
 from __future__ import annotations
 
 import asyncio
-import os
+import ssl
 from typing import cast
 
 from kvs.endpoints import host_and_port
@@ -16,6 +16,7 @@ from kvs.http import Malformed, Missing, Reply, reply_in
 from kvs.names import Names
 from kvs.repeating import Failed
 from kvs.streamed import StreamedReply
+from kvs.tls import reason_of
 
 CONNECT_TIMEOUT_S = 1.0
 UNREAD_BYTES_MAX = 256 * 1024
@@ -214,8 +215,8 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(Failed(reason, sent=True))
 
 
-async def connect(node: str, names: Names, within_s: float) -> Connection:
-    """Raises Failed."""
+async def connect(node: str, names: Names, within_s: float, tls: ssl.SSLContext | None = None) -> Connection:
+    """`tls`: None: in the clear. Raises Failed."""
     host, port = host_and_port(node)
     within_s = min(within_s, CONNECT_TIMEOUT_S)
     try:
@@ -226,10 +227,12 @@ async def connect(node: str, names: Names, within_s: float) -> Connection:
     for address in addresses:
         try:
             async with asyncio.timeout(within_s / len(addresses)):
-                _, connection = await asyncio.get_running_loop().create_connection(Connection, address, port)
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    Connection, address, port, ssl=tls, server_hostname=None if tls is None else host
+                )
                 return connection
         except TimeoutError:
             reason = f"no connection within {within_s:.3g} s"
         except OSError as error:
-            reason = os.strerror(error.errno).lower() if error.errno else "no connection"
+            reason = reason_of(error)
     raise Failed(reason, sent=False)

@@ -8,6 +8,7 @@ cross its end on the way, and nobody would know what became of it.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -22,8 +23,9 @@ CLOSED = "the client was closed"
 
 
 class Connections:
-    def __init__(self, maximum: int = CONNECTIONS_MAX) -> None:
-        """`maximum`: of connections, and so of requests under way."""
+    def __init__(self, maximum: int = CONNECTIONS_MAX, tls: ssl.SSLContext | None = None) -> None:
+        """`maximum`: of connections, and so of requests under way. `tls`: None: they are in the clear."""
+        self._tls = tls
         self._maximum = maximum
         self._turns = asyncio.Semaphore(maximum)
         self._taken = 0
@@ -111,7 +113,8 @@ class Connections:
                 return connection
             connection.abort("")
         self._make_room()
-        connection = await connect(node, self._names, CONNECT_TIMEOUT_S if until is None else until - now)
+        within_s = CONNECT_TIMEOUT_S if until is None else until - now
+        connection = await connect(node, self._names, within_s, self._tls)
         if self._is_closed:
             connection.abort("")
             raise Failed(CLOSED, sent=False)

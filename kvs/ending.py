@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 TOKEN, TOKEN_FILE = "KVS_TOKEN", "KVS_TOKEN_FILE"
 """Variables of the environment: a token, and where one is."""
+CA_FILE = "KVS_CACERT"
+"""Another: where the CAs are that are believed."""
 
 
 class NotFound(click.ClickException):
@@ -66,7 +68,7 @@ def run(
     from kvs.operating import Operator, Refused
 
     async def ask() -> T:
-        async with Operator(endpoints, token=_token()) as client:
+        async with Operator(endpoints, token=_token(), ca=ca_file()) as client:
             return await work(client)
 
     try:
@@ -95,6 +97,12 @@ def _token() -> str | None:
     command = click.get_current_context(silent=True)
     file: Path | None = None if command is None else command.find_root().params.get("token_file")
     return (os.environ.get(TOKEN) or None) if file is None else read_token(file)
+
+
+def ca_file() -> Path | None:
+    """Whom whoever typed the command believes; None: whom the system does."""
+    command = click.get_current_context(silent=True)
+    return None if command is None else command.find_root().params.get("cacert")
 
 
 def show(answer: msgspec.Struct, output: str) -> None:

@@ -8,12 +8,16 @@ The exit status is 0 or 1, and nothing else, since docker knows no other.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from kvs.ending import output_option, print_json
+from kvs.ending import ca_file, output_option, print_json
 from kvs.params import Addresses, EndpointList
+
+if TYPE_CHECKING:
+    from kvs.health import Place
 
 
 @click.command()
@@ -32,9 +36,13 @@ def health(ctx: click.Context, node: Addresses | None, output: str) -> None:
       0  all would serve
       1  one would not, or gives no answer
     """
+    from kvs.errors import BadRequest
     from kvs.health import look_at
 
-    found = [look_at(address) for address in node or _nodes(ctx)]
+    try:
+        found = [look_at(place) for place in _places(ctx, node)]
+    except BadRequest as fault:
+        raise click.ClickException(str(fault)) from None
     if output == "json":
         print_json({"nodes": found})
     else:
@@ -47,16 +55,17 @@ def health(ctx: click.Context, node: Addresses | None, output: str) -> None:
     ctx.exit(0 if all(of_node.ready for of_node in found) else 1)
 
 
-def _nodes(ctx: click.Context) -> Addresses:
+def _places(ctx: click.Context, named: Addresses | None) -> list[Place]:
     from kvs.errors import BadRequest
-    from kvs.health import own_node
+    from kvs.health import Place, own_node
 
     whole = ctx.find_root()
-    endpoints: Addresses = whole.params["endpoints"]
-    if whole.get_parameter_source("endpoints") is not ParameterSource.DEFAULT:
-        return endpoints
+    endpoints: Addresses = named or whole.params["endpoints"]
+    given = [Place(endpoint, ca_file()) for endpoint in endpoints]
+    if named or whole.get_parameter_source("endpoints") is not ParameterSource.DEFAULT:
+        return given
     try:
         own = own_node(os.environ)
     except BadRequest as error:
         raise click.ClickException(f"ADDRESS: {error}") from None
-    return endpoints if own is None else (own,)
+    return given if own is None else [own]

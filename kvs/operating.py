@@ -15,9 +15,9 @@ from urllib.parse import quote
 import msgspec
 
 from kvs.answers import body_in, no_result
-from kvs.asking import Asker, Request
-from kvs.client import AsyncClient
-from kvs.endpoints import endpoints_of
+from kvs.asking import Request
+from kvs.client import AsyncClient, asker_of
+from kvs.endpoints import HTTPS, addresses_of, are_secure, endpoints_of
 from kvs.errors import KvsError, OutcomeUnknown
 from kvs.http import Reply
 from kvs.repeating import Effect, Patience
@@ -34,7 +34,7 @@ from kvs.responses import (
     Shards,
     Status,
 )
-from kvs.token import headers_of
+from kvs.tls import CaFile
 
 T = TypeVar("T")
 
@@ -102,15 +102,23 @@ class Operator(AsyncClient):
     """What is for operators raises Refused besides."""
 
     def __init__(
-        self, endpoints: str | Iterable[str], *, data_timeout_s: float = DATA_TIMEOUT_S, token: str | None = None
+        self,
+        endpoints: str | Iterable[str],
+        *,
+        data_timeout_s: float = DATA_TIMEOUT_S,
+        token: str | None = None,
+        ca: CaFile | None = None,
     ) -> None:
-        self._endpoints = endpoints_of(endpoints)
+        given = endpoints_of(endpoints)
+        self._endpoints = addresses_of(given)
+        self._scheme = HTTPS if are_secure(given) else ""
         self._token = token
-        self._begin_with(Asker(self._endpoints, Patience(None, data_timeout_s, 1), headers_of(token)))
+        self._ca = ca
+        self._begin_with(asker_of(given, Patience(None, data_timeout_s, 1), token, ca))
 
     def of_one(self, node: str) -> Operator:
-        """One with the same token, for this node alone."""
-        return Operator((node,), token=self._token)
+        """One with the same token, for this node alone, asked in the same way."""
+        return Operator((f"{self._scheme}{node}",), token=self._token, ca=self._ca)
 
     async def learn_ring(self) -> None:
         """So that owners are asked themselves: worth it for many keys."""

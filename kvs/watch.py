@@ -24,6 +24,7 @@ from kvs.endpoints import host_and_port
 from kvs.errors import Unreachable
 from kvs.http import HEAD_BYTES_MAX, Malformed, status_in
 from kvs.responses import ErrorBody
+from kvs.tls import reason_of
 from kvs.values import Found, text_of
 
 BEGIN = "the watch begins"
@@ -179,7 +180,7 @@ async def _opened(asker: Asker, path: str, last_id: str | None, timeout_s: float
             except TimeoutError:
                 reasons[node] = "it did not begin to answer in time"
             except _FAULTS as fault:
-                reasons[node] = str(fault) or "the connection broke"
+                reasons[node] = reason_of(fault) if isinstance(fault, OSError) else str(fault) or "the connection broke"
             else:
                 asker.nodes.answered(node)
                 return stream
@@ -197,7 +198,8 @@ def _in_turn(asker: Asker) -> Iterator[str]:
 async def _open(asker: Asker, node: str, path: str, last_id: str | None) -> _Stream:
     """Raises one of _FAULTS if this node cannot, and BadRequest."""
     host, port = host_and_port(node)
-    reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX)
+    tls, name = asker.tls, None if asker.tls is None else host
+    reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX, ssl=tls, server_hostname=name)
     try:
         since = {} if last_id is None else {"Last-Event-ID": last_id}
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**asker.headers, **since}.items())

@@ -8,9 +8,10 @@ no node starts with numbers that do not. The numbers that follow from how far no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from gossip.view import Address, Zone, host_of
+from node.limits import Limits
 from node.time_limits import TimeLimits, limits_for
 
 CLUSTER_DEFAULT = "kvs"
@@ -18,6 +19,14 @@ CLUSTER_DEFAULT = "kvs"
 
 VALUE_BYTES_MAX = 1024 * 1024
 """The longest value that a client may store."""
+
+
+class TlsFiles(NamedTuple):
+    cert: Path
+    """The certificate of this node, and those between it and a CA."""
+    key: Path
+    ca: Path
+    """Whoever has a certificate of one of these is a node."""
 
 
 class Config(TimeLimits, frozen=True, kw_only=True):
@@ -45,6 +54,10 @@ class Config(TimeLimits, frozen=True, kw_only=True):
     """What all nodes of the store know; None: they prove nothing to each other."""
     tokens_file: Path | None = None
     """Which token has which role; None: anybody may do anything."""
+    limits: Limits = Limits()
+    """Of what clients may take."""
+    tls: TlsFiles | None = None
+    """None: clients and nodes are spoken to in the clear."""
 
     # Co-owners whose disk takes nothing, nodes that were paused, views that are late.
     stuck_retry_s: float = 0.25
@@ -67,6 +80,14 @@ class Config(TimeLimits, frozen=True, kw_only=True):
 
     body_s: float = 10.0
     """A body that has not arrived within this never will."""
+    tls_handshake_s: float = 10.0
+    """Who connects has so long to agree on a key."""
+    tls_farewell_s: float = 1.0
+    """The end of an encrypted connection is waited for at most so long."""
+    head_s: float = 10.0
+    """The head of a request that has not arrived within this never will."""
+    reader_s: float = 30.0
+    """A client that takes nothing of an answer for so long reads nothing."""
     keepalive_s: float = 75.0
     """An idle client keeps its connection for so long."""
     drain_s: float = 1.0
@@ -222,10 +243,14 @@ class Config(TimeLimits, frozen=True, kw_only=True):
         """How long so many bytes take on a slow link; what must get through with them is given that besides."""
         return bytes_ / self.slow_link_bytes_s
 
+    def taking_s(self, bytes_: int) -> float:
+        """How long a client may take over an answer of so many bytes."""
+        return self.reader_s + self.carry_s(bytes_)
+
     @property
     def reads_files(self) -> bool:
         """Whether there are files that are read again on SIGHUP."""
-        return (self.cluster_secret_file, self.tokens_file) != (None, None)
+        return (self.cluster_secret_file, self.tokens_file, self.tls) != (None, None, None)
 
     @property
     def tombstone_grace_ms(self) -> int:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gossip.view import ZONE_CHARS_MAX, Address, BadAddress, host_of, is_zone, parse_address, parse_nodes
+from node.certificates import CA, CERT, KEY, Certificates
 from node.cluster_secret import parse_cluster_secret
-from node.config import CLUSTER_DEFAULT, Config
+from node.config import CLUSTER_DEFAULT, Config, TlsFiles
 from node.errors import BadEnvironment
+from node.limits import parse_limits
 from node.secret_files import Parse, SecretFile
 from node.time_limits import ROUND_TRIP_MS_DEFAULT, ROUND_TRIP_MS_MAX
 from node.tokens import parse_tokens
@@ -46,14 +48,6 @@ def read_environment(env: Mapping[str, str]) -> Config:
             faults.extend(f"{variable}: {fault}" for fault in error.faults)
             return ()
 
-    def file_of(variable: str, parse: Parse[Any]) -> Path | None:
-        text = env.get(variable, "").strip()
-        try:
-            return SecretFile(variable, Path(text), parse).path if text else None
-        except BadEnvironment as error:
-            faults.extend(error.faults)
-            return None
-
     address = "".join(nodes("ADDRESS", only_one=True))
     view = nodes("VIEW", only_one=False)
     factor_text, bind_text = env.get("REPL_FACTOR", "").strip(), env.get("BIND", "").strip()
@@ -75,9 +69,9 @@ def read_environment(env: Mapping[str, str]) -> Config:
     if zone and not is_zone(zone):
         rule = f"1 to {ZONE_CHARS_MAX} printable characters without spaces and commas"
         faults.append(f"ZONE: {zone[:ZONE_CHARS_MAX]!r} is not a name of {rule}")
-    told = _logging_in(env, faults)
-    tokens_file = file_of("TOKENS_FILE", parse_tokens)
-    secret_file = file_of("CLUSTER_SECRET_FILE", parse_cluster_secret)
+    told = _logging_in(env, faults) | _files_in(env, address, faults)
+    limits, bad_entries = parse_limits(env.get("LIMITS", ""))
+    faults.extend(f"LIMITS: {fault}" for fault in bad_entries)
     if faults or not trip_ms:
         raise BadEnvironment(*faults)
     host = _ip(host_of(address))
@@ -90,16 +84,15 @@ def read_environment(env: Mapping[str, str]) -> Config:
         data_dir=Path(data_dir),
         zone=zone,
         cluster=cluster,
-        cluster_secret_file=secret_file,
-        tokens_file=tokens_file,
+        limits=limits,
         bind=(bind_text.strip("[]") or None) or (str(host) if host is not None and host.is_loopback else None),
         **told,
     )
 
 
-def _logging_in(env: Mapping[str, str], faults: list[str]) -> dict[str, str | int]:
+def _logging_in(env: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
     """What is to be logged, and how, as fields of the configuration; what is wrong with it is added to `faults`."""
-    told: dict[str, str | int] = {}
+    told: dict[str, Any] = {}
     for variable, allowed in (("LOG_LEVEL", LOG_LEVELS), ("LOG_FORMAT", LOG_FORMATS)):
         text = env.get(variable, "").strip()
         if text.lower() in allowed:
@@ -113,6 +106,42 @@ def _logging_in(env: Mapping[str, str], faults: list[str]) -> dict[str, str | in
         else:
             told["slow_request_ms"] = slow_ms
     return told
+
+
+def _files_in(env: Mapping[str, str], address: Address, faults: list[str]) -> dict[str, Any]:
+    """Which files the node is to read, as fields of the configuration; what is wrong with them is added to `faults`."""
+
+    def file_of(variable: str, parse: Parse[Any]) -> Path | None:
+        text = env.get(variable, "").strip()
+        try:
+            return SecretFile(variable, Path(text), parse).path if text else None
+        except BadEnvironment as error:
+            faults.extend(error.faults)
+            return None
+
+    return {
+        "tokens_file": file_of("TOKENS_FILE", parse_tokens),
+        "cluster_secret_file": file_of("CLUSTER_SECRET_FILE", parse_cluster_secret),
+        "tls": _tls_in(env, address, faults),
+    }
+
+
+def _tls_in(env: Mapping[str, str], address: Address, faults: list[str]) -> TlsFiles | None:
+    """What is wrong with the files, or that some of them are left out, is added to `faults`."""
+    told = {variable: env.get(variable, "").strip() for variable in (CERT, KEY, CA)}
+    missing = [variable for variable, text in told.items() if not text]
+    if len(missing) == len(told):
+        return None
+    if missing:
+        faults.extend(f"{variable}: missing: {CERT}, {KEY} and {CA} go together" for variable in missing)
+        return None
+    files = TlsFiles(*map(Path, told.values()))
+    try:
+        if address:  # Else that is the fault.
+            Certificates(files, host_of(address))
+    except BadEnvironment as error:
+        faults.extend(error.faults)
+    return files
 
 
 def _whole_number(text: str) -> int | None:

@@ -19,7 +19,7 @@ from node.environment import read_environment
 from node.errors import StartupFault, Unclosed
 from node.logs import LogWriter
 from node.own_names import TwoNames, demand_one_name
-from node.secret_files import SecretFile
+from node.secret_files import Renewable
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
@@ -54,7 +54,7 @@ async def run(config: Config) -> None:
             raise TwoNames(config.address, node.second_name.result())
 
 
-async def _renew(files: tuple[SecretFile[Any], ...], hung_up: asyncio.Event) -> None:
+async def _renew(files: tuple[Renewable, ...], hung_up: asyncio.Event) -> None:
     """Read the files again after each SIGHUP."""
     while True:
         await hung_up.wait()

@@ -1,8 +1,8 @@
 """Files that only the operator and the node may read: how they are read, and read again while the node serves.
 
 Whoever may read one knows a secret, and whoever may change one lets in whom they like: so a file that is open to others
-is refused, as ssh does. What stands in it is never repeated, neither in a log nor in an error: it may be a secret, also
-where it is out of place.
+is refused, as ssh does; one without a secret in it, a certificate, they may read. What stands in it is never repeated,
+neither in a log nor in an error: it may be a secret, also where it is out of place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from node.errors import BadEnvironment
 
@@ -22,7 +22,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BYTES_MAX = 64 * 1024
-OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+CHANGED_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+OPEN_TO_OTHERS = CHANGED_BY_OTHERS | stat.S_IROTH
 """A group may read: a node in a container often is let in by its group."""
 
 
@@ -43,6 +44,13 @@ Parse = Callable[[Iterable[Line]], T]
 """What the lines that say something mean. Raises BadLine."""
 
 
+class Renewable(Protocol):
+    """What a node was told by files."""
+
+    async def renew(self) -> None:
+        """Read them again. If one is not in order now, what was read before stays in force."""
+
+
 class SecretFile(Generic[T]):
     """What the file that `variable` names says; `now`: as it was last found in order. Raises BadEnvironment."""
 
@@ -53,7 +61,6 @@ class SecretFile(Generic[T]):
         self.now = self._read()
 
     async def renew(self) -> None:
-        """Read it again. If it is not in order now, what was read before stays in force."""
         try:
             self.now = await asyncio.to_thread(self._read)
         except BadEnvironment as fault:
@@ -62,25 +69,36 @@ class SecretFile(Generic[T]):
             log.info("%s %s: read again", self._variable, self.path)
 
     def _read(self) -> T:
+        content = content_of(self._variable, self.path)
         try:
-            return self._parse(_lines(_content(self.path)))
+            return self._parse(_lines(content))
         except BadLine as fault:
             where = "" if fault.number is None else f", line {fault.number}"
             raise BadEnvironment(f"{self._variable} {self.path}{where}: {fault}") from None
-        except OSError as error:
-            why = (error.strerror or "it cannot be read").lower()
-            told = f"{self._variable} {self.path}: {why}: it must be a file that this node may read"
-            raise BadEnvironment(told) from None
 
 
-def _content(path: Path) -> bytes:
+def content_of(variable: str, path: Path, is_secret: bool = True) -> bytes:
+    """What is in the file that `variable` names. Raises BadEnvironment, also if others may do with it what they may
+    not."""
+    try:
+        return _content(path, is_secret)
+    except BadLine as fault:
+        raise BadEnvironment(f"{variable} {path}: {fault}") from None
+    except OSError as error:
+        why = (error.strerror or "it cannot be read").lower()
+        raise BadEnvironment(f"{variable} {path}: {why}: it must be a file that this node may read") from None
+
+
+def _content(path: Path, is_secret: bool) -> bytes:
     """Raises BadLine and OSError."""
     with open(path, "rb", opener=_open_at_once) as file:
         mode = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(mode):
             raise BadLine("it is no ordinary file")
-        if mode & OPEN_TO_OTHERS:
+        if is_secret and mode & OPEN_TO_OTHERS:
             raise BadLine(f"others may read or change it: chmod 640, or 600; it is {stat.S_IMODE(mode):03o}")
+        if mode & CHANGED_BY_OTHERS:
+            raise BadLine(f"others may change it: chmod 644; it is {stat.S_IMODE(mode):03o}")
         content = file.read(BYTES_MAX + 1)
     if len(content) > BYTES_MAX:
         raise BadLine(f"it has more than {BYTES_MAX // 1024} KiB")

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -54,14 +55,23 @@ class Reply(NamedTuple):
 class Client:
     """Sends paths as they are given, so that a test decides what is percent-encoded."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`tls`: None: in the clear. `headers`: of requests for which no others are given."""
         self._session = session
+        self._scheme = "http" if tls is None else "https"
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
+        self._headers = headers
 
     async def ask(
         self, node: Address, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        url = URL(f"http://{node}{path}", encoded=True)
-        async with self._session.request(method, url, data=body, headers=headers) as response:
+        url, headers = URL(f"{self._scheme}://{node}{path}", encoded=True), headers or self._headers
+        async with self._session.request(method, url, data=body, headers=headers, ssl=self._tls) as response:
             return Reply(response.status, response.headers, await response.read())
 
     async def put(self, node: Address, key: str, value: object) -> Reply:
@@ -111,10 +121,12 @@ class Session:
 
 
 @asynccontextmanager
-async def client(patience_s: float = PATIENCE_S) -> AsyncIterator[Client]:
+async def client(
+    patience_s: float = PATIENCE_S, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=patience_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
-        yield Client(session)
+        yield Client(session, tls, headers)
 
 
 def fresh_addresses(count: int, per_host: int = 1) -> list[Address]:
@@ -307,4 +319,5 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment`, without the variables of a node that whoever runs the tests may have set."""
     own = {"ADDRESS", "VIEW", "REPL_FACTOR", "CLUSTER", "DATA_DIR", "BIND", "ZONE", "ROUND_TRIP_MS"}
     own |= {"LOG_LEVEL", "LOG_FORMAT", "SLOW_REQUEST_MS", "TOKENS_FILE", "CLUSTER_SECRET_FILE"}
+    own |= {"TLS_CERT", "TLS_KEY", "TLS_CA", "LIMITS"}
     return {name: value for name, value in os.environ.items() if name not in own} | dict(environment)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable
 from time import perf_counter
-from typing import Any
 
-from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from node.api.admin import AdminApi
+from node.api.admission import Admission
 from node.api.answers import ANSWER, HttpAnswer, render_error, render_fault
 from node.api.batch import BatchApi
 from node.api.batch_lines import BATCH
@@ -20,16 +18,16 @@ from node.api.doors import Doors
 from node.api.export import ExportApi
 from node.api.health import HealthApi
 from node.api.index import IndexApi
+from node.api.limiting import limiting
 from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
-from node.api.request_line import RequestLine
+from node.api.protocol import MethodNotAllowed, fault_of
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
-from node.api.staleness import Staleness, is_link
 from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
 from node.api.waiting import WaitingApi, waits
 from node.api.watch import WatchApi
-from node.errors import NotFound, RequestFault, TooLarge
+from node.certificates import Certificates
 from node.net.handshake import PATH
 from node.net.pool import Peers
 from node.node import Node
@@ -40,22 +38,6 @@ log = logging.getLogger(__name__)
 VIEW_CHANGE = "/kvs/view-change"
 
 
-class MethodNotAllowed(RequestFault):
-    status = 405
-
-    def __init__(self, allowed: Iterable[str]) -> None:
-        super().__init__("Method not allowed")
-        self.headers = {"Allow": ", ".join(sorted({*allowed, "OPTIONS"}))}
-
-
-class NotHttp(RequestFault):
-    """What aiohttp refuses before any handler is asked."""
-
-    def __init__(self, error: str, status: int) -> None:
-        super().__init__(error)
-        self.status = status
-
-
 def make_app(
     node: Node,
     data: DataApi,
@@ -63,10 +45,14 @@ def make_app(
     turns: Turns,
     tally: Tally,
     requests: RequestLog,
+    admission: Admission,
     doors: Doors | None = None,
+    certificates: Certificates | None = None,
 ) -> web.Application:
-    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything."""
+    """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything.
+    `certificates`: None: in the clear."""
     middlewares = [counting(tally), noting(requests), json_errors, *([] if doors is None else [doors.check])]
+    middlewares.append(limiting(admission, route_of))
     app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -89,7 +75,7 @@ def make_app(
     health = HealthApi(node, turns)
     app.router.add_get("/livez", health.live)
     app.router.add_get("/readyz", health.ready)
-    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
+    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally, admission, certificates).metrics)
     for path in ("/", "/kvs"):
         app.router.add_get(path, IndexApi(node.config.address).index)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
@@ -158,134 +144,9 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except web.HTTPException as error:
-        fault = _fault_of(error)
+        fault = fault_of(error)
         if isinstance(fault, MethodNotAllowed) and request.method == "OPTIONS":
             return HttpAnswer(204, b"", fault.headers).for_aiohttp()
         return render_fault(answered_as(request.method), fault).for_aiohttp()
     except Exception as error:
         return render_error(answered_as(request.method), request.path, error).for_aiohttp()
-
-
-def _fault_of(error: web.HTTPException) -> RequestFault:
-    """What aiohttp found wrong with a request, in our words."""
-    match error:
-        case web.HTTPMethodNotAllowed():
-            return MethodNotAllowed(error.allowed_methods)
-        case web.HTTPRequestEntityTooLarge():
-            return TooLarge("Value is too large")
-        case web.HTTPNotFound():
-            return NotFound("Not found")
-        case _:
-            return NotHttp(error.reason, error.status)
-
-
-class JsonProtocol(web.RequestHandler):
-    """aiohttp's protocol, except that what it refuses before any handler is asked is answered in JSON too, without a
-    traceback in the log; that a client whose bytes are late is reset; and that one which sends no more, but still
-    listens, is answered what it has sent whole before its connection ends."""
-
-    def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
-        super().__init__(manager, **settings)
-        self._staleness = staleness
-        self._is_link = False
-        self._is_all = False
-        """The client sends no more, but waits for answers."""
-        self._is_garbled = False
-        """What the client sends makes no sense any more: it is not looked at."""
-        self._answered = 0
-        """How many of the requests that have begun to arrive are answered."""
-        self._newest_body = EMPTY_PAYLOAD
-        """That of the last request that has begun to arrive."""
-        self._line = RequestLine()
-
-    def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
-        """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
-        sends no more."""
-        self._is_link = is_link(start)
-        self.connection_made(transport)
-        self._parse(start)
-        if is_all and not self.eof_received():
-            self.force_close()
-
-    def data_received(self, data: bytes) -> None:
-        """aiohttp pauses reading as it likes, so the connection counts as one that is read from now on."""
-        transport, staleness = self.transport, self._staleness
-        if self._is_garbled:
-            return
-        if not self._is_link and transport is not None and not staleness.admit_more(data, staleness.inlet(transport)):
-            transport.abort()
-        else:
-            self._parse(data)
-
-    def _parse(self, data: bytes) -> None:
-        requests, body = self._request_count, self._newest_body
-        body_is_open = not body.is_eof()
-        super().data_received(self._line.encode(data))
-        if self._request_count > requests and not body.is_eof():
-            self._refuse_rest_of(body)
-        self._note_newest()
-        if body_is_open or self._request_count > requests:
-            self._line.is_open = self._newest_body.is_eof() and not self._buffer_paused and not self._upgraded
-
-    def _refuse_rest_of(self, body: StreamReader) -> None:
-        """What has come can be no part of this body. aiohttp takes it for another request, and would leave whoever
-        waits for the body waiting; who has just been woken learns it once it waits again."""
-        self._is_garbled = True
-        self._messages.pop()
-        self._answered += 1
-        if self._answered < self._request_count:
-            fault = web.RequestPayloadError("malformed")
-            body.set_exception(fault)
-            self._loop.call_soon(body.set_exception, fault)
-        else:
-            body.feed_eof()
-        self._end_with_last_answer()
-
-    def _end_with_last_answer(self) -> None:
-        self._is_all = True
-        if self._answered == self._request_count:
-            self.close()
-
-    def _note_newest(self) -> None:
-        if self._messages:
-            self._newest_body = self._messages[-1][1]
-
-    @property
-    def sends_no_more(self) -> bool:
-        """Whether nothing more is taken from the client."""
-        return self._is_all
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes what is true for "leave it open".
-        """The client sends no more. True: it has yet to be answered; the connection ends once it is. A request of which
-        a part is missing is dropped, and a link to another node ends at once."""
-        if self._messages and not self._newest_body.is_eof():
-            self._messages.pop()
-            self._answered, self._newest_body = self._answered + 1, EMPTY_PAYLOAD
-        elif not self._newest_body.is_eof() or self._upgraded:
-            return False
-        self._is_all = self._answered < self._request_count
-        return self._is_all
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        if isinstance(resp, web.HTTPException):  # An `Expect` that cannot be met.
-            resp = render_fault(request.method, _fault_of(resp)).for_aiohttp()
-        done = await super().finish_response(request, resp, start_time)
-        self._answered += 1
-        self._note_newest()
-        if self._is_garbled and self._answered == self._request_count:
-            self._newest_body.feed_eof()
-        if self._is_all:
-            self._end_with_last_answer()
-        return done
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        if status >= 500 or request.writer.output_size > 0:
-            return super().handle_error(request, status, exc, message)
-        log.debug("no HTTP from %s: %s", request.remote, message)
-        response = render_fault(request.method, NotHttp("Malformed request", status)).for_aiohttp()
-        response.force_close()
-        return response

@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from node.api import hints
+from node.api.admission import hold
 from node.api.answers import HttpAnswer, deleted, found, missing, put, render_fault, told
 from node.api.conditions import NO_CONDITIONS, Given, condition_of
 from node.api.ttl import ttl_ms_of
@@ -209,12 +210,19 @@ def answered_as(method: str) -> str:
 
 
 async def read_data(request: web.Request, limit_s: float) -> bytes:
-    """The body, empty if there is none; it has `limit_s` to arrive. Raises RequestFault."""
+    """The body, empty if there is none; it has `limit_s` to arrive, and counts as held until the request is answered.
+    Raises RequestFault."""
     if not request.body_exists:
         return b""
     demand_uncompressed(request)
+    body = bytearray()
     async with body_in(limit_s):
-        return await request.read()
+        while part := await request.content.readany():
+            if len(body) + len(part) > BODY_BYTES_MAX:
+                raise TooLarge("Value is too large")
+            hold(request, len(part))
+            body += part
+    return bytes(body)
 
 
 def demand_uncompressed(request: web.Request) -> None:
@@ -232,8 +240,6 @@ async def body_in(limit_s: float) -> AsyncIterator[asyncio.Timeout]:
             yield limit
     except TimeoutError:
         raise RequestFault("The body did not arrive in time") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge("Value is too large") from None
     except (web.RequestPayloadError, ConnectionError):
         raise RequestFault("Malformed body") from None
 

@@ -16,22 +16,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
-from time import perf_counter, time
+from time import perf_counter
 from typing import Protocol, cast
 
-from aiohttp.http import SERVER_SOFTWARE
-
-from node.api.answers import NOT_MODIFIED, HttpAnswer, render_error
-from node.api.conditions import etag_of
+from node.api.admission import Admission, Dropped, Visit
+from node.api.answers import HttpAnswer, render_error
 from node.api.data import DataApi, PathKey
 from node.api.doors import Doors
+from node.api.entrance import Entrance
 from node.api.plain_request import PlainRequest, parse
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.api.tally import Tally
+from node.api.wire import as_sent
 from node.errors import Reason, Unavailable
 from node.net.handshake import PATH
 
@@ -39,25 +36,28 @@ log = logging.getLogger(__name__)
 
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
-SAY_EVERY_S = 60.0
-"""That there are not enough descriptors is logged no more often."""
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
 _BY_NODES = b"GET %b" % PATH.encode()
 """How a connection begins that another node has dialled."""
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n".encode()
-    for status in HTTPStatus
-}
+_FOR_HEALTH = (b"GET /livez", b"GET /readyz", b"GET /metrics")
+"""How one begins that is answered, once, even if there is no room."""
 
 
 class Successor(Protocol):
     """The protocol of a connection that is not for the short way."""
 
-    def take_over(self, transport: asyncio.Transport, start: bytes, is_all: bool) -> None:
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        start: bytes,
+        is_all: bool,
+        visit: Visit | None = None,
+        is_last: bool = False,
+    ) -> None:
         """Serve this connection from here on, beginning with `start`, which has been admitted. `is_all`: its client
-        sends no more."""
+        sends no more. `visit` ends with the connection. `is_last`: the first request is its last."""
 
 
 class FastPath:
@@ -74,6 +74,7 @@ class FastPath:
         descriptors: int,
         tally: Tally,
         requests: RequestLog,
+        admission: Admission,
         doors: Doors | None = None,
     ) -> None:
         self.api = api
@@ -83,11 +84,11 @@ class FastPath:
         self.successor = successor
         self.keepalive_s = keepalive_s
         self.doors = doors
+        self.admission = admission
         self.loop = asyncio.get_running_loop()
-        self.connections: set[_Connection] = set()
-        self._descriptors = descriptors
-        self._said_at = float("-inf")
-        """When it was last logged that there are not enough."""
+        self.connections: dict[_Connection, None] = {}
+        """The oldest first."""
+        self.entrance = Entrance(admission, descriptors, self.loop.time)
         self.tasks: set[asyncio.Task[None]] = set()
         self._sweep = self.loop.call_later(keepalive_s / SWEEPS, self._close_idle)
 
@@ -103,26 +104,11 @@ class FastPath:
         if self.tasks:
             await asyncio.wait(self.tasks)
 
-    def has_room_for(self, transport: asyncio.Transport) -> bool:
-        """Whether a client may have this new connection: not if its descriptor is one of those that are kept for other
-        nodes, unless one that has been idle for long makes room."""
-        number: int = transport.get_extra_info("socket").fileno()
-        if number < self._descriptors:
-            return True
-        if self.loop.time() - self._said_at > SAY_EVERY_S:
-            self._said_at = self.loop.time()
-            log.warning("clients have all %d descriptors that they may have: raise 'ulimit -n'", self._descriptors)
-        idle = [connection for connection in self.connections if connection.is_idle]
-        if idle:
-            max(idle, key=lambda connection: connection.swept).end()
-        return bool(idle)
-
     def _close_idle(self) -> None:
         self._sweep = self.loop.call_later(self.keepalive_s / SWEEPS, self._close_idle)
+        self.entrance.sweep()
         for connection in list(self.connections):
-            connection.swept += 1
-            if connection.swept > SWEEPS:
-                connection.end()
+            connection.sweep()
 
 
 class _Connection(asyncio.Protocol):
@@ -139,14 +125,20 @@ class _Connection(asyncio.Protocol):
         self._ending = False
         self._is_all = False
         """The client sends no more, but may wait for answers."""
+        self._held = 0
+        """Bytes sent ahead, or not read, that count as taken."""
         self.swept = 0
         """How many sweeps there were since the last answer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._inlet = self._front.staleness.inlet(transport)
-        self._is_for_nodes = not self._front.has_room_for(self._transport)
-        self._front.connections.add(self)
+        self._is_encrypted = self._transport.get_extra_info("sslcontext") is not None
+        self._visit = self._front.entrance.admit(self._transport, self._front.connections)
+        self._is_on_probation = self._visit is None
+        if self._is_on_probation:
+            self._front.entrance.put_on_probation(self, self._transport)
+        self._front.connections[self] = None
 
     @property
     def is_idle(self) -> bool:
@@ -155,36 +147,80 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ending = True
-        self._front.connections.discard(self)
+        self._front.connections.pop(self, None)
+        self._front.entrance.has_spoken(self)
+        self._writable = self._reading = True
+        self._count_held()
+        if self._visit is not None:
+            self._visit.leave()
 
     def pause_writing(self) -> None:
         self._writable = False
+        self._count_held()
 
     def resume_writing(self) -> None:
         self._writable = True
+        self._count_held()
         self._serve(has_waited=True)
+
+    def _count_held(self) -> None:
+        """What this client has not read, and what it has sent ahead. If all clients together hold too much, this one is
+        given up."""
+        unread = 0 if self._writable else self._transport.get_write_buffer_size()
+        held = unread + (0 if self._reading else len(self._ahead))
+        admission = self._front.admission
+        admission.memory.used += held - self._held
+        self._held = held
+        if held and not admission.memory.has(0):
+            admission.refuse(admission.memory)
+            self._transport.abort()
+
+    def sweep(self) -> None:
+        """Close it if it was idle for long; a client that has taken nothing all that time is not waited for."""
+        self.swept += 1
+        if self.swept > SWEEPS:
+            self.end()
+        if self.swept > SWEEPS + 1 or (self.swept > 1 and not self._writable):
+            self.drop(Dropped.SLOW_READER)
+
+    def drop(self, why: Dropped) -> None:
+        self._front.admission.dropped[why] += 1
+        self._front.entrance.has_spoken(self)
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if not self._front.staleness.admit(data, self._inlet):
             self._transport.abort()
             return
-        if self._is_for_nodes:
-            self._is_for_nodes = False
-            if not data.startswith(_BY_NODES):
-                self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
-                self._transport.close()
-                return
+        if self._is_on_probation and not self._is_excepted(data):
+            return
         self._ahead = self._ahead + data if self._ahead else data
         if not self._at_work:
             self._serve(has_waited=False)
         if len(self._ahead) > AHEAD_BYTES_MAX and self._reading and not self._ending:
             self._reading = False
             self._transport.pause_reading()
+            self._count_held()
+
+    def _is_excepted(self, data: bytes) -> bool:
+        """Whether it is a node that begins so, though there is no room for clients. If not, it is told so; but who asks
+        for health is answered, once."""
+        self._is_on_probation = False
+        self._front.entrance.has_spoken(self)
+        if data.startswith(_BY_NODES):
+            return True
+        if data.startswith(_FOR_HEALTH):
+            self._hand_over(data, has_waited=False, is_last=True)
+        else:
+            self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
+            self._transport.close()
+        return False
 
     def eof_received(self) -> bool:
-        """The client sends no more. True: it has yet to be answered; the connection ends once it is."""
+        """The client sends no more. True: it has yet to be answered; the connection ends once it is. Within TLS, this
+        is the end of both directions."""
         self._is_all = True
-        return bool(self._at_work or self._ahead)
+        return bool(self._at_work or self._ahead) and not self._is_encrypted
 
     def end(self) -> None:
         """Close as soon as the request being worked on is answered, or at once if there is none."""
@@ -214,6 +250,8 @@ class _Connection(asyncio.Protocol):
                 answer = render_error(request.method, request.path, error)
                 answer = self._front.requests.noted(request.method, request.path, answer, 0.0)
             if answer is None:
+                answer = self._front.admission.begin(request.method, len(request.body))
+            if answer is None:
                 self._at_work = self._front.loop.create_task(self._work(request, key, began))
                 self._front.tasks.add(self._at_work)
             else:
@@ -224,6 +262,7 @@ class _Connection(asyncio.Protocol):
             self.end()
         if not self._reading and len(self._ahead) <= AHEAD_BYTES_MAX:
             self._reading = True
+            self._count_held()
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
@@ -232,6 +271,7 @@ class _Connection(asyncio.Protocol):
             answer = await self._front.api.answer(request.method, key, request.body, request.given)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
+        self._front.admission.end(len(request.body))
         took_s = perf_counter() - began
         if self._front.requests.is_worth_it(answer.status, took_s):
             answer = self._front.requests.noted(request.method, request.path, answer, took_s)
@@ -249,15 +289,17 @@ class _Connection(asyncio.Protocol):
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0
         if not self._transport.is_closing():
-            self._transport.write(_render(answer))
+            self._transport.write(as_sent(answer))
 
-    def _hand_over(self, data: bytes, has_waited: bool) -> None:
+    def _hand_over(self, data: bytes, has_waited: bool, is_last: bool = False) -> None:
         """From here on, this connection is aiohttp's, beginning with `data`, unless that has become too old while it
-        waited."""
+        waited. `is_last`: it is answered once."""
         self._ahead = b""
-        self._front.connections.discard(self)
+        self._front.connections.pop(self, None)
         self._ending = True
         if not self._reading:
+            self._reading = True
+            self._count_held()
             self._transport.resume_reading()
         staleness = self._front.staleness
         if has_waited and not staleness.admit(data, staleness.inlet(self._transport)):
@@ -265,27 +307,4 @@ class _Connection(asyncio.Protocol):
             return
         successor = self._front.successor()
         self._transport.set_protocol(cast(asyncio.Protocol, successor))
-        successor.take_over(self._transport, data, self._is_all)
-
-
-def _render(answer: HttpAnswer) -> bytes:
-    """The bytes that aiohttp would send."""
-    more = b""
-    if answer.version is not None:
-        more = b"ETag: %b\r\n" % etag_of(answer.version)
-    if answer.headers:
-        more += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
-    if answer.status == NOT_MODIFIED:
-        return b"HTTP/1.1 304 Not Modified\r\n%b%b" % (more, _date_and_server(int(time())))
-    return b"%b%bContent-Length: %d\r\n%b%b" % (
-        _STATUS_LINES[answer.status],
-        more,
-        len(answer.body),
-        _date_and_server(int(time())),
-        answer.body,
-    )
-
-
-@lru_cache(1)
-def _date_and_server(second: int) -> bytes:
-    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()
+        successor.take_over(self._transport, data, self._is_all, self._visit, is_last)

@@ -12,32 +12,36 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
 from gossip.settings import Settings
 from gossip.view import Address, host_of, port_of
-from node.api.app import JsonProtocol, make_app
+from node.api.admission import Admission, Bounds
+from node.api.app import make_app
 from node.api.data import DataApi
 from node.api.descriptors import for_clients, limit
 from node.api.doors import Doors
 from node.api.fastpath import FastPath
+from node.api.protocol import JsonProtocol
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.api.tally import Tally
-from node.cluster_secret import parse_cluster_secret
+from node.api.tls_port import TlsPort
+from node.certificates import Certificates
+from node.cluster_secret import Secrets, parse_cluster_secret
 from node.config import Config
 from node.errors import BadDataDir, StartupFault, StorageFault
 from node.net.pool import Peers
 from node.node import Node
-from node.secret_files import Parse, SecretFile
+from node.secret_files import Parse, Renewable, SecretFile
 from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
 from node.timing.clock import SystemTime, Time
 from node.timing.turns import Turns
-from node.tokens import parse_tokens
+from node.tokens import Tokens, parse_tokens
 
 T = TypeVar("T")
 
@@ -54,7 +58,7 @@ class Serving(NamedTuple):
     """Ends only if the node fails, with the error."""
     second_name: asyncio.Future[Address]
     """Under which this node, soon after its start, has found itself, though its `VIEW` takes that for another node."""
-    files: tuple[SecretFile[Any], ...]
+    files: tuple[Renewable, ...]
     """That it has read, and reads again when it is told to."""
 
 
@@ -65,11 +69,9 @@ async def serving(
     """A node that serves while the block runs. At its end, it takes no more connections and finishes what is in flight,
     but hands nothing over: it stays an owner. Raises StartupFault, and Unclosed at the end if the disk hangs."""
     loop = asyncio.get_running_loop()
-    tokens = _file("TOKENS_FILE", config.tokens_file, parse_tokens)
-    secret = _file("CLUSTER_SECRET_FILE", config.cluster_secret_file, parse_cluster_secret)
+    files = _read_files(config)
+    tokens, secret, certificates = files
     doors = None if tokens is None else Doors(tokens)
-    if tokens is not None and secret is None:
-        log.warning("TOKENS_FILE without CLUSTER_SECRET_FILE: whoever poses as a node needs no token")
     sockets = _bind(config)
     time, rng = time or SystemTime(), random.Random()
     with closing(_open_store(config)) as store:
@@ -81,7 +83,8 @@ async def serving(
             if is_early and name in config.view and not _listens_elsewhere(config):
                 second_name.set_result(name)
 
-        peers = Peers(config, f"{rng.getrandbits(64):016x}", found_itself, secret=secret)
+        process = f"{rng.getrandbits(64):016x}"
+        peers = Peers(config, process, found_itself, secret=secret, certificates=certificates)
         try:
             identity = await identify(store, rng, config.cluster, config.address)
             node = Node(config, time, rng, store, identity, peers, gossip_settings)
@@ -92,30 +95,25 @@ async def serving(
         data = DataApi(config, node.router)
         turns = Turns(config.pause_check_s, time.monotonic)
         tally, requests = Tally(), RequestLog(time.monotonic, config.slow_request_ms / 1000)
-        app = make_app(node, data, peers, turns, tally, requests, doors)
+        admission = Admission(config.limits, time.monotonic)
+        app = make_app(node, data, peers, turns, tally, requests, admission, doors, certificates)
         runner = web.AppRunner(app, shutdown_timeout=config.drain_s)
         await runner.setup()
         assert runner.server is not None
         staleness = Staleness(node.readiness, turns, time.monotonic, config.late_s)
-        protocol = partial(
-            JsonProtocol,
-            runner.server,
-            staleness,
-            loop=loop,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=config.keepalive_s,
-        )
+        bounds = Bounds(admission, config.head_s, config.taking_s)
+        settings = {"access_log": None, "auto_decompress": False, "keepalive_timeout": config.keepalive_s}
+        protocol = partial(JsonProtocol, runner.server, staleness, bounds, loop=loop, **settings)
         descriptors = for_clients(limit(), len(config.view))
-        front = FastPath(data, staleness, protocol, config.keepalive_s, descriptors, tally, requests, doors)
+        front = FastPath(data, staleness, protocol, config.keepalive_s, descriptors, tally, requests, admission, doors)
         life = asyncio.create_task(node.run())
-        servers: list[asyncio.Server] = []
+        servers: list[asyncio.Server | TlsPort] = []
         try:
             for bound in sockets:
                 _listen(bound, config)
-                servers.append(await loop.create_server(front, sock=bound, backlog=BACKLOG))
-            log.info("%s serves", config.address)
-            yield Serving(node, life, second_name, tuple(file for file in (tokens, secret) if file is not None))
+                servers.append(await _server_of(bound, front, certificates, config, tally, descriptors))
+            log.info("%s serves%s", config.address, "" if certificates is None else ", by HTTPS")
+            yield Serving(node, life, second_name, tuple(file for file in files if file is not None))
         finally:
             node.stop_serving()
             for server in servers:
@@ -128,9 +126,43 @@ async def serving(
             await node.close()
 
 
+class _Files(NamedTuple):
+    tokens: SecretFile[Tokens] | None
+    secret: SecretFile[Secrets] | None
+    certificates: Certificates | None
+
+
+def _read_files(config: Config) -> _Files:
+    """Raises BadEnvironment."""
+    files = _Files(
+        _file("TOKENS_FILE", config.tokens_file, parse_tokens),
+        _file("CLUSTER_SECRET_FILE", config.cluster_secret_file, parse_cluster_secret),
+        None if config.tls is None else Certificates(config.tls, host_of(config.address)),
+    )
+    if files.tokens is not None and files.secret is None and files.certificates is None:
+        log.warning("TOKENS_FILE without CLUSTER_SECRET_FILE: whoever poses as a node needs no token")
+    return files
+
+
 def _file(variable: str, path: Path | None, parse: Parse[T]) -> SecretFile[T] | None:
     """Raises BadEnvironment."""
     return None if path is None else SecretFile(variable, path, parse)
+
+
+async def _server_of(
+    bound: socket.socket,
+    front: FastPath,
+    certificates: Certificates | None,
+    config: Config,
+    tally: Tally,
+    descriptors: int,
+) -> asyncio.Server | TlsPort:
+    """Which accepts what comes to `bound`, until it is closed."""
+    if certificates is None:
+        return await asyncio.get_running_loop().create_server(front, sock=bound, backlog=BACKLOG)
+    port = TlsPort(front, certificates, config, tally, descriptors)
+    port.listen(bound)
+    return port
 
 
 def _listens_elsewhere(config: Config) -> bool:

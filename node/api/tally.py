@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from enum import StrEnum
 
 from node.api.answers import HttpAnswer
 from node.api.data import KEYS
@@ -22,6 +23,16 @@ WAIT_ROUTE = KEY_ROUTE + "?wait"
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
 KEY_METHODS = ("GET", "PUT", "DELETE")
 STATUSES = 600
+
+
+class NoHandshake(StrEnum):
+    """Why there was none of TLS, as it is counted."""
+
+    CERTIFICATE = "certificate"
+    """One was shown that is not accepted."""
+    IN_THE_CLEAR = "in-the-clear"
+    TIMEOUT = "timeout"
+    OTHER = "other"
 
 
 class OfMethod:
@@ -45,6 +56,7 @@ class Tally:
         self.others: Counter[tuple[str, str, int]] = Counter()
         """All others, by route, method and status."""
         self.unavailable = dict.fromkeys(Reason, 0)
+        self.handshakes_failed = dict.fromkeys(NoHandshake, 0)
 
     def note_key(self, method: str, answer: HttpAnswer, took_s: float) -> None:
         """A request for a key, of one of `KEY_METHODS`, was answered. The hot path."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from gossip.view import Address, BadAddress, parse_address
+from gossip.view import Address, BadAddress, host_of, parse_address
 from node.config import Config
 from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
@@ -23,11 +24,15 @@ from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyF
 from node.net.handshake import CLUSTER_HEADER, EXPIRY, KNOWS_HEADER, Doorkeeper, cluster_of
 from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
+from node.net.peer_certificates import NO_CERTIFICATE, TLS_HEADER, PeerCertificates
 from node.net.proving import ALL_OR_NONE, Greeting, Prover
 from node.net.transport import Handler
 from node.timing.clock import HybridClock
 
 log = logging.getLogger(__name__)
+
+UNPROVEN_MAX = 256
+"""Links whose proof is waited for, at once."""
 
 
 class Acceptor:
@@ -37,13 +42,21 @@ class Acceptor:
     _handler: Handler
 
     def __init__(
-        self, config: Config, doorkeeper: Doorkeeper, prover: Prover, note_dialled: Callable[[Address], None]
+        self,
+        config: Config,
+        doorkeeper: Doorkeeper,
+        prover: Prover,
+        certificates: PeerCertificates,
+        note_dialled: Callable[[Address], None],
     ) -> None:
         self._config = config
         self._doorkeeper = doorkeeper
         self._prover = prover
+        self._certificates = certificates
         self._note_dialled = note_dialled
         self._served: set[_Served] = set()
+        self._unproven: dict[_Served, None] = {}
+        """Those whose proof is waited for, the oldest first."""
 
     def attach(self, clock: HybridClock, handler: Handler) -> None:
         self._clock = clock
@@ -58,6 +71,8 @@ class Acceptor:
             sender = parse_address(request.query.get("from", ""))
         except BadAddress as error:
             raise RequestFault(str(error)) from None
+        if not self._certificates.admits(sender, _shown_by(request)):
+            return self._without_certificate(sender)
         if not self._doorkeeper.is_meant(sender, request.query.get("to", ""), request.query.get("process", "")):
             raise web.HTTPMisdirectedRequest()
         if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
@@ -68,11 +83,27 @@ class Acceptor:
         is_small = request.query.get("large") == APART
         served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, self._let_in)
         self._served.add(served)
+        self._wait_for_proof(served)
         try:
             socket = await served.run(request)
             return socket if socket.prepared else web.Response(status=503)  # It broke too early to be one.
         finally:
             self._served.discard(served)
+            self._unproven.pop(served, None)
+
+    def _wait_for_proof(self, served: _Served) -> None:
+        """A node proves itself at once: where too many have not, the oldest is none."""
+        if not served.awaits_proof:
+            return
+        if len(self._unproven) >= UNPROVEN_MAX:
+            oldest = next(iter(self._unproven))
+            del self._unproven[oldest]
+            oldest.abort()
+        self._unproven[served] = None
+
+    def _without_certificate(self, sender: Address) -> web.Response:
+        fault = {"error": f"This node wants a certificate for {host_of(sender)}", "message": "Error in GET"}
+        return web.json_response(fault, status=403, headers={TLS_HEADER: NO_CERTIFICATE})
 
     def _of_another_cluster(self) -> web.Response:
         cluster = self._config.cluster
@@ -86,9 +117,10 @@ class Acceptor:
         }
         return web.json_response(fault, status=403, headers=self._prover.refusal())
 
-    def _let_in(self, sender: Address) -> None:
-        self._doorkeeper.admit(sender)
-        self._note_dialled(sender)
+    def _let_in(self, served: _Served) -> None:
+        self._unproven.pop(served, None)
+        self._doorkeeper.admit(served.sender)
+        self._note_dialled(served.sender)
 
     def reset(self) -> None:
         """Break every link: what has arrived but was not executed never will be."""
@@ -105,6 +137,12 @@ class Acceptor:
             log.warning("some calls of other nodes stay unanswered")
 
 
+def _shown_by(request: web.Request) -> Mapping[str, Any] | None:
+    """The certificate of who has sent it, which was found in order; None: it has shown none."""
+    encrypted = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+    return None if encrypted is None else encrypted.getpeercert()
+
+
 class _Served:
     """One link. Ends with its connection; the answers still being worked out then are lost, not the work."""
 
@@ -116,7 +154,7 @@ class _Served:
         config: Config,
         is_small: bool,
         greeting: Greeting,
-        let_in: Callable[[Address], None],
+        let_in: Callable[[_Served], None],
     ) -> None:
         """`is_small`: large answers are given on another one, see `lanes`. `let_in` is told once the sender has proven
         what it has to."""
@@ -124,7 +162,8 @@ class _Served:
         self._let_in = let_in
         self._proof_s = config.proof_s
         self._is_small = is_small
-        self._sender = sender
+        self.sender = self._sender = sender
+        self.awaits_proof = greeting.await_proof
         self._clock = clock
         self._handler = handler
         self._socket = web.WebSocketResponse(
@@ -162,7 +201,7 @@ class _Served:
             if self._greeting.await_proof and not await self._is_proven(socket):
                 self.abort()
                 return socket
-            self._let_in(self._sender)
+            self._let_in(self)
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._send(socket))
                 await self._receive(socket, tasks)

@@ -25,6 +25,7 @@ from node.net.link_output import Output
 from node.net.link_state import LinkState
 from node.net.messages import Answer, Request
 from node.net.names import Names
+from node.net.peer_certificates import PeerCertificates
 from node.net.proving import Prover, headers_for
 from node.timing.clock import HybridClock
 from node.timing.running import RunningTime
@@ -49,6 +50,7 @@ class Link:
         time: RunningTime,
         doorkeeper: Doorkeeper,
         prover: Prover,
+        certificates: PeerCertificates,
         config: Config,
         bulk: bool,
         distances: Distances,
@@ -65,11 +67,13 @@ class Link:
         self._session = session
         self._names = names
         self._peer = peer
-        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process, "" if bulk else APART)
+        large, scheme = "" if bulk else APART, certificates.scheme
+        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process, large, scheme)
         self._clock = clock
         self._time = time
         self._doorkeeper = doorkeeper
         self._prover = prover
+        self._certificates = certificates
         self._config = config
         self._on_silence = on_silence
         self._distances = None if bulk else distances
@@ -195,6 +199,7 @@ class Link:
         try:
             socket = await self._session.ws_connect(
                 self._url,
+                ssl=self._certificates.dialling,
                 headers=headers_for(challenge),
                 max_msg_size=FRAME_BYTES_MAX,
                 autoclose=False,
@@ -204,6 +209,8 @@ class Link:
             headers: Mapping[str, str] = getattr(error, "headers", None) or {}
             self.is_stranger = CLUSTER_HEADER in headers and self._is_of_another_cluster(headers)
             self._prover.refused(self._peer, headers)
+            self._certificates.refused(self._peer, headers)
+            self._certificates.dial_failed(self._peer, error)
             self._do(self._state.dial_failed(self._time.now(), str(error)))
             return
         self.is_stranger = self._is_of_another_cluster(socket._response.headers)

@@ -36,12 +36,14 @@ REFUSED_MAX = 1024
 _NO_NAME = ""
 
 
-def url_of(peer: Address, sender: Address, cluster: str, process: str = "", large: str = "") -> URL:
+def url_of(
+    peer: Address, sender: Address, cluster: str, process: str = "", large: str = "", scheme: str = "http"
+) -> URL:
     """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one; `large`:
     where it wants large answers, see `lanes`."""
     told = {"process": process, "large": large}
     query = {"from": sender, "to": peer, "cluster": cluster} | {name: text for name, text in told.items() if text}
-    return URL.build(scheme="http", authority=peer, path=PATH, query=query)
+    return URL.build(scheme=scheme, authority=peer, path=PATH, query=query)
 
 
 def cluster_of(told: Mapping[str, str], field: str) -> str:

@@ -15,6 +15,7 @@ import aiohttp
 
 import gossip.messages
 from gossip.view import Address, ViewId
+from node.certificates import Certificates
 from node.cluster_secret import Secrets
 from node.config import Config
 from node.net import lanes
@@ -25,6 +26,7 @@ from node.net.handshake import Doorkeeper
 from node.net.lanes import LargeLog
 from node.net.messages import Answer, Request
 from node.net.names import Names
+from node.net.peer_certificates import PeerCertificates
 from node.net.proving import Prover
 from node.net.transport import Handler
 from node.secret_files import SecretFile
@@ -45,11 +47,14 @@ class Peers:
         found_itself: Callable[[str], None] = lambda _: None,
         names: Names | None = None,
         secret: SecretFile[Secrets] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
-        """`names`: else those of the system. `secret`: that of the cluster, if it has one."""
+        """`names`: else those of the system. `secret`: that of the cluster, if it has one. `certificates`: that of this
+        node, and of whom it believes; None: links are in the clear."""
         self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
         self._prover = Prover(config.address, config.cluster, secret, self._doorkeeper.refuse)
-        self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self.dial_anew)
+        self._certificates = PeerCertificates(certificates, self._doorkeeper.refuse)
+        self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self._certificates, self.dial_anew)
         self._config = config
         self._names = names or Names(config.lookup_slow_s)
         self._session = aiohttp.ClientSession(
@@ -141,6 +146,7 @@ class Peers:
                 self._time,
                 self._doorkeeper,
                 self._prover,
+                self._certificates,
                 self._config,
                 bulk,
                 self._distances,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,9 @@ def test_health_of_several_is_1_if_one_is_not_ready(store: FakeStore, endpoint: 
 
 
 def invoke(*arguments: str, **environment: str | None) -> Result:
-    return CliRunner(env={"KVS_ENDPOINTS": None, "ADDRESS": None, "BIND": None} | environment).invoke(kvs, arguments)
+    return CliRunner(env={"KVS_ENDPOINTS": None, "ADDRESS": None, "BIND": None, "TLS_CA": None} | environment).invoke(
+        kvs, arguments
+    )
 
 
 def test_health_in_the_environment_of_a_node_asks_that_one(store: FakeStore, endpoint: str) -> None:
@@ -90,7 +93,7 @@ def test_health_endpoints_that_were_given_go_before_the_environment_of_a_node(st
 
 
 def test_health_without_either_asks_the_default_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvs.health.look_at", lambda node: Health(node, True, ()))
+    monkeypatch.setattr("kvs.health.look_at", lambda place: Health(place.endpoint, True, ()))
     result = invoke("health")
     assert result.stdout.splitlines() == [f"127.0.0.{host}:13800: ready" for host in range(2, 6)]
 
@@ -103,3 +106,14 @@ def test_health_malformed_address_in_the_environment_is_1() -> None:
 @pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
 def test_health_is_what_the_image_and_compose_ask(file: str) -> None:
     assert '["kvs", "health"]' in (ROOT / Path(file)).read_text().replace('"CMD", ', "")
+
+
+def test_health_in_the_environment_of_a_node_that_speaks_tls_names_what_is_wrong(tmp_path: Path) -> None:
+    result = invoke("health", ADDRESS="127.0.0.1:1", TLS_CA=str(tmp_path / "none"))
+    assert (result.exit_code, result.output) == (1, "127.0.0.1:1: answer connection refused\n")
+    (tmp_path / "ca.pem").write_text("hello")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        node = f"127.0.0.1:{listening.getsockname()[1]}"
+        result = invoke("health", ADDRESS=node, TLS_CA=str(tmp_path / "ca.pem"))
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path}/ca.pem: it has no certificates in PEM form, or one is broken\n"

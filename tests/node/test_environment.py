@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trustme
 
+from gossip.view import host_of
 from node.environment import read_environment
 from node.errors import BadEnvironment
+from tests.node.certs import issue, variables
 from tests.node.tokens import tokens_file, write_secret
 
 A, B = "10.0.0.1:13800", "10.0.0.2:13800"
@@ -159,6 +162,31 @@ def test_environment_names_files_that_are_in_order(tmp_path: Path) -> None:
 def test_environment_without_files_reads_none(text: str) -> None:
     config = read_environment(GOOD | {"TOKENS_FILE": text, "CLUSTER_SECRET_FILE": text})
     assert (config.tokens_file, config.cluster_secret_file, config.reads_files) == (None, None, False)
+
+
+def test_environment_names_files_of_tls_that_are_in_order(tmp_path: Path) -> None:
+    files = issue(tmp_path, trustme.CA(), host_of(GOOD["ADDRESS"]))
+    config = read_environment(GOOD | variables(files))
+    assert (config.tls, config.reads_files) == (files, True)
+    assert read_environment(GOOD | dict.fromkeys(variables(files), " ")).tls is None
+
+
+def test_environment_files_of_tls_go_together(tmp_path: Path) -> None:
+    told = variables(issue(tmp_path, trustme.CA(), host_of(GOOD["ADDRESS"])))
+    for variable in told:
+        (fault,) = faults_of(**{other: path for other, path in told.items() if other != variable})
+        assert fault == f"{variable}: missing: TLS_CERT, TLS_KEY and TLS_CA go together"
+    assert len(faults_of(TLS_CA=told["TLS_CA"])) == 2
+
+
+def test_environment_bad_file_of_tls_is_a_fault_beside_the_others(tmp_path: Path) -> None:
+    files = issue(tmp_path, trustme.CA(), host_of(GOOD["ADDRESS"]))
+    files.key.chmod(0o604)
+    zone, key = faults_of(ZONE="a b", **variables(files))
+    assert zone.startswith("ZONE")
+    assert key == f"TLS_KEY {files.key}: others may read or change it: chmod 640, or 600; it is 604"
+    (address,) = faults_of(ADDRESS="nowhere", **variables(files))
+    assert address.startswith("ADDRESS: "), "for which host it must be cannot be told"
 
 
 def test_environment_bad_files_are_faults_beside_the_others(tmp_path: Path) -> None:

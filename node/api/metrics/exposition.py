@@ -10,24 +10,48 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from node.api.admission import Admission
 from node.api.health import HealthApi
-from node.api.metrics.sources import of_build, of_health, of_loop, of_members, of_requests, of_store, of_views
+from node.api.metrics.sources import (
+    of_build,
+    of_health,
+    of_limits,
+    of_loop,
+    of_members,
+    of_requests,
+    of_store,
+    of_tls,
+    of_views,
+)
 from node.api.tally import Tally
+from node.certificates import Certificates
 from node.errors import RequestFault
 from node.node import Node
 from node.timing.turns import Turns
 
 
 class NodeCollector(Collector):
-    def __init__(self, node: Node, health: HealthApi, turns: Turns, tally: Tally) -> None:
+    def __init__(
+        self,
+        node: Node,
+        health: HealthApi,
+        turns: Turns,
+        tally: Tally,
+        admission: Admission,
+        certificates: Certificates | None,
+    ) -> None:
         self._node = node
         self._health = health
         self._turns = turns
         self._tally = tally
+        self._admission = admission
+        self._certificates = certificates
 
     def collect(self) -> Iterator[Metric]:
         yield from of_build()
         yield from of_requests(self._tally)
+        yield from of_limits(self._admission)
+        yield from of_tls(self._tally, self._certificates)
         yield from of_health(self._health.checks())
         yield from of_store(self._node)
         yield from of_views(self._node)
@@ -40,9 +64,17 @@ class NodeCollector(Collector):
 
 
 class MetricsApi:
-    def __init__(self, node: Node, health: HealthApi, turns: Turns, tally: Tally) -> None:
+    def __init__(
+        self,
+        node: Node,
+        health: HealthApi,
+        turns: Turns,
+        tally: Tally,
+        admission: Admission,
+        certificates: Certificates | None,
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(NodeCollector(node, health, turns, tally))
+        self._registry.register(NodeCollector(node, health, turns, tally, admission, certificates))
         ProcessCollector(registry=self._registry)
 
     async def metrics(self, request: web.Request) -> web.Response:

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import Metric
 
 from gossip.membership import State
+from node.api.admission import Admission, Limit
 from node.api.metrics.families import counter, counters, gauge, gauges, histogram
 from node.api.tally import KEY_ROUTE, Tally
+from node.certificates import Certificates
 from node.health import Check, Verdict, is_ready
 from node.node import Node
 from node.release import version
@@ -44,6 +46,26 @@ def of_requests(tally: Tally) -> Iterator[Metric]:
     )
     reasons = (((reason.value,), count) for reason, count in tally.unavailable.items())
     yield counters("kvs_unavailable_total", "Answers of 503, by reason", ("reason",), reasons)
+
+
+def of_limits(admission: Admission) -> Iterator[Metric]:
+    rooms = admission.rooms
+    shown = [limit for limit in rooms if limit is not Limit.PER_ADDRESS]
+    most = (((limit.value,), room.most) for limit, room in rooms.items())
+    yield gauges("kvs_client_limit", "What all clients together may take", ("limit",), most)
+    used = (((limit.value,), rooms[limit].used) for limit in shown)
+    yield gauges("kvs_client_limit_used", "What they take now", ("limit",), used)
+    refused = (((limit.value,), room.refused) for limit, room in rooms.items())
+    yield counters("kvs_client_limit_refused_total", "Who was refused for a limit", ("limit",), refused)
+    dropped = (((why.value,), count) for why, count in admission.dropped.items())
+    yield counters("kvs_clients_dropped_total", "Connections that were not waited for any longer", ("reason",), dropped)
+
+
+def of_tls(tally: Tally, certificates: Certificates | None) -> Iterator[Metric]:
+    failed = (((why.value,), count) for why, count in tally.handshakes_failed.items())
+    yield counters("kvs_tls_handshakes_failed_total", "Connections that did not come to speak TLS", ("reason",), failed)
+    expiry: list[tuple[tuple[str, ...], float]] = [] if certificates is None else [((), certificates.now.expires_s)]
+    yield gauges("kvs_tls_certificate_expiry_timestamp_seconds", "Until when its certificate is valid", (), expiry)
 
 
 def of_health(checks: Sequence[Check]) -> Iterator[Metric]:

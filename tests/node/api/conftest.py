@@ -15,10 +15,13 @@ import pytest_asyncio
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-from node.api.app import JsonProtocol, json_errors
+from node.api.admission import Bounds
+from node.api.app import json_errors, route_of
 from node.api.data import BODY_BYTES_MAX, KEYS
 from node.api.doors import Doors
 from node.api.fastpath import FastPath
+from node.api.limiting import limiting
+from node.api.protocol import JsonProtocol
 from node.api.request_log import RequestLog
 from node.api.staleness import Staleness
 from node.api.tally import Tally
@@ -28,7 +31,7 @@ from node.node import Node
 from node.storage.identity import identify
 from node.timing.turns import Turns
 from tests.cluster import Cluster, client, fresh_addresses
-from tests.node.api.short_way import EchoApi, Server
+from tests.node.api.short_way import EchoApi, Server, bounds_of
 from tests.node.api.two_nodes import TwoNodes
 from tests.node.fakes.clocks import SteadyTime
 from tests.node.fakes.readiness import HandReadiness
@@ -61,20 +64,25 @@ def doors() -> Doors | None:
 
 
 @pytest.fixture
+def bounds() -> Bounds:
+    return bounds_of()
+
+
+@pytest.fixture
 async def server(
-    aiohttp_server: AiohttpServer, keepalive_s: float, descriptors: int, doors: Doors | None
+    aiohttp_server: AiohttpServer, keepalive_s: float, descriptors: int, doors: Doors | None, bounds: Bounds
 ) -> AsyncIterator[Server]:
     api = EchoApi()
-    middlewares = [] if doors is None else [json_errors, doors.check]
+    middlewares = [json_errors, *([] if doors is None else [doors.check]), limiting(bounds.admission, route_of)]
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=middlewares)
     app.router.add_route("*", KEYS + "{key:.*}", api.handle)
     behind = (await aiohttp_server(app)).handler
     assert behind is not None
     loop, turns = asyncio.get_running_loop(), Turns(0.01, monotonic)
     staleness = Staleness(HandReadiness(), turns, monotonic, 1000.0)
-    successor = partial(JsonProtocol, behind, staleness, loop=loop, access_log=None)
+    successor = partial(JsonProtocol, behind, staleness, bounds, loop=loop, access_log=None)
     requests = RequestLog(monotonic, 0.0)
-    front = FastPath(api, staleness, successor, keepalive_s, descriptors, Tally(), requests, doors)
+    front = FastPath(api, staleness, successor, keepalive_s, descriptors, Tally(), requests, bounds.admission, doors)
     listening = await loop.create_server(front, "127.0.0.1", 0)
     yield Server(api, front, behind, listening.sockets[0].getsockname()[1])
     api.go.set()

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from node.api.admission import Admission, Bounds
 from node.api.answers import HttpAnswer
-from node.api.app import JsonProtocol
 from node.api.conditions import NO_CONDITIONS, Given
 from node.api.data import DataApi, PathKey
 from node.api.fastpath import FastPath
+from node.api.protocol import JsonProtocol
 from node.api.staleness import Staleness
+from node.limits import Limits
 from node.timing.turns import Turns
 from tests.cluster import eventually
 from tests.node.fakes.readiness import HandReadiness
@@ -116,7 +118,7 @@ class Written(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.is_closed = False
+        self.is_closed = self.is_aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -127,6 +129,13 @@ class Written(asyncio.Transport):
     def close(self) -> None:
         self.is_closed = True
 
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def bounds_of(limits: Limits | None = None, head_s: float = 1000.0, answer_s: float = 1000.0) -> Bounds:
+    return Bounds(Admission(limits or Limits(), time.monotonic), head_s, lambda _: answer_s)
+
 
 @contextmanager
 def aiohttps_connection(
@@ -135,7 +144,10 @@ def aiohttps_connection(
     """A connection that has been handed to aiohttp with these bytes, to be given more of them piece by piece."""
     loop, turns = asyncio.get_running_loop(), Turns(3600.0, time.monotonic)
     staleness = Staleness(HandReadiness(), turns, time.monotonic, 1000.0)
-    protocol, transport = JsonProtocol(web.Server(handler), staleness, loop=loop, access_log=None), Written()
+    protocol, transport = (
+        JsonProtocol(web.Server(handler), staleness, bounds_of(), loop=loop, access_log=None),
+        Written(),
+    )
     protocol.take_over(transport, start, is_all=False)
     yield protocol, transport
     protocol.force_close()

@@ -16,12 +16,14 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 
+from node.api.admission import Admission
 from node.api.app import VIEW_CHANGE, json_errors, make_app, noting
 from node.api.data import KEYS, DataApi
 from node.api.request_log import RequestLog
 from node.api.tally import Tally
 from node.config import Config
 from node.errors import Conflict, NotFound, RequestFault, StorageFault, TooLarge, Unavailable, UnknownEncoding
+from node.limits import Limits
 from node.net.pool import Peers
 from node.node import Node
 from node.storage.identity import identify
@@ -58,7 +60,8 @@ async def app(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Ap
         node = Node(config, SteadyTime(), rng, store, await identify(store, rng, config.cluster, config.address), peers)
         await node.start()
         turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
-        app = make_app(node, DataApi(config, node.router), peers, turns, Tally(), requests)
+        admission = Admission(Limits(), time.monotonic)
+        app = make_app(node, DataApi(config, node.router), peers, turns, Tally(), requests, admission)
         yield await serve(app, aiohttp_client)
         turns.close()
         await node.close()

@@ -13,11 +13,13 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 
 from gossip.view import Address, host_of, port_of
+from node.api.admission import Admission
 from node.api.app import json_errors, make_app
 from node.api.data import DataApi
 from node.api.doors import ROLES, Doors, role_of
 from node.api.request_log import RequestLog
 from node.api.tally import Tally
+from node.limits import Limits
 from node.net.handshake import PATH as PEER
 from node.net.pool import Peers
 from node.secret_files import SecretFile
@@ -86,8 +88,8 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two
 async def test_doors_every_route_says_which_role_it_takes(two: TwoNodes) -> None:
     node = two.cluster.nodes[two.nodes[0]]
     assert isinstance(node.transport, Peers)
-    turns, requests = Turns(0.01, monotonic), RequestLog(monotonic, 0.0)
-    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests)
+    turns, requests, admission = Turns(0.01, monotonic), RequestLog(monotonic, 0.0), Admission(Limits(), monotonic)
+    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests, admission)
     turns.close()
     routes = {
         (route.resource.canonical, route.method)

@@ -7,11 +7,13 @@ import time
 
 import pytest
 
+from node.api.admission import Admission
 from node.api.app import make_app
 from node.api.data import DataApi
 from node.api.index import PATHS
 from node.api.request_log import RequestLog
 from node.api.tally import Tally
+from node.limits import Limits
 from node.net.handshake import PATH as PEER
 from node.net.pool import Peers
 from node.timing.turns import Turns
@@ -34,7 +36,8 @@ async def test_index_has_every_path_that_there_is_and_no_other(two: TwoNodes) ->
     node = two.cluster.nodes[two.nodes[0]]
     assert isinstance(node.transport, Peers)
     turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
-    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests)
+    admission = Admission(Limits(), time.monotonic)
+    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests, admission)
     turns.close()
     paths = {resource.canonical for resource in app.router.resources()} - {"/", "/kvs", PEER}
     assert paths == {path.translate({ord("<"): "{", ord(">"): "}"}) for path in PATHS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,9 +12,13 @@ from node.errors import PeerFault
 from node.net.frames import Call, CallFrame, decode_replies, encode
 from node.net.handshake import PATH
 from node.net.messages import Read, ReadResult
+from node.net.proof import CHALLENGE_BYTES
+from node.net.proving import CHALLENGE_HEADER
 from node.timing.clock import Clocks
 from tests.node.net.links import Links, peers_of
 from tests.node.net.two_ends import PATIENT_S, SHORT_S, VIEW_ID
+
+SECRET = "the-secret-of-all-the-nodes-of-this-one-cluster"
 
 
 @pytest.mark.parametrize("query", ["?from=a:1", "?from=a:1&to=elsewhere:1"])
@@ -90,3 +95,24 @@ async def test_acceptor_drain_ends_though_a_caller_went_away(network: Links) -> 
         await network.a.ask(network.b, b"slow", SHORT_S)
     async with asyncio.timeout(PATIENT_S):
         await peers_of(network.b).acceptor.drain()
+
+
+async def test_acceptor_of_those_who_prove_nothing_the_oldest_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd of them keeps no node out: a node proves itself at once."""
+    monkeypatch.setattr("node.net.acceptor.UNPROVEN_MAX", 3)
+    links = Links(tmp_path, secrets=(SECRET, SECRET), proof_s=1000.0)
+    await links.open()
+    try:
+        url = f"http://{links.b.address}{PATH}?from=x:1&to={links.b.address}"
+        async with aiohttp.ClientSession() as session:
+            silent = [
+                await session.ws_connect(url, headers={CHALLENGE_HEADER: "00" * CHALLENGE_BYTES}) for _ in range(3)
+            ]
+            assert await links.a.ask(links.b, b"mine") == ReadResult(b"mine")
+            async with asyncio.timeout(PATIENT_S):
+                assert (await silent[0].receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            assert not silent[1].closed
+    finally:
+        await links.close()
