@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.typedefs import Handler, Middleware
 
 from node.api.admin import AdminApi
@@ -22,6 +23,8 @@ from node.api.health import HealthApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
+from node.api.openapi import OpenApi
+from node.api.query import without_options
 from node.api.request_line import RequestLine
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
@@ -38,6 +41,12 @@ from node.timing.turns import Turns
 log = logging.getLogger(__name__)
 
 VIEW_CHANGE = "/kvs/view-change"
+LINE_BYTES_MAX = 8192
+"""Of a path."""
+FIELD_BYTES_MAX = 8190
+"""Of the name or the value of a header. Not the same number as for a path: by that, aiohttp tells which it was."""
+TOO_MANY_HEADERS = "Too many headers"
+"""What aiohttp says of those."""
 
 
 class MethodNotAllowed(RequestFault):
@@ -73,25 +82,26 @@ def make_app(
     app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
-    app.router.add_post(BATCH, batch.handle)
+    app.router.add_post(BATCH, without_options(batch.handle))
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export)
     app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_now_ms).watch)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)
-    app.router.add_get("/kvs/status", admin.status)
-    app.router.add_get("/kvs/ring", admin.ring)
-    app.router.add_get("/kvs/node", SelfReportApi(node).report)
-    app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
+    app.router.add_get("/kvs/status", without_options(admin.status))
+    app.router.add_get("/kvs/ring", without_options(admin.ring))
+    app.router.add_get("/kvs/node", without_options(SelfReportApi(node).report))
+    app.router.add_get(VIEW_CHANGE, without_options(admin.view_change_progress))
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)
     health = HealthApi(node, turns)
     app.router.add_get("/livez", health.live)
     app.router.add_get("/readyz", health.ready)
-    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
+    app.router.add_get("/metrics", without_options(MetricsApi(node, health, turns, tally).metrics))
+    app.router.add_get("/openapi.json", without_options(OpenApi(has_tokens=doors is not None).describe))
     for path in ("/", "/kvs"):
-        app.router.add_get(path, IndexApi(node.config.address).index)
+        app.router.add_get(path, without_options(IndexApi(node.config.address).index))
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: batch.drain())
@@ -185,7 +195,7 @@ class JsonProtocol(web.RequestHandler):
     listens, is answered what it has sent whole before its connection ends."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, **settings: Any) -> None:
-        super().__init__(manager, **settings)
+        super().__init__(manager, max_line_size=LINE_BYTES_MAX, max_field_size=FIELD_BYTES_MAX, **settings)
         self._staleness = staleness
         self._is_link = False
         self._is_all = False
@@ -286,6 +296,19 @@ class JsonProtocol(web.RequestHandler):
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.debug("no HTTP from %s: %s", request.remote, message)
-        response = render_fault(request.method, NotHttp("Malformed request", status)).for_aiohttp()
+        response = render_fault(request.method, _no_http(exc, status)).for_aiohttp()
         response.force_close()
         return response
+
+
+def _no_http(error: BaseException | None, status: int) -> NotHttp:
+    """What aiohttp could not read, in our words."""
+    match error:
+        case LineTooLong(args=(_, limit, *_)) if str(limit) == str(LINE_BYTES_MAX):
+            return NotHttp(f"Path is too long: more than {LINE_BYTES_MAX} bytes", 414)
+        case LineTooLong():
+            return NotHttp(f"Header is too long: more than {FIELD_BYTES_MAX} bytes", 431)
+        case BadHttpMessage(message=str(message)) if message.startswith(TOO_MANY_HEADERS):
+            return NotHttp("Too many headers", 431)
+        case _:
+            return NotHttp("Malformed request", status)
