@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test sim ablations test-docker test-deploy steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -22,7 +22,10 @@ up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=
 	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" CLUSTER="$(CLUSTER)" $(BIN)/python tools/up.py
 
 test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x" goes to pytest
-	$(BIN)/python -m pytest -n auto -m "not docker and not deploy" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not docker and not deploy and not api" $(ARGS)
+
+test-api: $(VENV)/.tools ## have Schemathesis ask three nodes by their own /openapi.json, and judge every answer; SEED=1
+	@env SEED="$(SEED)" $(BIN)/python -m pytest -m api tests/api $(ARGS)
 
 test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
 	$(BIN)/python -m pytest -m "docker and not long" $(ARGS)

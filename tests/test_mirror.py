@@ -30,7 +30,7 @@ WITHOUT_TESTS = {
 }
 """The modules that need no test of their name, and why."""
 
-AS_ONE = ("node/net/messages",)
+AS_ONE = ("node/net/messages", "node/api/routes", "node/api/shapes")
 """Packages whose modules only declare, and are tested together under the name of the package."""
 
 TESTED_ELSEWHERE = ("fakes",)

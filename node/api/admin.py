@@ -9,28 +9,51 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 
+from gossip.membership import State
 from gossip.view import Address, View
 from node.api.answers import JSON_HEADERS
 from node.api.change_request import (
     Options,
-    ViewChangeBody,
-    body_of,
+    change_of,
     gone_for_good_of,
     if_epoch_of,
     if_safe_of,
     options_of,
+    take_back_of,
     target_of,
 )
 from node.api.data import read_data
 from node.api.presence import Presence
-from node.diagnosis.inspector import told
+from node.api.shapes.cluster import (
+    Accepted,
+    ChangedPlain,
+    ChangedReplicated,
+    Crowded,
+    KeyCount,
+    NodeCount,
+    NodeProgress,
+    NodeStatus,
+    Planned,
+    PlannedMove,
+    PlannedShard,
+    Problem,
+    Progress,
+    Ring,
+    RingShard,
+    ShardCount,
+    ShardInfo,
+    Shards,
+    Status,
+)
+from node.diagnosis import survey
 from node.errors import NotFound
-from node.net.messages import AskStatus, Status
+from node.net import messages
 from node.node import Node
 from node.views.change_conditions import TakeBack, Wish
 from node.views.coordinator import Settled
@@ -40,6 +63,8 @@ from ring.placement import Shard
 from ring.zones import crowded
 
 T = TypeVar("T")
+
+CHANGED: Final = "View change successful"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,15 +77,13 @@ class AdminApi:
         self._address = node.config.address
 
     async def key_count(self, _: web.Request) -> web.Response:
-        answer: dict[str, Any] = {"message": "Key count retrieved successfully", "key-count": self._node.own_keys.count}
         view, shard = self._node.views.current, self._node.views.ring.shard_of(self._address)
-        if not view.plain and shard is not None:
-            answer["shard-id"] = _id(shard)
-        return _reply(answer)
+        shard_id = UNSET if view.plain or shard is None else _id(shard)
+        return _reply(KeyCount("Key count retrieved successfully", self._node.own_keys.count, shard_id))
 
     async def shards(self, _: web.Request) -> web.Response:
-        ids = [_id(shard) for shard in range(len(self._node.views.current.shards))]
-        return _reply({"message": "Shard membership retrieved successfully", "shards": ids})
+        ids = tuple(_id(shard) for shard in range(len(self._node.views.current.shards)))
+        return _reply(Shards("Shard membership retrieved successfully", ids))
 
     async def shard(self, request: web.Request) -> web.Response:
         shards = {_id(shard): replicas for shard, replicas in enumerate(self._node.views.current.shards)}
@@ -68,42 +91,41 @@ class AdminApi:
         if shard_id not in shards:
             raise NotFound("Shard does not exist")
         replicas = shards[shard_id]
-        return _reply(
-            {
-                "message": "Shard information retrieved successfully",
-                "shard-id": shard_id,
-                "key-count": await self._key_count_of(replicas),
-                "replicas": replicas,
-            }
-        )
+        count = await self._key_count_of(replicas)
+        return _reply(ShardInfo("Shard information retrieved successfully", shard_id, count, replicas))
 
     async def status(self, _: web.Request) -> web.Response:
-        view, ring = self._node.views.current, self._node.views.ring
-        nodes: list[dict[str, Any]] = []
-        for address in sorted(view.nodes | self._node.gossip.members.keys()):
-            member = self._node.gossip.members.get(address)
-            record = member.record if member else None
-            shard = ring.shard_of(address)
-            nodes.append(
-                {
-                    "address": address,
-                    "state": member.state if member else "unknown",
-                    "member": address in view.nodes,
-                    "shard-id": None if shard is None else _id(shard),
-                    "key-count": record.key_count if record else None,
-                    "settled-epoch": record.settled_epoch if record else None,
-                    "clock-offset-ms": self._node.clock.offsets_ms.get(address),
-                    "keys-to-hand-over": record.to_hand_over if record else None,
-                    "keys-waiting-for-copies": record.kept if record else None,
-                }
-            )
+        view, members = self._node.views.current, self._node.gossip.members
+        nodes = tuple(self._status_of(address) for address in sorted(view.nodes | members.keys()))
         return _reply(
-            {"message": "Status retrieved successfully", "address": self._address}
-            | _view_fields(view)
-            | {"data-digest": f"{self._node.own_keys.digest:016x}", "crowded-shards": _crowded(view)}
-            | {"state": "settled" if self._node.handoff.is_settled() else "moving"}
-            | {"keys-waiting-for-copies": sum(node["keys-waiting-for-copies"] or 0 for node in nodes)}
-            | {"nodes": nodes, "problems": [told(problem) for problem in await self._node.inspector.problems()]}
+            Status(
+                "Status retrieved successfully",
+                self._address,
+                view.epoch,
+                _hex(view.id.digest),
+                view.repl_factor,
+                _hex(self._node.own_keys.digest),
+                _crowded(view),
+                "settled" if self._node.handoff.is_settled() else "moving",
+                sum(node.keys_waiting_for_copies or 0 for node in nodes),
+                nodes,
+                tuple(map(told, await self._node.inspector.problems())),
+            )
+        )
+
+    def _status_of(self, address: Address) -> NodeStatus:
+        views, member = self._node.views, self._node.gossip.members.get(address)
+        record, shard = member.record if member else None, views.ring.shard_of(address)
+        return NodeStatus(
+            address,
+            member.state if member else State.UNKNOWN,
+            address in views.current.nodes,
+            None if shard is None else _id(shard),
+            record.key_count if record else None,
+            record.settled_epoch if record else None,
+            self._node.clock.offsets_ms.get(address),
+            record.to_hand_over if record else None,
+            record.kept if record else None,
         )
 
     async def ring(self, _: web.Request) -> web.Response:
@@ -112,46 +134,42 @@ class AdminApi:
         for shard, partitions in groupby(range(PARTITIONS), key=lambda partition: ring.table[partition]):
             first, *rest = partitions
             ranges.append((first, rest[-1] if rest else first, _id(shard)))
-        shards = [
-            {
-                "shard-id": _id(shard),
-                "replicas": replicas,
-                "zones": [view.zone_of[node] for node in replicas],
-                "partitions": ring.table.count(shard),
-            }
+        shards = tuple(
+            RingShard(_id(shard), replicas, tuple(view.zone_of[node] for node in replicas), ring.table.count(shard))
             for shard, replicas in enumerate(view.shards)
-        ]
+        )
         return _reply(
-            {"message": "Ring retrieved successfully"}
-            | _view_fields(view)
-            | {"hash": HASH, "partitions": PARTITIONS, "shards": shards, "ranges": ranges, "faults": _crowded(view)}
+            Ring(
+                "Ring retrieved successfully",
+                view.epoch,
+                _hex(view.id.digest),
+                view.repl_factor,
+                HASH,
+                PARTITIONS,
+                shards,
+                tuple(ranges),
+                _crowded(view),
+            )
         )
 
     async def view_change_progress(self, _: web.Request) -> web.Response:
         view, state, statuses = await self._node.coordinator.progress()
-        nodes = [{"address": address} | _left(status) for address, status in statuses.items()]
-        return _reply(
-            {
-                "message": "View change retrieved successfully",
-                "epoch": view.epoch,
-                "coordinator": view.coordinator or None,
-                "state": state.value,
-                "nodes": nodes,
-            }
-        )
+        nodes = tuple(_left(address, status) for address, status in statuses.items())
+        message: Final = "View change retrieved successfully"
+        return _reply(Progress(message, view.epoch, view.coordinator or None, state.value, nodes))
 
     async def view_change(self, request: web.Request) -> web.Response:
-        options, body = options_of(request.query), await self._body_of(request, names_view=True)
+        options, body = _options_of(request), change_of(await self._data_of(request))
         nodes, repl_factor = target_of(body)
         wish = Wish(frozenset(nodes), repl_factor, if_epoch_of(body), if_safe_of(body), gone_for_good_of(body))
         return await self._make(request, options, wish, nodes)
 
     async def take_back(self, request: web.Request) -> web.Response:
-        options, body = options_of(request.query), await self._body_of(request, names_view=False)
+        options, body = _options_of(request), take_back_of(await self._data_of(request))
         return await self._make(request, options, TakeBack(if_epoch_of(body), if_safe_of(body), gone_for_good_of(body)))
 
-    async def _body_of(self, request: web.Request, names_view: bool) -> ViewChangeBody:
-        return body_of(await read_data(request, self._node.config.body_s), names_view)
+    async def _data_of(self, request: web.Request) -> bytes:
+        return await read_data(request, self._node.config.body_s)
 
     async def _make(
         self, request: web.Request, options: Options, wish: Wish | TakeBack, nodes: tuple[Address, ...] | None = None
@@ -161,12 +179,10 @@ class AdminApi:
             return await self._dry_run(wish)
         change = await self._node.coordinator.change(wish)
         if not options.wait:
-            accepted = {"message": "View change accepted", "epoch": change.view.epoch}
-            return _reply(accepted | _at_risk(change.risk), 202)
+            return _reply(Accepted("View change accepted", change.view.epoch, _at_risk(change.risk)), 202)
         settled = await self._while_client_waits(request, self._node.coordinator.await_settled(change))
         nodes = nodes or tuple(node for replicas in settled.view.shards for node in replicas)
-        shards = self._plain(nodes, settled) if settled.view.plain else self._replicated(settled)
-        return _reply({"message": "View change successful", "shards": shards} | _at_risk(settled.risk))
+        return _reply(self._plain(nodes, settled) if settled.view.plain else self._replicated(settled))
 
     async def _dry_run(self, wish: Wish | TakeBack) -> web.Response:
         plan, counts, risk = await self._node.forecaster.forecast(wish)
@@ -176,36 +192,33 @@ class AdminApi:
                 moves.setdefault((move.sources[0], target), []).append(move.partition)
         table = plan.ring.table
         return _reply(
-            {
-                "message": "View change planned",
-                "partitions": len(plan.moves),
-                "keys": sum(counts.values()),
-                "moves": [
-                    {
-                        "from": source,
-                        "to": target,
-                        "partitions": len(partitions),
-                        "keys": sum(counts.get(partition, 0) for partition in partitions),
-                    }
-                    for (source, target), partitions in moves.items()
-                ],
-                "shards": [
-                    {"shard-id": _id(shard), "replicas": replicas, "partitions": table.count(shard)}
+            Planned(
+                "View change planned",
+                len(plan.moves),
+                sum(counts.values()),
+                tuple(
+                    PlannedMove(source, target, len(moved), sum(counts.get(partition, 0) for partition in moved))
+                    for (source, target), moved in moves.items()
+                ),
+                tuple(
+                    PlannedShard(_id(shard), replicas, table.count(shard))
                     for shard, replicas in enumerate(plan.ring.shards)
-                ],
-            }
-            | _at_risk(risk)
-            | ({} if risk.is_none else {"unreachable": risk.nodes})
+                ),
+                _at_risk(risk),
+                UNSET if risk.is_none else risk.nodes,
+            )
         )
 
-    def _plain(self, nodes: tuple[Address, ...], settled: Settled) -> list[dict[str, Any]]:
-        return [{"address": node, "key-count": self._count(node, settled.key_counts)} for node in nodes]
+    def _plain(self, nodes: tuple[Address, ...], settled: Settled) -> ChangedPlain:
+        counted = tuple(NodeCount(node, self._count(node, settled.key_counts)) for node in nodes)
+        return ChangedPlain(CHANGED, counted, _at_risk(settled.risk))
 
-    def _replicated(self, settled: Settled) -> list[dict[str, Any]]:
-        return [
-            {"shard-id": _id(shard), "key-count": self._count_of_shard(replicas, settled), "replicas": replicas}
+    def _replicated(self, settled: Settled) -> ChangedReplicated:
+        counted = tuple(
+            ShardCount(_id(shard), self._count_of_shard(replicas, settled), replicas)
             for shard, replicas in enumerate(settled.view.shards)
-        ]
+        )
+        return ChangedReplicated(CHANGED, counted, _at_risk(settled.risk))
 
     def _count_of_shard(self, replicas: Shard, settled: Settled) -> int:
         """That of any replica that could be reached: they are alike."""
@@ -226,10 +239,10 @@ class AdminApi:
         count_s = self._node.config.count_wait_s
         try:
             async with asyncio.timeout(count_s):
-                answer = await self._node.calls.try_ask(node, AskStatus(), count_s)
+                answer = await self._node.calls.try_ask(node, messages.AskStatus(), count_s)
         except TimeoutError:
             return None
-        return answer.key_count if isinstance(answer, Status) else None
+        return answer.key_count if isinstance(answer, messages.Status) else None
 
     def _gossiped_count(self, node: Address) -> int:
         member = self._node.gossip.members.get(node)
@@ -247,33 +260,49 @@ class AdminApi:
         return await task
 
 
-def _at_risk(risk: Risk) -> dict[str, int | None]:
+def _options_of(request: web.Request) -> Options:
+    """Raises RequestFault."""
+    return options_of(request.rel_url.raw_query_string)
+
+
+def _at_risk(risk: Risk) -> int | UnsetType | None:
     """What an answer says of the keys that are given up: nothing, if there are none."""
-    return {} if risk.is_none else {"keys-at-risk": risk.keys}
+    return UNSET if risk.is_none else risk.keys
 
 
-def _view_fields(view: View) -> dict[str, Any]:
-    return {"epoch": view.epoch, "digest": f"{view.id.digest:016x}", "repl-factor": view.repl_factor}
-
-
-def _crowded(view: View) -> list[dict[str, Any]]:
+def _crowded(view: View) -> tuple[Crowded, ...]:
     """The shards whose copies share zones though they need not, with these zones."""
     crowded_shards = crowded([view.zone_of[node] for node in replicas] for replicas in view.shards)
-    return [{"shard-id": _id(shard), "zones": zones} for shard, zones in crowded_shards.items()]
+    return tuple(Crowded(_id(shard), tuple(zones)) for shard, zones in crowded_shards.items())
 
 
-def _left(status: Status | None) -> dict[str, int | None]:
+def _left(address: Address, status: messages.Status | None) -> NodeProgress:
     if status is None:
-        return {"partitions": None, "keys": None}
-    return {
-        "partitions": sum(owed.partitions for owed in status.handing),
-        "keys": sum(owed.records for owed in status.handing),
-    }
+        return NodeProgress(address, None, None)
+    partitions = sum(owed.partitions for owed in status.handing)
+    return NodeProgress(address, partitions, sum(owed.records for owed in status.handing))
+
+
+def told(problem: survey.Problem) -> Problem:
+    """As it stands in an answer: what is not known is left out."""
+    return Problem(
+        problem.code,
+        problem.severity,
+        problem.what,
+        problem.do,
+        problem.nodes,
+        UNSET if problem.keys is None else problem.keys,
+        UNSET if problem.lasts_s is None else round(problem.lasts_s, 1),
+    )
 
 
 def _id(shard: int) -> str:
     return str(shard + 1)
 
 
-def _reply(answer: dict[str, Any], status: int = 200) -> web.Response:
+def _hex(digest: int) -> str:
+    return f"{digest:016x}"
+
+
+def _reply(answer: Struct, status: int = 200) -> web.Response:
     return web.Response(status=status, body=_encode(answer), headers=JSON_HEADERS)

@@ -17,6 +17,7 @@ from aiohttp import web
 from gossip.view import Address
 from node.api import hints
 from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
+from node.api.shapes import keys
 from node.api.ttl import seconds
 from node.errors import InternalFault, Reason, RequestFault, StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, ReadResultExpiring, Unmet, Unsatisfied, Wrote
@@ -33,16 +34,22 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 NOT_MODIFIED = 304
 """The answer that has no body, nor says anything of one."""
 
-ADDED = b'"message":"Added successfully","replaced":false'
-UPDATED = b'"message":"Updated successfully","replaced":true'
-RETRIEVED = b'"doesExist":true,"message":"Retrieved successfully","value":'
-DELETED = b'"doesExist":true,"message":"Deleted successfully"'
-REFUSED = b'"error":"Precondition failed","message":"Error in %b"'
-MISSING = b'"doesExist":false,"error":"Key does not exist","message":"Error in %b"'
-UNSATISFIED = b'"error":"Unable to satisfy request","message":"Error in %b"'
-
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+
+
+def _fields(shape: msgspec.Struct) -> bytes:
+    """Its text, without the braces: more may follow."""
+    return _encode(shape)[1:-1]
+
+
+ADDED = _fields(keys.Added("Added successfully", False))
+UPDATED = _fields(keys.Updated("Updated successfully", True))
+RETRIEVED = _fields(keys.Retrieved(True, "Retrieved successfully", msgspec.Raw(b"null"))).removesuffix(b"null")
+DELETED = _fields(keys.Deleted(True, "Deleted successfully"))
+REFUSED = _fields(keys.Refused("Precondition failed", "Error in %b"))
+MISSING = _fields(keys.Missing(False, "Key does not exist", "Error in %b"))
+UNSATISFIED = _fields(keys.Unsatisfied("Unable to satisfy request", "Error in %b"))
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,9 @@ from node.api.index import IndexApi
 from node.api.limiting import limiting
 from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
+from node.api.openapi import OpenApi
 from node.api.protocol import MethodNotAllowed, fault_of
+from node.api.query import without_options
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
 from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
@@ -59,25 +61,27 @@ def make_app(
     app.router.add_get(keys, WaitingApi(data, node.hub, node.config.client_check_s).get)
     app.router.add_put(keys, data.handle)
     app.router.add_delete(keys, data.handle)
-    app.router.add_post(BATCH, batch.handle)
+    app.router.add_post(BATCH, without_options(batch.handle))
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export)
     app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_now_ms).watch)
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)
-    app.router.add_get("/kvs/status", admin.status)
-    app.router.add_get("/kvs/ring", admin.ring)
-    app.router.add_get("/kvs/node", SelfReportApi(node).report)
-    app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
+    app.router.add_get("/kvs/status", without_options(admin.status))
+    app.router.add_get("/kvs/ring", without_options(admin.ring))
+    app.router.add_get("/kvs/node", without_options(SelfReportApi(node).report))
+    app.router.add_get(VIEW_CHANGE, without_options(admin.view_change_progress))
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)
     health = HealthApi(node, turns)
     app.router.add_get("/livez", health.live)
     app.router.add_get("/readyz", health.ready)
-    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally, admission, certificates).metrics)
+    metrics = MetricsApi(node, health, turns, tally, admission, certificates)
+    app.router.add_get("/metrics", without_options(metrics.metrics))
+    app.router.add_get("/openapi.json", without_options(OpenApi(has_tokens=doors is not None).describe))
     for path in ("/", "/kvs"):
-        app.router.add_get(path, IndexApi(node.config.address).index)
+        app.router.add_get(path, without_options(IndexApi(node.config.address).index))
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: batch.drain())

@@ -13,7 +13,8 @@ import msgspec
 from node.api import hints
 from node.api.answers import HttpAnswer, deleted, found, missing, put, render_error, render_fault
 from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
-from node.api.data import BODY_BYTES_MAX, MaybeRaw, PathKey, value_of
+from node.api.data import BODY_BYTES_MAX, PathKey, value_of
+from node.api.shapes.streams import BatchLine
 from node.errors import RequestFault, TooLarge
 from node.operations.batching import Asked
 from node.operations.router import Outcome
@@ -32,16 +33,6 @@ _IN_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 _COUNT = re.compile("[0-9]{1,9}")
 
 
-class _Sent(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    op: str
-    key: str
-    value: MaybeRaw = msgspec.UNSET
-    ttl: MaybeRaw = msgspec.UNSET
-    if_match: str | None = None
-    if_none_match: str | None = None
-    causal_context: MaybeRaw = msgspec.UNSET
-
-
 class _Named(msgspec.Struct, frozen=True):
     """What is wanted to know of a line that is malformed."""
 
@@ -49,9 +40,9 @@ class _Named(msgspec.Struct, frozen=True):
     op: str | None = None
 
 
-_sent = msgspec.json.Decoder(_Sent)
+_sent = msgspec.json.Decoder(BatchLine)
 _named = msgspec.json.Decoder(_Named)
-_FIELDS = ", ".join(msgspec.json.decode(_encode(field.encode_name)) for field in msgspec.structs.fields(_Sent)[:-1])
+_FIELDS = ", ".join(msgspec.json.decode(_encode(field.encode_name)) for field in msgspec.structs.fields(BatchLine)[:-1])
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +103,7 @@ def parse(text: bytes) -> Line:
         return _refused(key, method, fault)
 
 
-def _parse(sent: _Sent, key: bytes, method: str) -> Line:
+def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     """Raises RequestFault."""
     if sent.causal_context is not msgspec.UNSET:
         raise RequestFault("A batch takes no causal-context: send a request for the key alone")

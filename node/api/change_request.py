@@ -6,17 +6,17 @@ in a change that somebody wanted to be safe from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gossip.view import Address, BadAddress, parse_nodes
 from node.api.data import decode_body
+from node.api.query import demand_known, truth_of
+from node.api.query import options_of as query_options_of
+from node.api.shapes.cluster import TakeBackBody, ViewChangeBody
 from node.errors import RequestFault
 
-TRUTH = {"true": True, "false": False}
 IGNORED = {"causal-context"}
 """Fields that clients of data send with whatever they ask."""
 
@@ -28,35 +28,37 @@ class Options(NamedTuple):
     wait: bool = True
 
 
-class ViewChangeBody(msgspec.Struct, frozen=True, rename="kebab"):
-    view: Any = msgspec.UNSET
-    repl_factor: Any = msgspec.UNSET
-    if_epoch: Any = msgspec.UNSET
-    if_safe: Any = msgspec.UNSET
-    gone_for_good: Any = msgspec.UNSET
-
-
-_bodies = msgspec.json.Decoder(ViewChangeBody)
+_changes, _take_backs = msgspec.json.Decoder(ViewChangeBody), msgspec.json.Decoder(TakeBackBody)
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_fields = {field.encode_name for field in msgspec.structs.fields(ViewChangeBody)}
 
 
-def options_of(query: Mapping[str, str]) -> Options:
-    """Raises RequestFault."""
-    demand_known("option", query, {"dry-run", "wait"})
-    for name, value in query.items():
-        if value not in TRUTH:
-            raise RequestFault(f"Malformed {name}: neither true nor false")
-    return Options(TRUTH[query.get("dry-run", "false")], TRUTH[query.get("wait", "true")])
+def options_of(query: str) -> Options:
+    """`query`: as it was sent. Raises RequestFault."""
+    given = query_options_of(query, {"dry-run", "wait"})
+    return Options(truth_of(given, "dry-run", False), truth_of(given, "wait", True))
 
 
-def body_of(data: bytes, names_view: bool) -> ViewChangeBody:
-    """`names_view`: whether it has to. Raises RequestFault."""
-    body: ViewChangeBody = decode_body(data, _bodies, ViewChangeBody())
-    if names_view and body.view is msgspec.UNSET:
+def change_of(data: bytes) -> ViewChangeBody:
+    """The body of a view change. Raises RequestFault."""
+    body: ViewChangeBody = decode_body(data, _changes, ViewChangeBody())
+    if body.view is msgspec.UNSET:
         raise RequestFault("View is missing")
-    demand_known("field", decode_body(data, _any_object, {}).keys() - IGNORED, _fields)
+    _demand_known_fields(data, ViewChangeBody)
     return body
+
+
+def take_back_of(data: bytes) -> TakeBackBody:
+    """The body of one that is taken back. Raises RequestFault."""
+    body: TakeBackBody = decode_body(data, _take_backs, TakeBackBody())
+    _demand_known_fields(data, TakeBackBody)
+    return body
+
+
+def _demand_known_fields(data: bytes, body: type[TakeBackBody]) -> None:
+    """Raises RequestFault."""
+    known = {field.encode_name for field in msgspec.structs.fields(body)}
+    sent = decode_body(data, _any_object, {}).keys()
+    demand_known("field", sent - IGNORED, known - IGNORED)
 
 
 def target_of(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
@@ -75,7 +77,7 @@ def target_of(body: ViewChangeBody) -> tuple[tuple[Address, ...], int | None]:
     return nodes, factor
 
 
-def if_epoch_of(body: ViewChangeBody) -> int | None:
+def if_epoch_of(body: TakeBackBody) -> int | None:
     """Raises RequestFault."""
     epoch = body.if_epoch
     if epoch is msgspec.UNSET:
@@ -85,12 +87,12 @@ def if_epoch_of(body: ViewChangeBody) -> int | None:
     return epoch
 
 
-def if_safe_of(body: ViewChangeBody) -> bool:
+def if_safe_of(body: TakeBackBody) -> bool:
     """Raises RequestFault."""
     return _truth("if-safe", body.if_safe)
 
 
-def gone_for_good_of(body: ViewChangeBody) -> bool:
+def gone_for_good_of(body: TakeBackBody) -> bool:
     """Raises RequestFault."""
     return _truth("gone-for-good", body.gone_for_good)
 
@@ -101,11 +103,3 @@ def _truth(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise RequestFault(f"Malformed {name}: neither true nor false")
     return value
-
-
-def demand_known(kind: str, names: Collection[str], known: Collection[str]) -> None:
-    """Raises RequestFault."""
-    for name in sorted(set(names) - set(known)):
-        meant = get_close_matches(name.replace("_", "-").lower(), sorted(known), 1, 0.5)
-        hint = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(sorted(known))}"
-        raise RequestFault(f"Unknown {kind} {name}: {hint}")

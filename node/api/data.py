@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -22,6 +22,8 @@ from node.api import hints
 from node.api.admission import hold
 from node.api.answers import HttpAnswer, deleted, found, missing, put, render_fault, told
 from node.api.conditions import NO_CONDITIONS, Given, condition_of
+from node.api.shapes.keys import DataBody, MaybeRaw
+from node.api.shapes.words import KEY_CHARACTERS_MAX
 from node.api.ttl import ttl_ms_of
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import NotFound, RequestFault, TooLarge, Unavailable, UnknownEncoding
@@ -29,25 +31,9 @@ from node.operations.router import Router
 from node.values.condition import Condition
 from node.values.context import EMPTY, BadContext, Context, to_json
 
-KEY_CHARACTERS_MAX = 50
 BODY_BYTES_MAX = VALUE_BYTES_MAX + 64 * 1024
 """A value, and room for a context and some blanks."""
 KEYS = "/kvs/keys/"
-
-MaybeRaw: TypeAlias = msgspec.Raw | msgspec.UnsetType
-"""A JSON text, as it was sent, or nothing."""
-
-
-class DataBody(msgspec.Struct, frozen=True, rename="kebab"):
-    value: MaybeRaw = msgspec.UNSET
-    causal_context: Any = msgspec.UNSET
-    ttl: MaybeRaw = msgspec.UNSET
-    """Only a PUT has one; of others it is passed over, as a value is."""
-
-    @property
-    def has_context(self) -> bool:
-        return self.causal_context is not msgspec.UNSET
-
 
 NO_BODY = DataBody()
 

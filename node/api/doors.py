@@ -23,7 +23,7 @@ KEY_ROLES = {"GET": Role.READ, "PUT": Role.WRITE, "DELETE": Role.WRITE}
 VIEW_CHANGE_ROLES = {"GET": Role.READ, "PUT": Role.ADMIN, "DELETE": Role.ADMIN}
 READ_PATHS = (
     *("/", "/kvs", "/kvs/keys", "/kvs/export", "/kvs/watch", "/kvs/key-count", "/kvs/shards", "/kvs/shards/{id}"),
-    *("/kvs/status", "/kvs/node", "/kvs/ring", "/metrics"),
+    *("/kvs/status", "/kvs/node", "/kvs/ring", "/metrics", "/openapi.json"),
 )
 ROLES: Mapping[str, Mapping[str, Role]] = {
     KEYS + "{key}": KEY_ROLES,
@@ -81,11 +81,17 @@ class Doors:
 
 
 def needed(request: web.Request) -> Role:
-    """The role that a request takes. What there is no route for takes the lowest, to be told so."""
+    """The role that a request takes."""
     route = request.match_info.route
     if isinstance(route, SystemRoute) or route.resource is None:
-        return Role.READ
+        return role_to_be_told(request.path)
     return role_of(route.resource.canonical, request.method)
+
+
+def role_to_be_told(path: str) -> Role:
+    """What it takes to be told that there is no such path, or which methods it takes: no more than for the least of
+    these."""
+    return min(ROLES.get(path, {}).values(), default=Role.READ)
 
 
 def role_of(path: str, method: str) -> Role:

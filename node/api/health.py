@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from node.api.change_request import TRUTH, demand_known
-from node.errors import RequestFault
+from node.api.query import options_of, truth_of
 from node.health import Check, Facts, Verdict, checks_of, is_ready
 from node.node import Node
 from node.timing.turns import Turns
@@ -57,11 +56,8 @@ class HealthApi:
 
 def _is_verbose(request: web.Request) -> bool:
     """Raises RequestFault."""
-    demand_known("option", request.query, {"verbose"})
-    verbose = request.query.get("verbose", "false") or "true"
-    if verbose not in TRUTH:
-        raise RequestFault("Malformed verbose: neither true nor false")
-    return TRUTH[verbose]
+    given = options_of(request.rel_url.raw_query_string, {"verbose"})
+    return given.get("verbose") == "" or truth_of(given, "verbose", False)
 
 
 def _answer(checks: Sequence[Check], is_verbose: bool) -> web.Response:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from aiohttp import web
 
 from gossip.view import Address
 from node.api.answers import JSON_HEADERS
+from node.api.shapes.one_node import Index
 from node.release import version
 
 PATHS = {
@@ -27,8 +26,22 @@ PATHS = {
     "/livez": "GET: 200 while the process and its loop run",
     "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
     "/metrics": "GET: figures for Prometheus",
+    "/openapi.json": "GET: all of this for programs, as OpenAPI 3.1",
 }
 """What each path takes, and what for."""
+LINKS = {
+    "openapi": "/openapi.json",
+    "status": "/kvs/status",
+    "node": "/kvs/node",
+    "ring": "/kvs/ring",
+    "keys": "/kvs/keys?limit=100",
+    "ready": "/readyz?verbose",
+    "metrics": "/metrics",
+}
+"""What can be opened as it is, by what it is."""
+MESSAGE = "A node of kvs, a key-value store: ask any node for any key"
+DESCRIBED_BY = {"Link": '</openapi.json>; rel="service-desc"; type="application/json"'}
+"""How programs find the description (RFC 8631)."""
 
 
 class IndexApi:
@@ -38,10 +51,5 @@ class IndexApi:
         self._address = address
 
     async def index(self, _: web.Request) -> web.Response:
-        answer: dict[str, Any] = {
-            "message": "A node of kvs, a key-value store: ask any node for any key",
-            "version": version(),
-            "address": self._address,
-            "paths": PATHS,
-        }
-        return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS)
+        answer = Index(MESSAGE, version(), self._address, PATHS, LINKS)
+        return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS | DESCRIBED_BY)

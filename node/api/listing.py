@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from aiohttp import web
 
 from node.api.answers import JSON_HEADERS
-from node.api.change_request import TRUTH
 from node.api.conditions import etag_of
-from node.api.query import options_of, part_of_key
+from node.api.query import options_of, part_of_key, truth_of
+from node.api.shapes.streams import Entries, Entry, Keys
 from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.operations.listing import Lister, Page
 
 LIMIT, LIMIT_MAX = 1000, 10_000
 """How many keys a page has at most: unless the client says, and whatever it says."""
+
+MESSAGE: Final = "Keys retrieved successfully"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,13 +28,6 @@ class Wanted(NamedTuple):
     after: bytes = b""
     limit: int = LIMIT
     with_values: bool = False
-
-
-class _Entry(msgspec.Struct, frozen=True):
-    key: str
-    value: msgspec.Raw
-    etag: str
-    ttl: msgspec.Raw | msgspec.UnsetType
 
 
 class ListingApi:
@@ -52,19 +47,16 @@ def wanted_of(query: str) -> Wanted:
     limit = given.get("limit", str(LIMIT))
     if not (limit.isascii() and limit.isdecimal() and len(limit) < 9 and 1 <= int(limit) <= LIMIT_MAX):
         raise RequestFault(f"Malformed limit: not a number from 1 to {LIMIT_MAX}")
-    if given.get("values", "false") not in TRUTH:
-        raise RequestFault("Malformed values: neither true nor false")
-    return Wanted(prefix, after, int(limit), TRUTH[given.get("values", "false")])
+    return Wanted(prefix, after, int(limit), truth_of(given, "values", False))
 
 
-def _answer(page: Page, with_values: bool) -> dict[str, object]:
-    found: dict[str, object] = {"message": "Keys retrieved successfully"}
-    if with_values:
-        left = {key: msgspec.Raw(seconds(left_ms)) for key, left_ms in page.left_ms.items()}
-        found["entries"] = [
-            _Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version).decode(), left.get(key, msgspec.UNSET))
-            for key, version, value in page.entries
-        ]
-    else:
-        found["keys"] = [key.decode() for key, *_ in page.entries]
-    return found | {"next": None if page.end is None else page.end.decode()}
+def _answer(page: Page, with_values: bool) -> Keys | Entries:
+    following = None if page.end is None else page.end.decode()
+    if not with_values:
+        return Keys(MESSAGE, tuple(key.decode() for key, *_ in page.entries), following)
+    left = {key: msgspec.Raw(seconds(left_ms)) for key, left_ms in page.left_ms.items()}
+    entries = (
+        Entry(key.decode(), msgspec.Raw(value or b""), etag_of(version).decode(), left.get(key, msgspec.UNSET))
+        for key, version, value in page.entries
+    )
+    return Entries(MESSAGE, tuple(entries), following)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from node.api.admission import Bounds, Dropped, Visit, end_stay, hold
 from node.api.answers import render_fault
@@ -21,6 +21,13 @@ from node.api.request_line import RequestLine
 from node.api.staleness import Staleness, is_link
 from node.api.wire import as_sent
 from node.errors import NotFound, RequestFault, TooLarge, Unavailable
+
+LINE_BYTES_MAX = 8192
+"""Of a path."""
+FIELD_BYTES_MAX = 8190
+"""Of the name or the value of a header. Not the same number as for a path: by that, aiohttp tells which it was."""
+TOO_MANY_HEADERS = "Too many headers"
+"""What aiohttp says of those."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +67,7 @@ class JsonProtocol(web.RequestHandler):
     listens, is answered what it has sent whole before its connection ends."""
 
     def __init__(self, manager: web.Server, staleness: Staleness, bounds: Bounds, **settings: Any) -> None:
-        super().__init__(manager, **settings)
+        super().__init__(manager, max_line_size=LINE_BYTES_MAX, max_field_size=FIELD_BYTES_MAX, **settings)
         self._staleness = staleness
         self._admission = bounds.admission
         self._answer_s = bounds.answer_s
@@ -232,9 +239,19 @@ class JsonProtocol(web.RequestHandler):
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.debug("no HTTP from %s: %s", request.remote, message)
-        fault: RequestFault = NotHttp("Malformed request", status)
-        if isinstance(exc, LineTooLong) or "Too many headers" in str(exc):
-            fault = HeadTooLarge("Head is too large: a line has 8 KiB at most, and there are 128 at most")
-        response = render_fault(request.method, fault).for_aiohttp()
+        response = render_fault(request.method, _no_http(exc, status)).for_aiohttp()
         response.force_close()
         return response
+
+
+def _no_http(error: BaseException | None, status: int) -> RequestFault:
+    """What aiohttp could not read, in our words."""
+    match error:
+        case LineTooLong(args=(_, limit, *_)) if str(limit) == str(LINE_BYTES_MAX):
+            return NotHttp(f"Path is too long: more than {LINE_BYTES_MAX} bytes", 414)
+        case LineTooLong():
+            return HeadTooLarge(f"Header is too long: more than {FIELD_BYTES_MAX} bytes")
+        case BadHttpMessage(message=str(message)) if message.startswith(TOO_MANY_HEADERS):
+            return HeadTooLarge(TOO_MANY_HEADERS)
+        case _:
+            return NotHttp("Malformed request", status)

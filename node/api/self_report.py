@@ -6,13 +6,13 @@ import asyncio
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from gossip.view import Address, host_of
 from node.api.answers import JSON_HEADERS
+from node.api.shapes.one_node import Disk, Environment, Peer, Report
 from node.config import Config
 from node.diagnosis.survey import Seen
 from node.net.names import Lookup, faults_of, look_up_for_links
@@ -41,53 +41,46 @@ class SelfReportApi:
         peers = {peer: seen for peer, seen in sorted(survey.nodes.items()) if peer != config.address}
         faults = await self._faults_of(peers)
         health, status = node.vitals.health(), node.status()
-        answer: dict[str, Any] = {
-            "message": "Node retrieved successfully",
-            "address": config.address,
-            "release": version(),
-            "epoch": status.view.epoch,
-            "digest": f"{status.view.digest:016x}",
-            "zone": status.zone_at(config.address),
-            "zone-in-view": survey.view.zone_of.get(config.address),
-            "key-count": status.key_count,
-            "settled": status.settled,
-            "whole": not status.may_lack,
-            "ready": not (health.unready_ms or health.unstored_ms),
-            "wall-ms": node.clock.clocks.wall_ms,
-            "environment": _environment(config),
-            "disk": _disk(config.data_dir) | {"full": bool(health.full_ms), "hangs": bool(health.hung_ms)},
-            "peers": [_peer(peer, seen, faults.get(host_of(peer))) for peer, seen in peers.items()],
-        }
+        answer = Report(
+            "Node retrieved successfully",
+            config.address,
+            version(),
+            status.view.epoch,
+            f"{status.view.digest:016x}",
+            status.zone_at(config.address),
+            survey.view.zone_of.get(config.address),
+            status.key_count,
+            status.settled,
+            not status.may_lack,
+            not (health.unready_ms or health.unstored_ms),
+            node.clock.clocks.wall_ms,
+            _environment(config),
+            _disk(config.data_dir, bool(health.full_ms), bool(health.hung_ms)),
+            tuple(_peer(peer, seen, faults.get(host_of(peer))) for peer, seen in peers.items()),
+        )
         return web.Response(body=msgspec.json.encode(answer), headers=JSON_HEADERS)
 
 
-def _environment(config: Config) -> dict[str, Any]:
-    """As the node was told it, defaults included."""
-    return {
-        "view": config.view,
-        "repl-factor": config.repl_factor,
-        "cluster": config.cluster,
-        "round-trip-ms": config.round_trip_ms,
-        "log-level": config.log_level,
-        "log-format": config.log_format,
-        "slow-request-ms": config.slow_request_ms,
-    }
+def _environment(config: Config) -> Environment:
+    return Environment(
+        config.view,
+        config.repl_factor,
+        config.cluster,
+        config.round_trip_ms,
+        config.log_level,
+        config.log_format,
+        config.slow_request_ms,
+    )
 
 
-def _disk(path: Path) -> dict[str, int | None]:
+def _disk(path: Path, is_full: bool, hangs: bool) -> Disk:
     try:
         usage = shutil.disk_usage(path)
     except OSError:
-        return {"free-bytes": None, "bytes": None}
-    return {"free-bytes": usage.free, "bytes": usage.total}
+        return Disk(None, None, is_full, hangs)
+    return Disk(usage.free, usage.total, is_full, hangs)
 
 
-def _peer(peer: Address, seen: Seen, fault: str | None) -> dict[str, Any]:
+def _peer(peer: Address, seen: Seen, fault: str | None) -> Peer:
     is_up = seen.status is not None
-    return {
-        "address": peer,
-        "reached": is_up,
-        "took-ms": round(1000 * seen.took_s, 2) if is_up else None,
-        "clock-offset-ms": seen.clock_ms,
-        "name-fault": fault,
-    }
+    return Peer(peer, is_up, round(1000 * seen.took_s, 2) if is_up else None, seen.clock_ms, fault)

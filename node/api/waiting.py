@@ -23,7 +23,8 @@ from node.watching.watcher import Watcher
 WAIT_S_MAX = 300
 """Proxies rarely keep a silent connection for longer."""
 BAD_WAIT = f"Malformed wait: not a number of seconds above 0, up to {WAIT_S_MAX}"
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""As JSON has it: a client writes a number as its language does."""
 
 
 class WaitingApi:

@@ -15,6 +15,8 @@ from aiohttp import web
 
 from node.api.conditions import etag_of
 from node.api.query import options_of, part_of_key
+from node.api.shapes import streams
+from node.api.shapes.streams import Happened
 from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.values.record import decode_record, version_of
@@ -32,13 +34,6 @@ REST_S = 0.05
 BAD_ID = "Malformed Last-Event-ID: not the id of an event of this store"
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
-    key: str
-    value: msgspec.Raw | msgspec.UnsetType
-    etag: str
-    ttl: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class WatchApi:
@@ -85,7 +80,7 @@ class WatchApi:
 
     def _text(self, item: Told | Gap) -> bytes:
         if isinstance(item, Gap):
-            return _id(item.position.text) + b"event: gap\ndata: " + _encode({"why": item.why}) + b"\n\n"
+            return _id(item.position.text) + b"event: gap\ndata: " + _encode(streams.Gap(item.why)) + b"\n\n"
         return _id(item.position.text) + self._told(item.event)
 
 
@@ -94,11 +89,11 @@ def told(event: Event, now_ms: int) -> bytes:
     record = decode_record(event.record)
     kind = b"put" if event.is_put else b"expire" if event.is_expiry else b"delete"
     left_ms = record.left_ms(now_ms) if event.is_put else None
-    data = _Data(
-        event.key.decode(),
-        msgspec.UNSET if record.value is None else msgspec.Raw(_one_line(record.value)),
-        etag_of(version_of(event.record)).decode(),
-        msgspec.UNSET if left_ms is None else msgspec.Raw(seconds(max(0, left_ms))),
+    data = Happened(
+        key=event.key.decode(),
+        value=msgspec.UNSET if record.value is None else msgspec.Raw(_one_line(record.value)),
+        etag=etag_of(version_of(event.record)).decode(),
+        ttl=msgspec.UNSET if left_ms is None else msgspec.Raw(seconds(max(0, left_ms))),
     )
     return b"event: %b\ndata: %b\n\n" % (kind, _encode(data))
 

@@ -7,7 +7,7 @@ the keys of a node that is down, is taken from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from gossip.core import Gossip
 from gossip.view import Address
@@ -118,18 +118,3 @@ class Inspector:
         answers = await asyncio.gather(*asked)
         status = next((answer for answer in answers if isinstance(answer, Status)), None)
         return status, next((answer for answer in answers if isinstance(answer, Health)), None)
-
-
-def told(problem: Problem) -> Mapping[str, object]:
-    """As it stands in an answer: what is not known is left out."""
-    keys = {} if problem.keys is None else {"keys": problem.keys}
-    lasts = {} if problem.lasts_s is None else {"for-seconds": round(problem.lasts_s, 1)}
-    return {
-        "code": problem.code,
-        "severity": problem.severity,
-        "what": problem.what,
-        "do": problem.do,
-        "nodes": problem.nodes,
-        **keys,
-        **lasts,
-    }

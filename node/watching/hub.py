@@ -27,7 +27,8 @@ from node.watching.owner_log import OwnerLog
 from node.watching.watcher import Position, Watcher
 
 MOVED = "another view is in force: keys may have moved"
-_POSITION = re.compile(r"[0-9a-f]{16}-([0-9]{1,18}(\.[0-9]{1,18})*)?")
+POSITION = r"[0-9a-f]{16}-([0-9]{1,18}(\.[0-9]{1,18})*)?"
+_POSITION = re.compile(POSITION)
 GONE = "what came after that id is not known any more"
 
 

@@ -6,11 +6,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gossip.settings import Settings
+from node.api.admin import told
 from node.api.server import serving
 from node.config import Config
+from node.diagnosis.survey import Problem, Severity
 from tests.cluster import client, eventually, fresh_addresses
 from tests.node.api.two_nodes import TwoNodes
 from tests.node.fakes.clocks import SteadyTime
@@ -52,3 +55,11 @@ async def test_status_names_the_clock_that_is_an_hour_ahead(tmp_path: Path) -> N
         assert problem["what"] == f"the clock of {c} is 3,600 s ahead of all others: {c} takes no writes"
         assert (await http.put(c, "k", 1)).status == 503
         assert (await http.put(b, "k", 1)).status == 201
+
+
+def test_admin_told_leaves_out_what_is_not_known() -> None:
+    problem = Problem("code", Severity.WARNING, "what", "do", ("a:1",))
+    fields = '{"code":"code","severity":"warning","what":"what","do":"do","nodes":["a:1"]'
+    assert msgspec.json.encode(told(problem)).decode() == fields + "}"
+    known = problem._replace(keys=0, lasts_s=1.26)
+    assert msgspec.json.encode(told(known)).decode() == fields + ',"keys":0,"for-seconds":1.3}'

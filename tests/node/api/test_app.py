@@ -19,6 +19,7 @@ from pytest_aiohttp import AiohttpClient
 from node.api.admission import Admission
 from node.api.app import VIEW_CHANGE, json_errors, make_app, noting
 from node.api.data import KEYS, DataApi
+from node.api.protocol import LINE_BYTES_MAX
 from node.api.request_log import RequestLog
 from node.api.tally import Tally
 from node.config import Config
@@ -108,6 +109,7 @@ ALLOWED = {
     "/livez": "GET, HEAD, OPTIONS",
     "/readyz": "GET, HEAD, OPTIONS",
     "/metrics": "GET, HEAD, OPTIONS",
+    "/openapi.json": "GET, HEAD, OPTIONS",
 }
 METHODS = ("POST", "PATCH", "DELETE", "PUT")
 
@@ -208,6 +210,40 @@ async def test_app_logs_what_an_operator_can_mend(
     caplog.set_level("ERROR")
     await (await serve(app, aiohttp_client)).ask("GET", "/x")
     assert logged in caplog.text and bool(caplog.text) == bool(logged)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("request_", "status", "error"),
+    [
+        (b"GET /kvs/keys/%b HTTP/1.1\r\nHost: x" % (b"k" * LINE_BYTES_MAX), 414, "Path is too long"),
+        (b"GET /kvs/status?%b HTTP/1.1\r\nHost: x" % (b"k" * LINE_BYTES_MAX), 414, "Path is too long"),
+        (b"GET /kvs/status HTTP/1.1\r\nHost: x\r\nX: %b" % (b"x" * LINE_BYTES_MAX), 431, "Header is too long"),
+        (b"GET /kvs/keys/k HTTP/1.1\r\nHost: x\r\n%b: x" % (b"x" * LINE_BYTES_MAX), 431, "Header is too long"),
+        (b"GET /kvs/keys/k HTTP/1.1\r\nHost: x%b" % (b"\r\nX: x" * 200), 431, "Too many headers"),
+        (b"GET /kvs/keys/k HTTP/1.1\r\nHost: x\r\nX", 400, "Malformed request"),
+    ],
+    ids=["key", "query", "value", "name", "number", "no header"],
+)
+async def test_app_says_what_is_too_long(two: TwoNodes, request_: bytes, status: int, error: str) -> None:
+    answered, headers, body = await ask_raw(two.nodes[0], request_ + b"\r\n\r\n")
+    assert (answered, headers["content-type"]) == (status, "application/json")
+    assert json.loads(body)["error"].startswith(error)
+
+
+COURSE = ("/kvs/keys/apple", "/kvs/key-count", "/kvs/shards", "/kvs/shards/1")
+"""What clients of the course's interface ask for, with whatever they append."""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", [*ALLOWED, "/kvs/batch"])
+async def test_app_options_that_nobody_knows_are_refused_but_where_course_clients_ask(two: TwoNodes, path: str) -> None:
+    method = "POST" if path == "/kvs/batch" else "GET"
+    reply = await two.http.ask(two.nodes[0], method, f"{path}?verbosity=1")
+    if path in COURSE or path.startswith("/kvs/keys/"):
+        assert reply.status in (200, 404)
+    else:
+        assert reply.status == 400 and reply.json["error"].startswith("Unknown option verbosity: ")
 
 
 @pytest.mark.asyncio(loop_scope="module")

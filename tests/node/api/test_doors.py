@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -13,21 +12,14 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 
 from gossip.view import Address, host_of, port_of
-from node.api.admission import Admission
-from node.api.app import json_errors, make_app
-from node.api.data import DataApi
+from node.api.app import json_errors
 from node.api.doors import ROLES, Doors, role_of
-from node.api.request_log import RequestLog
-from node.api.tally import Tally
-from node.limits import Limits
 from node.net.handshake import PATH as PEER
-from node.net.pool import Peers
 from node.secret_files import SecretFile
-from node.timing.turns import Turns
 from node.tokens import Role, Tokens, parse_tokens
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 from tests.node.api.short_way import PLAIN, Server, read_answer
-from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault
+from tests.node.api.two_nodes import A_VALUE, TwoNodes, fault, routes_of
 from tests.node.tokens import ADMIN, READ, UNKNOWN, WRITE, bearing, lines_for, tokens_file, write_secret
 
 in_module = pytest.mark.asyncio(loop_scope="module")
@@ -59,6 +51,9 @@ REQUESTS = [
     ("DELETE", "/kvs/view-change", Role.ADMIN),
     ("OPTIONS", "/kvs/keys/k", Role.READ),
     ("POST", "/kvs/status", Role.READ),
+    ("OPTIONS", "/livez", Role.ANYBODY),
+    ("POST", "/readyz", Role.ANYBODY),
+    ("GET", "/openapi.json", Role.READ),
     ("GET", "/nowhere", Role.READ),
 ]
 """With the least role that each takes."""
@@ -86,16 +81,7 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two
 
 @in_module
 async def test_doors_every_route_says_which_role_it_takes(two: TwoNodes) -> None:
-    node = two.cluster.nodes[two.nodes[0]]
-    assert isinstance(node.transport, Peers)
-    turns, requests, admission = Turns(0.01, monotonic), RequestLog(monotonic, 0.0), Admission(Limits(), monotonic)
-    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests, admission)
-    turns.close()
-    routes = {
-        (route.resource.canonical, route.method)
-        for route in app.router.routes()
-        if route.resource is not None and route.method != "HEAD"
-    }
+    routes = routes_of(two)
     forgotten = {(path, method) for path, method in routes if method not in ROLES.get(path, {})}
     assert routes and not forgotten, "say in node.api.doors who may use them"
 

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
-from node.api.admission import Admission
-from node.api.app import make_app
-from node.api.data import DataApi
-from node.api.index import PATHS
-from node.api.request_log import RequestLog
-from node.api.tally import Tally
-from node.limits import Limits
-from node.net.handshake import PATH as PEER
-from node.net.pool import Peers
-from node.timing.turns import Turns
-from tests.node.api.two_nodes import TwoNodes
+from node.api.index import LINKS, PATHS
+from tests.node.api.two_nodes import TwoNodes, routes_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,20 +17,27 @@ async def test_index_golden(two: TwoNodes, path: str) -> None:
     for node in two.nodes:
         reply = await two.http.ask(node, "GET", path)
         assert reply.status == 200 and reply.headers["Content-Type"] == "application/json"
-        assert list(reply.json) == ["message", "version", "address", "paths"]
+        assert list(reply.json) == ["message", "version", "address", "paths", "links"]
         assert reply.json["address"] == node
         assert reply.json["version"] is None or re.fullmatch(r"\d+\.\d+\.\d+", reply.json["version"])
 
 
 async def test_index_has_every_path_that_there_is_and_no_other(two: TwoNodes) -> None:
-    node = two.cluster.nodes[two.nodes[0]]
-    assert isinstance(node.transport, Peers)
-    turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
-    admission = Admission(Limits(), time.monotonic)
-    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests, admission)
-    turns.close()
-    paths = {resource.canonical for resource in app.router.resources()} - {"/", "/kvs", PEER}
+    paths = {path for path, _ in routes_of(two)} - {"/", "/kvs"}
     assert paths == {path.translate({ord("<"): "{", ord(">"): "}"}) for path in PATHS}
+
+
+async def test_index_links_lead_somewhere(two: TwoNodes) -> None:
+    for link in LINKS.values():
+        assert (await two.http.ask(two.nodes[0], "GET", link)).status == 200
+
+
+async def test_index_says_where_the_description_is(two: TwoNodes) -> None:
+    reply = await two.http.ask(two.nodes[0], "GET", "/")
+    link = re.fullmatch(r'<(.*)>; rel="service-desc"; type="(.*)"', reply.headers["Link"])
+    assert link is not None and link[1] == reply.json["links"]["openapi"]
+    described = await two.http.ask(two.nodes[0], "GET", link[1])
+    assert (described.headers["Content-Type"], described.json["openapi"]) == (link[2], "3.1.0")
 
 
 @pytest.mark.parametrize("path", PATHS)

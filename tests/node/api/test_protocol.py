@@ -50,19 +50,28 @@ async def take_over(server: Server, links: Links, start: bytes) -> JsonProtocol:
     return protocol
 
 
-async def test_protocol_line_that_is_too_long_is_431(server: Server) -> None:
-    for request in (
-        b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"a" * 9000),
-        b"GET /kvs/keys/a?%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 9000),
-        b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n%b\r\n" % b"".join(b"A%d: a\r\n" % each for each in range(200)),
-    ):
-        reader, writer = await server.connect()
-        writer.write(request)
-        head, body = await read_answer(reader)
-        assert head.partition(b"\r\n")[0].endswith(b" 431 Request Header Fields Too Large")
-        assert json.loads(body)["error"].startswith("Head is too large: ")
-        assert await reader.read() == b""
-        writer.close()
+@pytest.mark.parametrize(
+    ("head", "status", "error"),
+    [
+        (b"GET /kvs/keys/a?%b HTTP/1.1\r\nHost: x" % (b"a" * 9000), b"414", "Path is too long: more than 8192 bytes"),
+        (
+            b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\nA: %b" % (b"a" * 9000),
+            b"431",
+            "Header is too long: more than 8190 bytes",
+        ),
+        (b"GET /kvs/keys/a HTTP/1.1\r\nHost: x" + b"\r\nA: a" * 200, b"431", "Too many headers"),
+    ],
+    ids=["path", "header", "headers"],
+)
+async def test_protocol_head_that_is_too_large_says_what_of_it(
+    server: Server, head: bytes, status: bytes, error: str
+) -> None:
+    reader, writer = await server.connect()
+    writer.write(head + b"\r\n\r\n")
+    answer, body = await read_answer(reader)
+    assert (answer.split()[1], json.loads(body)["error"]) == (status, error)
+    assert await reader.read() == b""
+    writer.close()
 
 
 async def test_protocol_head_that_goes_on_for_ever_is_431_and_no_more_of_it_is_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.api.query import option_of, options_of, part_of_key
+from node.api.query import option_of, options_of, part_of_key, truth_of
 from node.errors import RequestFault
 
 
@@ -20,6 +20,20 @@ def test_option_is_found_among_others() -> None:
     assert option_of("a=1", "wait") is None
     with pytest.raises(RequestFault, match="wait stands there twice"):
         option_of("wait=1&wait=2", "wait")
+
+
+def test_options_where_there_are_none() -> None:
+    assert options_of("", ()) == {}
+    with pytest.raises(RequestFault, match="Unknown option x: there is none here"):
+        options_of("x", ())
+
+
+def test_truth_is_true_or_false() -> None:
+    assert [truth_of({"a": text}, "a", True) for text in ("true", "false")] == [True, False]
+    assert [truth_of({}, "a", absent) for absent in (True, False)] == [True, False]
+    for text in ("", "True", "1"):
+        with pytest.raises(RequestFault, match="Malformed a: neither true nor false"):
+            truth_of({"a": text}, "a", True)
 
 
 def test_part_of_a_key_is_no_longer_than_a_key() -> None:

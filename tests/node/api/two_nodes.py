@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from aiohttp import web
+
 from gossip.view import Address
+from node.api.admission import Admission
+from node.api.app import make_app
+from node.api.data import DataApi
+from node.api.request_log import RequestLog
+from node.api.tally import Tally
+from node.limits import Limits
+from node.net.handshake import PATH as PEER
+from node.net.pool import Peers
+from node.timing.turns import Turns
 from tests.cluster import Client, Cluster
 
 A_VALUE = b'{"value":1}'
@@ -31,6 +43,22 @@ class TwoNodes(NamedTuple):
         await self.http.ask(self.owner(raw_key), "DELETE", path)
         if held is not None:
             assert (await self.http.ask(self.owner(raw_key), "PUT", path, b'{"value":%b}' % held)).status == 201
+
+
+def routes_of(two: TwoNodes) -> set[tuple[str, str]]:
+    """Path and method of each route of a node, but HEAD, and what is for other nodes."""
+    node = two.cluster.nodes[two.nodes[0]]
+    assert isinstance(node.transport, Peers)
+    turns, requests = Turns(3600.0, time.monotonic), RequestLog(time.monotonic, 0.0)
+    admission = Admission(Limits(), time.monotonic)
+    app = make_app(node, DataApi(node.config, node.router), node.transport, turns, Tally(), requests, admission)
+    turns.close()
+    return {path_and_method(route) for route in app.router.routes()} - {(PEER, "GET")}
+
+
+def path_and_method(route: web.AbstractRoute) -> tuple[str, str]:
+    assert route.resource is not None
+    return route.resource.canonical, "GET" if route.method == "HEAD" else route.method
 
 
 def fault(error: str, method: str) -> bytes:

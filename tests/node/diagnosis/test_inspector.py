@@ -10,11 +10,9 @@ import pytest
 
 from gossip.messages import Digest, MemberRecord, Rumour
 from gossip.view import Address
-from node.diagnosis.inspector import told
-from node.diagnosis.survey import Problem, Severity
 from node.net.messages import Answer, AskHealth, AskStatus, Health, Owed, Request, Unable
 from tests.node.fakes.peers import THEIR_ID
-from tests.node.lone_owner import A, B, C, Lone, lone_owner
+from tests.node.lone_owner import B, C, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 
 D = "d:1"
@@ -108,10 +106,3 @@ async def test_inspector_knows_since_when_a_node_is_dead_and_says_so_in_the_log(
         (down,) = [problem for problem in await lone.node.inspector.problems() if problem.code == "node-down"]
         assert down.lasts_s is not None and 4.0 < down.lasts_s < 7.0
     assert caplog.messages.count(f"{B} is down: it has answered nobody for some seconds") == 1
-
-
-def test_told_leaves_out_what_is_not_known() -> None:
-    problem = Problem("code", Severity.WARNING, "what", "do", (A,))
-    fields = {"code": "code", "severity": "warning", "what": "what", "do": "do", "nodes": (A,)}
-    assert told(problem) == fields
-    assert told(problem._replace(keys=0, lasts_s=1.26)) == fields | {"keys": 0, "for-seconds": 1.3}
