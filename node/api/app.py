@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -22,11 +22,14 @@ from node.api.health import HealthApi
 from node.api.index import IndexApi
 from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
+from node.api.origins import own_origin
+from node.api.query import without_options
 from node.api.request_line import RequestLine
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
 from node.api.staleness import Staleness, is_link
 from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
+from node.api.ui.routes import add_page
 from node.api.waiting import WaitingApi, waits
 from node.api.watch import WatchApi
 from node.errors import NotFound, RequestFault, TooLarge
@@ -66,7 +69,13 @@ def make_app(
     doors: Doors | None = None,
 ) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything."""
-    middlewares = [counting(tally), noting(requests), json_errors, *([] if doors is None else [doors.check])]
+    middlewares = [
+        counting(tally),
+        noting(requests),
+        json_errors,
+        own_origin,
+        *([] if doors is None else [doors.check]),
+    ]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -77,26 +86,37 @@ def make_app(
     app.router.add_get("/kvs/keys", ListingApi(node.whole_store.lister).keys)
     app.router.add_get("/kvs/export", ExportApi(node.whole_store.exporter).export)
     app.router.add_get("/kvs/watch", WatchApi(node.hub, node.expiry_now_ms).watch)
-    app.router.add_get("/kvs/key-count", admin.key_count)
-    app.router.add_get("/kvs/shards", admin.shards)
-    app.router.add_get("/kvs/shards/{id}", admin.shard)
-    app.router.add_get("/kvs/status", admin.status)
-    app.router.add_get("/kvs/ring", admin.ring)
-    app.router.add_get("/kvs/node", SelfReportApi(node).report)
-    app.router.add_get(VIEW_CHANGE, admin.view_change_progress)
+    for path, handler in _reports(node, admin).items():
+        app.router.add_get(path, without_options(handler))
+    app.router.add_get(VIEW_CHANGE, without_options(admin.view_change_progress))
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)
     health = HealthApi(node, turns)
     app.router.add_get("/livez", health.live)
     app.router.add_get("/readyz", health.ready)
-    app.router.add_get("/metrics", MetricsApi(node, health, turns, tally).metrics)
-    for path in ("/", "/kvs"):
-        app.router.add_get(path, IndexApi(node.config.address).index)
+    app.router.add_get("/metrics", without_options(MetricsApi(node, health, turns, tally).metrics))
+    page = add_page(app.router, node, doors)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: batch.drain())
+    app.on_shutdown.append(lambda _: page.feed.close())
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
+
+
+def _reports(node: Node, admin: AdminApi) -> Mapping[str, Handler]:
+    """What can only be asked for, by path."""
+    index = IndexApi(node.config.address).index
+    return {
+        "/kvs/key-count": admin.key_count,
+        "/kvs/shards": admin.shards,
+        "/kvs/shards/{id}": admin.shard,
+        "/kvs/status": admin.status,
+        "/kvs/ring": admin.ring,
+        "/kvs/node": SelfReportApi(node).report,
+        "/": index,
+        "/kvs": index,
+    }
 
 
 async def _identify(request: web.Request, response: web.StreamResponse) -> None:

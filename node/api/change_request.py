@@ -107,5 +107,5 @@ def demand_known(kind: str, names: Collection[str], known: Collection[str]) -> N
     """Raises RequestFault."""
     for name in sorted(set(names) - set(known)):
         meant = get_close_matches(name.replace("_", "-").lower(), sorted(known), 1, 0.5)
-        hint = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(sorted(known))}"
+        hint = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(sorted(known)) or 'none'}"
         raise RequestFault(f"Unknown {kind} {name}: {hint}")

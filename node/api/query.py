@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
 
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
 from node.api.change_request import demand_known
 from node.api.data import KEY_CHARACTERS_MAX
 from node.errors import RequestFault
@@ -18,6 +21,17 @@ def options_of(query: str, known: Collection[str]) -> dict[str, str]:
     if len(dict(given)) < len(given):
         raise RequestFault("Malformed query: an option stands there twice")
     return dict(given)
+
+
+def without_options(handler: Handler) -> Handler:
+    """The same handler for requests without a query. Raises RequestFault for those with one: who misspells a path's
+    option, or takes it for another path's, is to learn it."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        options_of(request.rel_url.raw_query_string, ())
+        return await handler(request)
+
+    return checked
 
 
 def option_of(query: str, name: str) -> str | None:

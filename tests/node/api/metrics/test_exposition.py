@@ -30,7 +30,7 @@ async def test_metrics_are_in_the_text_format_and_any_client_may_ask_for_their_h
 
 async def test_metrics_take_no_options(two: TwoNodes) -> None:
     reply = await two.http.ask(two.nodes[0], "GET", "/metrics?format=json")
-    assert (reply.status, reply.body) == (400, fault("Unknown option format: /metrics takes none", "GET"))
+    assert (reply.status, reply.body) == (400, fault("Unknown option format: known are none", "GET"))
 
 
 async def test_metrics_stand_in_the_table_each_and_nothing_else_does(two: TwoNodes) -> None:
