@@ -44,8 +44,8 @@ export class Change {
   }
 
   show(state) {
-    const isNewView = this.state?.view.digest !== state.view.digest;
-    this.state = state;
+    const isNewView = this.digest !== state.view.digest;
+    Object.assign(this, { state, digest: state.view.digest });
     const isAdmin = state.you.role === "admin";
     this.form.hidden = !isAdmin;
     setText(this.may, isAdmin ? "Nothing is changed before you have seen what would move, and what would be lost." : `Your token is for ${state.you.role}. To plan or make a change takes one for admin.`);

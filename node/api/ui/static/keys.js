@@ -100,7 +100,7 @@ function row(copy, newest) {
   const how = copy.state === "unknown" ? "bad" : isBehind ? "warn" : "up";
   const told = isBehind && copy.etag ? `${STATES[copy.state]}, an older version` : STATES[copy.state];
   const state = el("span", { class: `state ${how}` }, el("span", { class: `dot ${how}`, "aria-hidden": "true" }), told);
-  const written = el("td", { class: "nowrap", title: `version ${copy.etag ?? NONE}` }, copy.etag ? moment(copy["written-ms"]) : NONE);
+  const written = el("td", { class: null, title: `version ${copy.etag ?? NONE}` }, copy.etag ? moment(copy["written-ms"]) : NONE);
   const name = el("th", { scope: "row" }, el("span", { class: "mono" }, copy.address), copy.owner ? null : el("span", { class: "note" }, " earlier owner"));
   return el("tr", {}, name, el("td", {}, state), written, el("td", { class: "nowrap" }, copy.bytes ? bytes(copy.bytes) : NONE));
 }

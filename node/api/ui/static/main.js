@@ -7,7 +7,7 @@ import { byId, el, keyed, setText } from "./dom.js";
 import { Keys } from "./keys.js";
 import { forgetMoves, showMoving } from "./moving.js";
 import { showNodes } from "./nodes.js";
-import { showProblems } from "./problems.js";
+import { ageProblems, showProblems } from "./problems.js";
 import { showRing } from "./ring.js";
 import { Samples, STEP_MS } from "./samples.js";
 import { Stream } from "./stream.js";
@@ -48,6 +48,7 @@ function lost(status) {
   lostAt ??= heardAt || Date.now();
   document.body.className = "gone";
   setText(byId("link-text"), "no answer");
+  if (state.problems) ageProblems(state.problems);
   sayLost(status);
 }
 

@@ -29,7 +29,7 @@ export function showMoving({ view, nodes, samples, now }) {
   }
   if (!body.querySelector(".bar")) body.replaceChildren(...make());
   seen = [...seen.filter((one) => now - one.at < RATE_MS), { at: now, left }];
-  most = Math.max(most, left, before(samples, now));
+  most = Math.max(most, flows.reduce((total, flow) => total + (flow.all ?? flow.keys), 0), before(samples, now));
   const [head, bar, list, note] = body.children;
   setText(head.firstChild, most ? `${Math.floor((100 * (most - left)) / most)}% moved` : "Moving");
   setText(head.lastChild, `${counted(left, "key")} to go${timeLeft(left)}`);
@@ -51,7 +51,7 @@ function flowsOf(view, nodes) {
       const replicas = shard.replicas.map((address) => byAddress.get(address)).filter((node) => node);
       const all = Math.max(0, ...replicas.map((node) => node["key-count"] ?? 0));
       const behind = replicas.filter((node) => node.settled === false && node["key-count"] < all);
-      return behind.map((node) => ({ from: `shard ${shard["shard-id"]}`, to: node.address, keys: all - node["key-count"] }));
+      return behind.map((node) => ({ from: `shard ${shard["shard-id"]}`, to: node.address, keys: all - node["key-count"], all }));
     });
   return [...handing, ...lacking];
 }
@@ -71,7 +71,7 @@ function showFlows(list, flows) {
     (flow) => el("li", {}, el("span", { class: "mono" }, `${flow.from} → ${flow.to}`), el("div", { class: "bar" }, el("i")), el("span", { class: "n" })),
     (item, flow) => {
       const key = item.dataset.key;
-      flowMost.set(key, Math.max(flow.keys, flowMost.get(key) ?? 0));
+      flowMost.set(key, Math.max(flow.all ?? flow.keys, flowMost.get(key) ?? 0));
       const all = flowMost.get(key);
       setWidth(item.children[1].firstChild, all ? (all - flow.keys) / all : 0);
       setText(item.children[2], count(flow.keys));

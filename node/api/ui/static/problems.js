@@ -3,7 +3,7 @@
 import { byId, el, keyed, setAttribute, setText } from "./dom.js";
 import { counted, duration } from "./words.js";
 
-const COMMAND = /(kvs [a-z-]+(?: --[a-z-]+(?: (?!--|\w+:)[^\s;]+)*)*)/;
+const COMMAND = /(kvs [a-z-]+(?: --[a-z-]+(?: (?!--)[^\s;,]+(?:,[^\s;,]+)*)*)*)/;
 
 export function showProblems(problems) {
   const list = byId("problems-list");
@@ -11,6 +11,14 @@ export function showProblems(problems) {
   setText(byId("problems-count"), problems.length ? counted(problems.length, "problem") : "Nothing is wrong");
   const shown = problems.length ? problems : [null];
   keyed(list, shown, (problem) => problem?.code ?? "", make, update);
+}
+
+// What was told is old: that nothing is wrong must not be read from it.
+export function ageProblems(problems) {
+  const well = problems.length === 0;
+  setText(byId("problems-title"), well ? "What is wrong now is not known" : "What was wrong, when it last answered");
+  setText(byId("problems-count"), "");
+  if (well) byId("problems-list").replaceChildren(el("li", {}, el("span"), el("span", {}, "Nothing was, when it last answered.")));
 }
 
 function make(problem) {
@@ -32,7 +40,7 @@ function update(item, problem) {
   setText(what.children[1], lasts === undefined ? "" : ` For ${duration(lasts)}.`);
   if (todo.dataset.text !== problem.do) {
     todo.dataset.text = problem.do;
-    const parts = `To do: ${problem.do}.`.split(COMMAND);
+    const parts = `To do: ${problem.do}`.split(COMMAND);
     todo.replaceChildren(...parts.map((part, at) => (at % 2 ? el("code", {}, part) : part)));
   }
 }
