@@ -17,7 +17,7 @@ from typing import Literal
 import aiohttp
 
 from gossip.view import Address
-from tests.cluster import NODE, ROOT, Client, Processes, client
+from tests.cluster import NODE, ROOT, Client, Processes, client, eventually
 from tests.ui.browser import PATIENCE_MS, chromium, picture, window
 
 NODES = [f"127.10.0.{number}:13800" for number in range(2, 9)]
@@ -26,6 +26,8 @@ DEAD, NEW = NODES[2], NODES[6]
 ZONES = ("rack-1", "rack-2", "rack-3")
 KEYS = 60_000
 CLIENTS = 6
+MOVED_PERCENT = 15
+"""Of the keys that move, before the picture."""
 BUSY_S = 300.0
 """For one request, should the machine be busy."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -36,11 +38,7 @@ async def fill(http: Client, node: Address) -> None:
     words = ("user", "order", "cart", "session", "city")
     for start in range(0, KEYS, 2000):
         lines = [
-            {
-                "op": "put",
-                "key": f"{random.choice(words)}:{n:06}",
-                "value": {"id": n, "seen": "2026-11-30", "n": [n] * 20},
-            }
+            {"op": "put", "key": f"{random.choice(words)}:{n:06}", "value": {"id": n, "city": "Bergen", "seen": 60 * n}}
             for n in range(start, start + 2000)
         ]
         await http.ask(node, "POST", "/kvs/batch", "\n".join(map(json.dumps, lines)).encode())
@@ -75,13 +73,22 @@ async def take(processes: Processes, http: Client, minutes: float) -> None:
         for shown in both.values():
             await shown.open(NODES[0])
             await shown["#keys-list button"].nth(3).click(timeout=PATIENCE_MS)
-        await http.change_view(NODES[0], [*LATER, NEW], "?wait=false")
+
+        async def is_accepted() -> bool:
+            return (await http.change_view(NODES[0], [*LATER, NEW], "?wait=false")).status == 202
+
+        await eventually(is_accepted, "the change accepted")
         await processes[DEAD].kill()
-        for name, shown in both.items():
+        for shown in both.values():
             await shown["#problems-list .badge"].first.wait_for()
-            await shown["#moving .flows li"].first.wait_for()
             await shown.page.evaluate("scrollTo(0, 0)")
-            await picture(shown, PICTURES / f"page-{name}.png")
+
+        async def is_under_way() -> bool:
+            bar = both["light"]["#moving [role=progressbar]"]
+            return int(await bar.get_attribute("aria-valuenow") or 0) >= MOVED_PERCENT
+
+        await eventually(is_under_way, "keys on their way")
+        await asyncio.gather(*(picture(shown, PICTURES / f"page-{name}.png") for name, shown in both.items()))
     for task in clients:
         task.cancel()
     await asyncio.wait(clients)

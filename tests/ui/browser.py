@@ -20,7 +20,7 @@ PICTURES = ROOT / "build" / "ui"
 """Where pictures of each state are kept, one after the other."""
 PATIENCE_MS = 30_000.0
 """For what has to come true on the page."""
-COLOURS = 128
+COLOURS = 256
 GRAVE = ("serious", "critical")
 OF_THE_NETWORK = "Failed to load resource"
 """Chromium says so itself of a request that failed, or was answered with an error, whatever the page makes of it."""
