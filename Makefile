@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test test-api sim ablations test-docker test-deploy steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -22,7 +22,7 @@ up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=
 	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" CLUSTER="$(CLUSTER)" $(BIN)/python tools/up.py
 
 test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x" goes to pytest
-	$(BIN)/python -m pytest -n auto -m "not docker and not deploy and not api" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not docker and not deploy and not api and not ui" $(ARGS)
 
 test-api: $(VENV)/.tools ## have Schemathesis ask three nodes by their own /openapi.json, and judge every answer; SEED=1
 	@env SEED="$(SEED)" $(BIN)/python -m pytest -m api tests/api $(ARGS)
@@ -34,6 +34,14 @@ test-deploy: $(VENV)/.tools image ## check the alerts and the dashboard of deplo
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { \
 		echo "make: no prometheus found: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
 	$(BIN)/python -m pytest -m deploy $(ARGS)
+
+test-ui: $(VENV)/.tools ## drive the page in Debian's Chromium; pictures of each state go to build/ui
+	@command -v chromium >/dev/null || { \
+		echo "make: no chromium found: apt-get install --no-install-recommends chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest -m ui $(ARGS)
+
+picture: $(VENV)/.tools ## make the pictures of the page in docs/pictures anew, of a cluster at work (some minutes); MINUTES=8
+	@env MINUTES="$(MINUTES)" $(BIN)/python -m tests.ui
 
 steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
 	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)

@@ -27,3 +27,16 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
+    """What so large a part of what was observed was at most, evenly spread within a bucket; `counts`: as in a
+    `Histogram`. None: nothing was observed. What is above all bounds counts as the highest."""
+    wanted, counted, below = share * sum(counts), 0, 0.0
+    if not wanted:
+        return None
+    for bound, count in zip(bounds, counts, strict=False):
+        if counted + count >= wanted:
+            return below + (bound - below) * (wanted - counted) / count
+        counted, below = counted + count, bound
+    return below

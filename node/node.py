@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import gossip.messages
 from gossip.core import Gossip
@@ -19,12 +19,14 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.diagnosis.inspector import Inspector
 from node.diagnosis.own_keys import OwnKeys
+from node.diagnosis.recorder import Counted, Recorder, nothing_counted
 from node.diagnosis.vitals import Vitals
 from node.errors import StorageFault
 from node.gossip_driver import Announcement, GossipDriver
 from node.net.messages import (
     Adopt,
     Answer,
+    AskFigures,
     AskHealth,
     AskHolding,
     AskStamp,
@@ -106,6 +108,7 @@ class Node:
         identity: Identity,
         transport: Transport,
         gossip_settings: Settings | None = None,
+        counted: Callable[[], Counted] = nothing_counted,
     ) -> None:
         self.config = config
         self._time = time
@@ -121,7 +124,7 @@ class Node:
         co_owners = self.co_owners = CoOwners(config, time, views, identity.is_filled, calls, identity.is_behind)
         tasks = CoOwnerTasks(co_owners)
         streams = self.streams = Streams(config, time, store, views, co_owners, tasks, calls)
-        self.expiry_now_ms = lapse.now_ms
+        now_ms = self.expiry_now_ms = lapse.now_ms
         """The time by which keys expire."""
         own_log = self._own_log = OwnerLog(config, time, rng, views, readiness, co_owners, streams)
         store.attach(self._committed)
@@ -130,9 +133,7 @@ class Node:
             config, time, identity.store_id, store, readiness, co_owners, tasks, streams, calls
         )
         confirming = self._confirming = Confirming(config, views, calls)
-        self.owner = Owner(
-            config, time, clock, store, views, readiness, co_owners, self.streams, calls, confirming, lapse.now_ms
-        )
+        self.owner = Owner(config, time, clock, store, views, readiness, co_owners, streams, calls, confirming, now_ms)
         movement = self.movement = Movement(time)
         transfers = Transfers(config, time, store, calls, self._clients_served, co_owners.may_lack, movement)
         self.arrivals = Arrivals(config, time, store, views, self.streams, self._clients_served, movement)
@@ -152,11 +153,12 @@ class Node:
         )
         self.expiry = Expiry(config, store, lapse, clock.observe)
         routing, unstable = Routing(config, time, views, readiness, calls, transport), self.stability.unstable
-        self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, lapse.now_ms)
+        self.router = Router(config, time, clock, views, readiness, self.owner, unstable, calls, routing, now_ms)
         self.batching = Batching(config, clock, views, readiness, self.owner, calls, routing, self.router)
-        self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, lapse.now_ms)
+        self.whole_store = WholeStore(config, time, store, views, readiness, co_owners, calls, routing, now_ms)
         self.own_keys = OwnKeys(config, store, views)
-        self.vitals = Vitals(config, time, store, views, readiness, clock)
+        recorder = Recorder(identity.incarnation, counted, self.handoff.to_hand_over, time.monotonic())
+        self.vitals = Vitals(config, time, store, views, readiness, clock, recorder)
         self.inspector = Inspector(config, time, views, calls, confirming, clock, self.gossip, self.vitals, self.status)
         self._tasks, announce, note_behind = asyncio.TaskGroup(), self._renew_announcement, co_owners.note_behind
         self._gossip_driver = GossipDriver(
@@ -313,8 +315,8 @@ class Node:
                 return self._confirming.answer(request)
             case AskStatus():
                 return self.status()
-            case AskHealth():
-                return self.vitals.health()
+            case AskHealth() | AskFigures():
+                return self.vitals.answer(request)
             case CountKeys(partitions):
                 return self.own_keys.counts(partitions)
 

@@ -18,3 +18,20 @@ def test_distribution_names_every_package_that_there_is() -> None:
         for file in (ROOT / package).rglob("__init__.py")
     }
     assert set(setup["options"]["packages"].split()) == there
+
+
+def test_distribution_takes_every_file_of_the_page_along() -> None:
+    """Which are no modules, and would be missing where it is installed."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    data = setup["options.package_data"]
+    taken = {
+        file for package in data for file in (ROOT / package.replace(".", "/")).glob(data[package]) if file.is_file()
+    }
+    there = {
+        file
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc")
+    }
+    assert taken == there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from time import perf_counter
 
 from aiohttp import web
@@ -22,11 +23,13 @@ from node.api.limiting import limiting
 from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
 from node.api.openapi import OpenApi
+from node.api.origins import own_origin
 from node.api.protocol import MethodNotAllowed, fault_of
 from node.api.query import without_options
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
 from node.api.tally import KEY_METHODS, KEY_ROUTE, OTHER, WAIT_ROUTE, Tally
+from node.api.ui.routes import add_page
 from node.api.waiting import WaitingApi, waits
 from node.api.watch import WatchApi
 from node.certificates import Certificates
@@ -53,8 +56,14 @@ def make_app(
 ) -> web.Application:
     """All that one TCP port answers: clients, operators and other nodes. `doors`: None: anybody may do anything.
     `certificates`: None: in the clear."""
-    middlewares = [counting(tally), noting(requests), json_errors, *([] if doors is None else [doors.check])]
-    middlewares.append(limiting(admission, route_of))
+    middlewares = [
+        counting(tally),
+        noting(requests),
+        json_errors,
+        own_origin,
+        *([] if doors is None else [doors.check]),
+        limiting(admission, route_of),
+    ]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_BYTES_MAX)
     admin, batch = AdminApi(node), BatchApi(node.config, node.batching, tally)
     keys = KEYS + r"{key:[\s\S]*}"
@@ -68,9 +77,8 @@ def make_app(
     app.router.add_get("/kvs/key-count", admin.key_count)
     app.router.add_get("/kvs/shards", admin.shards)
     app.router.add_get("/kvs/shards/{id}", admin.shard)
-    app.router.add_get("/kvs/status", without_options(admin.status))
-    app.router.add_get("/kvs/ring", without_options(admin.ring))
-    app.router.add_get("/kvs/node", without_options(SelfReportApi(node).report))
+    for path, handler in _reports(node, admin).items():
+        app.router.add_get(path, without_options(handler))
     app.router.add_get(VIEW_CHANGE, without_options(admin.view_change_progress))
     app.router.add_put(VIEW_CHANGE, admin.view_change)
     app.router.add_delete(VIEW_CHANGE, admin.take_back)
@@ -80,13 +88,25 @@ def make_app(
     metrics = MetricsApi(node, health, turns, tally, admission, certificates)
     app.router.add_get("/metrics", without_options(metrics.metrics))
     app.router.add_get("/openapi.json", without_options(OpenApi(has_tokens=doors is not None).describe))
-    for path in ("/", "/kvs"):
-        app.router.add_get(path, without_options(IndexApi(node.config.address).index))
+    page = add_page(app.router, node, doors)
     app.router.add_get(PATH, peers.acceptor.serve, allow_head=False)
     app.on_response_prepare.append(_identify)
     app.on_shutdown.append(lambda _: batch.drain())
+    app.on_shutdown.append(lambda _: page.feed.close())
     app.on_shutdown.append(lambda _: peers.acceptor.drain())
     return app
+
+
+def _reports(node: Node, admin: AdminApi) -> Mapping[str, Handler]:
+    """What can only be asked for, and takes no options, by path."""
+    index = IndexApi(node.config.address).index
+    return {
+        "/kvs/status": admin.status,
+        "/kvs/ring": admin.ring,
+        "/kvs/node": SelfReportApi(node).report,
+        "/": index,
+        "/kvs": index,
+    }
 
 
 async def _identify(request: web.Request, response: web.StreamResponse) -> None:

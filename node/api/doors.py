@@ -23,17 +23,19 @@ KEY_ROLES = {"GET": Role.READ, "PUT": Role.WRITE, "DELETE": Role.WRITE}
 VIEW_CHANGE_ROLES = {"GET": Role.READ, "PUT": Role.ADMIN, "DELETE": Role.ADMIN}
 READ_PATHS = (
     *("/", "/kvs", "/kvs/keys", "/kvs/export", "/kvs/watch", "/kvs/key-count", "/kvs/shards", "/kvs/shards/{id}"),
-    *("/kvs/status", "/kvs/node", "/kvs/ring", "/metrics", "/openapi.json"),
+    *("/kvs/status", "/kvs/node", "/kvs/ring", "/metrics", "/openapi.json", "/ui/stream", "/ui/copies"),
 )
+OPEN_PATHS = ("/livez", "/readyz", "/ui", "/ui/{file}", PATH)
 ROLES: Mapping[str, Mapping[str, Role]] = {
     KEYS + "{key}": KEY_ROLES,
     "/kvs/view-change": VIEW_CHANGE_ROLES,
     "/kvs/batch": {"POST": Role.WRITE},
     **{path: {"GET": Role.READ} for path in READ_PATHS},
-    **{path: {"GET": Role.ANYBODY} for path in ("/livez", "/readyz", PATH)},
+    **{path: {"GET": Role.ANYBODY} for path in OPEN_PATHS},
 }
 """By path and method. Nodes have no tokens: whom they let in, `net.handshake` decides. Whoever looks after a process,
-and asks whether it lives, need not be trusted with its data."""
+and asks whether it lives, need not be trusted with its data. The files of the page are the same everywhere, and say
+nothing; what it shows takes a role."""
 
 
 class Unauthorized(RequestFault):
@@ -72,12 +74,20 @@ class Doors:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises RequestFault."""
-        told = request.headers.getall("Authorization", [])
-        authorization = ", ".join(told).encode(errors="surrogateescape") if told else None
-        refusal = self.refusal(needed(request), authorization)
+        refusal = self.refusal(needed(request), _authorization(request))
         if refusal is not None:
             raise refusal
         return await handler(request)
+
+    def role_of(self, request: web.Request) -> Role:
+        """That of whoever sends it."""
+        authorization = _authorization(request)
+        return Role.ANYBODY if authorization is None else self._tokens.now.role_of(authorization)
+
+
+def _authorization(request: web.Request) -> bytes | None:
+    told = request.headers.getall("Authorization", [])
+    return ", ".join(told).encode(errors="surrogateescape") if told else None
 
 
 def needed(request: web.Request) -> Role:

@@ -23,6 +23,9 @@ PATHS = {
     "/kvs/status": "GET: what is wrong, who is alive and holds what",
     "/kvs/node": "GET: what this node is, how it is, and how it reaches the others",
     "/kvs/ring": "GET: which shard has which keys",
+    "/ui": "GET: a page that shows all of this, for a browser",
+    "/ui/stream": "GET: what the page shows, as server-sent events",
+    "/ui/copies": "GET ?key=K: where each copy of a key stands",
     "/livez": "GET: 200 while the process and its loop run",
     "/readyz": "GET ?verbose: 200 if this node would serve now, else 503; each check on a line",
     "/metrics": "GET: figures for Prometheus",
@@ -35,6 +38,7 @@ LINKS = {
     "node": "/kvs/node",
     "ring": "/kvs/ring",
     "keys": "/kvs/keys?limit=100",
+    "page": "/ui",
     "ready": "/readyz?verbose",
     "metrics": "/metrics",
 }

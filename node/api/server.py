@@ -87,14 +87,15 @@ async def serving(
         peers = Peers(config, process, found_itself, secret=secret, certificates=certificates)
         try:
             identity = await identify(store, rng, config.cluster, config.address)
-            node = Node(config, time, rng, store, identity, peers, gossip_settings)
+            tally = Tally()
+            node = Node(config, time, rng, store, identity, peers, gossip_settings, tally.counted)
             await node.start()
         except (BadDataDir, StorageFault) as fault:
             await peers.close()
             raise BadDataDir(f"DATA_DIR {config.data_dir}: {fault}") from None
         data = DataApi(config, node.router)
         turns = Turns(config.pause_check_s, time.monotonic)
-        tally, requests = Tally(), RequestLog(time.monotonic, config.slow_request_ms / 1000)
+        requests = RequestLog(time.monotonic, config.slow_request_ms / 1000)
         admission = Admission(config.limits, time.monotonic)
         app = make_app(node, data, peers, turns, tally, requests, admission, doors, certificates)
         runner = web.AppRunner(app, shutdown_timeout=config.drain_s)

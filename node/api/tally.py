@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from node.api.answers import HttpAnswer
 from node.api.data import KEYS
+from node.diagnosis.recorder import Counted
 from node.errors import Reason
 from node.histogram import SECONDS, Histogram
 
@@ -57,6 +58,20 @@ class Tally:
         """All others, by route, method and status."""
         self.unavailable = dict.fromkeys(Reason, 0)
         self.handshakes_failed = dict.fromkeys(NoHandshake, 0)
+        self.lines = 0
+        """Of batches."""
+
+    def counted(self) -> Counted:
+        """All of it in a few numbers."""
+        reads, puts, deletes = (self.keys[method] for method in KEY_METHODS)
+        histograms = [found for of_method in self.keys.values() for found in (of_method.here, of_method.forwarded)]
+        return Counted(
+            sum(reads.statuses),
+            sum(puts.statuses) + sum(deletes.statuses),
+            self.lines,
+            sum(self.unavailable.values()),
+            tuple(map(sum, zip(*(found.counts for found in histograms), strict=True))),
+        )
 
     def note_key(self, method: str, answer: HttpAnswer, took_s: float) -> None:
         """A request for a key, of one of `KEY_METHODS`, was answered. The hot path."""
@@ -72,6 +87,7 @@ class Tally:
 
     def note_line(self, answer: HttpAnswer) -> None:
         """A line of a batch, which counts as one request, was answered."""
+        self.lines += 1
         if answer.reason is not None:
             self.unavailable[answer.reason] += 1
 

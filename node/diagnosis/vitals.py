@@ -1,9 +1,11 @@
-"""What is wrong with this node, as far as it can tell itself, and since when: looked at in each round of gossip."""
+"""What is wrong with this node, as far as it can tell itself, and since when; and what it did lately: looked at in each
+round of gossip."""
 
 from __future__ import annotations
 
 from node.config import Config
-from node.net.messages import Health
+from node.diagnosis.recorder import UNKNOWN, Recorder
+from node.net.messages import AskFigures, AskHealth, Figures, Health
 from node.release import version
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
@@ -13,7 +15,14 @@ from node.views.readiness import Readiness
 
 class Vitals:
     def __init__(
-        self, config: Config, time: Time, store: Store, views: Views, readiness: Readiness, clock: HybridClock
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        readiness: Readiness,
+        clock: HybridClock,
+        recorder: Recorder,
     ) -> None:
         self._config = config
         self._time = time
@@ -21,12 +30,14 @@ class Vitals:
         self._views = views
         self._readiness = readiness
         self._clock = clock
+        self._recorder = recorder
         self._since: dict[str, float] = {}
         """What is wrong, by the field of `Health` that tells it, and since when (monotonic)."""
 
     def look(self) -> None:
         """See what is wrong now. To be called now and then, so that it is known since when."""
         now = self._time.monotonic()
+        self._recorder.look(now)
         wrong = {
             "full_ms": self._store.is_full,
             "hung_ms": self._store.disk.condition.hangs,
@@ -35,6 +46,15 @@ class Vitals:
             "refused_ms": bool(self._clock.refused_s),
         }
         self._since = {field: self._since.get(field, now) for field, is_wrong in wrong.items() if is_wrong}
+
+    def answer(self, request: AskHealth | AskFigures) -> Health | Figures:
+        return self.health() if isinstance(request, AskHealth) else self.figures(request)
+
+    def figures(self, asked: AskFigures) -> Figures:
+        """What this node did lately, and how much room its disk has; one that hangs is not asked."""
+        disk = self._store.disk
+        space = UNKNOWN if disk.condition.hangs else disk.space()
+        return self._recorder.figures(asked, self._time.monotonic(), space)
 
     def health(self) -> Health:
         self.look()

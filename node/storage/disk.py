@@ -28,6 +28,8 @@ class Space(NamedTuple):
     """What the pages of the store take up."""
     free: int
     """What the file system has left for a process without privileges; 0 if it does not say."""
+    disk: int = 0
+    """How large the file system is; 0 if it does not say."""
 
 
 class DiskFigures:

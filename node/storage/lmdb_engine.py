@@ -146,7 +146,8 @@ class LmdbEngine:
 
     def space(self) -> Space:
         try:
-            return Space(bytes_in_use(self._environment), self._directory.free_bytes())
+            directory = self._directory
+            return Space(bytes_in_use(self._environment), directory.free_bytes(), directory.file_system_bytes())
         except (lmdb.Error, OSError):
             return Space(0, 0)
 

@@ -144,6 +144,8 @@ REQUESTS: dict[str, wire.Request | Ping] = {
     "Adopt, founders": wire.Adopt(EPOCH_0.encoded, ("b:1",)),
     "AskStatus": wire.AskStatus(),
     "AskHealth": wire.AskHealth(),
+    "AskFigures": wire.AskFigures(2**33, 7),
+    "AskFigures, defaults": wire.AskFigures(),
     "CountKeys": wire.CountKeys(pack([1, 4095])),
     "AskHolding": wire.AskHolding(),
     "Holding": wire.Holding(pack([2, 3]), True),
@@ -220,6 +222,8 @@ ANSWERS: dict[str, wire.Answer] = {
     "Foreign": wire.Foreign(),
     "Health": wire.Health("4.0.1", 50, 2**33 + 1, 2, 3, 4, 5, 6),
     "Health, defaults": wire.Health("", 2000),
+    "Figures": wire.Figures(2**33, 8, 9, (wire.Interval(5000, 1, 2, 3, 4, 5, 6, 7),), 2**40, 2**41, 2**42),
+    "Figures, defaults": wire.Figures(1, 0, 10, ()),
     "Status, settled": wire.Status(
         VIEW_ID, 8, "view a:1", 9, (wire.Owed("b:1", 10, 11), wire.Owed("c:1", 12, 2**40)), (), True, False
     ),

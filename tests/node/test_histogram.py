@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.histogram import SECONDS, Histogram
+from node.histogram import SECONDS, Histogram, quantile
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,17 @@ def test_histogram_up_to_each_bound_is_what_is_not_above_it(values: list[float])
     assert sum(histogram.counts) == len(values) and histogram.total == pytest.approx(sum(values))
     for number, bound in enumerate(SECONDS):
         assert sum(histogram.counts[: number + 1]) == sum(value <= bound for value in values)
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "expected"),
+    [
+        ([0, 0, 0], 0.5, None),
+        ([4, 0, 0], 0.5, 0.5),
+        ([2, 2, 0], 0.75, 1.5),
+        ([0, 3, 0], 1.0, 2.0),
+        ([1, 0, 9], 0.99, 2.0),
+    ],
+)
+def test_quantile_is_spread_within_its_bucket(counts: list[int], share: float, expected: float | None) -> None:
+    assert quantile((1.0, 2.0), counts, share) == expected

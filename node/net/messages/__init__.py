@@ -1,7 +1,7 @@
 """What nodes say to each other: frozen, typed messages in msgpack, validated once.
 
 Whoever sends or answers a message imports it from here, and need not know in which of the files beside this one it is
-defined: `data` (clients' operations), `watching`, `views`, `sync` (moving records), `co_owners`, or `base`.
+defined: `data` (clients' operations), `watching`, `figures`, `views`, `sync` (moving records), `co_owners`, or `base`.
 
 A *call* is a request and gets one answer; a *cast* is a gossip message and gets none: see `gossip.messages`. How both
 travel is told by `frames`.
@@ -28,6 +28,7 @@ travel is told by `frames`.
     Adopt       a coordinator           nodes of both views  ViewIs, Busy, Foreign
     AskStatus   any node                any node             Status
     AskHealth   any node                any node             Health
+    AskFigures  who shows all nodes     any node             Figures
     CountKeys   a coordinator           who holds the keys   KeyCounts
     AskHolding  an owner                a donor              Holding
     Holding     a donor                 an owner             Taken, NoRoom
@@ -89,6 +90,7 @@ from node.net.messages.data import (
     WriteIf,
     Wrote,
 )
+from node.net.messages.figures import AskFigures, Figures, FiguresAnswer, FiguresRequest, Interval
 from node.net.messages.sync import (
     AskHolding,
     Compare,
@@ -126,8 +128,8 @@ from node.net.messages.views import (
 )
 from node.net.messages.watching import OPENING, Tail, Tailed, WatchAnswer, WatchRequest
 
-Request: TypeAlias = DataRequest | WatchRequest | ViewRequest | SyncRequest | CoOwnerRequest
-Answer: TypeAlias = DataAnswer | WatchAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | Apart | Unable
+Request: TypeAlias = DataRequest | WatchRequest | ViewRequest | SyncRequest | CoOwnerRequest | FiguresRequest
+Answer: TypeAlias = DataAnswer | WatchAnswer | ViewAnswer | SyncAnswer | CoOwnerAnswer | FiguresAnswer | Apart | Unable
 
 __all__ = [
     "LARGE_BYTES",
@@ -135,6 +137,7 @@ __all__ = [
     "Adopt",
     "Answer",
     "Apart",
+    "AskFigures",
     "AskHealth",
     "AskHolding",
     "AskStamp",
@@ -157,12 +160,14 @@ __all__ = [
     "FetchView",
     "Fetched",
     "FetchedRange",
+    "Figures",
     "Foreign",
     "Health",
     "Heartbeat",
     "HeartbeatAnswer",
     "Hello",
     "Holding",
+    "Interval",
     "KeyCounts",
     "ListKeys",
     "Listed",

@@ -42,6 +42,10 @@ REQUESTS = [
     ("GET", "/livez", Role.ANYBODY),
     ("GET", "/readyz?verbose", Role.ANYBODY),
     ("GET", "/kvs/ring", Role.READ),
+    ("GET", "/ui", Role.ANYBODY),
+    ("GET", "/ui/main.js", Role.ANYBODY),
+    ("HEAD", "/ui/stream", Role.READ),
+    ("GET", "/ui/copies?key=k", Role.READ),
     ("GET", "/", Role.READ),
     ("GET", "/kvs", Role.READ),
     ("GET", "/kvs/view-change", Role.READ),
@@ -88,7 +92,7 @@ async def test_doors_every_route_says_which_role_it_takes(two: TwoNodes) -> None
 
 def test_doors_open_to_anybody_are_these_alone() -> None:
     is_open = {(path, method) for path, roles in ROLES.items() for method, role in roles.items() if not role}
-    assert is_open == {(path, "GET") for path in ("/livez", "/readyz", PEER)}
+    assert is_open == {(path, "GET") for path in ("/livez", "/readyz", "/ui", "/ui/{file}", PEER)}
     assert role_of("/livez", "HEAD") is Role.ANYBODY
 
 

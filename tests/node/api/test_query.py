@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from node.api.query import option_of, options_of, part_of_key, truth_of
+from node.api.query import option_of, options_of, part_of_key, truth_of, without_options
 from node.errors import RequestFault
 
 
@@ -41,3 +43,13 @@ def test_part_of_a_key_is_no_longer_than_a_key() -> None:
     assert part_of_key({}, "prefix") == b""
     with pytest.raises(RequestFault, match="Malformed after: no key has more than 50 characters"):
         part_of_key({"after": "x" * 51}, "after")
+
+
+async def test_a_path_without_options_takes_none() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    checked = without_options(handler)
+    assert (await checked(make_mocked_request("GET", "/kvs/ring"))).status == 204
+    with pytest.raises(RequestFault, match="Unknown option x: there is none here"):
+        await checked(make_mocked_request("GET", "/kvs/ring?x=1"))

@@ -50,3 +50,15 @@ def test_tally_of_a_method_that_nobody_knows_is_that_of_all_such() -> None:
     for method in ("BREW", "WHEN", "GET"):
         tally.note(OTHER, method, 404, None)
     assert tally.others == {(OTHER, OTHER, 404): 2, (OTHER, "GET", 404): 1}
+
+
+def test_tally_sums_up_reads_writes_lines_and_refusals() -> None:
+    tally = Tally()
+    tally.note_key("GET", HttpAnswer(200, b"", forwarded=False), 0.00005)
+    tally.note_key("GET", HttpAnswer(404, b"", forwarded=True), 0.00005)
+    tally.note_key("PUT", HttpAnswer(503, b"", reason=Reason.DISK), 11.0)
+    tally.note_key("DELETE", HttpAnswer(200, b"", forwarded=False), 11.0)
+    tally.note_line(HttpAnswer(200, b""))
+    told = tally.counted()
+    assert (told.reads, told.writes, told.lines, told.refused) == (2, 2, 1, 1)
+    assert (told.took[0], told.took[-1], sum(told.took)) == (2, 1, 3), "who was refused got no answer of an owner"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
-from node.net.messages import AskHealth, Health
+import pytest
+
+from node.diagnosis.recorder import INTERVAL_S
+from node.net.messages import AskFigures, AskHealth, Figures, Health
 from node.release import version
+from node.storage.disk import Condition
 from tests.node.lone_owner import A, B, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 from tests.sim.disk import Disk
@@ -57,3 +61,27 @@ async def test_vitals_are_looked_at_in_each_round_of_gossip() -> None:
         await asyncio.sleep(3.0)
         assert 2000 <= (await health_of(lone)).full_ms <= 3000
         assert lone.node.config.address == A
+
+
+async def figures_of(lone: Lone, asked: AskFigures = AskFigures()) -> Figures:  # noqa: B008
+    answer = lone.node.answer(B, lone.node.views.view_id._replace(epoch=99), 1.0, asked)
+    assert isinstance(answer, Figures)
+    return answer
+
+
+@on_virtual_time
+async def test_vitals_tell_what_was_done_lately_as_each_round_of_gossip_has_recorded_it() -> None:
+    async with lone_owner(B, runs=True) as lone:
+        await asyncio.sleep(INTERVAL_S + 1.0)
+        told = await figures_of(lone)
+        assert told.number == len(told.intervals) == 1 and told.intervals[0].lasted_ms >= 1000 * INTERVAL_S
+        assert told.store_bytes > 0
+        assert (await figures_of(lone, AskFigures(told.life, told.number))).intervals == ()
+
+
+@on_virtual_time
+async def test_vitals_ask_nothing_of_a_disk_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lone_owner(B) as lone:
+        monkeypatch.setattr(type(lone.store.disk), "condition", Condition(True, False, False))
+        monkeypatch.setattr(type(lone.store.disk), "space", lambda _: pytest.fail("it was asked"))
+        assert (await figures_of(lone)).free_bytes == 0

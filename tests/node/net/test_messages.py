@@ -70,6 +70,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "founders": st.lists(ADDRESSES).map(tuple),
     "old_nodes": st.lists(ADDRESSES).map(tuple),
     "handing": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
+    "intervals": st.lists(st.builds(wire.Interval, *8 * [COUNTS])).map(tuple),
     "zone": st.sampled_from(["", "rack-1"]),
     "waiting": st.lists(st.builds(wire.Owed, ADDRESSES, COUNTS, COUNTS)).map(tuple),
 }

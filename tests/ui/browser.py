@@ -1,0 +1,91 @@
+"""A real Chromium, and what a test does with a page in it: look, listen for errors, audit, and keep a picture."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from axe_playwright_python.async_playwright import Axe
+from PIL import Image
+from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, async_playwright, expect
+
+from gossip.view import Address
+from tests.cluster import ROOT
+
+PICTURES = ROOT / "build" / "ui"
+"""Where pictures of each state are kept, one after the other."""
+PATIENCE_MS = 30_000.0
+"""For what has to come true on the page."""
+COLOURS = 256
+GRAVE = ("serious", "critical")
+OF_THE_NETWORK = "Failed to load resource"
+"""Chromium says so itself of a request that failed, or was answered with an error, whatever the page makes of it."""
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+class Shown:
+    """One page in one window."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self._name = name
+        self.errors: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", self._note)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def _note(self, error: Error) -> None:
+        self.errors.append(str(error))
+
+    def __getitem__(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    async def open(self, node: Address) -> None:
+        await self.page.goto(f"http://{node}/ui")
+
+    async def check(self, state: str) -> None:
+        """Keep a picture; nothing runs out of the window at the side, and axe finds nothing grave."""
+        await self.page.evaluate("scrollTo(0, 0)")
+        await self.page.screenshot(path=PICTURES / f"{state}-{self._name}.png", full_page=True)
+        width = await self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert width <= 0, f"{state}: {width} pixels are outside the window"
+        found = (await Axe().run(self.page)).response["violations"]
+        grave = [
+            f"{fault['id']}: {fault['help']}: {[node['html'][:200] for node in fault['nodes'][:3]]}"
+            for fault in found
+            if fault["impact"] in GRAVE
+        ]
+        assert not grave, f"{state} on {self._name}: {grave}"
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's, which make test-ui asks for."""
+    found = shutil.which("chromium")
+    assert found is not None, "no chromium found: apt-get install --no-install-recommends chromium"
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+async def window(browser: Browser, width: int, scheme: Literal["light", "dark"], height: int = 900) -> Shown:
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    return Shown(await context.new_page(), f"{width}-{scheme}")
+
+
+async def picture(shown: Shown, path: Path) -> None:
+    """Small enough to lie in the repository: a page has few colours."""
+    with Image.open(BytesIO(await shown.page.screenshot(full_page=True))) as taken:
+        taken.convert("RGB").quantize(COLOURS).save(path, optimize=True)

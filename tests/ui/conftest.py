@@ -1,0 +1,22 @@
+"""A browser for each test of the page, with windows of both widths and both schemes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.ui.browser import Shown, chromium, window
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+async def both(browser: Browser) -> list[Shown]:
+    """A wide window and a narrow one."""
+    return [await window(browser, 1600, "light"), await window(browser, 400, "dark")]
