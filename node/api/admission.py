@@ -134,7 +134,9 @@ class Admission:
             requests.used += 1
             memory.used += bytes_
             return None
-        return render_fault(method, self.refuse(memory if requests.has(1) else requests))
+        return render_fault(
+            method, self.refuse(memory if requests.has(1) else requests).before_anything(method != "GET")
+        )
 
     def end(self, bytes_: int) -> None:
         self.requests.used -= 1
@@ -144,7 +146,7 @@ class Admission:
         """Of a request that comes by aiohttp. Raises Unavailable."""
         room = self.rooms[limit]
         if not room.has(1):
-            raise self.refuse(room)
+            raise self.refuse(room).before_anything()
         return Stay(self, room)
 
     def refuse(self, room: Room) -> Unavailable:

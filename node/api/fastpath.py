@@ -212,7 +212,9 @@ class _Connection(asyncio.Protocol):
         if data.startswith(_FOR_HEALTH):
             self._hand_over(data, has_waited=False, is_last=True)
         else:
-            self._write(render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS)))
+            self._write(
+                render_error("GET", "", Unavailable("Too many clients").because(Reason.CLIENTS).before_anything())
+            )
             self._transport.close()
         return False
 

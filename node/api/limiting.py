@@ -16,6 +16,7 @@ LIMITS: Mapping[str, Limit | None] = {
     **dict.fromkeys(("/livez", "/readyz", "/metrics", PATH), None),
     WAIT_ROUTE: Limit.WATCHERS,
     "/kvs/watch": Limit.WATCHERS,
+    "/ui/stream": Limit.WATCHERS,
     "/kvs/keys": Limit.LISTINGS,
     BATCH: Limit.BATCHES,
     "/kvs/export": Limit.EXPORTS,

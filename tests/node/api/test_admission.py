@@ -62,11 +62,12 @@ def test_admission_short_way_begins_while_there_is_room_for_requests_and_bodies(
     refused = admission.begin("PUT", 2)
     assert refused is not None and (refused.status, refused.reason) == (503, Reason.CLIENTS)
     assert refused.body == b'{"error":"Too much memory is taken","message":"Error in PUT"}'
-    assert refused.headers["Retry-After"] == "1"
+    assert refused.headers == {"Retry-After": "1", "Kvs-Happened": "no"}
     assert admission.begin("PUT", 1) is None
     refused = admission.begin("GET", 0)
     assert refused is not None
     assert refused.body == b'{"error":"Too many requests","message":"Error in GET"}'
+    assert refused.headers.keys() == {"Retry-After"}
     admission.end(1)
     admission.end(MIB - 1)
     assert (admission.requests.used, admission.memory.used) == (0, 0)
