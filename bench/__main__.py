@@ -21,6 +21,7 @@ from bench.loading import load
 from bench.measures import copies, handover, many_keys, speed
 from bench.recovery import catching_up
 from bench.scale import FULL, QUICK, Scale
+from bench.seeing import seeing
 from bench.servers import ROOT, fdatasync_s
 from bench.tables import show
 from bench.watchers import watchers
@@ -40,6 +41,7 @@ MEASURES: dict[str, Callable[[Scale, Path], Iterator[Figure]]] = {
     "catching-up": catching_up,
     "watch": watchers,
     "idle": idle,
+    "seeing": seeing,
     "load": load,
 }
 
