@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gossip.view import Address
 from node.api.ui.copies import key_of
 from node.errors import RequestFault
 from tests.cluster import Client, Cluster, eventually, fresh_addresses
@@ -13,7 +14,11 @@ from tests.node.api.two_nodes import TwoNodes
 async def test_copies_are_told_by_every_owner(cluster: Cluster, http: Client) -> None:
     a, b, c = fresh_addresses(3)
     await cluster.start_all([a, b, c], repl_factor=3)
-    etag = (await http.put(a, "k", "word")).headers["ETag"]
+
+    async def etag_of_write() -> str | None:
+        return (await http.put(a, "k", "word")).headers.get("ETag")
+
+    etag = await eventually(etag_of_write, "a write")
 
     async def all_have_it() -> bool:
         told = (await http.ask(b, "GET", "/ui/copies?key=k")).json["copies"]
@@ -22,16 +27,19 @@ async def test_copies_are_told_by_every_owner(cluster: Cluster, http: Client) ->
         ]
 
     await eventually(all_have_it, "a copy on each")
-    (copy, *_) = (await http.ask(c, "GET", "/ui/copies?key=k")).json["copies"]
+    copies = (await http.ask(c, "GET", "/ui/copies?key=k")).json["copies"]
+    (copy,) = [copy for copy in copies if copy["address"] == c]
     assert (copy["bytes"], copy["owner"], copy["expires-ms"]) == (len('"word"'), True, None)
     await cluster.stop(c)
-    await http.ask(a, "DELETE", "/kvs/keys/k")
-    states = {}
+
+    async def is_gone() -> bool:
+        return (await http.ask(a, "DELETE", "/kvs/keys/k")).status == 404
+
+    await eventually(is_gone, "nothing to delete any more")
 
     async def is_deleted() -> bool:
         told = (await http.ask(a, "GET", "/ui/copies?key=k")).json["copies"]
-        states.update({copy["address"]: copy["state"] for copy in told})
-        return states == {a: "deleted", b: "deleted", c: "unknown"}
+        return {copy["address"]: copy["state"] for copy in told} == {a: "deleted", b: "deleted", c: "unknown"}
 
     await eventually(is_deleted, "deleted where it can be")
 
@@ -41,7 +49,12 @@ async def test_copies_of_a_key_that_nobody_has(two: TwoNodes) -> None:
     for node in two.nodes:
         told = (await two.http.ask(node, "GET", "/ui/copies?key=nothing")).json
         assert told["message"] == "Copies retrieved successfully" and 0 <= told["partition"] < 4096
-        assert told["copies"] == [{"address": two.owner("nothing"), "state": "none", "owner": True}]
+
+        async def is_nowhere(node: Address = node) -> bool:
+            copies = (await two.http.ask(node, "GET", "/ui/copies?key=nothing")).json["copies"]
+            return bool(copies == [{"address": two.owner("nothing"), "state": "none", "owner": True}])
+
+        await eventually(is_nowhere, "its owner has nothing")
 
 
 @pytest.mark.parametrize(
