@@ -87,7 +87,7 @@ async def test_routing_names_who_was_missing(bulk: bool) -> None:
         (PeerLost("silent"), False),
         (Taken(), False),
     ],
-    ids=lambda case: type(case).__name__,
+    ids=lambda case: str(case) if isinstance(case, bool) else type(case).__name__,
 )
 @on_virtual_time
 async def test_routing_is_certain_of_a_write_that_all_have_refused(

@@ -7,6 +7,7 @@ from node.node import Node
 from node.operations.inquiry import Inquiry
 from node.operations.owner import Owner
 from node.operations.route_state import RouteState
+from node.operations.routing import Routing
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
 from node.replication.streams import Streams
@@ -72,12 +73,18 @@ ABLATIONS = (
         ),
     ),
     Ablation(
+        "no doubt about what was not heard",
+        "a write that was sent, and not answered, is said not to have happened",
+        (Edit(Routing.bring, "is_write and not route.may_be_stored", "is_write"),),
+        "../node/operations/test_routing.py::test_routing_is_certain_of_a_write_that_all_have_refused[PeerLost-False]",
+    ),
+    Ablation(
         "no end of stamping anew",
         "a write that may have been stored is stamped anew, and may happen twice",
         (
             Edit(
                 RouteState.hear,
-                "GivenUp() if self._may_be_stored else Answered(heard, owner)",
+                "GivenUp() if self.may_be_stored else Answered(heard, owner)",
                 "Answered(heard, owner)",
             ),
         ),
