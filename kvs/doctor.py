@@ -11,7 +11,7 @@ import click
 from kvs.ending import NoAnswer, output_option, print_json, run, status_of
 
 if TYPE_CHECKING:
-    from kvs.findings import Asked
+    from kvs.asked import Asked
     from kvs.operating import Operator
     from kvs.responses import NodeReport, Status
 
@@ -35,7 +35,8 @@ def doctor(ctx: click.Context, output: str) -> None:
       3  no node could answer
       4  something is critical: clients are refused
     """
-    from kvs.findings import NOTE, findings_of
+    from kvs.asked import NOTE
+    from kvs.findings import findings_of
 
     asked = run(ctx.obj, _ask_all)
     if not asked.reports:
@@ -55,8 +56,8 @@ async def _ask_all(client: Operator) -> Asked:
     """All nodes that an endpoint knows to be members, or to live."""
     import asyncio
 
+    from kvs.asked import Asked
     from kvs.errors import KvsError
-    from kvs.findings import Asked
 
     first, ring = await client.status(), await client.ring()
     nodes = [node.address for node in first.nodes if node.member or node.state == "alive"]
