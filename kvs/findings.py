@@ -108,10 +108,11 @@ def is_low(report: NodeReport) -> bool:
 
 
 def _clocks(asked: Asked) -> Iterator[Finding]:
-    """Clocks that are off by less than nodes complain of themselves, as most of them see it."""
+    """Clocks that are off by less than nodes complain of themselves, as most of them see it. What was heard of one that
+    is not reached any more is no word of it."""
     off: Counter[str] = Counter()
     for report in asked.reports.values():
-        off.update(peer.address for peer in report.peers if abs(peer.clock_offset_ms or 0) >= CLOCK_MS)
+        off.update(peer.address for peer in report.peers if peer.reached and abs(peer.clock_offset_ms or 0) >= CLOCK_MS)
     for node, count in sorted(off.items()):
         told = {problem.code for status in asked.statuses.values() for problem in status.problems}
         if 2 * count > len(asked.reports) - 1 and not told & {"clock-off", "clock-ahead"}:

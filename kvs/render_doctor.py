@@ -56,7 +56,7 @@ def _clock(node: str, asked: Asked) -> str:
         peer.clock_offset_ms
         for report in asked.reports.values()
         for peer in report.peers
-        if peer.address == node and peer.clock_offset_ms is not None
+        if peer.address == node and peer.reached and peer.clock_offset_ms is not None
     )
     return offset(offsets[len(offsets) // 2]) if offsets else NONE
 

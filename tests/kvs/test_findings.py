@@ -113,6 +113,8 @@ def test_findings_of_clocks_are_what_most_others_see() -> None:
     off = {C: {"clock_offset_ms": 1000}}
     assert codes(asked(report(A, off))) == {}
     assert codes(asked(report(A, off), report(B, off))) == {"clock-drifts": (C,)}
+    unheard = {C: {"clock_offset_ms": 1000, "reached": False}}
+    assert "clock-drifts" not in codes(asked(report(A, unheard), report(B, unheard)))
     loud = Problem("clock-off", "warning", "", "", (C,))
     said = asked(report(A, off), report(B, off), statuses={A: status(A, loud)})
     assert codes(said) == {"clock-off": (C,)}, "it is said once"
