@@ -28,9 +28,12 @@ def body_in(reply: Reply, kind: type[T]) -> T:
 
 
 def no_result(reply: Reply, refusal: ErrorBody) -> Failed:
-    """A node that could not answer: another one may. It may say that a write has not happened there, and will not."""
+    """A node that could not answer: another one may. It may say that a write has not happened there, and will not, and
+    in more words than a body has for them, who is in the way."""
     after, happened = reply.header("retry-after") or "", reply.header("kvs-happened")
-    return Failed(refusal.line, sent=happened != NOT_HAPPENED, retry_after_s=float(after) if after.isdecimal() else 0.0)
+    detail = "" if refusal.in_the_way else reply.header("kvs-detail") or ""
+    reason = f"{refusal.line}: {detail}" if detail else refusal.line
+    return Failed(reason, sent=happened != NOT_HAPPENED, retry_after_s=float(after) if after.isdecimal() else 0.0)
 
 
 def refused(status: int, reason: str) -> BadRequest:

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 
 from kvs.client import AsyncClient
 from kvs.export_lines import expiring_in
+from kvs.exporting import OnWaiting
 from kvs.load_input import LINE_BYTES_MAX, BadInput
 from kvs.manifest import Sum, manifest_in
 
@@ -24,11 +25,15 @@ READ_BYTES = 1024 * 1024
 
 
 async def export(
-    client: AsyncClient, prefix: str, write: Callable[[bytes], object], on_progress: Callable[[Sum], None]
+    client: AsyncClient,
+    prefix: str,
+    write: Callable[[bytes], object],
+    on_progress: Callable[[Sum], None],
+    on_waiting: OnWaiting = lambda _: None,
 ) -> Sum:
     """All entries, as lines, and their manifest. Returns what was written. Raises KvsError, and what `write` raises."""
     began, told = datetime.now(UTC).isoformat(timespec="seconds"), Sum()
-    async with aclosing(client.export_blocks(prefix)) as blocks:
+    async with aclosing(client.export_blocks(prefix, on_waiting)) as blocks:
         async for block in blocks:
             told.add(block, block.count(b"\n"), expiring_in(block))
             write(block)

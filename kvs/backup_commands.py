@@ -14,6 +14,7 @@ import click
 from kvs.ending import Interrupted, Refusal, output_option, print_json, run
 from kvs.load_command import after_option, name_of, store_all
 from kvs.params import Addresses, PrefixParam
+from kvs.telling import Telling
 
 if TYPE_CHECKING:
     from kvs.manifest import Sum
@@ -37,11 +38,13 @@ def export(endpoints: Addresses, prefix: str) -> None:
     """
     from kvs.backup import export as export_all
 
+    telling = Telling()
+
     def write(lines: bytes) -> None:
         click.echo(lines, nl=False)
 
     try:
-        run(endpoints, lambda client: export_all(client, prefix, write, lambda _: None))
+        run(endpoints, lambda client: export_all(client, prefix, write, lambda _: telling.got_on(), telling.tell))
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # Whoever reads has had enough.
@@ -70,8 +73,14 @@ def backup(endpoints: Addresses, file: Path, force: bool, output: str) -> None:
 
     async def work(client: Operator) -> Sum:
         count = sum(shard.key_count for shard in (await client.shards()).shards)
+        telling = Telling()
         with backup_bar(count) as report:
-            return await export_all(client, "", opened.write, report)
+
+            def on_progress(told: Sum) -> None:
+                telling.got_on()
+                report(told)
+
+            return await export_all(client, "", opened.write, on_progress, telling.tell)
 
     began = time.monotonic()
     try:

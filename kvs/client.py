@@ -22,7 +22,7 @@ from kvs.data import Ask, Told, path_of, told_of
 from kvs.endpoints import HTTPS, addresses_of, are_secure, endpoints_of
 from kvs.errors import BadRequest, KvsError
 from kvs.export_lines import entries_in
-from kvs.exporting import Export
+from kvs.exporting import Export, OnWaiting
 from kvs.http import Reply
 from kvs.listing import Page, pages
 from kvs.lock import AsyncLock
@@ -148,9 +148,10 @@ class AsyncClient(Waiting):
                 for entry in entries_in(block):
                     yield entry
 
-    def export_blocks(self, prefix: str = "") -> AsyncGenerator[bytes, None]:
-        """What `export` is made of: JSON lines, many at a time."""
-        return Export(self._asker, prefix).blocks()
+    def export_blocks(self, prefix: str = "", on_waiting: OnWaiting = lambda _: None) -> AsyncGenerator[bytes, None]:
+        """What `export` is made of: JSON lines, many at a time. `on_waiting`: is told, after each try to get on that
+        was in vain, why all since the last lines were."""
+        return Export(self._asker, prefix, on_waiting).blocks()
 
     def watch(self, prefix: str = "") -> AsyncGenerator[Event, None]:
         """What happens to the keys that begin with `prefix`, for as long as it is iterated: `WasPut`, `WasDeleted`,

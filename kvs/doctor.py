@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ import click
 from kvs.ending import NoAnswer, output_option, print_json, run, status_of
 
 if TYPE_CHECKING:
-    from kvs.findings import Asked
+    from kvs.asked import Asked
     from kvs.operating import Operator
     from kvs.responses import NodeReport, Status
 
@@ -35,7 +36,8 @@ def doctor(ctx: click.Context, output: str) -> None:
       3  no node could answer
       4  something is critical: clients are refused
     """
-    from kvs.findings import NOTE, findings_of
+    from kvs.asked import NOTE
+    from kvs.findings import findings_of
 
     asked = run(ctx.obj, _ask_all)
     if not asked.reports:
@@ -52,30 +54,44 @@ def doctor(ctx: click.Context, output: str) -> None:
 
 
 async def _ask_all(client: Operator) -> Asked:
-    """All nodes that an endpoint knows to be members, or to live."""
-    import asyncio
-
-    from kvs.errors import KvsError
-    from kvs.findings import Asked
+    """All nodes that an endpoint knows to be members, or to live, and the members of the newest view that any has."""
+    from kvs.asked import Asked
 
     first, ring = await client.status(), await client.ring()
     nodes = [node.address for node in first.nodes if node.member or node.state == "alive"]
-    turns, silent = asyncio.Semaphore(NODES_AT_ONCE), dict[str, str]()
-
-    async def ask(node: str) -> tuple[Status, NodeReport] | None:
-        try:
-            async with turns, client.of_one(node) as one:
-                return await one.status(), await one.report()
-        except KvsError as fault:
-            silent[node] = str(fault)
-            return None
-
-    answers = dict(zip(nodes, await asyncio.gather(*map(ask, nodes)), strict=True))
-    answered = {node: answer for node, answer in answers.items() if answer is not None}
-    members = {node.address for node in first.nodes if node.member}
+    members, silent = {node.address for node in first.nodes if node.member}, dict[str, str]()
+    answered = await _ask_each(client, nodes, silent)
+    newest = max(answered, key=lambda node: answered[node][1].epoch, default=None)
+    if newest is not None and answered[newest][1].epoch > ring.epoch:
+        async with client.of_one(newest) as one:
+            ring = await one.ring()
+        members = set(ring.nodes)
+        answered |= await _ask_each(client, [node for node in ring.nodes if node not in nodes], silent)
     return Asked(
         {node: status for node, (status, _) in answered.items()},
         {node: report for node, (_, report) in answered.items()},
         ring,
         {node: why for node, why in sorted(silent.items()) if node in members},
     )
+
+
+async def _ask_each(
+    client: Operator, nodes: Collection[str], silent: dict[str, str]
+) -> dict[str, tuple[Status, NodeReport]]:
+    """What those say that answer; why the others do not is added to `silent`."""
+    import asyncio
+
+    from kvs.errors import KvsError
+
+    turns = asyncio.Semaphore(NODES_AT_ONCE)
+    answered: dict[str, tuple[Status, NodeReport]] = {}
+
+    async def ask(node: str) -> None:
+        try:
+            async with turns, client.of_one(node) as one:
+                answered[node] = await one.status(), await one.report()
+        except KvsError as fault:
+            silent[node] = str(fault)
+
+    await asyncio.gather(*map(ask, nodes))
+    return {node: answered[node] for node in nodes if node in answered}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import TypeAlias
 from urllib.parse import quote, urlencode
 
 from kvs.answers import body_in, no_result, refused
 from kvs.asking import Asker
 from kvs.connection import Stream
-from kvs.errors import BadRequest
+from kvs.errors import BadRequest, Unreachable
 from kvs.export_lines import ExportReader
 from kvs.http import Malformed, Reply
 from kvs.repeating import Effect, Failed, Patience
 from kvs.responses import ErrorBody
 from kvs.values import prefix_of
+
+OnWaiting: TypeAlias = Callable[[Unreachable], object]
 
 PATIENCE = Patience(30.0, 10.0, None)
 """With each block: so long the keys may have no owner that can be reached."""
@@ -24,9 +27,13 @@ PATIENCE = Patience(30.0, 10.0, None)
 class Export:
     """One export on its way."""
 
-    def __init__(self, asker: Asker, prefix: str) -> None:
-        """Raises BadRequest."""
+    def __init__(self, asker: Asker, prefix: str, on_waiting: OnWaiting = lambda _: None) -> None:
+        """`on_waiting`: is told, after each try that was in vain, why all since the last block were. Raises
+        BadRequest."""
         self._asker = asker
+        self._on_waiting = on_waiting
+        self._reasons: dict[str, str] = {}
+        """Why those who were asked since the last block have told none, by their addresses."""
         self._query = {"prefix": prefix_of(prefix)} if prefix else {}
         self._cursor: str | None = None
         self._node = ""
@@ -43,6 +50,7 @@ class Export:
             while not self._is_at_end:
                 course = self._asker.course(self._nodes, Effect.NONE, PATIENCE)
                 await self._asker.pursue(course, self._attempt)
+                self._reasons.clear()
                 while self._ready:
                     yield self._ready.popleft()
         finally:
@@ -63,6 +71,8 @@ class Export:
             await self._read()
         except (Failed, Malformed) as failure:
             await self._shut()
+            self._reasons[node] = str(failure)
+            self._on_waiting(Unreachable(self._reasons))
             raise failure if isinstance(failure, Failed) else Failed(str(failure), sent=True) from None
 
     async def _open(self, node: str, silence_s: float | None) -> None:

@@ -1,19 +1,18 @@
 """What comes of comparing all nodes: what each of them says is wrong, and what only shows beside each other.
 
-Pure: answers in, findings out. A *note* is worth knowing, and nothing that has to be mended.
+Pure: answers in, findings out. What comes of who reaches whom is in `kvs.cuts`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
-import msgspec
+from kvs import cuts
+from kvs.asked import NOTE, Asked, Finding, Rule
+from kvs.responses import NodeReport
+from kvs.tables import size
 
-from kvs.responses import NodeReport, Problem, RingMap, Status
-
-NOTE = "note"
 LOW_SHARE = 0.1
 """A disk with less than this part of it free is about to be full."""
 CLOCK_MS = 1000
@@ -21,41 +20,10 @@ CLOCK_MS = 1000
 ORDER = ("critical", "warning", NOTE)
 
 
-class Asked(NamedTuple):
-    """What was told when all nodes were asked."""
-
-    statuses: Mapping[str, Status]
-    """By the node that was asked, as all else."""
-    reports: Mapping[str, NodeReport]
-    ring: RingMap
-    silent: Mapping[str, str] = {}
-    """The members that did not answer this command, and why."""
-
-
-class Finding(Problem, frozen=True):
-    """A problem, and which nodes see it; none: it shows by comparing them."""
-
-    seen_by: tuple[str, ...] = ()
-
-
-Rule = Callable[[Asked], Iterator[Finding]]
-
-
 def findings_of(asked: Asked) -> list[Finding]:
     """All there is to say, the worst first."""
     found = [finding for rule in RULES for finding in rule(asked)]
     return sorted(found, key=lambda finding: ORDER.index(finding.severity) if finding.severity in ORDER else 0)
-
-
-def _told(asked: Asked) -> Iterator[Finding]:
-    """What the nodes say themselves, once for all who say the same of the same nodes."""
-    seen: dict[tuple[str, tuple[str, ...]], list[tuple[str, Problem]]] = {}
-    for node, status in asked.statuses.items():
-        for problem in status.problems:
-            seen.setdefault((problem.code, problem.nodes), []).append((node, problem))
-    for told in seen.values():
-        fields = msgspec.structs.asdict(told[0][1])
-        yield Finding(**fields, seen_by=tuple(node for node, _ in told))
 
 
 def _silent(asked: Asked) -> Iterator[Finding]:
@@ -65,16 +33,6 @@ def _silent(asked: Asked) -> Iterator[Finding]:
         if node in reached:
             what = f"{node} answers other nodes, and not this command: {why}"
             yield Finding("not-asked", "warning", what, f"look at the way from this machine to {node}", (node,))
-
-
-def _cut(asked: Asked) -> Iterator[Finding]:
-    """Two nodes that both answer here, and not each other."""
-    for node, report in asked.reports.items():
-        lost = tuple(peer.address for peer in report.peers if not peer.reached and peer.address in asked.reports)
-        if lost:
-            what = f"{node} cannot reach {', '.join(lost)}, though all of them answer this command"
-            do = "mend the network between them: routes, firewalls, the port that both use"
-            yield Finding("no-way-between", "critical", what, do, (node, *lost))
 
 
 def _names(asked: Asked) -> Iterator[Finding]:
@@ -100,15 +58,20 @@ def _environments(asked: Asked) -> Iterator[Finding]:
         what = f"REPL_FACTOR differs: {_each(factors)}"
         do = "make it the same on all: it counts where a disk is empty, and would keep such a node out"
         yield Finding("environments-differ", "warning", what, do, tuple(factors))
+
+
+def _view_variables(asked: Asked) -> Iterator[Finding]:
+    """None is wrong while a change of the view is under way: it is to be set for the view that comes of it."""
     members = set(asked.ring.nodes)
-    for node, report in asked.reports.items():
-        if node in members and {*report.environment.view, node} != members:
-            what = f"VIEW on {node} names other nodes than the view in force"
-            do = (
-                f"it counts only if the disk of {node} is lost, and one node that runs is enough then; to be sure, set "
-            )
-            do += f"VIEW={','.join(sorted(members))}"
-            yield Finding("view-variable", NOTE, what, do, (node,))
+    if any(not report.settled for report in asked.reports.values()):
+        return
+    others = tuple(
+        node for node, told in asked.reports.items() if node in members and {*told.environment.view, node} != members
+    )
+    if others:
+        what = f"VIEW on {', '.join(others)} names other nodes than the view in force"
+        do = "it counts only where a disk is lost, and one node that runs is enough then; to be sure, set "
+        yield Finding("view-variable", NOTE, what, f"{do}VIEW={','.join(sorted(members))}", others)
 
 
 def _zones(asked: Asked) -> Iterator[Finding]:
@@ -124,19 +87,32 @@ def _zones(asked: Asked) -> Iterator[Finding]:
 
 
 def _disks(asked: Asked) -> Iterator[Finding]:
+    """Where no node says so itself, as those of an earlier release do not."""
     for node, report in asked.reports.items():
-        disk = report.disk
-        if disk.free_bytes is not None and disk.bytes and disk.free_bytes < LOW_SHARE * disk.bytes and not disk.full:
-            what = f"the disk of {node} has {disk.free_bytes / 2**20:,.0f} MiB left, {disk.free_bytes / disk.bytes:.0%}"
-            do = "make room before it is full; or let another node take some of its keys: kvs view-change --add NEW"
+        if is_low(report) and not asked.told_of(node) & {"disk-low", "disk-full"}:
+            free, all_bytes = report.disk.free_bytes or 0, report.disk.bytes or 1
+            what, do = f"the disk of {node} is full", "make room"
+            if free:
+                what, do = (
+                    f"the disk of {node} has {size(free)} left, {free / all_bytes:.0%}",
+                    f"{do} before it is full",
+                )
+            do += "; or let another node take some of its keys: kvs view-change --add NEW"
             yield Finding("disk-low", "warning", what, do, (node,))
 
 
+def is_low(report: NodeReport) -> bool:
+    """Whether its disk is about to be full, and not taken for full by the node itself."""
+    free, whole = report.disk.free_bytes, report.disk.bytes
+    return free is not None and whole is not None and free < LOW_SHARE * whole and not report.disk.full
+
+
 def _clocks(asked: Asked) -> Iterator[Finding]:
-    """Clocks that are off by less than nodes complain of themselves, as most of them see it."""
+    """Clocks that are off by less than nodes complain of themselves, as most of them see it. What was heard of one that
+    is not reached any more is no word of it."""
     off: Counter[str] = Counter()
     for report in asked.reports.values():
-        off.update(peer.address for peer in report.peers if abs(peer.clock_offset_ms or 0) >= CLOCK_MS)
+        off.update(peer.address for peer in report.peers if peer.reached and abs(peer.clock_offset_ms or 0) >= CLOCK_MS)
     for node, count in sorted(off.items()):
         told = {problem.code for status in asked.statuses.values() for problem in status.problems}
         if 2 * count > len(asked.reports) - 1 and not told & {"clock-off", "clock-ahead"}:
@@ -157,22 +133,58 @@ def _round_trips(asked: Asked) -> Iterator[Finding]:
 
 def _at_risk(asked: Asked) -> Iterator[Finding]:
     """Keys that would be lost with the disk of one more node."""
-    factor, single = asked.ring.repl_factor or 1, dict[str, str]()
+    factor, single, others = asked.ring.repl_factor or 1, dict[str, str](), list[str]()
     for shard in asked.ring.shards:
         whole = [node for node in shard.replicas if (report := asked.reports.get(node)) and report.whole]
         if len(whole) == 1:
             single[shard.shard_id] = whole[0]
+            others += (node for node in shard.replicas if node != whole[0])
     if not single:
         return
     nodes, keys = tuple(single.values()), sum(asked.reports[node].key_count for node in single.values())
     if factor == 1:
         what = f"there is one copy of each key: the disk of any node is the only one with its keys ({keys:,} in all)"
         yield Finding("one-copy", NOTE, what, "kvs view-change --repl-factor 2, if they matter", nodes, keys)
-    else:
+        return
+    kept = {node: count for node, count in _kept(asked).items() if node not in nodes}
+    at_risk = keys - sum(kept.values())
+    if at_risk > 0:
         have = f"only {', '.join(nodes)} {'has' if len(nodes) == 1 else 'have'} them now"
-        what = f"{keys:,} keys would be lost with one more disk: {have}"
-        do = "start the others again before anything else, and touch these disks only with care"
-        yield Finding("keys-at-risk", "warning", what, do, nodes, keys)
+        have += "".join(f"; {count:,} more are kept by {node}" for node, count in kept.items())
+        what = f"{at_risk:,} keys would be lost with one more disk: {have}"
+        do = f"{_to_get_others_back(asked, others)}; until then, touch {_disks_of(nodes)} only with care"
+        yield Finding("keys-at-risk", "warning", what, do, nodes, at_risk)
+
+
+def _kept(asked: Asked) -> Mapping[str, int]:
+    """How many keys earlier owners keep until more of the present ones have them, as far as anybody has heard."""
+    kept: Counter[str] = Counter()
+    for status in asked.statuses.values():
+        for node in status.nodes:
+            kept[node.address] = max(kept[node.address], node.keys_waiting_for_copies or 0)
+    return +kept
+
+
+def _disks_of(nodes: tuple[str, ...]) -> str:
+    return f"the {'disk' if len(nodes) == 1 else 'disks'} of {', '.join(nodes)}"
+
+
+def _to_get_others_back(asked: Asked, others: list[str]) -> str:
+    """What makes whole copies of these nodes again: of each, why it is none."""
+    reached = {peer.address for report in asked.reports.values() for peer in report.peers if peer.reached}
+    to_do: dict[str, list[str]] = {}
+    for node in others:
+        report = asked.reports.get(node)
+        if report is None:
+            why = "see why this command cannot ask {}" if node in reached else "start {} again"
+        elif report.disk.hangs:
+            why = "mend the disk of {}, which hangs"
+        elif report.disk.full:
+            why = "make room on the disk of {}, which is full"
+        else:
+            why = "wait until {} {} caught up"
+        to_do.setdefault(why, []).append(node)
+    return "; ".join(why.format(", ".join(nodes), "has" if len(nodes) == 1 else "have") for why, nodes in to_do.items())
 
 
 def _each(by_node: Mapping[str, str]) -> str:
@@ -181,13 +193,15 @@ def _each(by_node: Mapping[str, str]) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    _told,
-    _cut,
+    cuts.cut_off,
+    cuts.told,
+    cuts.no_way_between,
     _silent,
     _at_risk,
     _names,
     _releases,
     _environments,
+    _view_variables,
     _zones,
     _disks,
     _clocks,

@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ import click
 
 from kvs.ending import run
 from kvs.params import DurationParam, KeyParam
+from kvs.telling import Telling
 
 if TYPE_CHECKING:
     from asyncio import Queue
@@ -47,8 +47,6 @@ BY_SIGNAL = 128
 """And the number of the signal that has ended a command: its exit status, as shells have it."""
 HANDED_ON = (signal.SIGINT, signal.SIGTERM)
 TOKEN_VARIABLE = "KVS_LOCK_TOKEN"
-SILENT_S = 1.0
-"""Of waiting, before anything is said of it."""
 PR_SET_PDEATHSIG = 1
 """Of Linux's `prctl`: which signal a process gets when its parent dies."""
 
@@ -134,17 +132,13 @@ def lock(
 
 
 def _teller() -> Callable[[KvsError], None]:
-    """Says why it is waited, once that has taken a while, and then whenever it changes."""
     from kvs.errors import Contended
 
-    began, told = time.monotonic(), ""
+    telling = Telling()
 
     def tell(why: KvsError) -> None:
-        nonlocal told
-        is_news = str(why) != told and not isinstance(why, Contended)  # It has just become free.
-        if is_news and time.monotonic() - began >= SILENT_S:
-            told = str(why)
-            click.echo(f"Waiting: {told}", err=True)
+        if not isinstance(why, Contended):  # It has just become free.
+            telling.tell(why)
 
     return tell
 

@@ -23,7 +23,7 @@ from kvs.benchmark import Measurement
 from kvs.load import Tally
 from kvs.load_input import Source
 from kvs.manifest import Sum
-from kvs.tables import NONE
+from kvs.tables import NONE, offset
 from kvs.tables import number as _number
 from kvs.tables import table as _table
 from kvs.wanted import lost_keys
@@ -34,10 +34,20 @@ WIDTH_OF_A_PIPE = 10_000
 """Columns: whoever reads a table from a pipe wants its lines whole."""
 CLOCK_OFF_MS = 60_000
 """A clock that is this far off is worth mentioning."""
+WORDS = {"alive": "up", "dead": "down"}
+"""For people, who find the same words on the page and in what is told of problems; programs get those of gossip."""
+MARKS = {
+    "disk-hangs": "disk hangs",
+    "disk-full": "disk full",
+    "disk-low": "disk low",
+    "clock-ahead": "clock refused",
+    "view-not-stored": "view not stored",
+}
+"""What is said of a node in its line, by the code of the problem that it has."""
 STYLES = {
-    "alive": "green",
+    "up": "green",
     "suspect": "yellow",
-    "dead": "red",
+    "down": "red",
     "silent": "red",
     "moving": "yellow",
     "preparing": "yellow",
@@ -63,6 +73,7 @@ def shown(answer: msgspec.Struct) -> Shown:
 @shown.register
 def _status(answer: responses.Status) -> Shown:
     table = _table("NODE", "STATE", "SHARD", "#KEYS", "SETTLED")
+    clocks = _clocks(answer)
     for node in sorted(answer.nodes, key=_numerically):
         late = node.settled_epoch is not None and node.settled_epoch < answer.epoch
         epoch = NONE if node.settled_epoch is None else f"epoch {node.settled_epoch}"
@@ -70,7 +81,7 @@ def _status(answer: responses.Status) -> Shown:
         shard = (node.shard_id or "in view") if node.member else "outside"
         table.add_row(
             node.address,
-            Text.assemble(_state(node.state), _clock(node)),
+            Text.assemble(_state(node.state), *_marks(node, answer.problems), _clock(clocks.get(node.address, 0))),
             shard,
             _number(node.key_count),
             settled,
@@ -304,10 +315,29 @@ def _crowded(shards: Iterable[responses.CrowdedShard]) -> Iterator[tuple[str, st
         yield f"shard {shard.shard_id}: copies share {shared}, and need not; ask for the same nodes again\n", "yellow"
 
 
-def _clock(node: responses.NodeStatus) -> Text:
-    offset_ms = node.clock_offset_ms or 0
-    return Text("" if abs(offset_ms) < CLOCK_OFF_MS else f", clock {offset_ms / 1000:+,.0f} s off", "yellow")
+def _marks(node: responses.NodeStatus, problems: Iterable[responses.Problem]) -> Iterator[tuple[str, str]]:
+    for problem in problems:
+        if problem.code in MARKS and node.address in problem.nodes:
+            yield f", {MARKS[problem.code]}", STYLES.get(problem.severity, "red")
+
+
+def _clocks(answer: responses.Status) -> dict[str, int]:
+    """By how many ms each is off those of most nodes that are up, as what is told of problems has it: the node that
+    answered may itself be the one that is off. Where half are here and half there: off the clock of that node."""
+    told = {node.address: node.clock_offset_ms for node in answer.nodes if node.clock_offset_ms is not None}
+    offsets = told | {answer.address: 0}
+    up = {node.address for node in answer.nodes if node.state == "alive"}
+    ordered = sorted(offset_ms for node, offset_ms in offsets.items() if node in up or node == answer.address)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    if high - low >= CLOCK_OFF_MS:
+        low = high = 0
+    return {node: min(offset_ms - low, offset_ms - high, key=abs) for node, offset_ms in offsets.items()}
+
+
+def _clock(off_ms: int) -> Text:
+    return Text("" if abs(off_ms) < CLOCK_OFF_MS else f", clock {offset(off_ms)} off", "yellow")
 
 
 def _state(state: str) -> Text:
-    return Text(state, STYLES.get(state, ""))
+    word = WORDS.get(state, state)
+    return Text(word, STYLES.get(word, ""))

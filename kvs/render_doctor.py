@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from rich.console import Group
 from rich.text import Text
 
-from kvs.findings import Asked, Finding
+from kvs.asked import Asked, Finding
+from kvs.findings import is_low
 from kvs.render import problem_lines
 from kvs.responses import NodeReport
-from kvs.tables import NONE, number, table
+from kvs.tables import NONE, number, offset, size, table
 
 
 def shown_findings(asked: Asked, findings: Iterable[Finding]) -> Group:
@@ -40,11 +41,13 @@ def _seen_by(finding: Finding, asked: Asked) -> str:
     return f" (seen by {', '.join(seen)})" if seen and len(seen) < len(asked.statuses) else ""
 
 
-def _free(report: NodeReport) -> str:
+def _free(report: NodeReport) -> Text:
     disk = report.disk
     if disk.hangs or disk.full:
-        return "hangs" if disk.hangs else "full"
-    return NONE if disk.free_bytes is None else f"{disk.free_bytes / 2**30:,.1f} GiB"
+        return Text("hangs" if disk.hangs else "full", "red")
+    if is_low(report):
+        return Text(f"low: {size(disk.free_bytes or 0)}", "yellow")
+    return Text(NONE if disk.free_bytes is None else size(disk.free_bytes))
 
 
 def _clock(node: str, asked: Asked) -> str:
@@ -53,9 +56,9 @@ def _clock(node: str, asked: Asked) -> str:
         peer.clock_offset_ms
         for report in asked.reports.values()
         for peer in report.peers
-        if peer.address == node and peer.clock_offset_ms is not None
+        if peer.address == node and peer.reached and peer.clock_offset_ms is not None
     )
-    return f"{offsets[len(offsets) // 2]:+,} ms" if offsets else NONE
+    return offset(offsets[len(offsets) // 2]) if offsets else NONE
 
 
 def _slowest(report: NodeReport) -> str:

@@ -21,3 +21,13 @@ def table(*heads: str) -> Table:
 
 def number(number: int | None) -> str:
     return NONE if number is None else f"{number:,}"
+
+
+def size(of_bytes: int) -> str:
+    """In GiB, or in MiB below one of these."""
+    return f"{of_bytes / 2**30:,.1f} GiB" if of_bytes >= 2**30 else f"{of_bytes / 2**20:,.0f} MiB"
+
+
+def offset(of_ms: int) -> str:
+    """By how much a clock is ahead: seconds, with a sign; to the millisecond where it is less than ten of them."""
+    return f"{of_ms / 1000:+,.3f} s" if abs(of_ms) < 10_000 else f"{of_ms / 1000:+,.0f} s"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kvs.findings import Asked
+from kvs.asked import Asked
 from kvs.responses import Disk, Environment, NodeReport, NodeStatus, PeerReport, Problem, RingMap, ShardShare, Status
 
 A, B, C = NODES = ("a:1", "b:1", "c:1")

@@ -26,6 +26,19 @@ def test_answer_that_is_no_result_tells_why_and_when_to_come_back(head: bytes, s
 
 
 @pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"error":"Unable"}', "Unable: a:1 did not answer"),
+        (b'{"error":"Unable","unreachable":["a:1"]}', "Unable: a:1"),
+    ],
+)
+def test_answer_that_is_no_result_names_who_is_in_the_way_once(body: bytes, reason: str) -> None:
+    """The bodies of plain requests have no field for it."""
+    reply = Reply(503, b"\r\nKvs-Detail: a:1 did not answer", body)
+    assert no_result(reply, body_in(reply, ErrorBody)).reason == reason
+
+
+@pytest.mark.parametrize(
     ("head", "sent"), [(b"", True), (b"\r\nKvs-Happened: no", False), (b"\r\nKvs-Happened: yes", True)]
 )
 def test_answer_that_is_no_result_may_be_certain_that_nothing_has_happened(head: bytes, sent: bool) -> None:

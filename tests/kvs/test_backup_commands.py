@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kvs import exporting, load
+from kvs import exporting, load, telling
 from kvs.manifest import Sum
 from kvs.repeating import Patience
 from tests.kvs.command import NOWHERE, Kvs
@@ -61,6 +61,19 @@ def test_export_with_nobody_there_exits_3(run: Kvs, monkeypatch: pytest.MonkeyPa
     result = run("export", endpoints=NOWHERE)
     assert (result.exit_code, result.stdout) == (3, "")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["export", "backup"])
+def test_export_that_waits_says_for_what(
+    run: Kvs, full: FakeStore, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(telling, "SILENT_S", 0.0)
+    refusals = [answer(503, error="Unable", unreachable=["10.0.0.9:80"]) for _ in range(2)]
+    full.fault = lambda _m, path: refusals.pop() if refusals and path.startswith("/kvs/export") else None
+    result = run(command, *([str(tmp_path / "b")] if command == "backup" else []))
+    said, *rest = result.stderr.splitlines()
+    assert said == f"Waiting: no node could answer: {endpoint} (Unable: 10.0.0.9:80)"
+    assert result.exit_code == 0 and not any("Waiting" in line for line in rest), "it is said once"
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.gz", "b"])

@@ -53,6 +53,26 @@ def test_doctor_names_members_that_do_not_answer(run: Kvs, store: FakeStore, end
     assert f"{NOWHERE} (no answer)" in run("doctor").stdout
 
 
+def test_doctor_goes_by_the_newest_view_that_any_node_has(run: Kvs, store: FakeStore, endpoint: str) -> None:
+    """The endpoint may be cut off, and know nothing of it."""
+    serve(store, endpoint)
+    told, rings = store.fault, [3, 4]
+
+    def newer(method: str, path: str) -> web.Response | None:
+        if path == "/kvs/ring":
+            shard = {"shard-id": "1", "replicas": [NOWHERE], "partitions": 4096, "zones": ["z"]}
+            ring = {"digest": "00ff", "repl-factor": 2, "partitions": 4096, "shards": [shard], "ranges": []}
+            return answer(200, epoch=rings.pop(0), **ring)
+        if path == "/kvs/node":
+            body = msgspec.json.encode(report(endpoint, zone_in_view=None, epoch=4))
+            return web.Response(body=body, content_type="application/json")
+        return told(method, path)
+
+    store.fault = newer
+    shown = run("doctor").stdout
+    assert rings == [] and "1 of 2 nodes answered; epoch 4" in shown and f"{NOWHERE} (no answer)" in shown
+
+
 def test_doctor_asks_each_node_with_the_token(
     run: Kvs, store: FakeStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,24 @@ async def test_export_that_nobody_can_go_on_with_says_who_is_in_the_way(
         await exported(client)
 
 
+async def test_export_tells_why_it_waits_and_forgets_that_where_it_gets_on(
+    client: AsyncClient, stores: list[FakeStore]
+) -> None:
+    refusals = [answer(503, error="Unable", unreachable=["10.0.0.9:80"]) for _ in range(3)]
+    for store in stores:
+        store.fault = lambda _m, path: refusals.pop() if refusals and path.startswith("/kvs/export") else None
+        store.export_breaks = [b'{"error":"Later"}']
+    told: list[str] = []
+
+    def tell(why: kvs.Unreachable) -> None:
+        told.append(str(why))
+
+    assert len([block async for block in client.export_blocks("", tell)]) >= 10
+    late = [why for why in told if "Later" in why]
+    assert sum("Unable: 10.0.0.9:80" in why for why in told) >= 3
+    assert late and not any("Unable" in why for why in late), "it has got on since"
+
+
 async def test_export_passes_over_a_node_whose_release_has_none(client: AsyncClient, stores: list[FakeStore]) -> None:
     stores[0].exports = False
     assert await exported(client) == KEYS

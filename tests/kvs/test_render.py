@@ -15,8 +15,8 @@ from tests.kvs.reports import CRITICAL, PROBLEM
 def test_status_table_shows_addresses_of_all_kinds(run: Kvs) -> None:
     shown = run("status").stdout
     assert "epoch 3 (00ff00ff00ff00ff), moving, no replication, as 10.0.0.1:80 sees it" in shown
-    assert re.search(r"10\.0\.0\.1:80 +alive +1 +12,345 +epoch 3", shown)
-    assert re.search(r"\[fe80::1\]:80 +dead, clock -3,600 s off +outside +- +-", shown)
+    assert re.search(r"10\.0\.0\.1:80 +up +1 +12,345 +epoch 3", shown)
+    assert re.search(r"\[fe80::1\]:80 +down, clock -3,600 s off +outside +- +-", shown)
     assert "\x1b" not in shown
 
 
@@ -61,6 +61,42 @@ def test_status_head_is_not_settled_while_a_removed_node_that_is_there_is_not(
     store.fault = lambda _m, _p: answer(200, **{**STATUS, "state": "settled", "nodes": [NODE, removed]})
     said = "settled," if settled else "moving (not settled by 10.0.0.2:80),"
     assert f"epoch 3 (00ff00ff00ff00ff), {said}" in run("status").stdout
+
+
+def shown_with_clocks(run: Kvs, store: FakeStore, *offsets_ms: int | None) -> list[str]:
+    """What the table says of each node's state; the first is the one that answers."""
+    nodes = [
+        {**NODE, "address": f"10.0.0.{n}:80", "clock-offset-ms": offset_ms} for n, offset_ms in enumerate(offsets_ms, 1)
+    ]
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "nodes": nodes})
+    return re.findall(r"^10\.\S+ +(.*?)  +", run("status").stdout, re.MULTILINE)
+
+
+def test_status_table_marks_clocks_that_are_off_most_others_and_no_other(run: Kvs, store: FakeStore) -> None:
+    """The node that answers may be the one that is off."""
+    off = "up, clock +90 s off"
+    assert shown_with_clocks(run, store, None, -90_000, -90_010, -89_990) == [off, "up", "up", "up"]
+    assert shown_with_clocks(run, store, None, 90_000, 10, -10) == ["up", off, "up", "up"]
+    assert shown_with_clocks(run, store, None, 90_000) == ["up", off], "half and half: as the one that answers sees it"
+    assert shown_with_clocks(run, store, None, 59_000, 10) == ["up", "up", "up"]
+
+
+@pytest.mark.parametrize(
+    ("code", "mark"),
+    [
+        ("disk-hangs", "up, disk hangs"),
+        ("disk-full", "up, disk full"),
+        ("disk-low", "up, disk low"),
+        ("clock-ahead", "up, clock refused"),
+        ("view-not-stored", "up, view not stored"),
+        ("node-slow", "up"),
+    ],
+)
+def test_status_table_marks_nodes_that_take_nothing(run: Kvs, store: FakeStore, code: str, mark: str) -> None:
+    problem = {**CRITICAL, "code": code, "nodes": ["10.0.0.2:80"]}
+    nodes = [NODE, {**NODE, "address": "10.0.0.2:80"}]
+    store.fault = lambda _m, _p: answer(200, **{**STATUS, "nodes": nodes, "problems": [problem]})
+    assert re.findall(r"^10\.\S+ +(.*?)  +", run("status").stdout, re.MULTILINE) == ["up", mark]
 
 
 def test_status_table_orders_addresses_by_their_numbers(run: Kvs, store: FakeStore) -> None:

@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from kvs.findings import Asked, findings_of
+from kvs.asked import Asked
+from kvs.findings import findings_of
 from kvs.render_doctor import shown_findings
 from kvs.responses import Disk, Problem
 from tests.kvs.reports import A, B, C, asked, report, status
@@ -25,8 +26,8 @@ def test_doctor_table_has_all_nodes_side_by_side() -> None:
     assert lines[0] == "Nothing is wrong."
     assert "3 of 3 nodes answered; epoch 3" in lines
     assert "NODE RELEASE ZONE KEYS DISK FREE CLOCK SLOWEST ANSWER" in lines
-    assert "b:1 4.0.1 b 10 full +0 ms 7.2 ms, c:1" in lines
-    assert "c:1 4.0.1 c 10 50.0 GiB +12 ms 1.5 ms, b:1" in lines
+    assert "b:1 4.0.1 b 10 full +0.000 s 7.2 ms, c:1" in lines
+    assert "c:1 4.0.1 c 10 50.0 GiB +0.012 s 1.5 ms, b:1" in lines
 
 
 def test_doctor_says_who_sees_it_unless_all_do_and_who_has_not_answered() -> None:
@@ -38,3 +39,8 @@ def test_doctor_says_who_sees_it_unless_all_do_and_who_has_not_answered() -> Non
     assert "2 of 3 nodes answered; epoch 3" in lines
     assert "c:1 (no answer) - - - - - -" in lines
     assert text_of(told._replace(statuses={A: status(A, down)}))[0] == "WARNING node-down: c:1 is down"
+
+
+def test_doctor_table_marks_disks_that_are_about_to_be_full() -> None:
+    lines = text_of(asked(report(B, disk=Disk(5 * 2**20, 2**30, False, False))))
+    assert "b:1 4.0.1 b 10 low: 5 MiB +0.000 s 1.5 ms, c:1" in lines

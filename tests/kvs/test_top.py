@@ -63,14 +63,14 @@ def test_top_table_is_for_people(run: Kvs, store: FakeStore, endpoint: str) -> N
     Counting(store, endpoint)
     shown = run("top", "--interval", "0.05", "--count", "2").stdout
     assert "- requests/s; 1 problem, see kvs status" in shown
-    assert re.search(rf"{re.escape(endpoint)} +alive +12,345 +[\d,]+ +- +-", shown)
+    assert re.search(rf"{re.escape(endpoint)} +up +12,345 +[\d,]+ +- +-", shown)
     assert re.search(rf"{NOWHERE} +silent +12,345 +- +- +-", shown)
 
 
 def test_top_of_a_release_that_counts_nothing_shows_the_rest(run: Kvs, store: FakeStore, endpoint: str) -> None:
     Counting(store, endpoint, counts=False)
     shown = run("top", "--count", "1").stdout
-    assert re.search(rf"{re.escape(endpoint)} +alive +12,345 +- +- +-", shown)
+    assert re.search(rf"{re.escape(endpoint)} +up +12,345 +- +- +-", shown)
 
 
 def test_top_goes_on_where_nobody_answers_and_says_so(run: Kvs) -> None:
