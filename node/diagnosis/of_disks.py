@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gossip.view import Address
+from node.diagnosis.causes import way_out
 from node.diagnosis.survey import Problem, Severity, Survey
 from node.diagnosis.wording import counted, replace
 
@@ -22,6 +23,7 @@ def hung(survey: Survey) -> Iterator[Problem]:
         if health.hung_ms:
             what = f"the disk of {node} hangs: {_refused(survey, node)}"
             do = f"look at the disk, and at dmesg; mend it, or put another node in its place: {replace([node])}"
+            do += way_out(survey, [node])
             yield _problem("disk-hangs", survey, node, what, do, health.hung_ms)
 
 
