@@ -17,6 +17,7 @@ RULES: tuple[Callable[[Survey], Iterator[Problem]], ...] = (
     of_nodes.clock_refused,
     of_disks.full,
     of_disks.hung,
+    of_disks.low,
     of_nodes.down,
     of_views.waits,
     of_views.missing_donors,
