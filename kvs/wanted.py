@@ -67,10 +67,9 @@ def short_of_copies(nodes: int, asked: int | None, kept: int | None) -> tuple[st
 
 
 def lost_keys(keys: int | None) -> str:
-    """How many keys are at risk, as people say it. None: nobody knows."""
-    if keys is None:
-        return "an unknown number of keys"
-    return "1 key" if keys == 1 else f"up to {keys:,} keys"
+    """How many keys are at risk, as people say it. `keys`: as last heard of nodes that cannot be asked, which may have
+    got more since; None: nobody knows."""
+    return "an unknown number of keys" + (f" ({keys:,} when last heard)" if keys else "")
 
 
 def _check_pair(present: Addresses, old: str, new: str) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from gossip.view import Address
+from node.diagnosis.causes import Cause, cause_of, way_out
 from node.diagnosis.survey import Problem, Severity, Survey
-from node.diagnosis.wording import counted, is_are, named, numbers, remove, replace, start
+from node.diagnosis.wording import CHANGE, counted, is_are, named, numbers, remove, start
 from node.views.quorum import is_quorum
 from ring.hashing import PARTITIONS
 from ring.placement import Shard
+
+GO_ON = "; through every node clients read and write them all the same"
+GO_ON_WITHOUT = "; without conditions, clients read and write them all the same"
 
 
 def without_owner(survey: Survey) -> Iterator[Problem]:
@@ -21,12 +25,22 @@ def without_owner(survey: Survey) -> Iterator[Problem]:
     down = [node for node in nodes if not survey.is_up(node)]
     keys = sum(map(survey.keys_of, lost.values()))
     share = sum(survey.partitions[shard] for shard in lost) / PARTITIONS
-    what = f"{counted(keys, 'key')}, {share:.0%} of the key space ({numbers(lost)}), have no live owner: "
-    what += f"{named(nodes)} {is_are(nodes)} their only {'owner' if len(nodes) == 1 else 'owners'}"
+    owners = f"no owner that {survey.me} reaches" if survey.is_minority else "no live owner"
+    what = f"{share:.0%} of the key space ({numbers(lost)}) has {owners}: {named(nodes)} {is_are(nodes)} the only "
+    what += f"{'owner' if len(nodes) == 1 else 'owners'} of {_these(keys, down)}; requests for them get a 503"
     do = f"make room on the disks of {named(nodes)}"
     if down:
         do = f"{start(down)}; only if these are lost, and the keys are to be given up: {remove(down)} --force"
     yield Problem("keys-without-owner", Severity.CRITICAL, what, do, nodes, keys, survey.dead_s(nodes))
+
+
+def _these(keys: int, down: Collection[Address]) -> str:
+    """Keys of nodes of which some are `down`."""
+    if not down:
+        return f"these {counted(keys, 'key')}"
+    if not keys:
+        return "these keys (how many is not known)"
+    return f"these keys ({keys:,} when {'it was' if len(down) == 1 else 'they were'} last heard, perhaps more by now)"
 
 
 def with_fewer_copies(survey: Survey) -> Iterator[Problem]:
@@ -40,17 +54,18 @@ def with_fewer_copies(survey: Survey) -> Iterator[Problem]:
     if not lacking:
         return
     nodes, keys, least = _all_of(lacking.values()), sum(map(survey.keys_of, left)), min(left.values())
-    what = f"{counted(keys, 'key')} ({numbers(lacking)}) have {least or 'none'} of {factor} copies that are whole and "
-    what += f"take writes: {named(nodes)} {'lacks' if len(nodes) == 1 else 'lack'} what is written"
-    yield Problem("fewer-copies", Severity.WARNING, what, _to_get_copies(survey, nodes), nodes, keys)
-
-
-def _to_get_copies(survey: Survey, nodes: Collection[Address]) -> str:
-    if down := [node for node in nodes if not survey.is_up(node)]:
-        return f"{start(down)}; or put others in their place: {replace(down)}"
-    if stuck := [node for node in nodes if survey.is_stuck(node)]:
-        return f"make room on the disks of {named(stuck)}, or put others in their place: {replace(stuck)}"
-    return "wait until they have caught up; if that takes long, look at their logs"
+    cause = cause_of(survey, nodes)
+    late = [node for node in nodes if cause is None or node not in cause.nodes]
+    whys = [f"this follows from {cause.why}"] if cause else []
+    whys += [f"{named(late)} {'lacks' if len(late) == 1 else 'lack'} what was written"] if late else []
+    what = (
+        f"{_counted(survey, left)} ({numbers(lacking)}) have {least or 'none'} of {factor} copies that are whole and "
+    )
+    what += f"take writes: {', and '.join(whys)}" + (GO_ON if least else "")
+    do = "wait until they have caught up; if that takes long, look at their logs"
+    if cause:
+        do = cause.see + way_out(survey, cause.nodes)
+    yield Problem("fewer-copies", Severity.WARNING, what, do, nodes, keys)
 
 
 def waiting_for_copies(survey: Survey) -> Iterator[Problem]:
@@ -58,9 +73,10 @@ def waiting_for_copies(survey: Survey) -> Iterator[Problem]:
     kept = {node: seen.kept for node, seen in survey.nodes.items() if seen.kept}
     if not kept:
         return
-    keys, missing = sum(kept.values()), survey.down
-    what = f"{counted(keys, 'key')} are kept by earlier owners until enough of the present ones have a copy"
-    do = f"{start(missing)}; or put others in their place: {replace(missing)}" if missing else "wait: copies are made"
+    keys, cause = sum(kept.values()), cause_of(survey, survey.view.nodes)
+    what = f"{counted(keys, 'key')}, as last heard, are kept by earlier owners until enough of the present ones have a "
+    what += f"copy: this stands still, which follows from {cause.why}" if cause else "copy"
+    do = cause.see + way_out(survey, cause.nodes) if cause else "wait: copies are made"
     yield Problem("keys-waiting-for-copies", Severity.WARNING, what, do, tuple(sorted(kept)), keys)
 
 
@@ -70,27 +86,32 @@ def undecided(survey: Survey) -> Iterator[Problem]:
     view = survey.view
     holding = {node for node in view.nodes if survey.holds_view(node)}
     missing = {*survey.undecided, *(() if is_quorum(holding, view.nodes) else view.nodes - holding)}
-    keys, is_all = 0, bool(missing)
+    shards, is_all = list[Shard](), bool(missing)
     for _, replicas in survey.shards():
         unheard = _unheard_of(survey, replicas)
         if any(map(survey.serves, replicas)) and (unheard or is_all):
             missing |= unheard
-            keys += survey.keys_of(replicas)
+            shards.append(replicas)
     if not missing:
         return
-    nodes = tuple(sorted(missing))
-    what = f"conditions (If-Match, If-None-Match, locks) on {counted(keys, 'key')} are decided by nobody: "
-    what += f"{named(nodes)} {is_are(nodes)} missing, and may have decided otherwise"
-    yield Problem("conditions-undecided", Severity.WARNING, what, _to_decide(survey, nodes), nodes, keys)
+    nodes, cause = tuple(sorted(missing)), cause_of(survey, missing)
+    rest = [node for node in nodes if cause is None or node not in cause.nodes]
+    whys = [f"this follows from {cause.why}"] if cause else []
+    whys += [f"{named(rest)} {is_are(rest)} missing, and may have decided otherwise"] if rest else []
+    what = f"conditions (If-Match, If-None-Match, locks) on {_counted(survey, shards)} are decided by nobody, and get "
+    what += f"a 503: {', and '.join(whys)}"
+    what += GO_ON_WITHOUT if all(any(map(survey.is_copy, replicas)) for replicas in shards) else ""
+    keys = sum(map(survey.keys_of, shards))
+    yield Problem("conditions-undecided", Severity.WARNING, what, _to_decide(survey, nodes, cause), nodes, keys)
 
 
-def _to_decide(survey: Survey, nodes: Collection[Address]) -> str:
-    down = [node for node in nodes if not survey.is_up(node)]
+def _to_decide(survey: Survey, nodes: Collection[Address], cause: Cause | None) -> str:
     if survey.undecided or not survey.view.nodes.issuperset(nodes):
-        vouch = "if nobody is served under another view than this, and never will be: kvs view-change --gone-for-good"
+        down = [node for node in nodes if not survey.is_up(node)]
+        vouch = f"if nobody is served under another view than this, and never will be: {CHANGE} --gone-for-good"
         return f"{start(down)}; or, {vouch}" if down else vouch
-    if down:
-        return f"{start(down)}; or take them out of the view: {remove(down)}"
+    if cause:
+        return cause.see + way_out(survey, cause.nodes)
     return f"see what else is wrong with {named(nodes)}; or take them out of the view: {remove(nodes)}"
 
 
@@ -104,13 +125,20 @@ def _unheard_of(survey: Survey, replicas: Shard) -> set[Address]:
 
 def minority(survey: Survey) -> Iterator[Problem]:
     """This node reaches no more than half of the others: the rest may be well, and it be this one that is cut off."""
-    nodes, down = survey.view.nodes, survey.down
-    if len(nodes) < 3 or 2 * (len(nodes) - len(down)) > len(nodes):
+    if not survey.is_minority:
         return
-    what = f"{survey.me} reaches {len(nodes) - len(down)} of the {len(nodes)} nodes of the view: "
-    what += "either the others are down, or a cut in the network parts them from this one"
-    do = f"look at the network between them, and ask one of the others: kvs -e {down[0]} status"
-    yield Problem("minority", Severity.WARNING, what, do, tuple(down), None, survey.dead_s(down))
+    count, down = len(survey.view.nodes), survey.down
+    what = f"{survey.me} reaches {count - len(down)} of the {count} nodes of the view: either it is cut off from "
+    what += f"{named(down)}, or they are down; it cannot tell which"
+    do = f"look at the network between them, and ask one of the others: kvs -e {down[0]} status; change nothing from "
+    do += f"{survey.me} before you know that they do not run"
+    yield Problem("minority", Severity.CRITICAL, what, do, tuple(down), None, survey.dead_s(down))
+
+
+def _counted(survey: Survey, shards: Collection[Shard]) -> str:
+    """The keys of these shards."""
+    keys = counted(sum(map(survey.keys_of, shards)), "key")
+    return keys if all(map(survey.is_counted, shards)) else f"at least {keys}"
 
 
 def _all_of(groups: Collection[Collection[Address]]) -> tuple[Address, ...]:

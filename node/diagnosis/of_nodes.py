@@ -19,8 +19,14 @@ def down(survey: Survey) -> Iterator[Problem]:
     """Nodes of the view that do not answer, and at whose address nobody else is."""
     nodes = tuple(node for node in survey.down if not survey.seen(node).is_foreign)
     if nodes:
-        what = f"{named(nodes)} {is_are(nodes)} down, or cannot be reached from {survey.me}"
-        do = f"{start(nodes)}, or mend the network; if gone for good: {replace(nodes)}, or {remove(nodes)}"
+        is_one = len(nodes) == 1
+        what = f"{named(nodes)} {'does' if is_one else 'do'} not answer {survey.me}: "
+        what += f"{'it is' if is_one else 'they are'} down, or cut off"
+        do = f"see whether {'it runs' if is_one else 'they run'} before you replace {'it' if is_one else 'them'}: "
+        do += f"{start(nodes)}, or mend the network; if gone for good: {replace(nodes)}, or {remove(nodes)}"
+        if alone := [node for node in nodes if survey.is_only(node)]:
+            do += f"; either gives up the keys that only {named(alone)} {'has' if len(alone) == 1 else 'have'}, and "
+            do += "takes --force"
         yield Problem("node-down", Severity.WARNING, what, do, nodes, None, survey.dead_s(nodes))
 
 
@@ -81,7 +87,10 @@ def slow(survey: Survey) -> Iterator[Problem]:
 def clock_refused(survey: Survey) -> Iterator[Problem]:
     for node, health in survey.healths():
         if health.refused_ms:
-            what = f"the clock of {node} is {health.ahead_s:,} s ahead of all others: {node} takes no writes"
+            what = (
+                f"the clock of {node} is {health.ahead_s:,} s ahead of all others: clients that ask {node} are refused "
+            )
+            what += "writes; through other nodes all keys are read and written"
             do = f"mend NTP on {node} (chronyc tracking, timedatectl), or on the others if it is they that are behind"
             yield Problem("clock-ahead", Severity.CRITICAL, what, do, (node,), None, health.refused_ms / 1000)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from gossip.view import Address
+from node.diagnosis.causes import cause_of
 from node.diagnosis.survey import Problem, Severity, Survey
-from node.diagnosis.wording import counted, is_are, named, remove, start
+from node.diagnosis.wording import CHANGE, UNDO, counted, is_are, named, start
 from node.net.messages import Owed, Status
 from node.views.change_conditions import full_in_the_way
 
-RETRY = "kvs view-change shows how far it is; --undo takes it back"
+RETRY = f"{CHANGE} shows how far it is; or {UNDO}"
 
 
 def waits(survey: Survey) -> Iterator[Problem]:
@@ -23,14 +24,18 @@ def waits(survey: Survey) -> Iterator[Problem]:
         keys = sum(owed.records for owed in some)
         what = f"the change to epoch {epoch} waits for {named(awaited)}, which cannot be reached: "
         what += f"{counted(sum(owed.partitions for owed in some), 'partition')} are to come from there, or to go there"
-        do = f"{start(awaited)}; or leave them out of the view: {remove(awaited)}. {RETRY}"
-        yield _waiting(what, do, awaited, keys)
+        cause = cause_of(survey, awaited)
+        yield _waiting(what, f"{cause.see if cause else start(awaited)}; {RETRY}", awaited, keys)
+    elif hung := _hung(survey, statuses):
+        whose = "disk hangs" if len(hung) == 1 else "disks hang"
+        what = f"the change to epoch {epoch} stands still on {named(hung)}, whose {whose}"
+        yield _waiting(what, f"as for disk-hangs; {RETRY}", hung)
     elif full := full_in_the_way(survey.view.id, statuses, survey.stall_s):
         what = f"the change to epoch {epoch} waits for room on {named(full)}"
-        yield _waiting(what, f"make room on these disks, or leave them out of the view. {RETRY}", full)
+        yield _waiting(what, f"make room on these disks, or leave them out of the view; {RETRY}", full)
     elif late := _late(survey, statuses):
         what = f"the change to epoch {epoch} waits: nothing has moved on {named(late)} for {survey.stall_s:.0f} s"
-        yield _waiting(what, f"look at the disks and logs of these nodes; one may hang. {RETRY}", late)
+        yield _waiting(what, f"look at the disks and logs of these nodes; one may hang; {RETRY}", late)
 
 
 def missing_donors(survey: Survey) -> Iterator[Problem]:
@@ -79,6 +84,13 @@ def _owed(statuses: Mapping[Address, Status]) -> Iterator[Owed]:
     for status in statuses.values():
         yield from status.waiting
         yield from status.handing
+
+
+def _hung(survey: Survey, statuses: Mapping[Address, Status]) -> list[Address]:
+    """Those whose disks hang, and that have something to take."""
+    takers = {owed.address for status in statuses.values() for owed in status.handing}
+    takers |= {node for node, status in statuses.items() if status.waiting}
+    return sorted(filter(survey.hangs, takers))
 
 
 def _late(survey: Survey, statuses: Mapping[Address, Status]) -> list[Address]:

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 
 from node.diagnosis import of_disks, of_keys, of_nodes, of_views
 from node.diagnosis.survey import Problem, Severity, Survey
+from node.diagnosis.wording import CHANGE
 
+MINORITY = "minority"
 RULES: tuple[Callable[[Survey], Iterator[Problem]], ...] = (
+    of_keys.minority,
     of_keys.without_owner,
     of_nodes.view_unstored,
     of_nodes.foreign,
     of_nodes.clock_refused,
     of_disks.full,
     of_disks.hung,
-    of_keys.minority,
+    of_disks.low,
     of_nodes.down,
     of_views.waits,
     of_views.missing_donors,
@@ -35,4 +38,13 @@ RULES: tuple[Callable[[Survey], Iterator[Problem]], ...] = (
 def problems_of(survey: Survey) -> list[Problem]:
     """All that is wrong; none: nothing is, as far as can be seen from here."""
     found = [problem for rule in RULES for problem in rule(survey)]
+    if survey.is_minority:
+        found = [problem if problem.code == MINORITY else _held_back(survey, problem) for problem in found]
     return sorted(found, key=lambda problem: problem.severity is not Severity.CRITICAL)
+
+
+def _held_back(survey: Survey, problem: Problem) -> Problem:
+    """Who may be cut off proposes no change of the view, and nothing about those that it does not reach."""
+    is_near = all(map(survey.is_up, problem.nodes))
+    left = [clause for clause in problem.do.split("; ") if CHANGE not in clause] if is_near else []
+    return problem._replace(do="; ".join(left) or f"see {MINORITY}, before anything else")

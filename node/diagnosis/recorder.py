@@ -76,7 +76,8 @@ class Recorder:
         after = asked.after if asked.life == self._life else 0
         known = len(self._intervals) - max(0, self._number - after)
         lacking = tuple(islice(self._intervals, max(0, known), None))
-        return Figures(self._life, self._number, max(0, round(1000 * (now - self._ended))), lacking, *space)
+        ended_ms = max(0, round(1000 * (now - self._ended)))
+        return Figures(self._life, self._number, ended_ms, lacking, space.store, space.free, space.disk)
 
 
 def _microseconds(took: Sequence[int], share: float) -> int:

@@ -84,10 +84,27 @@ class Survey(NamedTuple):
         """The nodes of the view that cannot be reached, whoever has their address now."""
         return sorted(node for node in self.view.nodes if not self.is_up(node))
 
+    @property
+    def is_minority(self) -> bool:
+        """Whether the asking node reaches no more than half of three or more: it cannot tell whether the others are
+        down, or it is cut off itself."""
+        nodes = self.view.nodes
+        return len(nodes) >= 3 and 2 * (len(nodes) - len(self.down)) <= len(nodes)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether somebody has yet to hand over or to take what the view wants elsewhere."""
+        statuses = (seen.status for seen in self.nodes.values() if seen.status is not None)
+        return any(status.view == self.view.id and not status.settled for status in statuses)
+
     def serves(self, node: Address) -> bool:
         """Whether it answers for its keys."""
         health = self.seen(node).health
         return self.is_up(node) and not (health and health.unstored_ms)
+
+    def is_only(self, node: Address) -> bool:
+        """Whether it owns keys of which no owner answers."""
+        return any(node in replicas and not any(map(self.serves, replicas)) for _, replicas in self.shards())
 
     def holds_view(self, node: Address) -> bool:
         status = self.seen(node).status
@@ -97,10 +114,13 @@ class Survey(NamedTuple):
         status, health = self.seen(node).status, self.seen(node).health
         return bool(status and status.full) or bool(health and health.full_ms)
 
+    def hangs(self, node: Address) -> bool:
+        health = self.seen(node).health
+        return bool(health and health.hung_ms)
+
     def is_stuck(self, node: Address) -> bool:
         """Whether its disk takes nothing."""
-        health = self.seen(node).health
-        return self.is_full(node) or bool(health and health.hung_ms)
+        return self.is_full(node) or self.hangs(node)
 
     def is_copy(self, node: Address) -> bool:
         """Whether it has all that its shard has, and gets what is written."""
@@ -109,10 +129,16 @@ class Survey(NamedTuple):
         return is_whole and self.holds_view(node) and self.serves(node) and not self.is_stuck(node)
 
     def keys_of(self, replicas: Shard) -> int:
-        """The keys of a shard, by whoever of its replicas is best informed."""
+        """The keys of a shard, by whoever of its replicas is best informed; if none answers, as last heard, which says
+        nothing of what has come since."""
         answered = [self.nodes[node].status for node in replicas if self.is_up(node)]
         counts = [status.key_count for status in answered if status is not None]
         return max(counts or [self.seen(node).keys for node in replicas], default=0)
+
+    def is_counted(self, replicas: Shard) -> bool:
+        """Whether somebody who answers has all keys of a shard, and so knows how many there are."""
+        statuses = (self.seen(node).status for node in replicas)
+        return any(status is not None and not status.may_lack for status in statuses)
 
     def shards(self) -> Iterator[tuple[int, Shard]]:
         return enumerate(self.view.shards)

@@ -7,6 +7,7 @@ from node.config import Config
 from node.diagnosis.recorder import UNKNOWN, Recorder
 from node.net.messages import AskFigures, AskHealth, Figures, Health
 from node.release import version
+from node.storage.disk import Space
 from node.storage.store import Store
 from node.timing.clock import HybridClock, Time
 from node.views.holder import Views
@@ -51,14 +52,20 @@ class Vitals:
         return self.health() if isinstance(request, AskHealth) else self.figures(request)
 
     def figures(self, asked: AskFigures) -> Figures:
-        """What this node did lately, and how much room its disk has; one that hangs is not asked."""
-        disk = self._store.disk
-        space = UNKNOWN if disk.condition.hangs else disk.space()
-        return self._recorder.figures(asked, self._time.monotonic(), space)
+        """What this node did lately, and how much room its disk has."""
+        return self._recorder.figures(asked, self._time.monotonic(), self._space)
 
     def health(self) -> Health:
         self.look()
         now = self._time.monotonic()
         lasting = {field: max(1, int(1000 * (now - since))) for field, since in self._since.items()}
         release, trip_ms, ahead_s = version() or "", self._config.round_trip_ms, max(0, self._clock.refused_s)
-        return Health(release, trip_ms, **lasting, ahead_s=ahead_s)
+        space = self._space
+        room = {"free_bytes": space.free, "disk_bytes": space.disk, "set_aside_bytes": space.set_aside}
+        return Health(release, trip_ms, **lasting, ahead_s=ahead_s, **(room if space.disk else {}))
+
+    @property
+    def _space(self) -> Space:
+        """A disk that hangs is not asked."""
+        disk = self._store.disk
+        return UNKNOWN if disk.condition.hangs else disk.space()

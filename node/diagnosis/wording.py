@@ -10,6 +10,10 @@ NAMED_MAX = 8
 """So many nodes are named in a sentence; how many more there are is told."""
 
 
+CHANGE = "kvs view-change"
+UNDO = f"take the change back: {CHANGE} --undo"
+
+
 def named(things: Collection[str]) -> str:
     """A list for a sentence."""
     shown = list(things)[:NAMED_MAX]
@@ -38,8 +42,8 @@ def start(nodes: Collection[Address]) -> str:
 
 def replace(nodes: Collection[Address]) -> str:
     """How others come in their place."""
-    return f"kvs view-change {' '.join(f'--replace {node} NEW' for node in nodes)}"
+    return f"{CHANGE} {' '.join(f'--replace {node} NEW' for node in nodes)}"
 
 
 def remove(nodes: Collection[Address]) -> str:
-    return f"kvs view-change --remove {','.join(nodes)}"
+    return f"{CHANGE} --remove {','.join(nodes)}"

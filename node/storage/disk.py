@@ -30,6 +30,8 @@ class Space(NamedTuple):
     """What the file system has left for a process without privileges; 0 if it does not say."""
     disk: int = 0
     """How large the file system is; 0 if it does not say."""
+    set_aside: int = 0
+    """What the store can write yet without asking the file system for more: see `reserve`."""
 
 
 class DiskFigures:

@@ -147,7 +147,8 @@ class LmdbEngine:
     def space(self) -> Space:
         try:
             directory = self._directory
-            return Space(bytes_in_use(self._environment), directory.free_bytes(), directory.file_system_bytes())
+            used, size = bytes_in_use(self._environment), directory.file_system_bytes()
+            return Space(used, directory.free_bytes(), size, self._room.left)
         except (lmdb.Error, OSError):
             return Space(0, 0)
 

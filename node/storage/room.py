@@ -43,6 +43,11 @@ class Room:
         """See `Reserve.is_tight`."""
         return self._reserve.is_tight
 
+    @property
+    def left(self) -> int:
+        """See `Reserve.left`."""
+        return self._reserve.left
+
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -3,15 +3,16 @@
 A node that is removed while it is down gives up what only it has. That is right if its disk is gone, and a mistake if
 it is merely down, so it is told beforehand. Which partitions are at risk follows from the view, from what the nodes
 that can be reached still wait for, and from whether their disks may lack something. How many keys that are, only the
-node knows that cannot be asked: of that there is what gossip last heard, its total. So the number is an upper bound:
-exact where all that a node had is at risk, as with one copy, and too high where a part of it has copies elsewhere.
+node knows that cannot be asked: of that there is what gossip last heard, its total. It is too high where a part of
+that has copies elsewhere, and too low by what was written since. So the number decides nothing: of an owner, a count
+of none counts as unknown, for clients write to it until the moment it is gone.
 
 A node that is removed while it is up hands over what it has. It may fall silent before it has, when nothing can be
 refused any more, and a change does not wait for a removed node that is gone. What it leaves behind comes home if it is
 ever started again; whoever asked for the change is told.
 
-A count of none is believed only of a node that was heard to have settled the view in force: while keys move, hundreds
-may have come to it since it last spoke.
+Of what a node has to hand over, a count of none is believed if it was heard to have settled the view in force: nobody
+writes to what it does not own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from ring.sets import ALL, bits_of
 
 class Risk(NamedTuple):
     keys: int | None
-    """How many keys would be lost, at most; None: some node was never heard, so nobody can tell."""
+    """How many keys would be lost, as last heard; None: nobody can tell, not even whether there are any."""
     nodes: tuple[Address, ...]
     """The nodes that alone have them, ascending."""
 
@@ -57,12 +58,12 @@ def risk_of(old: View, nodes: Collection[Address], statuses: Mapping[Address, St
     owners = {node for replicas, partitions in unsafe.items() if partitions for node in gone.intersection(replicas)}
     donors = {node for node in gone if donated.get(node, _NOTHING).any & ~ring.bits_of(node) & anywhere}
     keys = {node: last.under(old.id) if (last := census.get(node)) else Estimate() for node in gone}
-    at_risk = {node for node in owners if keys[node].owned != 0}
-    at_risk |= {node for node in donors if keys[node].to_hand_over != 0}
+    at_risk = owners | {node for node in donors if keys[node].to_hand_over != 0}
     if not at_risk:
         return NO_RISK
+    lost = [copies for replicas in old.shards if (copies := owners.intersection(replicas))]
     counts = [
-        *(_most([keys[node].owned for node in replicas if node in owners]) for replicas in old.shards),
+        *(_most([keys[node].owned for node in copies]) for copies in lost),
         *(keys[node].to_hand_over for node in donors),
     ]
     return Risk(_sum(counts), tuple(sorted(at_risk)))
@@ -158,5 +159,4 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 def _most(copies: Sequence[int | None]) -> int | None:
     """The keys of copies of each other, of which one that was heard to have some speaks for those that were not."""
-    most = max((count for count in copies if count is not None), default=0)
-    return None if most == 0 and None in copies else most
+    return max(count or 0 for count in copies) or None

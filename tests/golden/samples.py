@@ -222,6 +222,7 @@ ANSWERS: dict[str, wire.Answer] = {
     "Foreign": wire.Foreign(),
     "Health": wire.Health("4.0.1", 50, 2**33 + 1, 2, 3, 4, 5, 6),
     "Health, defaults": wire.Health("", 2000),
+    "Health, disk": wire.Health("4.0.1", 50, 2**33 + 1, 2, 3, 4, 5, 6, 2**40, 2**41, 2**24),
     "Figures": wire.Figures(2**33, 8, 9, (wire.Interval(5000, 1, 2, 3, 4, 5, 6, 7),), 2**40, 2**41, 2**42),
     "Figures, defaults": wire.Figures(1, 0, 10, ()),
     "Status, settled": wire.Status(

@@ -54,7 +54,13 @@ def test_wanted_mistakes_say_what_to_do_instead(
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"), [(1, "1 key"), (2000, "up to 2,000 keys"), (None, "an unknown number of keys")]
+    ("keys", "told"),
+    [
+        (1, "an unknown number of keys (1 when last heard)"),
+        (2000, "an unknown number of keys (2,000 when last heard)"),
+        (0, "an unknown number of keys"),
+        (None, "an unknown number of keys"),
+    ],
 )
 def test_lost_keys_as_people_say_it(keys: int | None, told: str) -> None:
     assert lost_keys(keys) == told

@@ -50,6 +50,10 @@ async def test_process_full_disk_reads_go_on_deletions_too_and_writes_resume_by_
     await node.start()
     keys = await keys_of(http, a)
     small_disk.fill()
+    (problem,) = (await http.ask(a, "GET", "/kvs/status")).json["problems"]
+    assert (problem["code"], problem["severity"], problem["nodes"]) == ("disk-low", "critical", [a])
+    assert f"the disk of {a} has no room left: it goes on with what the store has set aside, 2 MiB" in problem["what"]
+    assert (await http.put(a, "more", 0)).status == 201
 
     async def refuses() -> bool:
         return (await http.put(a, f"filling{os.urandom(4).hex()}", "x" * 60_000)).status == 503
@@ -66,7 +70,7 @@ async def test_process_full_disk_reads_go_on_deletions_too_and_writes_resume_by_
     small_disk.relieve()
 
     async def takes() -> bool:
-        return (await http.put(a, "more", "x" * 60_000)).status == 201
+        return (await http.put(a, "more", "x" * 60_000)).status == 200
 
     await eventually(takes, "a write taken")
 

@@ -15,7 +15,7 @@ Factor = Annotated[int | None, Meta(description="Copies of each shard; null: non
 AtRisk: TypeAlias = (
     Annotated[
         Count | None,
-        Meta(description="Only where keys are given up: how many at most; null: nobody can tell"),
+        Meta(description="Only where keys are given up: how many, as last heard; null: nobody can tell"),
     ]
     | UnsetType
 )

@@ -35,7 +35,7 @@ class Conflict(Fault, frozen=True, rename="kebab", forbid_unknown_fields=True):
     view: Annotated[str, Meta(description="The nodes before, where it is too late to take back")] | UnsetType = UNSET
     foreign: Annotated[Addresses, Meta(description="Nodes of another cluster")] | UnsetType = UNSET
     keys_at_risk: (
-        Annotated[Count | None, Meta(description="How many keys would be lost, at most; null: nobody can tell")]
+        Annotated[Count | None, Meta(description="How many would be lost, as last heard; null: nobody can tell")]
         | UnsetType
     ) = UNSET
     unreachable: Annotated[Addresses, Meta(description="Nodes that alone have them")] | UnsetType = UNSET

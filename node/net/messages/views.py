@@ -167,6 +167,12 @@ class Health(NodeMessage, frozen=True, tag=76):
     refused_ms: Unsigned = 0
     """Its clock is ahead of all others, by `ahead_s`: it stamps no writes."""
     ahead_s: Unsigned = 0
+    free_bytes: Unsigned = 0
+    """What its disk has left for others too."""
+    disk_bytes: Unsigned = 0
+    """How large that is; 0: it did not say, nor how much is left."""
+    set_aside_bytes: Unsigned = 0
+    """What it has left besides, within the file of the store."""
 
 
 class CountKeys(NodeMessage, frozen=True, tag=22):

@@ -10,7 +10,7 @@ import pytest
 from gossip.view import Address, Electors, View
 from node.diagnosis import of_keys
 from node.diagnosis.survey import Problem, Seen, Severity, Survey
-from tests.node.diagnosis.surveys import ALONE, KEYS, PAIRS, ill, status, survey_of, up
+from tests.node.diagnosis.surveys import ALONE, DOWN, KEYS, PAIRS, ill, status, survey_of, up
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
@@ -42,7 +42,8 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
     assert problem == Problem(
         "keys-without-owner",
         Severity.CRITICAL,
-        f"10 keys, 25% of the key space (shard 2), have no live owner: {B} is their only owner",
+        f"25% of the key space (shard 2) has no live owner: {B} is the only owner of these keys (10 when it was last "
+        "heard, perhaps more by now); requests for them get a 503",
         f"start {B} again, with its disk; only if these are lost, and the keys are to be given up: "
         f"kvs view-change --remove {B} --force",
         (B,),
@@ -50,14 +51,21 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
         7.0,
     )
     (problem,) = of_keys.without_owner(survey_of(PAIRS, down="cd"))
-    assert (
-        f"10 keys, 50% of the key space (shard 2), have no live owner: {C}, {D} are their only owners" == problem.what
+    assert problem.what.startswith(
+        f"50% of the key space (shard 2) has no owner that {A} reaches: {C}, {D} are the only owners of these keys (10 "
+        "when they were last heard, perhaps more by now)"
     )
+
+
+def test_without_owner_never_takes_none_heard_for_none_there() -> None:
+    (problem,) = of_keys.without_owner(survey_of(ALONE, {B: DOWN._replace(keys=0)}))
+    assert f"{B} is the only owner of these keys (how many is not known);" in problem.what and problem.keys == 0
 
 
 def test_without_owner_is_what_belongs_to_a_node_that_serves_nothing() -> None:
     (problem,) = of_keys.without_owner(survey_of(ALONE, {B: ill(ALONE, unstored_ms=5)}))
     assert problem.nodes == (B,) and problem.do == f"make room on the disks of {B}"
+    assert f"{B} is the only owner of these 10 keys;" in problem.what
 
 
 @pytest.mark.parametrize(
@@ -105,8 +113,9 @@ def test_fewer_copies_than_asked(
 @pytest.mark.parametrize(
     ("seen", "down", "do"),
     [
-        ({}, "b", f"start {B} again, with its disk; or put others in their place: kvs view-change --replace {B} NEW"),
-        ({B: up(PAIRS, full=True)}, "", f"make room on the disks of {B}, or put others in their place"),
+        ({}, "b", "as for node-down"),
+        ({B: up(PAIRS, full=True)}, "", "as for disk-full"),
+        ({B: ill(PAIRS, hung_ms=1)}, "", "as for disk-hangs"),
         ({B: up(PAIRS, may_lack=True)}, "", "wait until they have caught up"),
     ],
 )
@@ -116,17 +125,34 @@ def test_fewer_copies_says_what_to_do_about_it(seen: dict[Address, Seen], down: 
     assert problem.do.startswith(do) and problem.severity is Severity.WARNING
 
 
+def test_fewer_copies_say_from_what_they_follow_and_what_that_is_to_clients() -> None:
+    (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {D: up(PAIRS, may_lack=True)}, "b"))
+    assert problem.what.endswith(
+        f": this follows from {B} being down, and {D} lacks what was written; through every node clients read and "
+        "write them all the same"
+    )
+    assert problem.do == "as for node-down"
+
+
+def test_keys_of_a_copy_that_is_being_filled_are_at_least_so_many() -> None:
+    (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {A: up(PAIRS, may_lack=True)}, "b"))
+    assert problem.what.startswith("at least 10 keys (shard 1)")
+
+
 def test_fewer_copies_may_be_none() -> None:
     both = {node: up(PAIRS, full=True) for node in (A, B)}
     (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, both))
-    assert "have none of 2 copies" in problem.what
+    assert "have none of 2 copies" in problem.what and "clients" not in problem.what
 
 
 def test_waiting_for_copies_are_keys_that_earlier_owners_keep() -> None:
     assert not list(of_keys.waiting_for_copies(survey_of(PAIRS)))
     kept = {C: up(PAIRS)._replace(kept=5), D: up(PAIRS)._replace(kept=1)}
     (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept, "b"))
-    assert (problem.nodes, problem.keys) == ((C, D), 6) and B in problem.do
+    assert (problem.nodes, problem.keys, problem.do) == ((C, D), 6, "as for node-down")
+    assert problem.what.endswith(f"a copy: this stands still, which follows from {B} being down")
+    (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept | {B: ill(PAIRS, hung_ms=1)}))
+    assert problem.what.endswith(f"{B} taking nothing, as the disk hangs") and problem.do == "as for disk-hangs"
     (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept))
     assert problem.do == "wait: copies are made"
 
@@ -183,11 +209,17 @@ VOUCH = "if nobody is served under another view than this, and never will be: kv
 @pytest.mark.parametrize(
     ("seen", "down", "undecided", "do"),
     [
-        ({}, "b", (), f"start {B} again, with its disk; or take them out of the view: kvs view-change --remove {B}"),
+        ({}, "b", (), "as for node-down"),
         ({}, "", ("e:1",), f"start e:1 again, with its disk; or, {VOUCH}"),
         ({A: up(PAIRS, waiting="e")}, "", (), f"start e:1 again, with its disk; or, {VOUCH}"),
         ({}, "", (A,), VOUCH),
-        ({B: up(PAIRS, full=True)}, "", (), f"see what else is wrong with {B}; or take them out"),
+        ({B: up(PAIRS, full=True)}, "", (), "as for disk-full"),
+        (
+            {node: up(LATER) for node in (B, C, D)},
+            "",
+            (),
+            f"see what else is wrong with {B}, {C}, {D}; or take them out",
+        ),
     ],
     ids=[
         "an owner is down",
@@ -195,6 +227,7 @@ VOUCH = "if nobody is served under another view than this, and never will be: kv
         "a donor is",
         "nobody can establish the view",
         "a disk takes nothing",
+        "most hold another view",
     ],
 )
 def test_undecided_says_what_to_do_about_it(
@@ -202,6 +235,17 @@ def test_undecided_says_what_to_do_about_it(
 ) -> None:
     (problem,) = of_keys.undecided(survey_of(PAIRS, seen, down, undecided=undecided))
     assert problem.do.startswith(do)
+
+
+def test_undecided_says_from_what_it_follows_and_that_all_else_goes_on() -> None:
+    (problem,) = of_keys.undecided(survey_of(PAIRS, {B: ill(PAIRS, hung_ms=1)}))
+    assert problem.what == (
+        "conditions (If-Match, If-None-Match, locks) on 10 keys are decided by nobody, and get a 503: this follows "
+        f"from {B} taking nothing, as the disk hangs; without conditions, clients read and write them all the same"
+    )
+    both = {node: up(PAIRS, full=True) for node in (A, B)}
+    (problem,) = of_keys.undecided(survey_of(PAIRS, both))
+    assert "clients" not in problem.what, "they cannot write"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +264,8 @@ def test_minority_is_who_reaches_no_more_than_half(view: View, down: str, is_tol
     assert bool(problems) == is_told
     if problems:
         assert f"a:1 reaches {len(view.nodes) - len(down)} of the {len(view.nodes)} nodes" in problems[0].what
-        assert problems[0].do.endswith("kvs -e b:1 status")
+        assert "kvs -e b:1 status; change nothing from a:1" in problems[0].do
+        assert problems[0].severity is Severity.CRITICAL
 
 
 def test_rules_count_the_keys_of_a_shard_once() -> None:

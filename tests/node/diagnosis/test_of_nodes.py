@@ -19,10 +19,22 @@ def test_down_are_the_nodes_of_the_view_that_do_not_answer() -> None:
     assert not list(of_nodes.down(survey_of(ALONE, {"e:1": DOWN}))), "nobody misses it"
     (problem,) = of_nodes.down(survey_of(ALONE, {C: Seen()}, "b"))
     assert (problem.nodes, problem.lasts_s, problem.severity) == ((B, C), 7.0, Severity.WARNING)
-    assert problem.what == f"{B}, {C} are down, or cannot be reached from {A}"
+    assert problem.what == f"{B}, {C} do not answer {A}: they are down, or cut off"
     assert f"kvs view-change --replace {B} NEW --replace {C} NEW" in problem.do
     (problem,) = of_nodes.down(survey_of(ALONE, {B: Seen()}))
     assert problem.lasts_s is None, "it has only just gone"
+
+
+def test_down_offers_no_removal_of_an_only_owner_without_saying_what_that_gives_up() -> None:
+    (problem,) = of_nodes.down(survey_of(ALONE, down="b"))
+    assert problem.what == f"{B} does not answer {A}: it is down, or cut off"
+    assert problem.do == (
+        f"see whether it runs before you replace it: start {B} again, with its disk, or mend the network; if gone for "
+        f"good: kvs view-change --replace {B} NEW, or kvs view-change --remove {B}; either gives up the keys that only "
+        f"{B} has, and takes --force"
+    )
+    (problem,) = of_nodes.down(survey_of(PAIRS, down="b"))
+    assert "gives up" not in problem.do
 
 
 def test_foreign_is_who_has_the_address_of_a_node_of_the_view() -> None:
@@ -67,7 +79,10 @@ def test_clock_ahead_is_told_by_the_node_whose_writes_are_refused_and_by_nobody_
     wrong = ill(ALONE, refused_ms=90_000, ahead_s=3600)._replace(clock_ms=3_600_000)
     survey = survey_of(ALONE, {B: wrong})
     (problem,) = of_nodes.clock_refused(survey)
-    assert problem.what == f"the clock of {B} is 3,600 s ahead of all others: {B} takes no writes"
+    assert problem.what == (
+        f"the clock of {B} is 3,600 s ahead of all others: clients that ask {B} are refused writes; through "
+        "other nodes all keys are read and written"
+    )
     assert (problem.severity, problem.lasts_s) == (Severity.CRITICAL, 90.0)
     assert not list(of_nodes.clocks_off(survey))
 

@@ -8,7 +8,7 @@ import pytest
 from gossip.view import Address
 from node.diagnosis import of_views
 from node.diagnosis.survey import Seen
-from tests.node.diagnosis.surveys import DOWN, PAIRS, survey_of, up
+from tests.node.diagnosis.surveys import DOWN, PAIRS, ill, survey_of, up
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D
 
@@ -50,7 +50,18 @@ def test_waits_names_whom_a_change_waits_for(seen: dict[Address, Seen], down: st
 def test_waits_says_for_what_and_what_to_do() -> None:
     (problem,) = of_views.waits(survey_of(VIEW, {A: up(VIEW, handing="b"), C: up(VIEW, waiting="b")}, "b"))
     assert problem.what.startswith(f"the change to epoch 1 waits for {B}, which cannot be reached: 2 partitions are")
-    assert problem.keys == 4 and problem.do.startswith(f"start {B} again, with its disk; or leave them out of the view")
+    assert problem.keys == 4 and problem.do.startswith(
+        "as for node-down; kvs view-change shows how far it is; or take "
+    )
+    assert problem.do.endswith(": kvs view-change --undo")
+
+
+def test_waits_for_a_disk_that_hangs_is_told_at_once() -> None:
+    seen = {A: up(VIEW, handing="b"), B: ill(VIEW, hung_ms=1)}
+    (problem,) = of_views.waits(survey_of(VIEW, seen))
+    assert problem.what == f"the change to epoch 1 stands still on {B}, whose disk hangs" and problem.nodes == (B,)
+    assert problem.do.startswith("as for disk-hangs; ") and problem.do.endswith(": kvs view-change --undo")
+    assert not list(of_views.waits(survey_of(VIEW, {A: up(VIEW, handing="c"), B: ill(VIEW, hung_ms=1)})))
 
 
 def test_missing_donors_are_removed_nodes_that_may_alone_have_something() -> None:

@@ -6,10 +6,14 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+from gossip.view import Address, View
 from node.diagnosis import problems
 from node.diagnosis.problems import RULES, problems_of
 from node.diagnosis.survey import Seen, Severity
-from tests.node.diagnosis.surveys import ALONE, PAIRS, ill, survey_of
+from node.diagnosis.wording import CHANGE
+from tests.node.diagnosis.surveys import ALONE, PAIRS, ill, one, survey_of, up
 from tests.node.views.bench import B
 
 CODES_OF_A_QUARTER_WITHOUT_OWNER = ["keys-without-owner", "node-down"]
@@ -28,9 +32,36 @@ def test_problems_that_are_critical_come_first() -> None:
     severities = [problem.severity for problem in found]
     assert severities == sorted(severities, key=[Severity.CRITICAL, Severity.WARNING].index)
     assert {problem.code for problem in found if problem.severity is Severity.CRITICAL} == {
+        "minority",
         "keys-without-owner",
         "clock-ahead",
     }
+
+
+@pytest.mark.parametrize(
+    ("view", "seen", "down"),
+    [
+        (ALONE, {}, "bcd"),
+        (PAIRS, {}, "bcd"),
+        (PAIRS, {}, "cd"),
+        (ALONE, {B: ill(ALONE, hung_ms=1, full_ms=1, unstored_ms=1)}, "cd"),
+        (PAIRS, {B: up(PAIRS, waiting="e")}, "cd"),
+    ],
+)
+def test_problems_seen_by_a_minority_begin_with_that_and_propose_no_change_of_the_view(
+    view: View, seen: dict[Address, Seen], down: str
+) -> None:
+    first, *others = problems_of(survey_of(view, seen, down))
+    assert first.code == "minority" and others
+    assert not [problem for problem in (first, *others) if CHANGE in problem.do]
+    for problem in others:
+        if not {node[0] for node in problem.nodes}.isdisjoint(down):
+            assert problem.do == "see minority, before anything else"
+
+
+def test_problems_of_a_minority_keep_what_can_be_done_on_the_spot() -> None:
+    found = problems_of(survey_of(ALONE, {B: ill(ALONE, hung_ms=1)}, "cd"))
+    assert one(found, "disk-hangs").do == "look at the disk, and at dmesg"
 
 
 def test_problems_of_a_node_that_says_nothing_are_that_it_is_down() -> None:

@@ -10,7 +10,7 @@ import pytest
 from node.diagnosis.recorder import INTERVAL_S
 from node.net.messages import AskFigures, AskHealth, Figures, Health
 from node.release import version
-from node.storage.disk import Condition
+from node.storage.disk import Condition, Space
 from tests.node.lone_owner import A, B, Lone, lone_owner
 from tests.node.parts import on_virtual_time
 from tests.sim.disk import Disk
@@ -80,8 +80,16 @@ async def test_vitals_tell_what_was_done_lately_as_each_round_of_gossip_has_reco
 
 
 @on_virtual_time
+async def test_vitals_tell_how_much_room_the_disk_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lone_owner(B) as lone:
+        monkeypatch.setattr(type(lone.store.disk), "space", lambda _: Space(1, 2, 3, 4))
+        told = await health_of(lone)
+        assert (told.free_bytes, told.disk_bytes, told.set_aside_bytes) == (2, 3, 4)
+
+
+@on_virtual_time
 async def test_vitals_ask_nothing_of_a_disk_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     async with lone_owner(B) as lone:
         monkeypatch.setattr(type(lone.store.disk), "condition", Condition(True, False, False))
         monkeypatch.setattr(type(lone.store.disk), "space", lambda _: pytest.fail("it was asked"))
-        assert (await figures_of(lone)).free_bytes == 0
+        assert (await figures_of(lone)).free_bytes == 0 == (await health_of(lone)).disk_bytes

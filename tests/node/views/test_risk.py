@@ -73,17 +73,23 @@ def test_risk_of_owners(view: View, nodes: str, down: str, risk: Risk) -> None:
     assert at_risk(view, nodes, all_up(view, but=down)) == risk
 
 
-def test_risk_of_one_that_had_no_keys_is_none() -> None:
-    assert at_risk(ALONE, "ab", all_up(ALONE, but="c"), {C: (0, 0)}) == NO_RISK
-
-
-def test_risk_of_one_that_had_no_keys_under_an_earlier_view_is_not_known() -> None:
+def test_risk_of_an_owner_that_had_no_keys_is_not_known() -> None:
     """Hundreds may have come to it since it last spoke. If it had some then, that is the number there is."""
+    statuses = all_up(ALONE, but="c")
+    assert at_risk(ALONE, "ab", statuses, {C: (0, 0)}) == Risk(None, (C,))
+    assert at_risk(ALONE, "a", all_up(ALONE, but="bc"), {B: (0, 0), C: (9, 0)}) == Risk(None, (B, C))
     view = moving((B, False))
-    statuses = all_up(view, but="d")
-    assert at_risk(view, "abc", statuses, {D: (0, 0)}, settled=ALONE) == Risk(None, (D,))
-    assert at_risk(view, "abc", statuses, {D: (9, 0)}, settled=ALONE) == Risk(9, (D,))
-    assert at_risk(view, "abc", statuses, {D: (0, 0)}) == NO_RISK
+    assert at_risk(view, "abc", all_up(view, but="d"), {D: (9, 0)}, settled=ALONE) == Risk(9, (D,))
+    assert at_risk(PAIRS, "abc", all_up(PAIRS, but="d"), {D: (0, 0)}) == NO_RISK, "its copy is there"
+
+
+def test_risk_of_a_donor_that_had_no_keys_is_none_if_it_had_settled() -> None:
+    """Nobody writes to what it does not own."""
+    view = moving((B, True))
+    statuses = {**all_up(view, but="b"), D: status(view, B)}
+    owned = at_risk(view, "acd", statuses, {B: (20, 0)})
+    assert owned == Risk(20, (B,))
+    assert at_risk(view, "acd", statuses, {B: (20, 0)}, settled=ALONE) == Risk(None, (B,))
 
 
 def test_risk_of_one_that_was_never_heard_is_not_known() -> None:
@@ -91,7 +97,7 @@ def test_risk_of_one_that_was_never_heard_is_not_known() -> None:
     assert at_risk(ALONE, "ab", all_up(ALONE, but="c"), {}) == Risk(None, (C,))
     assert at_risk(ALONE, "a", all_up(ALONE, but="bc"), {B: (20, 0)}) == Risk(None, (B, C))
     assert at_risk(PAIRS, "ab", all_up(PAIRS, but="cd"), {C: (5, 0)}) == Risk(5, (C, D)), "copies are alike"
-    assert at_risk(PAIRS, "ab", all_up(PAIRS, but="cd"), {C: (0, 0)}) == Risk(None, (D,)), "or one was emptied"
+    assert at_risk(PAIRS, "ab", all_up(PAIRS, but="cd"), {C: (0, 0)}) == Risk(None, (C, D)), "or one was emptied"
 
 
 @pytest.mark.parametrize(

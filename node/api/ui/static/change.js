@@ -110,7 +110,7 @@ export class Change {
   #planned(plan, wish) {
     const risk = plan["keys-at-risk"];
     const isRisky = risk !== undefined;
-    const lost = risk === null ? "An unknown number of keys" : counted(risk, "key");
+    const lost = `An unknown number of keys${risk ? ` (${count(risk)} when last heard)` : ""}`;
     const title = el("h3", { tabindex: -1 }, `${counted(plan.partitions, "partition")} with ${counted(plan.keys, "key")} would move`);
     const safe = isRisky
       ? el("p", { class: "said bad" }, `${lost} would be lost: only ${[plan.unreachable ?? []].flat().join(", ")} can have them, and cannot be reached. Start what is down there again first, if you can.`)

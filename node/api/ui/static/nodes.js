@@ -65,13 +65,14 @@ function showDisk(cell, node) {
   const [meter, text] = cell.children;
   const all = node["disk-bytes"];
   meter.hidden = !all;
+  text.classList.toggle("hot", Boolean(all) && !node["free-bytes"]);
   if (!all) {
     setText(text, NONE);
     return;
   }
   const used = 1 - node["free-bytes"] / all;
   setWidth(meter.firstChild, used);
-  setAttribute(meter, "class", `meter ${node.stuck ? "bad" : used > 0.9 ? "warn" : ""}`);
+  setAttribute(meter, "class", `meter ${node.stuck || !node["free-bytes"] ? "bad" : used > 0.9 ? "warn" : ""}`);
   setText(text, node.stuck ? "full, or hangs" : `${bytes(node["free-bytes"])} free`);
   setAttribute(cell, "title", `${bytes(node["store-bytes"])} of ${bytes(all)} are this store's`);
 }

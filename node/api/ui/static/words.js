@@ -14,8 +14,8 @@ export function counted(number, noun) {
 }
 
 export function bytes(number) {
-  if (!number) return NONE;
-  const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(number) / 10));
+  if (number === null || number === undefined) return NONE;
+  const power = number < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(number) / 10));
   const scaled = number / 2 ** (10 * power);
   return `${scaled.toFixed(power && scaled < 10 ? 1 : 0)} ${UNITS[power]}`;
 }

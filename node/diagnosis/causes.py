@@ -1,0 +1,57 @@
+"""What follows from nodes that are down, or whose disks take nothing: the other problem that tells what to do about it,
+in the same words wherever something follows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from gossip.view import Address
+from node.diagnosis.survey import Survey
+from node.diagnosis.wording import UNDO, named
+
+
+class Cause(NamedTuple):
+    why: str
+    """To follow "follows from"."""
+    see: str
+    """The problems that say what to do."""
+    nodes: frozenset[Address]
+    """Those of the asked for that it explains."""
+
+
+def cause_of(survey: Survey, nodes: Collection[Address]) -> Cause | None:
+    """Why these nodes take nothing, or do not answer; None: they are neither down nor stuck, or not of the view."""
+    groups: dict[str, list[Address]] = {}
+    for node in sorted(nodes):
+        if code := _code(survey, node):
+            groups.setdefault(code, []).append(node)
+    if not groups:
+        return None
+    words = {
+        "node-down": f"being {'out of reach' if survey.is_minority else 'down'}",
+        "foreign-node": "being of another cluster",
+        "disk-hangs": "taking nothing, as the disk hangs",
+        "disk-full": "taking nothing, as the disk is full",
+        "view-not-stored": "serving nothing, as the view is not stored",
+    }
+    whys = [f"{named(group)} {words[code]}" for code, group in groups.items()]
+    return Cause(", and ".join(whys), f"as for {', '.join(groups)}", frozenset().union(*groups.values()))
+
+
+def way_out(survey: Survey, nodes: Collection[Address]) -> str:
+    """How a change that is under way is got rid of along with these nodes, which it has taken in; to be appended."""
+    former = survey.view.former
+    return f"; or {UNDO}" if survey.is_changing and former and former[0].nodes.isdisjoint(nodes) else ""
+
+
+def _code(survey: Survey, node: Address) -> str | None:
+    """The problem that tells of a node what is wrong with it."""
+    if not survey.is_up(node):
+        of_view = "foreign-node" if survey.seen(node).is_foreign else "node-down"
+        return of_view if node in survey.view.nodes else None
+    if survey.hangs(node):
+        return "disk-hangs"
+    if survey.is_full(node):
+        return "disk-full"
+    return None if survey.serves(node) else "view-not-stored"
