@@ -18,8 +18,8 @@ hypothesis.settings.load_profile("kvs")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: what the tests of processes do most is wait."""
-    return (3 * (os.cpu_count() or 1) + 1) // 2
+    """Twice as many as there are cores: what the tests of processes do most is wait."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_finish() -> None:
