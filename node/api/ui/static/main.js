@@ -57,7 +57,7 @@ function sayLost(status) {
   const me = state.you?.address ?? location.host;
   const why = status === 503 ? "serves no more pages at the moment" : "does not answer";
   const others = (state.nodes ?? []).filter((node) => node.address !== me && node.member && node.state === "up");
-  const links = others.slice(0, 8).flatMap((node, at) => [at ? ", " : "", el("a", { href: `http://${node.address}/ui` }, node.address)]);
+  const links = others.slice(0, 8).flatMap((node, at) => [at ? ", " : "", el("a", { href: `${location.protocol}//${node.address}/ui` }, node.address)]);
   if (banner.hidden) {
     const rest = [" This page asks again until it does, and shows what it knew until then. "];
     if (links.length) rest.push("The others have a page too: ", ...links);
