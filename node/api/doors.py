@@ -101,7 +101,8 @@ def needed(request: web.Request) -> Role:
 def role_to_be_told(path: str) -> Role:
     """What it takes to be told that there is no such path, or which methods it takes: no more than for the least of
     these."""
-    return min(ROLES.get(path, {}).values(), default=Role.READ)
+    is_of_page = path.startswith("/ui/") and path not in ROLES
+    return min(ROLES.get("/ui/{file}" if is_of_page else path, {}).values(), default=Role.READ)
 
 
 def role_of(path: str, method: str) -> Role:

@@ -143,7 +143,7 @@ class _Writer:
         return {"parameters": [*map(self.parameter, parameters), shared]}
 
     def parameter(self, parameter: Parameter) -> Object:
-        needed = {"required": True} if parameter.place == "path" else {}
+        needed = {"required": True} if parameter.place == "path" or parameter.is_needed else {}
         schema = self._schema(parameter.shape)
         return {
             "name": parameter.name,
@@ -177,7 +177,7 @@ class _Writer:
             case words.JSON:
                 return {"schema": schema}
             case words.EVENTS:
-                return {"schema": self._event(content, schema)}
+                return {"schema": self._event(content, schema) if schemas else any_event(content)}
             case _:
                 items = {"x-item-schema": schema} if schemas else {}
                 return {"schema": {"type": "string", "description": content.what}, **items}
@@ -194,6 +194,11 @@ class _Writer:
         for name, other in referred.items():
             assert self.schemas.setdefault(name, other) == other, f"two types are called {name}"
         return schema
+
+
+def any_event(content: Content) -> Object:
+    """Each of a stream of which no more is promised than that."""
+    return {"type": "object", "required": ["event", "data"], "description": content.what}
 
 
 ANY_ANSWER = {"X-Request-Id": REQUEST_ID}

@@ -37,7 +37,7 @@ WRITTEN = os.environ["KVS_WRITTEN"]
 """A prefix of keys that are written all the time."""
 IS_REFUSED = "KVS_REFUSED" in os.environ
 """Whether requests carry no token, though they should."""
-OPEN = ("/livez", "/readyz")
+OPEN = ("/livez", "/readyz", "/ui", "/ui/{file}")
 SHORT_WAIT_S = 0.05
 PATIENCE_S = 20.0
 

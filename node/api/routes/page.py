@@ -9,10 +9,11 @@ from msgspec import Meta
 from node.api.routes.common import NOT_FOUND
 from node.api.routes.words import EVENTS, Answer, Content, Header, Operation, Parameter, Route
 from node.api.shapes.page import Copies
-from node.api.shapes.words import KEY_CHARACTERS_MAX, ETag
+from node.api.shapes.words import KEY_CHARACTERS_MAX
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
-TAG = Header("Which content it is", ETag, is_always=True)
+FileTag = Annotated[str, Meta(pattern='^"[0-9a-f]{16}"$')]
+TAG = Header("Which content it is", FileTag, is_always=True)
 MEDIA = ("text/html", "text/css", "text/javascript", "image/svg+xml")
 
 
@@ -53,7 +54,7 @@ ROUTES = (
                 "getCopies",
                 "Where each copy of a key stands",
                 (Answer.of(200, "What its owners say", Copies),),
-                (Parameter("key", "query", "Of this key", Key),),
+                (Parameter("key", "query", "Of this key", Key, is_needed=True),),
             ),
         ),
     ),

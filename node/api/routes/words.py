@@ -48,6 +48,8 @@ class Parameter(NamedTuple):
     place: Literal["path", "query", "header"]
     what: str
     shape: Shape
+    is_needed: bool = False
+    """One of the path always is."""
 
 
 class Body(NamedTuple):
