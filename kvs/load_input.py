@@ -15,6 +15,7 @@ import stat
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, cast
 
@@ -137,6 +138,18 @@ class Source:
                 self._put(_Line(key, value), block)
             self.done = self.numbers
             yield block
+
+    async def has_more(self, within_s: float) -> bool:
+        """Whether more comes through the pipe in that time, be it the end; of what is no pipe, there is always more to
+        read. What is under way goes on meanwhile."""
+        if self._fd is None or self._members is not None:
+            await asyncio.sleep(0)
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(within_s, 0)):
+                await _readable(self._fd)
+                return True
+        return False
 
     def _block(self, lines: bytes) -> Block:
         """Of whole lines, the last of which may lack its line break."""
