@@ -17,8 +17,7 @@ from contextlib import suppress
 
 from aiohttp import StreamReader, web
 
-from node.api.answers import HttpAnswer
-from node.api.batch_lines import Cutter, Line, answer_to, parse, refused, render
+from node.api.batch_lines import Cutter, Line, parse, refused, told
 from node.api.data import body_in, demand_uncompressed
 from node.api.tally import Tally
 from node.config import Config
@@ -187,16 +186,17 @@ class _Flow:
     async def _answer(self, chunk: _Chunk) -> None:
         came, parts, room = iter(await chunk.came), list[bytes](), WRITE_BYTES
         for line in chunk.lines:
-            answer = line.answer
-            if answer is None:
+            one = None
+            if line.asked is not None:
                 one = next(came)
                 if one is None:
                     await self._write(parts)
                     parts, room = [], WRITE_BYTES
-                answer = await self._answer_to(line, one)
-            self._tally.note_line(answer)
-            parts.append(render(line.key, answer))
-            room -= len(parts[-1])
+                    one = await self._batching.alone(line.asked)
+            text, reason = told(line, one)
+            self._tally.note_line(reason)
+            parts.append(text)
+            room -= len(text)
             if room < 0:
                 await self._write(parts)
                 parts, room = [], WRITE_BYTES
@@ -204,12 +204,6 @@ class _Flow:
         self._under_way.remove(chunk)
         chunk.is_answered.set()
         self._slots.release()
-
-    async def _answer_to(self, line: Line, came: Came) -> HttpAnswer:
-        if came is None:
-            assert line.asked is not None
-            came = await self._batching.alone(line.asked)
-        return answer_to(line, came)
 
     async def _write(self, parts: Sequence[bytes]) -> None:
         """Raises ConnectionError, and TimeoutError if the client reads nothing."""

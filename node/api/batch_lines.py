@@ -7,17 +7,22 @@ the key and the status; and each header as a field. Here nothing waits.
 from __future__ import annotations
 
 import re
+from binascii import hexlify
+from functools import lru_cache
 
 import msgspec
 
+from gossip.view import Address
 from node.api import hints
 from node.api.answers import HttpAnswer, deleted, found, missing, put, render_error, render_fault
-from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_of
+from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_as_json
 from node.api.data import BODY_BYTES_MAX, PathKey, value_of
 from node.api.shapes.streams import BatchLine
-from node.errors import RequestFault, TooLarge
+from node.errors import Reason, RequestFault, TooLarge
+from node.net.messages import Copies, Wrote
 from node.operations.batching import Asked
 from node.operations.router import Outcome
+from node.values.condition import NO_CONDITION
 
 BATCH = "/kvs/batch"
 LINE_BYTES_MAX = BODY_BYTES_MAX
@@ -112,7 +117,7 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
         given = Given(sent.if_match, sent.if_none_match)
     if method == "PUT":
         value, ttl_ms = value_of(of, sent.value, sent.ttl)
-        asked = Asked(of.raw, False, value, condition_of(given), ttl_ms)
+        asked = Asked(of.raw, False, value, NO_CONDITION if given is NO_CONDITIONS else condition_of(given), ttl_ms)
         return Line(key, method, asked, given)
     if method == METHOD:
         raise RequestFault(f"Malformed op: none of {', '.join(METHODS)}")
@@ -126,6 +131,30 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     if method == "GET":
         return Line(key, method, Asked(of.raw, True), given)
     return Line(key, method, Asked(of.raw, False, None, condition), given)
+
+
+def told(line: Line, came: Outcome | Exception | None) -> tuple[bytes, Reason | None]:
+    """The line that answers to what has come of what it asked for (None: it has its answer already), and the reason of
+    a 503. The hot path: what plain puts that came to the same have in common is not put together for each."""
+    if isinstance(came, Outcome) and line.method == "PUT" and came.context is None and came.version is not None:
+        wrote = came.answer
+        if isinstance(wrote, Wrote):
+            before, after = _around_version(wrote.replaced, wrote.copies, came.served_by)
+            return b"".join((b'{"key":', line.key, before, hexlify(came.version), after)), None
+    answer = line.answer
+    if answer is None:
+        assert came is not None
+        answer = answer_to(line, came)
+    return render(line.key, answer), answer.reason
+
+
+@lru_cache(64)
+def _around_version(replaced: bool, copies: Copies | None, served_by: Address | None) -> tuple[bytes, bytes]:
+    """What stands before and after the version where a put is answered, from after the key on."""
+    stand_in = bytes(16)
+    text = render(b"", put(Outcome(Wrote(replaced, None, copies), served_by, None, stand_in)))
+    before, _, after = text.partition(hexlify(stand_in))
+    return b"," + before[1:], after
 
 
 def answer_to(line: Line, came: Outcome | Exception) -> HttpAnswer:
@@ -144,12 +173,13 @@ def answer_to(line: Line, came: Outcome | Exception) -> HttpAnswer:
 def render(key: bytes, answer: HttpAnswer) -> bytes:
     """The line of an answer. In a value that was sent by itself there may be line breaks, between what counts: each
     becomes a blank."""
-    more = answer.body[:-1].replace(b"{", b",", 1).translate(_IN_ONE_LINE)
+    more = b"," + answer.body[1:-1].translate(_IN_ONE_LINE) if answer.body else b""
     if answer.version is not None:
-        more += b',"etag":' + _encode(etag_of(answer.version).decode())
-    for name, value in answer.headers.items():
-        field = name.removeprefix("Kvs-").lower()
-        more += b',"%b":%b' % (field.encode(), _encode(int(value) if _COUNT.fullmatch(value) else value))
+        more += b',"etag":' + etag_as_json(answer.version)
+    if answer.headers:
+        for name, value in answer.headers.items():
+            field = name.removeprefix("Kvs-").lower()
+            more += b',"%b":%b' % (field.encode(), _encode(int(value) if _COUNT.fullmatch(value) else value))
     if key:
         return b'{"key":%b,"status":%d%b}\n' % (key, answer.status, more)
     return b'{"status":%d%b}\n' % (answer.status, more)

@@ -34,6 +34,11 @@ def etag_of(version: Version) -> bytes:
     return b'"%b"' % hexlify(version)
 
 
+def etag_as_json(version: Version) -> bytes:
+    """The same in a JSON text."""
+    return b'"\\"%b\\""' % hexlify(version)
+
+
 @lru_cache(_KEPT)
 def condition_of(given: Given) -> Condition:
     """What they demand: `If-Match` one of some versions, and `If-None-Match` none of some. Raises RequestFault."""

@@ -85,11 +85,11 @@ class Tally:
         histogram.counts[bisect_left(histogram.bounds, took_s)] += 1  # `observe` written out.
         histogram.total += took_s
 
-    def note_line(self, answer: HttpAnswer) -> None:
-        """A line of a batch, which counts as one request, was answered."""
+    def note_line(self, reason: Reason | None) -> None:
+        """A line of a batch, which counts as one request, was answered; `reason`: that of a 503."""
         self.lines += 1
-        if answer.reason is not None:
-            self.unavailable[answer.reason] += 1
+        if reason is not None:
+            self.unavailable[reason] += 1
 
     def note(self, route: str, method: str, status: int, reason: Reason | None) -> None:
         """Any other was."""

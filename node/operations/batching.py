@@ -14,7 +14,7 @@ are for the caller to do one by one (`alone`), once it has got rid of what was f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -172,17 +172,19 @@ class Batching:
     async def _do_together(self, work: _Work) -> None:
         """What can be: the rest is left."""
         operations = await self._stamped(work)
-        ring, targets = self._views.ring, dict[Shard, Address | None]()
-        parts: dict[Address, list[int]] = {}
+        ring, of_shard = self._views.ring, dict[int, list[int]]()
+        table = ring.table
         for place in operations:
-            owners = ring.owners(partition_of(work.asked[place].key))
-            if owners not in targets:
-                targets[owners] = self._target(owners)
-            if (target := targets[owners]) is None:
-                work.leave(place)
+            of_shard.setdefault(table[partition_of(work.asked[place].key)], []).append(place)
+        brought = list[Awaitable[None]]()
+        for shard, places in of_shard.items():
+            target = self._target(ring.shards[shard])
+            if target is None:
+                for place in places:
+                    work.leave(place)
             else:
-                parts.setdefault(target, []).append(place)
-        await asyncio.gather(*(self._bring(work, target, places, operations) for target, places in parts.items()))
+                brought.append(self._bring(work, target, places, operations))
+        await asyncio.gather(*brought)
 
     async def _stamped(self, work: _Work) -> Mapping[int, Read | Write]:
         """The messages for the first operations of all keys; those that cannot be stamped now are left."""
@@ -218,15 +220,14 @@ class Batching:
         served_by = None if is_here else target
         for place, operation, answer in zip(places, batch, answers, strict=True):
             version = None if isinstance(operation, Read) else operation.version
-            match answer:
-                case ReadResult():
-                    work.note(place, Outcome(answer, served_by, None, answer.version))
-                case Wrote():
-                    work.came[place] = Outcome(answer, served_by, None, version)
-                case _:
-                    if isinstance(answer, MayBeStored) and version is not None:
-                        work.versions[place] = version
-                    work.leave(place)
+            if isinstance(answer, Wrote):
+                work.came[place] = Outcome(answer, served_by, None, version)
+            elif isinstance(answer, ReadResult):
+                work.note(place, Outcome(answer, served_by, None, answer.version))
+            else:
+                if isinstance(answer, MayBeStored) and version is not None:
+                    work.versions[place] = version
+                work.leave(place)
 
     async def _carry_out_here(self, batch: Sequence[Read | Write]) -> Sequence[BatchAnswer]:
         return await self._owner.carry_out_together(batch, self._config.attempt_s)

@@ -76,6 +76,11 @@ class Inquiry:
         donors, unleased = self._views.donors.of(partition), self._co_owners.unleased()
         return {*donors, *unleased} if donors or unleased else NO_PEERS
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether `not_synced_with` names nobody, whatever the partition."""
+        return not self._views.donors.shares and not self._co_owners.unleased()
+
     async def find_out(
         self, peers: Set[Address], partition: int, key: bytes, view_id: ViewId
     ) -> Sightings | NewAttempt:

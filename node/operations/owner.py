@@ -103,7 +103,7 @@ class Owner:
         self.change_view = self._decider.change_view
         """Another view is in force."""
         self._together = Together(
-            config, store, views, readiness, co_owners, streams, self._not_synced_with, self.read_here, now_ms
+            config, store, views, readiness, co_owners, streams, self._inquiry, self.read_here, now_ms
         )
         self._timeouts = Timeouts()
         self.served_at = 0.0

@@ -15,6 +15,7 @@ from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import BatchAnswer, Copies, MayBeStored, Read, ReadResult, Superseded, Unable, Write, Wrote
+from node.operations.inquiry import Inquiry
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Store
@@ -43,18 +44,18 @@ class Together:
         readiness: Readiness,
         co_owners: CoOwners,
         streams: Streams,
-        not_synced_with: Callable[[int], Set[Address]],
+        inquiry: Inquiry,
         read_here: Callable[[bytes], ReadResult | None],
         now_ms: Callable[[], int],
     ) -> None:
-        """`not_synced_with`, `read_here`: of the inquiry and the owner. `now_ms`: the time by which keys expire."""
+        """`read_here`: of the owner. `now_ms`: the time by which keys expire."""
         self._config = config
         self._store = store
         self._views = views
         self._readiness = readiness
         self._co_owners = co_owners
         self._streams = streams
-        self._not_synced_with = not_synced_with
+        self._inquiry = inquiry
         self._read_here = read_here
         self._now_ms = now_ms
         self._timeouts = Timeouts()
@@ -65,6 +66,7 @@ class Together:
         if not self._readiness.enter() or self._co_owners.is_behind:
             return answers
         view_id, room = self._views.view_id, READ_BYTES_MAX
+        mine, is_synced = self._views.ring.partitions_of(self._config.address), self._inquiry.is_synced
         places: list[int] = []
         jobs: list[Job] = []
         for place, operation in enumerate(operations):
@@ -74,9 +76,11 @@ class Together:
                 if room > 0 and (found := self._read(operation.key)) is not None:
                     answers[place] = found
                     room -= found.carried_bytes()
-            elif self._may_write_alone(partition := partition_of(operation.key)):
-                places.append(place)
-                jobs.append((partition, operation.key, operation.version, operation.value))
+            else:
+                partition = partition_of(operation.key)
+                if partition in mine and (is_synced or not self._inquiry.not_synced_with(partition)):
+                    places.append(place)
+                    jobs.append((partition, operation.key, operation.version, operation.value))
         if jobs:
             for place, answer in zip(places, await self._write_in_time(view_id, jobs, limit_s), strict=True):
                 answers[place] = answer
@@ -88,11 +92,6 @@ class Together:
             return self._read_here(key)
         except StorageFault:
             return None
-
-    def _may_write_alone(self, partition: int) -> bool:
-        """Whether this node owns it, and need ask nobody what there is."""
-        is_mine = self._config.address in self._views.ring.owners(partition)
-        return is_mine and not self._not_synced_with(partition)
 
     async def _write_in_time(self, view_id: ViewId, jobs: Sequence[Job], limit_s: float) -> Sequence[BatchAnswer]:
         try:
@@ -107,8 +106,11 @@ class Together:
             return [LEFT] * len(jobs)
         if not self._readiness.enter():  # Others may have taken this node's place, and may not have seen the writes.
             return [MAY_BE_STORED] * len(jobs)
-        written = [job[1] for job, outcome in zip(jobs, outcomes, strict=True) if isinstance(outcome, Written)]
-        are_noted = not any(isinstance(outcome, Written) and outcome.is_repeated for outcome in outcomes)
+        written, are_noted = list[bytes](), True
+        for (_, key, _, _), outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Written):
+                written.append(key)
+                are_noted &= not outcome.is_repeated
         try:
             left_out = await self._streams.await_copies(written, are_noted=are_noted)
         except (Fenced, StorageFault):
@@ -128,10 +130,6 @@ class Together:
 
 
 def _answer(outcome: WriteOutcome, added: BatchAnswer, replaced: BatchAnswer) -> BatchAnswer:
-    match outcome:
-        case Written():
-            return replaced if outcome.replaced else added
-        case Newer(version):
-            return Superseded(version)
-        case _:
-            return LEFT
+    if isinstance(outcome, Written):
+        return replaced if outcome.replaced else added
+    return Superseded(outcome.version) if isinstance(outcome, Newer) else LEFT

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from node.storage.keys import Expiring, partition_place, record_place
 from node.storage.transaction import Engine, Stats, digest_of, stats_in
-from node.values.record import due_of, has_value, version_of
+from node.values.record import due_of, has_value
 
 CHECK_BYTES = 1024 * 1024
 """How much of the records a check holds in memory at a time."""
@@ -28,7 +28,7 @@ def contents_of(partition: int, records: Iterable[tuple[bytes, bytes]]) -> tuple
     """The figures of a partition with these records, (key, encoded record) each; and what of it is to expire."""
     live, digest, count, due = 0, 0, 0, set[Expiring]()
     for key, encoded in records:
-        live, digest, count = live + has_value(encoded), digest ^ digest_of(key, version_of(encoded)), count + 1
+        live, digest, count = live + has_value(encoded), digest ^ digest_of(key, encoded), count + 1
         if (due_ms := due_of(encoded)) is not None:
             due.add(Expiring(due_ms, partition, key))
     return Stats(live, count, digest), due

@@ -291,10 +291,10 @@ class Store:
         if not changed:
             return
         self.revision += 1
+        differing = set[int]()
         for partition, stats in changed.items():
             self._stats[partition] = stats
-        differing = {
-            partition for partition, stats in changed.items() if (partition in self.occupied) != (stats.records > 0)
-        }
+            if (partition in self.occupied) != (stats.records > 0):
+                differing.add(partition)
         if differing:
             self.occupied ^= differing

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from enum import Enum, auto
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 import xxhash
@@ -32,7 +32,7 @@ from node.storage.keys import (
     setting_place,
 )
 from node.values.donors import NOTHING, DonorsChange, decode_share
-from node.values.record import as_tombstone, due_of, has_value, version_of
+from node.values.record import as_tombstone, due_of, expires, has_value, version_of
 from node.values.version import Version, make_version
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Cause(Enum):
     """Its time has come."""
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What is held of a key from now on."""
 
     key: bytes
@@ -250,6 +250,17 @@ class Transaction:
 
     def _note(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         """What follows from a change of a record, in the same transaction."""
+        if (gone is not None and expires(gone)) or (come is not None and expires(come)):
+            self._note_expiry(partition, key, gone, come)
+        before = self.stats.get(partition) or self._stored[partition]
+        live, digest = before.live, before.digest
+        if gone is not None:
+            live, digest = live - has_value(gone), digest ^ digest_of(key, gone)
+        if come is not None:
+            live, digest = live + has_value(come), digest ^ digest_of(key, come)
+        self.stats[partition] = Stats(live, before.records + (come is not None) - (gone is not None), digest)
+
+    def _note_expiry(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         if gone is not None and (due_ms := due_of(gone)) is not None:
             self._raw.delete(expiry_place(due_ms, partition, key))
             self.expiring -= 1
@@ -258,16 +269,6 @@ class Transaction:
             self.expiring += 1
             if self.setting(Setting.FORMAT) != FORMAT_WITH_EXPIRIES:
                 self.set(Setting.FORMAT, FORMAT_WITH_EXPIRIES)
-        self._count(partition, key, gone, come)
-
-    def _count(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
-        before = self.stats.get(partition) or self._stored[partition]
-        live, records, digest = before.live, before.records, before.digest
-        if gone is not None:
-            live, records, digest = live - has_value(gone), records - 1, digest ^ digest_of(key, version_of(gone))
-        if come is not None:
-            live, records, digest = live + has_value(come), records + 1, digest ^ digest_of(key, version_of(come))
-        self.stats[partition] = Stats(live, records, digest)
 
 
 class _Reads(Protocol):
@@ -298,8 +299,9 @@ def reading_in(source: _Settings, setting: Setting) -> int:
     return int.from_bytes(source.setting(setting) or b"")
 
 
-def digest_of(key: bytes, version: Version) -> int:
-    return xxhash.xxh3_64_intdigest(key + version)
+def digest_of(key: bytes, encoded: bytes) -> int:
+    """Of a key and the version of its record, which an encoded record begins with."""
+    return xxhash.xxh3_64_intdigest(key + version_of(encoded))
 
 
 def _decode_view_id(encoded: bytes | None) -> ViewId:

@@ -14,7 +14,7 @@ ABLATIONS = (
     Ablation(
         "no questions of a batch",
         "an owner carries a batch out without asking whom it has not synced with",
-        (Edit(Together._may_write_alone, "is_mine and not self._not_synced_with(partition)", "is_mine"),),
+        (Edit(Together.carry_out, "(is_synced or not self._inquiry.not_synced_with(partition))", "True"),),
         TOGETHER + "test_together_leaves_what_a_donor_may_have_something_newer_of",
     ),
     Ablation(
