@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from node.net.messages import Range
 
-RUN_KEYS = 4
+RUN_KEYS = 8
 """So many keys of a partition are read ahead: most often, a page has one or two of each."""
 GLANCES_A_TURN, READS_A_TURN, LOOKS_A_TURN = 512, 64, 64
 """How many partitions are asked whether their next keys have been read, of how many they are read, and how many records
@@ -103,9 +103,10 @@ def walk(
     heapify(heap)
     records: list[tuple[bytes, bytes]] = []
     room, looked, last = range_.bytes_max, 0, b""
+    encoded_of = keys.encoded
     while heap:
         key, partition, index = heap[0]
-        encoded = keys.encoded(partition, key)
+        encoded = encoded_of(partition, key)
         if encoded is not None and (record := take(encoded)) is not None:
             room -= len(key) + len(record)
             if records and (len(records) == range_.limit or room < 0):

@@ -9,9 +9,11 @@ shard, and one that is there throughout is told by it. Each answer ends somewher
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 from math import sqrt
+from operator import itemgetter
 from typing import NamedTuple
 
 from gossip.view import Address, ViewId
@@ -103,16 +105,19 @@ class OwnerListing:
         return part
 
     def _merged(self, request: ListKeys, part: Part, answers: Answers) -> Listed:
-        newest = dict(part.records)
-        ends = [part.end, *self._inquiry.add(newest, answers)]
-        end = min((end for end in ends if end is not None), default=None)
-        now_ms = self._now_ms()
-        live = [key for key in sorted(newest) if is_live(newest[key], now_ms) and (end is None or key <= end)]
-        entries = [
-            (key, version_of(newest[key]), value_of(newest[key]) if request.with_values else None) for key in live
-        ]
+        records, end, now_ms = part.records, part.end, self._now_ms()
+        if answers:
+            newest = dict(records)
+            ends = [end, *self._inquiry.add(newest, answers)]
+            end = min((end for end in ends if end is not None), default=None)
+            records = [(key, newest[key]) for key in sorted(newest) if end is None or key <= end]
+        records = [record for record in records if is_live(record[1], now_ms)]
+        if request.with_values:
+            entries = [(key, version_of(encoded), value_of(encoded)) for key, encoded in records]
+        else:
+            entries = [(key, version_of(encoded), None) for key, encoded in records]
         page = cut(entries, end, request.range.limit, request.range.bytes_max)
-        until = ((key, expiry_of(newest[key])) for key, *_ in page.entries if request.with_values)
+        until = ((key, expiry_of(encoded)) for key, encoded in records[: len(page.entries)] if request.with_values)
         left_ms = tuple((key, expires_ms - now_ms) for key, expires_ms in until if expires_ms is not None)
         return ListedExpiring(page.entries, page.end, left_ms) if left_ms else Listed(page.entries, page.end)
 
@@ -191,7 +196,9 @@ def share_of(limit: int, shards: int) -> int:
 
 def _joined(shares: Sequence[Listed], limit: int) -> Page:
     end = min((share.end for share in shares if share.end is not None), default=None)
-    entries = sorted(entry for share in shares for entry in share.entries if end is None or entry[0] <= end)
+    entries = sorted((entry for share in shares for entry in share.entries), key=itemgetter(0))
+    if end is not None:
+        del entries[bisect_right(entries, end, key=itemgetter(0)) :]
     expiring = (share for share in shares if isinstance(share, ListedExpiring))
     left_ms = {key: left for share in expiring for key, left in share.left_ms}
     return cut(entries, end, limit, PAGE_BYTES_MAX)._replace(left_ms=left_ms)

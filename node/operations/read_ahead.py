@@ -14,7 +14,7 @@ from node.net.messages import Range
 from node.operations.key_order import Run
 
 LISTINGS_MAX = 4
-"""So many are kept: two megabytes each, or four where keys are long."""
+"""So many are kept: four megabytes each, or eight where keys are long."""
 
 Runs = dict[int, Run]
 """By partition."""
