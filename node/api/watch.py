@@ -19,6 +19,7 @@ from node.api.shapes import streams
 from node.api.shapes.streams import Happened
 from node.api.ttl import seconds
 from node.errors import RequestFault
+from node.timing.deadlines import Timeouts
 from node.values.record import decode_record, version_of
 from node.watching.hub import Hub, is_position
 from node.watching.joint import Event
@@ -40,6 +41,7 @@ class WatchApi:
     def __init__(self, hub: Hub, now_ms: Callable[[], int]) -> None:
         """`now_ms`: the time by which keys expire."""
         self._hub = hub
+        self._timeouts = Timeouts()
         self._told = lru_cache(4096)(lambda event: told(event, now_ms()))
         """What is sent of an event to all who watch it."""
 
@@ -57,8 +59,7 @@ class WatchApi:
             await self._send(response, _id(watcher.position.text) + b"\n")
             while True:
                 try:
-                    async with asyncio.timeout(COMMENT_S):
-                        items = await watcher.take()
+                    items = await self._timeouts.within(COMMENT_S, watcher.take())
                 except TimeoutError:
                     await self._send(response, _id(self._hub.reached(watcher).text) + b": still watching\n\n")
                     continue
@@ -75,8 +76,7 @@ class WatchApi:
 
     async def _send(self, response: web.StreamResponse, text: bytes) -> None:
         """Raises TimeoutError."""
-        async with asyncio.timeout(STUCK_S):
-            await response.write(text)
+        await self._timeouts.within(STUCK_S, response.write(text))
 
     def _text(self, item: Told | Gap) -> bytes:
         if isinstance(item, Gap):

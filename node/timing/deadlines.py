@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TypeVar
 
 T = TypeVar("T")
+
+CROWDED = 1000
+"""So few that have ended may be kept."""
 
 
 class Deadlines:
@@ -24,8 +27,10 @@ class Deadlines:
         self._waiting = waiting
         self._expire = expire
         self._due: list[tuple[float, int]] = []
-        """A heap of (loop's time, number). A number whose wait has ended is dropped once it is first; so as long as the
-        first one waits, all that were set meanwhile stay."""
+        """A heap of (loop's time, number). A number whose wait has ended is dropped once it is first, or once most of
+        them are such: the first one may wait for long."""
+        self._crowded = CROWDED
+        """So many are looked through."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
 
@@ -37,12 +42,20 @@ class Deadlines:
         while due and due[0][1] not in waiting:  # `_drop_over` written out: each request sets one.
             heappop(due)
         heappush(due, (at, number))
+        if len(due) > self._crowded:
+            self._sift()
         if at < self._timer_at:
             self._wake_at(at, loop)
 
     def _drop_over(self) -> None:
         while self._due and self._due[0][1] not in self._waiting:
             heappop(self._due)
+
+    def _sift(self) -> None:
+        """Drop all whose wait has ended, and let as many come as are left before it is done again."""
+        self._due[:] = [each for each in self._due if each[1] in self._waiting]
+        heapify(self._due)
+        self._crowded = 2 * len(self._due) + CROWDED
 
     def _wake_at(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:

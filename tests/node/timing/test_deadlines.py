@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.timing.deadlines import Deadlines, Timeouts
+from node.timing.deadlines import CROWDED, Deadlines, Timeouts
 from tests.node.parts import on_virtual_time
 
 
@@ -54,6 +54,27 @@ async def test_deadlines_keep_nothing_of_what_waits_no_more() -> None:
         deadlines.set(number, 1.0)
         waiting.remove(number)
     assert len(deadlines._due) == 1
+
+
+@on_virtual_time
+async def test_deadlines_keep_little_of_what_waits_no_more_behind_one_that_does() -> None:
+    waiting = {0}
+    expired: dict[int, float] = {}
+
+    def expire(number: int) -> None:
+        waiting.remove(number)
+        expired[number] = now()
+
+    deadlines = Deadlines(waiting, expire)
+    deadlines.set(0, 2.0)
+    for number in range(1, 10 * CROWDED):
+        waiting.add(number)
+        deadlines.set(number, 3.0)
+        if number % 1000:
+            waiting.remove(number)
+        assert len(deadlines._due) <= 2 * len(waiting) + 2 * CROWDED
+    await asyncio.sleep(4.0)
+    assert expired == {0: 2.0} | dict.fromkeys(range(1000, 10 * CROWDED, 1000), 3.0)
 
 
 @on_virtual_time
