@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from node.api.answers import HttpAnswer, put
 from node.api.batch_lines import LINE_BYTES_MAX, Cutter, Line, answer_to, parse, refused, render
+from node.api.batch_lines import told as answered
 from node.api.conditions import Given, condition_of, etag_of
 from node.config import VALUE_BYTES_MAX
 from node.errors import RequestFault, Unavailable
@@ -220,6 +221,18 @@ def test_answer_has_the_body_of_a_request_and_its_headers_as_fields() -> None:
         b'{"key":"k","status":201,"message":"Added successfully","replaced":false,"address":"b:1",'
         b'"etag":"\\"%b\\"","copies":"1/2"}\n' % ETAG.strip('"').encode()
     )
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+@pytest.mark.parametrize("copies", [None, Copies(1, 2)])
+@pytest.mark.parametrize("served_by", [None, "10.10.0.4:8080"])
+def test_answer_to_a_put_is_the_same_as_if_it_were_put_together_alone(
+    replaced: bool, copies: Copies | None, served_by: str | None
+) -> None:
+    line = parse(b'{"op":"put","key":"\\u00fc\\"","value":1}')
+    for version in (V5, make_version(6 << 16, 0)):
+        outcome = Outcome(Wrote(replaced, None, copies), served_by, None, version)
+        assert answered(line, outcome) == (render(line.key, put(outcome)), None)
 
 
 def test_answer_of_a_fault_tells_when_to_come_again_and_why() -> None:
