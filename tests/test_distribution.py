@@ -35,3 +35,11 @@ def test_distribution_takes_every_file_of_the_page_along() -> None:
         if file.is_file() and file.suffix not in (".py", ".pyc")
     }
     assert taken == there
+
+
+def test_distribution_says_under_which_licence_it_is_and_has_its_text() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    file = ROOT / setup["metadata"]["license_files"]
+    assert file.read_text().startswith(f"{setup['metadata']['license']} License")
+    assert f"!{file.name}" in (ROOT / ".dockerignore").read_text().splitlines(), "the image has it too"
