@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 # Candidates beside the `python3` of the PATH, for machines where that one is too old; or name one: make PYTHON=/path/to/python
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 IMAGE := kvs:3.0
+REVISION = $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
 LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -60,7 +61,7 @@ soak: $(VENV)/.tools image ## simulate seeds on one core, and harm containers in
 
 image: ## build the docker image kvs:3.0
 	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }
-	docker build -t $(IMAGE) .
+	docker build --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
 check: $(VENV)/.tools ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
@@ -87,6 +88,7 @@ bench-gossip: $(VENV)/.tools ## measure gossip alone at 10 to 10,000 nodes (10 t
 lock: ## write the locked requirements anew from setup.cfg; UPGRADE=--upgrade takes the newest versions (needs uv)
 	$(LOCK) $(UPGRADE) --extra build --extra server -o requirements.txt >/dev/null
 	$(LOCK) $(UPGRADE) --extra build --extra server --extra test --extra dev -c requirements.txt -o requirements-dev.txt >/dev/null
+	$(LOCK) $(UPGRADE) --extra sbom -c requirements.txt -o requirements-sbom.txt >/dev/null
 
 clean: ## remove the environment and all caches; ./data stays
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

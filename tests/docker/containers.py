@@ -96,10 +96,17 @@ class Containers:
         await docker("network", "create", f"--subnet={SUBNET}", "--label", LABEL, NETWORK)
 
     async def start(
-        self, *spots: Spot, view: Iterable[Spot], volume: str | None = None, repl_factor: int | None = None
+        self,
+        *spots: Spot,
+        view: Iterable[Spot],
+        volume: str | None = None,
+        repl_factor: int | None = None,
+        options: Sequence[str] = (),
     ) -> None:
-        """Run a container on each of `spots` and wait until all answer. `volume`: for /data, else an anonymous one."""
-        await asyncio.gather(*(self._run(spot, tuple(view), volume, repl_factor, NETWORK) for spot in spots))
+        """Run a container on each of `spots` and wait until all answer. `volume`: for /data, else an anonymous one;
+        `options`: of `docker run`, besides."""
+        runs = (self._run(spot, tuple(view), volume, repl_factor, NETWORK, options=options) for spot in spots)
+        await asyncio.gather(*runs)
         await self.listening(*spots)
 
     async def start_sick(
@@ -140,9 +147,10 @@ class Containers:
         network: str,
         halt: Halt | None = None,
         is_sick: bool = False,
+        options: Sequence[str] = (),
     ) -> None:
         self._started[spot.name] = spot
-        arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network]
+        arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network, *options]
         arguments += ["--ip", spot.ip] if network == NETWORK else []
         arguments += ["--publish", f"{spot.published}:{PORT}", "--env", f"ADDRESS={spot.address}"]
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
