@@ -5,6 +5,10 @@ never answers. Only a node itself can be sure: what others are called by may not
 while they have yet to start. So each looks up its own name, and whether another one leads to the same address and port.
 What takes the resolver too long is taken for another node, until this one reaches itself under that name; see
 `net.handshake`.
+
+Only a node that has nothing yet goes by `VIEW`, and so it alone is refused. Where nodes are started anew with IPs that
+others had before, and the name server is late, the name of another node leads here for a while: that must not keep a
+node, and its keys, away.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from gossip.view import Address, host_of, port_of
 from node.config import Config
 from node.errors import BadEnvironment
 from node.net.names import Found, Lookup, begin, look_up
+from node.storage.data_dir import has_store
 
 LOOKUP_S = 0.3
 """A node listens within a second of its start."""
@@ -34,7 +39,9 @@ class TwoNames(BadEnvironment):
 
 
 def demand_one_name(config: Config, lookup: Lookup = look_up) -> None:
-    """Raises TwoNames, with all in `VIEW` that are other names of this node."""
+    """Raises TwoNames, with all in `VIEW` that are other names of this node, unless there is a store on its disk."""
+    if has_store(config.data_dir):
+        return
     own, port = host_of(config.address), port_of(config.address)
     others = [node for node in config.view if node != config.address and port_of(node) == port][: LOOKUPS_MAX - 1]
     if not others:

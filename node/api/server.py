@@ -80,7 +80,8 @@ async def serving(
 
         def found_itself(name: str) -> None:
             is_early = loop.time() < until and not second_name.done()
-            if is_early and name in config.view and not _listens_elsewhere(config):
+            has_nothing = node.views.current.epoch == 0 and not node.views.holds_keys()
+            if is_early and has_nothing and name in config.view and not _listens_elsewhere(config):
                 second_name.set_result(name)
 
         process = f"{rng.getrandbits(64):016x}"

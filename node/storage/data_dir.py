@@ -29,6 +29,7 @@ import lmdb
 
 from node.errors import BadDataDir
 
+STORE = "store.lmdb"
 MAP_BYTES_FIRST = 2**30
 """Room for some four million small records; costs address space only. It doubles when full."""
 
@@ -71,13 +72,18 @@ class _Meta(NamedTuple):
         )
 
 
+def has_store(path: Path) -> bool:
+    """Whether there is one in this directory, sound or not."""
+    return os.path.lexists(path / STORE)
+
+
 class DataDir:
     """Locked for this process until `close`. Its store file has been checked and found sound."""
 
     def __init__(self, path: Path, map_bytes_first: int = MAP_BYTES_FIRST) -> None:
         """Raises BadDataDir."""
         self._path = path
-        self._file = path / "store.lmdb"
+        self._file = path / STORE
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

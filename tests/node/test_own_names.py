@@ -62,6 +62,15 @@ def test_own_names_are_one(address: Address, view: list[Address], aliases: list[
     )
 
 
+def test_own_names_are_not_looked_at_where_there_is_a_store(tmp_path: Path) -> None:
+    (tmp_path / "store.lmdb").touch()
+    config = Config(address="node1:1", view=("node1:1", "node1.rack:1"), data_dir=tmp_path)
+    demand_one_name(config, lookup)
+    (tmp_path / "store.lmdb").unlink()
+    with pytest.raises(BadEnvironment):
+        demand_one_name(config, lookup)
+
+
 def test_own_names_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_names, "LOOKUP_S", 0.01)
     ends = threading.Event()

@@ -154,3 +154,26 @@ async def test_process_node_that_comes_back_with_another_ip_is_found_not_who_has
     await eventually(is_back, "a key of the node that has moved")
     await nodes.reaches(n1, "n2")
     assert await http.key_count(other.address) == 0
+
+
+async def test_process_name_of_another_node_that_leads_here_does_not_end_a_node_that_has_keys(
+    nodes: NamedNodes, http: Client
+) -> None:
+    """Its IP was that node's before, and the name server is late: it is no second name of this node."""
+    view = [named("n1"), named("n2")]
+    n1, n2 = nodes.make("n1", view, 0), nodes.make("n2", view, 1)
+    await asyncio.gather(n1.start(), n2.start())
+    await nodes.reaches(n1, "n2")
+    key = await nodes.key_of("n1", via=n2)
+    right = nodes.names.addresses["n2"]
+    nodes.names.addresses["n2"] = nodes.names.addresses["n1"]
+    await n1.kill()
+    await n1.start()
+
+    async def has_found_itself() -> bool:
+        return f"it is this node, which takes '{named('n2')}' for another one" in n1.log.read_text()
+
+    await eventually(has_found_itself, "the name of the other node being dialled")
+    assert (await http.get(n1.address, key)).status == 200
+    nodes.names.addresses["n2"] = right
+    await nodes.reaches(n1, "n2")
