@@ -18,7 +18,7 @@ from typing import NamedTuple
 import aiohttp
 
 from tests.cluster import Client, Reply, eventually
-from tests.docker.containers import Spot, at_once
+from tests.docker.containers import CONCURRENCY, Spot, at_once
 
 PATIENCE_S = 2.0
 RATE_PER_S = 200
@@ -53,6 +53,11 @@ class Clients:
         self.failures: list[Failure] = []
         self.checks_reads = True
         """Whether a read has to return what was acknowledged: not while the network is cut."""
+        self.store_is_there = asyncio.Event()
+        """Not while no node serves: the second attempt waits for it."""
+        self.store_is_there.set()
+        self._places = asyncio.Semaphore(CONCURRENCY)
+        """For the second attempts that have waited: together they would be a flood."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -136,9 +141,16 @@ class Clients:
             self.retries[reply] += 1
             if value is not None:
                 self._twice.add(value)
-            reply = await self._ask_one(second, method, key, body)
+            reply = await self._ask_again(second, method, key, body)
         self.latencies_s.append(now() - began)
         return None if isinstance(reply, str) else reply
+
+    async def _ask_again(self, spot: Spot, method: str, key: str, body: bytes | None) -> Reply | str:
+        if self.store_is_there.is_set():
+            return await self._ask_one(spot, method, key, body)
+        await self.store_is_there.wait()
+        async with self._places:
+            return await self._ask_one(spot, method, key, body)
 
     async def _ask_one(self, spot: Spot, method: str, key: str, body: bytes | None) -> Reply | str:
         """Its answer, or what is wrong with it."""
