@@ -11,8 +11,9 @@ is suspected or dead.
     PingAck  <-  "it has answered me"
 
 An encoded message has at most MESSAGE_BYTES_MAX bytes. Longer ones, and bytes that are none of these messages, raise
-BadMessage and nothing else. Addresses are checked where they can become known, in records; elsewhere, an unknown one is
-ignored.
+BadMessage and nothing else; fields more, at the end of a message or record, are skipped, for a later release may have
+sent them; they are not passed on. Addresses are checked where they can become known, in records; elsewhere, an unknown
+one is ignored.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class BadMessage(ValueError):
     """The bytes are not a message."""
 
 
-class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
+class MemberRecord(Struct, frozen=True, array_like=True, order=True, gc=False):
     """What a node says of itself. Only that node writes it; of two records of one node the greater, field by field, is
     the newer."""
 
@@ -74,7 +75,7 @@ class MemberRecord(Struct, frozen=True, array_like=True, order=True, forbid_unkn
         return self.incarnation, self.version
 
 
-class Held(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class Held(Struct, frozen=True, array_like=True, gc=False):
     """Which record of a node the sender holds; incarnation and version are 0 if it knows nothing but the address."""
 
     address: Address
@@ -82,7 +83,7 @@ class Held(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=
     version: Count
 
 
-class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fields=True, gc=False):
+class Rumour(Struct, frozen=True, array_like=True, order=True, gc=False):
     """That this incarnation of this node is suspected, or dead. Of two rumours about one node the greater holds: death
     outranks suspicion."""
 
@@ -91,7 +92,7 @@ class Rumour(Struct, frozen=True, array_like=True, order=True, forbid_unknown_fi
     dead: bool
 
 
-class _Opening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class _Opening(Struct, frozen=True, array_like=True, gc=False):
     view_id: ViewId
     record: MemberRecord
     """The sender's own."""

@@ -21,7 +21,15 @@ from node.config import Config
 from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
-from node.net.handshake import CLUSTER_HEADER, EXPIRY, KNOWS_HEADER, Doorkeeper, cluster_of
+from node.net.handshake import (
+    CLUSTER_HEADER,
+    EXPIRY,
+    KNOWS_HEADER,
+    PROTOCOLS_FIELD,
+    PROTOCOLS_HEADER,
+    Doorkeeper,
+    cluster_of,
+)
 from node.net.lanes import APART, fit
 from node.net.messages import Answer, NodeMessage, Taken, Unable
 from node.net.peer_certificates import NO_CERTIFICATE, TLS_HEADER, PeerCertificates
@@ -77,11 +85,15 @@ class Acceptor:
             raise web.HTTPMisdirectedRequest()
         if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
             return self._of_another_cluster()
-        greeting = self._prover.greet(sender, request.headers)
+        protocol = self._doorkeeper.protocol_with(sender, request.query, PROTOCOLS_FIELD)
+        if protocol is None:
+            return self._without_protocol()
+        greeting = self._prover.greet(sender, request.headers, protocol)
         if greeting is None:
             return self._without_proof()
         is_small = request.query.get("large") == APART
-        served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, self._let_in)
+        headers = {PROTOCOLS_HEADER: self._doorkeeper.protocols.told, **greeting.headers}
+        served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, headers, self._let_in)
         self._served.add(served)
         self._wait_for_proof(served)
         try:
@@ -109,6 +121,11 @@ class Acceptor:
         cluster = self._config.cluster
         fault = {"error": f"This node is of the cluster {cluster!r}", "message": "Error in GET"}
         return web.json_response(fault, status=403, headers={CLUSTER_HEADER: cluster})
+
+    def _without_protocol(self) -> web.Response:
+        told = self._doorkeeper.protocols.told
+        fault = {"error": f"This node speaks the protocols {told}", "message": "Error in GET"}
+        return web.json_response(fault, status=403, headers={PROTOCOLS_HEADER: told})
 
     def _without_proof(self) -> web.Response:
         fault = {
@@ -154,10 +171,11 @@ class _Served:
         config: Config,
         is_small: bool,
         greeting: Greeting,
+        headers: Mapping[str, str],
         let_in: Callable[[_Served], None],
     ) -> None:
-        """`is_small`: large answers are given on another one, see `lanes`. `let_in` is told once the sender has proven
-        what it has to."""
+        """`is_small`: large answers are given on another one, see `lanes`. `headers`: of the answer, besides those that
+        every node's has. `let_in` is told once the sender has proven what it has to."""
         self._greeting = greeting
         self._let_in = let_in
         self._proof_s = config.proof_s
@@ -174,7 +192,7 @@ class _Served:
         )
         self._socket.headers[CLUSTER_HEADER] = config.cluster
         self._socket.headers[KNOWS_HEADER] = EXPIRY
-        self._socket.headers.update(greeting.headers)
+        self._socket.headers.update(headers)
         self._unanswered = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()

@@ -19,7 +19,7 @@ from node.config import Config
 from node.net.connection import dialled_ip, reset_dialled
 from node.net.distances import Distances
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, CallFrame, Ping, decode_replies, encode, take_frame
-from node.net.handshake import CLUSTER_HEADER, Doorkeeper, cluster_of, is_older, url_of
+from node.net.handshake import CLUSTER_HEADER, PROTOCOLS_HEADER, Doorkeeper, cluster_of, is_older, url_of
 from node.net.lanes import APART
 from node.net.link_output import Output
 from node.net.link_state import LinkState
@@ -67,8 +67,8 @@ class Link:
         self._session = session
         self._names = names
         self._peer = peer
-        large, scheme = "" if bulk else APART, certificates.scheme
-        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process, large, scheme)
+        large, scheme, protocols = "" if bulk else APART, certificates.scheme, doorkeeper.protocols
+        self._url = url_of(peer, config.address, config.cluster, doorkeeper.process, large, scheme, protocols)
         self._clock = clock
         self._time = time
         self._doorkeeper = doorkeeper
@@ -208,6 +208,8 @@ class Link:
         except (aiohttp.ClientError, OSError) as error:
             headers: Mapping[str, str] = getattr(error, "headers", None) or {}
             self.is_stranger = CLUSTER_HEADER in headers and self._is_of_another_cluster(headers)
+            if PROTOCOLS_HEADER in headers:
+                self._doorkeeper.protocol_with(self._peer, headers, PROTOCOLS_HEADER)
             self._prover.refused(self._peer, headers)
             self._certificates.refused(self._peer, headers)
             self._certificates.dial_failed(self._peer, error)
@@ -218,7 +220,12 @@ class Link:
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
-        if not await self._is_proven(socket, challenge):
+        protocol = self._doorkeeper.protocol_with(self._peer, socket._response.headers, PROTOCOLS_HEADER)
+        if protocol is None:
+            reset_dialled(socket)
+            self._do(self._state.dial_failed(self._time.now(), "it speaks no protocol of this node's"))
+            return
+        if not await self._is_proven(socket, challenge, protocol):
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it was not let in, or has no secret in common"))
             return
@@ -239,9 +246,9 @@ class Link:
             sender.cancel()
             await asyncio.wait([sender])
 
-    async def _is_proven(self, socket: aiohttp.ClientWebSocketResponse, challenge: bytes) -> bool:
+    async def _is_proven(self, socket: aiohttp.ClientWebSocketResponse, challenge: bytes, protocol: int) -> bool:
         """Whether the peer knows the secret, and has been sent the proof that this node does, where there is one."""
-        proof = self._prover.answer(self._peer, challenge, socket._response.headers)
+        proof = self._prover.answer(self._peer, challenge, socket._response.headers, protocol)
         try:
             if proof is None:  # Told so, the other one says so too.
                 await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)

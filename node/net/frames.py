@@ -31,7 +31,7 @@ class Ping(NodeMessage, frozen=True, tag=0):
     """Are you there? Answered with Taken by the link itself, at once, whatever else its node waits for."""
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: Unsigned
     view_id: ViewId
     budget_ms: Unsigned
@@ -42,7 +42,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return self.request.is_bulky()
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: Unsigned
     answer: Answer
 

@@ -1,9 +1,9 @@
 """What the two ends of a link say of themselves before anything else, and who is turned away.
 
-Who dials tells its own address, the one that it means, and the name of its cluster; who answers tells the name of its
-cluster in return, in a refusal too. Each end judges the other one by the same rule: a release that knows of no names
-lets everybody in, so the end that knows must not rely on the one that does not. Until both are content nothing passes:
-no view, no gossip, no clock and no key.
+Who dials tells its own address, the one that it means, the name of its cluster and the protocols that it speaks; who
+answers tells the name of its cluster and its protocols in return, in a refusal because of them too. Each end judges the
+other one by the same rule: a release that knows of no names lets everybody in, so the end that knows must not rely on
+the one that does not. Until both are content nothing passes: no view, no gossip, no clock and no key.
 
 Nodes dial each other several times a second. That somebody is turned away is logged when it begins and when it ends,
 once for each peer, whichever of the two dials; and that it calls this node by a name that is not its own, once for each
@@ -20,12 +20,15 @@ from yarl import URL
 
 from gossip.view import Address
 from node.config import CLUSTER_DEFAULT
+from node.net.protocol import SPOKEN, Protocols, common, protocols_of, why_apart
 
 log = logging.getLogger(__name__)
 
 PATH = "/peer"
 CLUSTER_HEADER = "Kvs-Cluster"
 """In which who answers tells the name of its cluster."""
+PROTOCOLS_HEADER, PROTOCOLS_FIELD = "Kvs-Protocols", "protocols"
+"""In which who answers, and who dials, tells which protocols it speaks."""
 KNOWS_HEADER, EXPIRY = "Kvs-Knows", "expiry"
 """In which it tells what it knows of that a release before it did not: that records may expire. Such a record would be
 refused by one that does not, again and again, and all that stands behind it in a stream would wait."""
@@ -37,11 +40,17 @@ _NO_NAME = ""
 
 
 def url_of(
-    peer: Address, sender: Address, cluster: str, process: str = "", large: str = "", scheme: str = "http"
+    peer: Address,
+    sender: Address,
+    cluster: str,
+    process: str = "",
+    large: str = "",
+    scheme: str = "http",
+    protocols: Protocols | None = None,
 ) -> URL:
     """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one; `large`:
-    where it wants large answers, see `lanes`."""
-    told = {"process": process, "large": large}
+    where it wants large answers, see `lanes`; `protocols`: what it speaks, if it tells."""
+    told = {"process": process, "large": large, PROTOCOLS_FIELD: "" if protocols is None else protocols.told}
     query = {"from": sender, "to": peer, "cluster": cluster} | {name: text for name, text in told.items() if text}
     return URL.build(scheme=scheme, authority=peer, path=PATH, query=query)
 
@@ -59,7 +68,7 @@ def is_older(told: Mapping[str, str]) -> bool:
 
 class Doorkeeper:
     """Whom one node turns away, and has said so. `process`: the number of this process, empty if it has drawn none.
-    `found_itself` is told each name under which this process has dialled itself."""
+    `found_itself` is told each name under which this process has dialled itself. `protocols`: what this node speaks."""
 
     def __init__(
         self,
@@ -67,10 +76,12 @@ class Doorkeeper:
         cluster: str,
         process: str = "",
         found_itself: Callable[[str], None] = lambda _: None,
+        protocols: Protocols = SPOKEN,
     ) -> None:
         self._me = me
         self._cluster = cluster
         self.process = process
+        self.protocols = protocols
         self._found_itself = found_itself
         self._refused: dict[tuple[Address, str], str] = {}
         """Why, by peer, and by the wrong name that it has for this node, if that is why; as it was last logged."""
@@ -80,6 +91,16 @@ class Doorkeeper:
         if cluster != self._cluster:
             self.refuse(peer, f"it is of the cluster {cluster!r}, and this node of {self._cluster!r}")
         return cluster == self._cluster
+
+    def protocol_with(self, peer: Address, told: Mapping[str, str], field: str) -> int | None:
+        """The one to be spoken with `peer`, which tells in this field of its query or headers what it speaks; None:
+        they have none in common, and it is turned away."""
+        text = told.get(field)
+        theirs = protocols_of(text)
+        spoken = None if theirs is None else common(self.protocols, theirs)
+        if spoken is None:
+            self.refuse(peer, why_apart(self.protocols, text))
+        return spoken
 
     def is_meant(self, peer: Address, meant: str, process: str = "") -> bool:
         """Whether it is this node that `peer`, a process of this number, has dialled."""

@@ -27,6 +27,7 @@ from node.net.lanes import LargeLog
 from node.net.messages import Answer, Request
 from node.net.names import Names
 from node.net.peer_certificates import PeerCertificates
+from node.net.protocol import SPOKEN, Protocols
 from node.net.proving import Prover
 from node.net.transport import Handler
 from node.secret_files import SecretFile
@@ -36,7 +37,7 @@ from node.timing.running import RunningTime
 
 class Peers:
     """The links of one node: those that it dials, and by `acceptor` those that it answers on. Needs a running event
-    loop. `process` and `found_itself` are for the `Doorkeeper`."""
+    loop. `process`, `found_itself` and `protocols` are for the `Doorkeeper`."""
 
     _clock: HybridClock
 
@@ -48,10 +49,11 @@ class Peers:
         names: Names | None = None,
         secret: SecretFile[Secrets] | None = None,
         certificates: Certificates | None = None,
+        protocols: Protocols = SPOKEN,
     ) -> None:
         """`names`: else those of the system. `secret`: that of the cluster, if it has one. `certificates`: that of this
         node, and of whom it believes; None: links are in the clear."""
-        self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself)
+        self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself, protocols)
         self._prover = Prover(config.address, config.cluster, secret, self._doorkeeper.refuse)
         self._certificates = PeerCertificates(certificates, self._doorkeeper.refuse)
         self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self._certificates, self.dial_anew)

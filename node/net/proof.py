@@ -20,8 +20,6 @@ import msgspec
 
 from gossip.view import Address
 
-PROTOCOL = 1
-"""That is spoken over links."""
 CHALLENGE_BYTES = 32
 PROOF_BYTES = hashlib.sha256().digest_size
 
@@ -36,6 +34,8 @@ class Side(Enum):
 class Meeting(msgspec.Struct, frozen=True):
     """What makes it this one, as one side sees it."""
 
+    protocol: int
+    """That is to be spoken."""
     cluster: str
     dialler: Address
     answerer: Address
@@ -45,7 +45,8 @@ class Meeting(msgspec.Struct, frozen=True):
 
 
 def proof_of(secret: bytes, side: Side, meeting: Meeting) -> bytes:
-    told = ("kvs link", PROTOCOL, side.value, *msgspec.structs.astuple(meeting))
+    protocol, *what = msgspec.structs.astuple(meeting)
+    told = ("kvs link", protocol, side.value, *what)
     return hmac.digest(secret, msgspec.msgpack.encode(told), hashlib.sha256)
 
 

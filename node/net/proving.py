@@ -61,16 +61,16 @@ class Prover:
         """For who is dialled; empty: there is no secret."""
         return b"" if self._secret is None else self._draw(CHALLENGE_BYTES)
 
-    def answer(self, peer: Address, challenge: bytes, told: Mapping[str, str]) -> bytes | None:
+    def answer(self, peer: Address, challenge: bytes, told: Mapping[str, str], protocol: int) -> bytes | None:
         """The first frame for `peer`, which was dialled with this challenge and has let this node in with these
-        headers; empty: it wants none. None: it is turned away."""
+        headers, to speak this protocol; empty: it wants none. None: it is turned away."""
         if self._secret is None:
             return b""
         if PROOF_HEADER not in told:
             self._refuse(peer, THEY_LACK_IT)
             return None
         theirs = _bytes_in(told, CHALLENGE_HEADER)
-        meeting = Meeting(self._cluster, self._me, peer, challenge, theirs)
+        meeting = Meeting(protocol, self._cluster, self._me, peer, challenge, theirs)
         secret = proven_by(self._secret.now, Side.ANSWERER, meeting, _bytes_in(told, PROOF_HEADER))
         if secret is None or len(theirs) != CHALLENGE_BYTES:
             self._refuse(peer, NOT_PROVEN)
@@ -85,8 +85,9 @@ class Prover:
         elif has_one == HAS_NONE and self._secret is not None:
             self._refuse(peer, THEY_LACK_IT)
 
-    def greet(self, peer: Address, told: Mapping[str, str]) -> Greeting | None:
-        """What `peer`, which has dialled with these headers, is told; None: it is turned away."""
+    def greet(self, peer: Address, told: Mapping[str, str], protocol: int) -> Greeting | None:
+        """What `peer`, which has dialled with these headers to speak this protocol, is told; None: it is turned
+        away."""
         theirs = _bytes_in(told, CHALLENGE_HEADER)
         if self._secret is None:
             if CHALLENGE_HEADER not in told:
@@ -97,7 +98,7 @@ class Prover:
             self._refuse(peer, THEY_LACK_IT)
             return None
         secret, challenge = self._secret.now[0], self._draw(CHALLENGE_BYTES)
-        meeting = Meeting(self._cluster, peer, self._me, theirs, challenge)
+        meeting = Meeting(protocol, self._cluster, peer, self._me, theirs, challenge)
         headers = {
             CHALLENGE_HEADER: challenge.hex(),
             PROOF_HEADER: proof_of(secret, Side.ANSWERER, meeting).hex(),

@@ -73,7 +73,6 @@ OPENING = [[5, 1], ["a:1", 3, 7, 1, 5, 9], []]
         ["digest"],
         ["gossip", *OPENING, []],
         ["digest", *OPENING],
-        ["digest", *OPENING, [], 1],
         ["digest", *OPENING, [["b:1", -1, 0]]],
         ["digest", *OPENING, [["b:1", 2**62 + 1, 0]]],
         ["digest", [5], *OPENING[1:], []],
@@ -90,6 +89,19 @@ OPENING = [[5, 1], ["a:1", 3, 7, 1, 5, 9], []]
 def test_message_wrong_shape_is_refused(fields: object) -> None:
     with pytest.raises(BadMessage):
         decode(msgspec.msgpack.encode(fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["digest", *OPENING, [["b:1", 1, 0]], 1],
+        ["digest", *OPENING, [["b:1", 1, 0, None]]],
+        ["digest", [5, 1], ["a:1", 3, 7, 1, 5, 9, 0, 0, 0, 0, 0, "more"], [], [["b:1", 1, 0]]],
+    ],
+)
+def test_message_field_more_of_a_later_release_is_skipped(fields: object) -> None:
+    expected = Digest(ViewId(5, 1), MemberRecord("a:1", 3, 7, 1, 5, 9), (), (Held("b:1", 1, 0),))
+    assert decode(msgspec.msgpack.encode(fields)) == expected
 
 
 def test_message_deep_nesting_is_refused() -> None:

@@ -3,6 +3,11 @@
 A message is frozen and typed, and is validated when its frame is decoded, so nothing inside a node checks it again. On
 the wire it is an array that begins with its tag, and a field is known by its place: names are free to change, tags and
 places are not.
+
+A release may put a field more at the end, with a default, if whoever does not know it does right without: it is left
+out by those before, and skipped by who does not know it, from protocol 2 on, see `net.protocol`. What must be
+understood as a whole or not at all has a fixed number of fields, and needs a new tag or protocol to have more: frames,
+views, contexts, and all that is a tuple, such as conditions.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ LARGE_BYTES = 16 * 1024
 """A value or record beyond this counts as bulky."""
 
 
-class NodeMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+class NodeMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     any_view: ClassVar[bool] = False
     """Whether a receiver may act on the message whatever view its sender holds."""
     is_batch: ClassVar[bool] = False

@@ -14,6 +14,7 @@ from node.cluster_secret import Secrets, parse_cluster_secret
 from node.config import CLUSTER_DEFAULT, Config
 from node.net.handshake import PATH
 from node.net.pool import Peers
+from node.net.protocol import SPOKEN, Protocols
 from node.secret_files import SecretFile
 from tests.cluster import fresh_addresses
 from tests.node.net.two_ends import Peer
@@ -45,30 +46,32 @@ class Links:
         directory: Path,
         clusters: tuple[str, str] = (CLUSTER_DEFAULT, CLUSTER_DEFAULT),
         secrets: tuple[Secret, Secret] = (None, None),
+        protocols: tuple[Protocols, Protocols] = (SPOKEN, SPOKEN),
         **timing: float,
     ) -> None:
         """`clusters`: the names of those that each is of. `secrets`: what the file of each says, None: it has none.
-        `timing`: what the configuration of both has otherwise than that of tests."""
+        `protocols`: what each speaks. `timing`: what the configuration of both has otherwise than that of tests."""
         self._directory = directory
         self._clusters = clusters
         self._secrets = secrets
+        self._protocols = protocols
         self._timing = timing
         self._relays: dict[Address, Relay] = {}
         self._runners: dict[Address, web.AppRunner] = {}
 
     async def open(self) -> None:
         addresses = fresh_addresses(2)
-        which = zip(addresses, self._clusters, self._secrets, strict=True)
+        which = zip(addresses, self._clusters, self._secrets, self._protocols, strict=True)
         self.a, self.b = [await self._make(*each) for each in which]
 
     async def close(self) -> None:
         for peer in (self.a, self.b):
             await self._close(peer)
 
-    async def replace_b(self, cluster: str, secret: Secret = None) -> None:
+    async def replace_b(self, cluster: str, secret: Secret = None, protocols: Protocols = SPOKEN) -> None:
         """A node of `cluster` takes its address."""
         await self._close(self.b)
-        self.b = await self._make(self.b.address, cluster, secret)
+        self.b = await self._make(self.b.address, cluster, secret, protocols)
 
     async def _close(self, peer: Peer) -> None:
         await self.restore(peer)
@@ -95,10 +98,10 @@ class Links:
     async def revive(self, peer: Peer) -> None:
         await self._relays[peer.address].open()
 
-    async def _make(self, address: Address, cluster: str, secret: Secret) -> Peer:
+    async def _make(self, address: Address, cluster: str, secret: Secret, protocols: Protocols) -> Peer:
         config = replace(Config.for_test(address, (address,), self._directory), cluster=cluster)
         file = None if secret is None else secret_file(self._directory / f"secret-{address}", secret)
-        peers = Peers(replace(config, **self._timing), secret=file)
+        peers = Peers(replace(config, **self._timing), secret=file, protocols=protocols)
         peer = Peer(address, peers)
         app = web.Application(middlewares=[json_errors])
         app.router.add_get(PATH, peers.acceptor.serve)

@@ -26,6 +26,8 @@ from node.secret_files import SecretFile
 from tests.node.net.links import Secret, secret_file
 from tests.node.net.strangers import ONE, OTHER, THIRD, A, B
 
+PROTOCOL = 2
+
 
 class End:
     """A prover that remembers whom it has turned away, and draws challenges that a test can tell."""
@@ -48,11 +50,11 @@ class End:
 def meet(a: End, b: End) -> tuple[bool, bool]:
     """`A` dials `B`; whether each of them is content with the other one."""
     challenge = a.prover.challenge()
-    greeting = b.prover.greet(A, headers_for(challenge))
+    greeting = b.prover.greet(A, headers_for(challenge), PROTOCOL)
     if greeting is None:
         a.prover.refused(B, b.prover.refusal())
         return False, False
-    proof = a.prover.answer(B, challenge, greeting.headers)
+    proof = a.prover.answer(B, challenge, greeting.headers, PROTOCOL)
     if proof is None:
         return False, False
     assert greeting.await_proof == bool(proof)
@@ -100,18 +102,18 @@ def test_prover_says_why_it_turns_somebody_away(
 
 def test_prover_without_a_secret_sends_what_it_always_did(tmp_path: Path) -> None:
     end = End(tmp_path, A, None)
-    greeting = end.prover.greet(B, {})
+    greeting = end.prover.greet(B, {}, PROTOCOL)
     assert greeting is not None and not greeting.headers and not greeting.await_proof
-    assert headers_for(end.prover.challenge()) == {} and end.prover.answer(B, b"", {}) == b""
+    assert headers_for(end.prover.challenge()) == {} and end.prover.answer(B, b"", {}, PROTOCOL) == b""
 
 
 def test_prover_secret_exchanged_during_a_meeting_is_that_of_its_begin(tmp_path: Path) -> None:
     a, b = End(tmp_path, A, f"{OTHER}\n{ONE}"), End(tmp_path, B, ONE, drawn=100)
     challenge = a.prover.challenge()
-    greeting = b.prover.greet(A, headers_for(challenge))
+    greeting = b.prover.greet(A, headers_for(challenge), PROTOCOL)
     assert greeting is not None and b.prover._secret is not None
     b.prover._secret.now = (OTHER.encode(),)
-    proof = a.prover.answer(B, challenge, greeting.headers)
+    proof = a.prover.answer(B, challenge, greeting.headers, PROTOCOL)
     assert proof and greeting.is_proven(proof)
     assert meet(a, b) == (True, True)
 
@@ -121,7 +123,7 @@ def test_prover_secret_exchanged_during_a_meeting_is_that_of_its_begin(tmp_path:
 )
 def test_prover_frame_that_is_no_proof_is_not_believed(tmp_path: Path, proof: bytes) -> None:
     b = End(tmp_path, B, ONE)
-    greeting = b.prover.greet(A, headers_for(bytes(CHALLENGE_BYTES)))
+    greeting = b.prover.greet(A, headers_for(bytes(CHALLENGE_BYTES)), PROTOCOL)
     assert greeting is not None and not greeting.is_proven(proof)
     assert b.refused == [(A, NOT_PROVEN)]
 
@@ -131,7 +133,7 @@ def test_prover_frame_that_is_no_proof_is_not_believed(tmp_path: Path, proof: by
 )
 def test_prover_challenge_that_is_none_is_as_good_as_none(tmp_path: Path, challenge: str) -> None:
     b = End(tmp_path, B, ONE)
-    assert b.prover.greet(A, {CHALLENGE_HEADER: challenge}) is None
+    assert b.prover.greet(A, {CHALLENGE_HEADER: challenge}, PROTOCOL) is None
     assert b.refused == [(A, THEY_LACK_IT)]
 
 
@@ -151,34 +153,34 @@ def test_prover_answer_that_was_tampered_with_is_not_believed(
 ) -> None:
     a, b = End(tmp_path, A, ONE), End(tmp_path, B, ONE, drawn=100)
     challenge = a.prover.challenge()
-    greeting = b.prover.greet(A, headers_for(challenge))
+    greeting = b.prover.greet(A, headers_for(challenge), PROTOCOL)
     assert greeting is not None
-    assert a.prover.answer(B, challenge, spoil(dict(greeting.headers))) is None
+    assert a.prover.answer(B, challenge, spoil(dict(greeting.headers)), PROTOCOL) is None
 
 
 def test_prover_answers_are_of_no_use_but_where_they_were_given(tmp_path: Path) -> None:
     """Played again, shown to another node, told of another cluster, or to who has given them."""
     a, b = End(tmp_path, A, ONE), End(tmp_path, B, ONE, drawn=100)
     challenge = a.prover.challenge()
-    greeting = b.prover.greet(A, headers_for(challenge))
+    greeting = b.prover.greet(A, headers_for(challenge), PROTOCOL)
     assert greeting is not None
-    recorded = a.prover.answer(B, challenge, greeting.headers)
+    recorded = a.prover.answer(B, challenge, greeting.headers, PROTOCOL)
     assert recorded and greeting.is_proven(recorded)
 
-    again = b.prover.greet(A, headers_for(challenge))
+    again = b.prover.greet(A, headers_for(challenge), PROTOCOL)
     assert again is not None and not again.is_proven(recorded), "the dialler's, played again"
-    assert a.prover.answer(B, a.prover.challenge(), greeting.headers) is None, "the answerer's, played again"
-    as_c = b.prover.greet("c:1", headers_for(challenge))
+    assert a.prover.answer(B, a.prover.challenge(), greeting.headers, PROTOCOL) is None, "the answerer's, played again"
+    as_c = b.prover.greet("c:1", headers_for(challenge), PROTOCOL)
     assert as_c is not None and not as_c.is_proven(recorded), "the dialler's, for another node's"
-    assert a.prover.answer("c:1", challenge, greeting.headers) is None, "the answerer's, for another node's"
+    assert a.prover.answer("c:1", challenge, greeting.headers, PROTOCOL) is None, "the answerer's, for another node's"
     elsewhere = End(tmp_path, A, ONE, cluster="theirs")
-    assert elsewhere.prover.answer(B, challenge, greeting.headers) is None, "under another cluster's name"
+    assert elsewhere.prover.answer(B, challenge, greeting.headers, PROTOCOL) is None, "under another cluster's name"
 
     mine = a.prover.challenge()
-    reflected = a.prover.greet(B, headers_for(mine))
+    reflected = a.prover.greet(B, headers_for(mine), PROTOCOL)
     assert reflected is not None
-    assert a.prover.answer(B, mine, reflected.headers) is None, "its own answer, reflected"
-    own = a.prover.greet(A, headers_for(mine))
+    assert a.prover.answer(B, mine, reflected.headers, PROTOCOL) is None, "its own answer, reflected"
+    own = a.prover.greet(A, headers_for(mine), PROTOCOL)
     assert own is not None
     assert not own.is_proven(bytes.fromhex(own.headers[PROOF_HEADER])), "its own proof, as the other side's"
 
@@ -193,14 +195,14 @@ def test_prover_whatever_headers_say_nobody_is_believed_by_them(
     tmp_path_factory: pytest.TempPathFactory, headers: dict[str, str]
 ) -> None:
     end = End(tmp_path_factory.getbasetemp(), A, ONE)
-    assert end.prover.answer(B, end.prover.challenge(), headers) is None
-    greeting = end.prover.greet(B, headers)
+    assert end.prover.answer(B, end.prover.challenge(), headers, PROTOCOL) is None
+    greeting = end.prover.greet(B, headers, PROTOCOL)
     assert greeting is None or greeting.await_proof
 
 
 def test_prover_challenges_are_drawn_anew_each_time(tmp_path: Path) -> None:
     prover = Prover(A, "kvs", secret_file(tmp_path / "s", ONE), lambda peer, why: None)
     drawn = [prover.challenge() for _ in range(4)]
-    greetings = [prover.greet(B, headers_for(drawn[0])) for _ in range(4)]
+    greetings = [prover.greet(B, headers_for(drawn[0]), PROTOCOL) for _ in range(4)]
     drawn += [bytes.fromhex(each.headers[CHALLENGE_HEADER]) for each in greetings if each is not None]
     assert len(set(drawn)) == 8 and {len(challenge) for challenge in drawn} == {CHALLENGE_BYTES}
