@@ -49,6 +49,12 @@ class BadDataDir(StartupFault):
     """DATA_DIR is unwritable, locked by another node, or damaged."""
 
 
+class UnknownForm(BadDataDir):
+    """DATA_DIR is that of another release, and this one knows no way from its form; it was not touched."""
+
+    status = 2
+
+
 class RequestFault(Exception):
     """The caller erred, or asked for what cannot be done now: `error` is the text of the answer, `details` its further
     fields, `hint` what people are told besides."""

@@ -12,7 +12,7 @@ leaves a short or empty store file: such a file is damaged, and never taken for 
 made durable, as on some network file systems, a whole store could be gone after a crash, and so no store is kept there,
 be there one already or not.
 
-Only this module, `lmdb_engine` and `committer` import lmdb.
+Only this module, `migrating`, `lmdb_engine` and `committer` import lmdb.
 """
 
 from __future__ import annotations

@@ -18,13 +18,10 @@ from typing import NamedTuple
 
 from gossip.view import Address
 from node.errors import BadDataDir
-from node.storage.keys import FORMAT, FORMAT_WITH_EXPIRIES, Setting
+from node.storage.forms import demand_known
+from node.storage.keys import FORMAT, Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
-
-FORMATS = (FORMAT, FORMAT_WITH_EXPIRIES)
-"""The forms of what is on disk: the first is raised with a release that cannot read what the release before it has
-written."""
 
 BEHIND = b"2"
 """Of an unfilled disk: it is known to be older than it was."""
@@ -47,8 +44,8 @@ async def identify(store: Store, rng: random.Random, cluster: str, me: Address) 
     """The identity with which the node `me` of `cluster` starts. Durable when it returns. Raises StorageFault, or
     BadDataDir for the store of another release, or of another cluster."""
     is_new = store.setting(Setting.STORE_ID) is None
-    if not is_new and store.setting(Setting.FORMAT) not in FORMATS:
-        raise BadDataDir("written by another release of this program, in a form that this one cannot read")
+    if not is_new:
+        demand_known(store.setting(Setting.FORMAT))
     owner = store.setting(Setting.CLUSTER)
     if owner is not None and owner != cluster.encode():
         what = f"of the cluster {owner.decode()!r}, while CLUSTER is {cluster!r}"

@@ -8,7 +8,7 @@
     0xFF + name                     -> a setting of the node, see `Setting`
 
 Partition numbers end far below 0xFD00, so the five kinds never mix. The names are on users' disks: to change one is to
-change the form of what is on disk, see `identity.FORMATS`.
+change the form of what is on disk, see `forms`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Setting(StrEnum):
     """What a node remembers beside its records and donors."""
 
     FORMAT = "format"
-    """In which form all this is written, see `identity`."""
+    """In which form all this is written, see `forms`."""
     CLUSTER = "cluster"
     """The name of the store, as it was when the directory was made; there is none in one that is older than names."""
     ADDRESS = "address"

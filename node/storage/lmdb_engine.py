@@ -39,12 +39,13 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from node.errors import StorageFault, Unclosed
+from node.errors import BadDataDir, StorageFault, Unclosed
 from node.storage import reading
 from node.storage.batch import Commit, Job, run
 from node.storage.committer import Committer, Done, Work
 from node.storage.data_dir import MAP_BYTES_FIRST, DataDir, bytes_in_use, end_of_pages
 from node.storage.disk import Condition, DiskFigures, Space
+from node.storage.migrating import bring_up_to_date
 from node.storage.room import Room
 from node.storage.stall import HANGS, StallWatch
 from node.storage.transaction import EngineFactory, EngineTransaction, Transaction
@@ -77,6 +78,11 @@ def open_engine(
         begin: Callable[[EngineTransaction], Transaction], committed: Callable[[Transaction], None]
     ) -> LmdbEngine:
         directory = DataDir(path, map_bytes_first)
+        try:
+            bring_up_to_date(directory, path)
+        except BadDataDir:
+            directory.close()
+            raise
         kept = min(reserve_bytes, int(reserve_share * directory.file_system_bytes())) if reserve_bytes else 0
         return LmdbEngine(directory, loop, clock, jobs_s_max, begin, committed, kept, commit_s)
 
