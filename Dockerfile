@@ -15,7 +15,7 @@ RUN python -m compileall -q -x /pygments/ /opt/kvs/lib && \
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="kvs" \
       org.opencontainers.image.description="A sharded, replicated key-value store, spoken to with curl" \
-      org.opencontainers.image.version="3.0" \
+      org.opencontainers.image.version="4.0.0" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="docker.io/library/python:3.11-slim-bookworm"
 # /data gets its owner before it becomes a volume, or new volumes would belong to root. Its group is root's, as which OpenShift runs

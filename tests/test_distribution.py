@@ -43,3 +43,12 @@ def test_distribution_says_under_which_licence_it_is_and_has_its_text() -> None:
     file = ROOT / setup["metadata"]["license_files"]
     assert file.read_text().startswith(f"{setup['metadata']['license']} License")
     assert f"!{file.name}" in (ROOT / ".dockerignore").read_text().splitlines(), "the image has it too"
+
+
+def test_distribution_version_is_the_same_wherever_it_stands() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    version = setup["metadata"]["version"]
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert next(heading for heading in headings if heading != "## Unreleased") == f"## {version}"
+    assert f'org.opencontainers.image.version="{version}"' in (ROOT / "Dockerfile").read_text()

@@ -46,7 +46,7 @@ async def test_container_is_healthy_unprivileged_and_keeps_its_data_in_a_volume(
     assert status["Uid"].split() == status["Gid"].split() == [USER] * 4
     config = (await inspect(NODE1.name))["Config"]
     assert config["User"] == f"{USER}:{USER}", "a number: who demands that it is not root cannot look up a name"
-    assert config["Labels"]["org.opencontainers.image.version"] == "3.0"
+    assert config["Labels"]["org.opencontainers.image.version"] == "4.0.0"
     assert int(status["CapEff"], 16) == 0
     assert (await run("docker", "exec", NODE1.name, "touch", "/opt/kvs/mine")).status != 0
 
