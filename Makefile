@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ picture: $(VENV)/.tools ## make the pictures of the page in docs/pictures anew, 
 
 steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
 	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)
+
+upgrade: $(VENV)/.tools image ## replace containers of the release before one by one under load, and go back (three minutes)
+	$(BIN)/python -m pytest tests/docker/test_upgrade.py $(ARGS)
 
 chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2
 	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker

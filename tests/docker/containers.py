@@ -102,11 +102,12 @@ class Containers:
         volume: str | None = None,
         repl_factor: int | None = None,
         options: Sequence[str] = (),
+        image: str = IMAGE,
     ) -> None:
         """Run a container on each of `spots` and wait until all answer. `volume`: for /data, else an anonymous one;
         `options`: of `docker run`, besides."""
-        runs = (self._run(spot, tuple(view), volume, repl_factor, NETWORK, options=options) for spot in spots)
-        await asyncio.gather(*runs)
+        about = tuple(view), volume, repl_factor, NETWORK
+        await asyncio.gather(*(self._run(spot, *about, options=options, image=image) for spot in spots))
         await self.listening(*spots)
 
     async def start_sick(
@@ -148,6 +149,7 @@ class Containers:
         halt: Halt | None = None,
         is_sick: bool = False,
         options: Sequence[str] = (),
+        image: str = IMAGE,
     ) -> None:
         self._started[spot.name] = spot
         arguments = ["run", "--detach", "--label", LABEL, "--name", spot.name, "--net", network, *options]
@@ -166,7 +168,7 @@ class Containers:
             program = [f"/{SICK_DISK.name}", SICK_HOW, *program]
             arguments += ["--volume", f"{SICK_DISK}:/{SICK_DISK.name}:ro"]
             arguments += ["--volume", f"{SICK_CLOCK}:/sick/sitecustomize.py:ro", "--env", "PYTHONPATH=/sick"]
-        await docker(*arguments, IMAGE, *BLOCKED, "python", *program)
+        await docker(*arguments, image, *BLOCKED, "python", *program)
 
     async def disk_becomes(self, spot: Spot, how: str) -> None:
         """See `sick_disk`."""
