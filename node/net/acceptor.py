@@ -22,6 +22,7 @@ from node.errors import Forbidden, RequestFault, StorageFault
 from node.net.connection import reset_connection
 from node.net.frames import FRAME_BYTES_MAX, BadFrame, Call, Ping, Reply, ReplyFrame, decode_calls, encode, take_frame
 from node.net.handshake import (
+    CLUSTER_FIELD,
     CLUSTER_HEADER,
     EXPIRY,
     KNOWS_HEADER,
@@ -83,17 +84,20 @@ class Acceptor:
             return self._without_certificate(sender)
         if not self._doorkeeper.is_meant(sender, request.query.get("to", ""), request.query.get("process", "")):
             raise web.HTTPMisdirectedRequest()
-        if not self._doorkeeper.is_kin(sender, cluster_of(request.query, "cluster")):
+        if not self._doorkeeper.is_kin(sender, cluster_of(request.query, CLUSTER_FIELD)):
             return self._of_another_cluster()
+        may_be_understood = self._doorkeeper.may_be_understood(sender, request.query, CLUSTER_FIELD)
         protocol = self._doorkeeper.protocol_with(sender, request.query, PROTOCOLS_FIELD)
-        if protocol is None:
+        if protocol is None or not may_be_understood:
             return self._without_protocol()
         greeting = self._prover.greet(sender, request.headers, protocol)
         if greeting is None:
             return self._without_proof()
         is_small = request.query.get("large") == APART
         headers = {PROTOCOLS_HEADER: self._doorkeeper.protocols.told, **greeting.headers}
-        served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, headers, self._let_in)
+        no_frame = self._note_no_frame if CLUSTER_FIELD in request.query else self._note_not_understood
+        ends = self._let_in, no_frame
+        served = _Served(sender, self._clock, self._handler, self._config, is_small, greeting, headers, *ends)
         self._served.add(served)
         self._wait_for_proof(served)
         try:
@@ -139,6 +143,12 @@ class Acceptor:
         self._doorkeeper.admit(served.sender)
         self._note_dialled(served.sender)
 
+    def _note_no_frame(self, sender: Address, error: BadFrame) -> None:
+        log.error("garbage from %s: %s", sender, error)
+
+    def _note_not_understood(self, sender: Address, error: BadFrame) -> None:
+        self._doorkeeper.note_not_understood(sender)
+
     def reset(self) -> None:
         """Break every link: what has arrived but was not executed never will be."""
         for served in list(self._served):
@@ -173,11 +183,14 @@ class _Served:
         greeting: Greeting,
         headers: Mapping[str, str],
         let_in: Callable[[_Served], None],
+        note_no_frame: Callable[[Address, BadFrame], None],
     ) -> None:
         """`is_small`: large answers are given on another one, see `lanes`. `headers`: of the answer, besides those that
-        every node's has. `let_in` is told once the sender has proven what it has to."""
+        every node's has. `let_in` is told once the sender has proven what it has to, `note_no_frame` that it has sent
+        something else than frames."""
         self._greeting = greeting
         self._let_in = let_in
+        self._note_no_frame = note_no_frame
         self._proof_s = config.proof_s
         self._is_small = is_small
         self.sender = self._sender = sender
@@ -247,7 +260,7 @@ class _Served:
             try:
                 frame = decode_calls(message.data)
             except BadFrame as error:
-                log.error("garbage from %s: %s", self._sender, error)
+                self._note_no_frame(self._sender, error)
                 self.abort()
                 return
             self._clock.hear(self._sender, frame.clocks)

@@ -220,7 +220,7 @@ class Link:
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return
-        protocol = self._doorkeeper.protocol_with(self._peer, socket._response.headers, PROTOCOLS_HEADER)
+        protocol = self._protocol_with(socket._response.headers)
         if protocol is None:
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it speaks no protocol of this node's"))
@@ -238,7 +238,8 @@ class Link:
         self._attend()
         sender = self._loop.create_task(self._send(socket))
         try:
-            await self._receive(socket)
+            if not await self._receive(socket) and CLUSTER_HEADER not in socket._response.headers:
+                self._doorkeeper.note_not_understood(self._peer)
             self._socket = None
             self._do(self._state.lost(self._time.now()))
         finally:
@@ -258,6 +259,12 @@ class Link:
             return False
         return proof is not None
 
+    def _protocol_with(self, headers: Mapping[str, str]) -> int | None:
+        """The one that is to be spoken; None: there is none."""
+        if not self._doorkeeper.may_be_understood(self._peer, headers, CLUSTER_HEADER):
+            return None
+        return self._doorkeeper.protocol_with(self._peer, headers, PROTOCOLS_HEADER)
+
     def _is_of_another_cluster(self, headers: Mapping[str, str]) -> bool:
         return not self._doorkeeper.is_kin(self._peer, cluster_of(headers, CLUSTER_HEADER))
 
@@ -275,15 +282,19 @@ class Link:
         except (aiohttp.ClientError, OSError):
             reset_dialled(socket)
 
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
+        """Until the link ends; whether anything was understood."""
+        is_understood = False
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.BINARY:
-                return
+                break
             try:
                 frame = decode_replies(message.data)
             except BadFrame as error:
-                log.error("garbage from %s: %s", self._peer, error)
-                return
+                if CLUSTER_HEADER in socket._response.headers:
+                    log.error("garbage from %s: %s", self._peer, error)
+                break
+            is_understood = True
             self._clock.hear(self._peer, frame.clocks)
             for reply in frame.replies:
                 answer = self._state.answered(reply.id)
@@ -291,6 +302,7 @@ class Link:
                     self._note_echo(reply.id)
                 elif not answer.done():
                     answer.set_result(reply.answer)
+        return is_understood
 
     def _note_echo(self, id_: int) -> None:
         trips = self._state.trips

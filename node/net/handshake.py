@@ -25,8 +25,8 @@ from node.net.protocol import SPOKEN, Protocols, common, protocols_of, why_apart
 log = logging.getLogger(__name__)
 
 PATH = "/peer"
-CLUSTER_HEADER = "Kvs-Cluster"
-"""In which who answers tells the name of its cluster."""
+CLUSTER_HEADER, CLUSTER_FIELD = "Kvs-Cluster", "cluster"
+"""In which who answers, and who dials, tells the name of its cluster."""
 PROTOCOLS_HEADER, PROTOCOLS_FIELD = "Kvs-Protocols", "protocols"
 """In which who answers, and who dials, tells which protocols it speaks."""
 KNOWS_HEADER, EXPIRY = "Kvs-Knows", "expiry"
@@ -35,6 +35,11 @@ refused by one that does not, again and again, and all that stands behind it in 
 
 REFUSED_MAX = 1024
 """Peers that are remembered as turned away: a stranger may call itself whatever it likes."""
+
+NOT_UNDERSTOOD = (
+    "it tells neither a cluster nor a protocol, and what it sends is not understood: "
+    "its release is too old, as 3.0 is, or it is no node"
+)
 
 _NO_NAME = ""
 
@@ -51,7 +56,7 @@ def url_of(
     """Where `sender`, of this cluster, dials `peer`; `process`: the number of its process, if it has one; `large`:
     where it wants large answers, see `lanes`; `protocols`: what it speaks, if it tells."""
     told = {"process": process, "large": large, PROTOCOLS_FIELD: "" if protocols is None else protocols.told}
-    query = {"from": sender, "to": peer, "cluster": cluster} | {name: text for name, text in told.items() if text}
+    query = {"from": sender, "to": peer, CLUSTER_FIELD: cluster} | {name: text for name, text in told.items() if text}
     return URL.build(scheme=scheme, authority=peer, path=PATH, query=query)
 
 
@@ -85,6 +90,9 @@ class Doorkeeper:
         self._found_itself = found_itself
         self._refused: dict[tuple[Address, str], str] = {}
         """Why, by peer, and by the wrong name that it has for this node, if that is why; as it was last logged."""
+        self._not_understood: dict[Address, None] = {}
+        """Who told no name of a cluster, and was not understood. Release 3.0 lets everybody in, and dials at once when
+        its link ends: hundreds of times a second, if it were not turned away."""
 
     def is_kin(self, peer: Address, cluster: str) -> bool:
         """Whether `peer`, which says that it is of `cluster`, may be spoken to."""
@@ -101,6 +109,20 @@ class Doorkeeper:
         if spoken is None:
             self.refuse(peer, why_apart(self.protocols, text))
         return spoken
+
+    def note_not_understood(self, peer: Address) -> None:
+        """A link with `peer`, which told no name of a cluster, has brought nothing that is understood."""
+        if len(self._not_understood) >= REFUSED_MAX:
+            del self._not_understood[next(iter(self._not_understood))]
+        self._not_understood[peer] = None
+        self.refuse(peer, NOT_UNDERSTOOD)
+
+    def may_be_understood(self, peer: Address, told: Mapping[str, str], field: str) -> bool:
+        """Whether `peer`, which tells the name of its cluster in this field, if it does, may be spoken to: not if that
+        was in vain, and it has not been replaced by a later release since."""
+        if field in told:
+            self._not_understood.pop(peer, None)
+        return peer not in self._not_understood
 
     def is_meant(self, peer: Address, meant: str, process: str = "") -> bool:
         """Whether it is this node that `peer`, a process of this number, has dialled."""

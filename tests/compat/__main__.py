@@ -45,6 +45,22 @@ runpy.run_module("node", run_name="__main__")
 """
 """Runs a node of any release, with a map that is small at first: so is what is left of it."""
 
+FRAMES_OF_3_0 = """
+import json
+from gossip.messages import Digest, Record
+from gossip.view import Stamp
+from node.wire import Call, CallFrame, FetchView, Read, Reply, ReplyFrame, Taken, encode
+own = Record("10.10.0.4:13800", 1, 2, 3, 4, 5)
+frames = {
+    "call: FetchView": CallFrame(6, (Call(7, Stamp(0, 8), 450, FetchView()),), ()),
+    "call: Read": CallFrame(6, (Call(7, Stamp(0, 8), 450, Read(b"key")),), ()),
+    "cast: Digest": CallFrame(6, (), (Digest(Stamp(0, 8), own, (), ()),)),
+    "reply: Taken": ReplyFrame(6, (Reply(7, Taken()),)),
+}
+print(json.dumps({name: encode(frame).hex() for name, frame in frames.items()}, indent=0))
+"""
+"""Some of what it sends, which no later release understands."""
+
 PLAIN = tuple(f"127.77.30.{number}:14700" for number in (2, 3, 4))
 COPIES = tuple(f"127.77.31.{number}:14700" for number in (2, 3))
 TEN_YEARS_S = 315_360_000
@@ -200,9 +216,17 @@ def make(release: Release) -> None:
             for node in told[name].nodes:
                 store = (nodes.directory(node) / "store.lmdb").read_bytes()
                 file_of(release, name, node).write_bytes(lzma.compress(store, preset=9))
-        if (frames := tree / "tests/golden/frames.json").exists():
-            shutil.copy(frames, release.directory / "frames.json")
+        write_frames(release, tree)
     (release.directory / "told.json").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=0) + b"\n")
+
+
+def write_frames(release: Release, tree: Path) -> None:
+    frames = tree / "tests/golden/frames.json"
+    if frames.exists():
+        shutil.copyfile(frames, release.directory / frames.name)
+        return
+    printed = subprocess.run([sys.executable, "-c", FRAMES_OF_3_0], cwd=tree, stdout=subprocess.PIPE, check=True).stdout
+    (release.directory / "frames-refused.json").write_bytes(printed)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from node.net.frames import BadFrame, decode_calls, decode_replies
 from node.net.protocol import SPOKEN, UNTOLD, common
 from tests.compat.releases import RELEASES
 from tests.golden.samples import SAMPLES
@@ -53,6 +54,16 @@ def test_frame_sent_under_protocol_1_has_no_field_more_than_its_nodes_know(name:
     assert common(SPOKEN, UNTOLD) == 1
     sample = SAMPLES[name]
     assert sample.encode(sample.what) == data
+
+
+REFUSED: dict[str, str] = json.loads((RELEASES["3.0"].directory / "frames-refused.json").read_text())
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_frame_of_3_0_is_none(name: str) -> None:
+    """Nor is it taken for another one."""
+    with pytest.raises(BadFrame):
+        (decode_replies if name.startswith("reply") else decode_calls)(bytes.fromhex(REFUSED[name]))
 
 
 def test_differences_are_found() -> None:

@@ -86,7 +86,7 @@ def test_fixtures_hold_nothing_else() -> None:
     for release in RELEASES.values():
         files = {file_of(release, name, node) for name, left in stores_of(release).items() for node in left.nodes}
         assert files <= (there := set(release.directory.iterdir()))
-        assert {path.name for path in there - files} <= {"told.json", "frames.json"}
+        assert {path.name for path in there - files} <= {"told.json", "frames.json", "frames-refused.json"}
 
 
 async def test_store_that_was_migrated_is_opened_again_as_it_is(tmp_path: Path) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from yarl import URL
 
+from gossip.view import host_of, port_of
 from node.config import CLUSTER_DEFAULT
-from node.errors import PeerRefused
+from node.errors import PeerLost, PeerRefused
 from node.net import handshake
-from node.net.handshake import PROTOCOLS_HEADER, url_of
+from node.net.handshake import NOT_UNDERSTOOD, PATH, PROTOCOLS_HEADER, REFUSED_MAX, Doorkeeper, url_of
 from node.net.messages import ReadResult
 from node.net.protocol import SPOKEN, Protocols, why_apart
 from tests.cluster import eventually
+from tests.compat.releases import RELEASES
 from tests.node.net.links import Links, Secret, peers_of
 from tests.node.net.strangers import ONE, said
 from tests.node.net.two_ends import SHORT_S, delta
@@ -121,3 +126,92 @@ async def test_link_of_a_stranger_with_none_is_refused_and_tells_what_is_spoken(
             await session.ws_connect(url)
     assert caught.value.status == 403
     assert caught.value.headers is not None and caught.value.headers[PROTOCOLS_HEADER] == SPOKEN.told
+
+
+# Release 3.0, which tells neither a cluster nor a protocol
+
+
+@pytest.fixture
+async def of_3_0(network: Links) -> AsyncIterator[list[float]]:
+    """At the address of B is a node of that release: it lets everybody in, ends a link that brings what it does not
+    understand, and has been dialled at these times."""
+    await network.kill(network.b)
+    address, dialled = network.b.address, []
+    now = asyncio.get_running_loop().time
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        dialled.append(now())
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.receive()
+        return socket
+
+    app = web.Application()
+    app.router.add_get(PATH, serve)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, host_of(address), port_of(address)).start()
+    yield dialled
+    await runner.cleanup()
+    await network.revive(network.b)
+
+
+async def dialled_by_3_0(network: Links) -> list[int]:
+    """It sends a frame, and dials anew when its link ends, as often as this; the statuses that it gets."""
+    frame = bytes.fromhex(json.loads((RELEASES["3.0"].directory / "frames-refused.json").read_text())["call: Read"])
+    url = URL.build(
+        scheme="http",
+        authority=network.a.address,
+        path=PATH,
+        query={"from": network.b.address, "to": network.a.address},
+    )
+    statuses: list[int] = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            try:
+                async with session.ws_connect(url) as socket:
+                    await socket.send_bytes(frame)
+                    assert (await socket.receive()).type is not aiohttp.WSMsgType.BINARY
+                statuses.append(101)
+            except aiohttp.WSServerHandshakeError as error:
+                statuses.append(error.status)
+    return statuses
+
+
+async def test_link_with_a_node_of_3_0_is_one_line_whoever_dials_and_how_often(
+    network: Links, of_3_0: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        with pytest.raises((PeerRefused, PeerLost)):
+            await network.a.ask(network.b, b"k", SHORT_S)
+    assert network.a.transport.is_down(network.b.address)
+    assert await dialled_by_3_0(network) == [403] * 5
+    lasted_s = of_3_0[-1] - of_3_0[0]
+    assert len(of_3_0) <= 2 + lasted_s / peers_of(network.a)._config.redial_s, "it is not dialled as fast as can be"
+    assert said(caplog) == [f"{network.b.address} is turned away: {NOT_UNDERSTOOD}"]
+
+
+async def test_link_dialled_by_a_node_of_3_0_is_one_line(network: Links, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "node.net.handshake")
+    assert await dialled_by_3_0(network) == [101] + [403] * 4
+    assert said(caplog) == [f"{network.b.address} is turned away: {NOT_UNDERSTOOD}"]
+    assert not network.a.handler.calls
+    await network.b.ask(network.a, b"it was replaced")
+    assert f"{network.b.address}: turned away no more; before: {NOT_UNDERSTOOD}" in said(caplog)
+
+
+async def test_link_of_who_tells_its_cluster_is_not_ended_for_what_another_one_has_sent_in_its_name(
+    network: Links,
+) -> None:
+    await dialled_by_3_0(network)
+    for one, other in [(network.a, network.b), (network.b, network.a)]:
+        assert await one.ask(other, b"k") == ReadResult(b"k")
+
+
+def test_doorkeeper_remembers_so_many_who_were_not_understood() -> None:
+    doorkeeper = Doorkeeper("a:1", "ours")
+    for number in range(2 * REFUSED_MAX):
+        doorkeeper.note_not_understood(f"n{number}:1")
+    assert len(doorkeeper._not_understood) == REFUSED_MAX
+    assert not doorkeeper.may_be_understood(f"n{2 * REFUSED_MAX - 1}:1", {}, "cluster")
+    assert doorkeeper.may_be_understood("n0:1", {}, "cluster")
