@@ -128,6 +128,7 @@ class Node:
         """The time by which keys expire."""
         own_log = self._own_log = OwnerLog(config, time, rng, views, readiness, co_owners, streams)
         store.attach(self._committed)
+        clock.attach(readiness.admit_peer)
         self.hub = Hub(config, time, views, calls, own_log)
         self.heartbeats = Heartbeats(
             config, time, identity.store_id, store, readiness, co_owners, tasks, streams, calls
@@ -169,8 +170,7 @@ class Node:
         """Before `run`. Raises StorageFault."""
         await self.views.start()
         mine, view = self.status().zone_at(self.config.address), self.views.current
-        told = view.zone_of.get(self.config.address)
-        if told is not None and told != mine:
+        if (told := view.zone_of.get(self.config.address)) not in (None, mine):
             log.warning("ZONE is %s, but %s in view %s: the next view change goes by it", mine, told, view.id)
         self._gossip_driver.change_view()
 

@@ -264,6 +264,8 @@ class _Served:
                 self.abort()
                 return
             self._clock.hear(self._sender, frame.clocks)
+            if self._closing:  # It was sent before a pause, which has been noticed right now.
+                return
             for cast in frame.casts:
                 self._handler.hear(self._sender, cast)
             if frame.calls:

@@ -296,6 +296,8 @@ class Link:
                 break
             is_understood = True
             self._clock.hear(self._peer, frame.clocks)
+            if self._socket is not socket:  # As in `acceptor`.
+                break
             for reply in frame.replies:
                 answer = self._state.answered(reply.id)
                 if answer is None:

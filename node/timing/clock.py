@@ -152,8 +152,14 @@ class HybridClock:
         begins with another ceiling."""
         self._standing = Standing.BELIEVED
         self._complained_at: float | None = None
+        self._admit: Callable[[], bool] = lambda: True
         self.offsets_ms: dict[str, int] = {}
         """By how much the wall clock of each peer was ahead of this node's when it was last heard."""
+
+    def attach(self, admit: Callable[[], bool]) -> None:
+        """`admit`: whether what arrives right now has not lain there while this process was paused, see
+        `Readiness.admit_peer`."""
+        self._admit = admit
 
     def _call_witnesses(self) -> tuple[Witnesses, bool]:
         config, memory, anchor = self._config, self._memory, self._memory.anchor
@@ -199,7 +205,11 @@ class HybridClock:
 
     def hear(self, peer: str, clocks: Clocks) -> None:
         """Take note of what came along with a message of `peer`. It is called for every one of them, so what differs
-        only by the time that a message takes is no news."""
+        only by the time that a message takes is no news; and what it showed before a pause says nothing of now: this
+        node alone would then be ahead of all others, by as long as that was."""
+        if not self._admit():
+            self.observe(clocks.reading)
+            return
         wall_ms = self._time.wall_ms()
         offset_ms = clocks.wall_ms - wall_ms
         self._was_heard = True

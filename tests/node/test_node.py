@@ -29,6 +29,7 @@ from node.net.messages import (
 )
 from node.net.transport import answer_of
 from node.node import Node
+from node.timing.clock import Clocks
 from node.values.donors import DonorsChange, Kind
 from node.values.record import Record
 from node.values.version import make_version
@@ -74,6 +75,19 @@ async def test_node_call_that_waited_at_its_door_during_a_pause_is_not_acted_on(
         assert await asked(lone, replicate(), view_id) == Unable()
         assert lone.store.get(PARTITION, KEY) is None and lone.peers.resets == 1
         assert await asked(lone, replicate(), view_id) == Taken(), "what comes by the new links is"
+
+
+@on_virtual_time
+async def test_node_clock_shown_before_a_pause_says_nothing_of_how_clocks_are_now() -> None:
+    async with lone_owner(B) as lone:
+        clock, shown_ms = lone.node.clock, lone.time.wall_ms()
+        clock.hear(B, Clocks(0, shown_ms))
+        lone.time.jump(5.0)
+        clock.hear(B, Clocks(0, shown_ms))
+        assert (clock.offsets_ms, lone.peers.resets) == ({B: 0}, 1)
+        assert lone.node.expiry_now_ms() == lone.time.wall_ms()
+        clock.hear(B, Clocks(0, shown_ms))
+        assert clock.offsets_ms == {B: -5000}, "what comes by the new links does"
 
 
 @on_virtual_time

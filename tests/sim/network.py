@@ -157,7 +157,7 @@ class Network:
         if port is not None and (sender.address, to) not in self.cuts:
             if self.trace and told:
                 self.trace(told)
-            self._hand(port.host, port.heard, sender.address, sender.cluster, data)
+            self._hand(port.host, port.heard, port.resets, sender.address, sender.cluster, data)
 
     # Ways
 

@@ -43,6 +43,8 @@ class Port:
         self._loop = network.loop
         self._links: dict[tuple[Address, bool], Link] = {}
         self._served: dict[Connection, None] = {}
+        self.resets = 0
+        """How often all links were."""
         self._doorkeeper = Doorkeeper(config.address, config.cluster)
 
     # Transport
@@ -99,6 +101,7 @@ class Port:
         return self.time.now()
 
     def reset(self) -> None:
+        self.resets += 1
         for link in self._links.values():
             link.do(link.state.reset(self.time.now()))
         for connection in self._served:
@@ -152,6 +155,8 @@ class Port:
             return
         frame = decode_replies(data)
         self.clock.hear(connection.to, frame.clocks)
+        if not connection.open:
+            return
         for reply in frame.replies:
             state = connection.link.state
             answer = state.answered(reply.id)
@@ -177,12 +182,14 @@ class Port:
             self._served[connection] = None
             self._network.accept(connection, self)
 
-    def heard(self, sender: Address, cluster: str, data: bytes) -> None:
-        """A cast, which in truth comes over a link."""
-        if cluster != self.cluster:
+    def heard(self, resets: int, sender: Address, cluster: str, data: bytes) -> None:
+        """A cast, which in truth comes over a link. `resets`: as they were when it arrived."""
+        if cluster != self.cluster or resets != self.resets:
             return
         frame = decode_calls(data)
         self.clock.hear(sender, frame.clocks)
+        if resets != self.resets:
+            return
         for cast in frame.casts:
             self.handler.hear(sender, cast)
 
@@ -194,6 +201,8 @@ class Port:
             return
         frame = decode_calls(data)
         self.clock.hear(connection.asker.address, frame.clocks)
+        if not connection.open:
+            return
         for call in frame.calls:
             if isinstance(call.request, Ping):
                 self._reply(connection, call.id, Taken())

@@ -13,7 +13,18 @@ import pytest
 from node.errors import PeerFault, PeerLost, PeerRefused
 from node.net.messages import Read, ReadResult, Write, Wrote
 from tests.cluster import eventually
-from tests.node.net.two_ends import HURRIED_S, PATIENT_S, SHORT_S, VERSION, VIEW_ID, Echo, Network, delta, unanswered
+from tests.node.net.two_ends import (
+    HURRIED_S,
+    PATIENT_S,
+    SHORT_S,
+    VERSION,
+    VIEW_ID,
+    Echo,
+    Network,
+    Peer,
+    delta,
+    unanswered,
+)
 
 
 class TransportContract:
@@ -38,6 +49,22 @@ class TransportContract:
         a, b = network.a, network.b
         answers = await asyncio.gather(*(one.ask(other, b"k") for one, other in [(a, b), (b, a)] * 50))
         assert answers == [ReadResult(b"k")] * 100
+
+    async def test_transport_nothing_is_done_of_a_message_at_which_a_pause_is_noticed(self, network: Network) -> None:
+        a, b = network.a, network.b
+        await a.ask(b, b"before")
+        for paused, told in ((b, [b"before"]), (a, [b"before", b"asked"])):
+
+            def admit(paused: Peer = paused) -> bool:
+                paused.clock.attach(lambda: True)
+                paused.transport.reset()
+                return False
+
+            paused.clock.attach(admit)
+            with pytest.raises(PeerFault):
+                await a.ask(b, b"asked", SHORT_S)
+            assert b.handler.keys == told
+        await a.ask_until_answered(b, b"after")
 
     async def test_transport_bulk_call_answered(self, network: Network) -> None:
         answer = await network.a.transport.call(network.b.address, Read(b"k"), VIEW_ID, PATIENT_S, bulk=True)

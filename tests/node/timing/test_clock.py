@@ -157,6 +157,15 @@ def hear(clock: HybridClock, wall_ms: int, peer: str = "b:1") -> None:
     clock.hear(peer, Clocks(0, wall_ms))
 
 
+async def test_clock_that_was_shown_before_a_pause_is_not_judged_by_but_its_reading_is_passed() -> None:
+    clock = clock_on(ClockMemory(), HandTime(5000))
+    clock.attach(lambda: False)
+    clock.hear("b:1", Clocks(5001 << 16, 2000))
+    assert (clock.offsets_ms, clock.is_grounded) == ({}, False)
+    assert clock.now_ms() == clock.agreed_ms() == 5000
+    assert await clock.stamp() == make_version((5001 << 16) + 1, 7)
+
+
 async def test_clock_keeps_pace_with_a_faster_one_between_messages() -> None:
     time = HandTime(5000)
     clock = clock_on(ClockMemory(), time)
