@@ -21,9 +21,9 @@ from node.net.messages import Range
 
 RUN_KEYS = 8
 """So many keys of a partition are read ahead: most often, a page has one or two of each."""
-GLANCES_A_TURN, READS_A_TURN, LOOKS_A_TURN = 512, 64, 64
+GLANCES_A_TURN, READS_A_TURN, LOOKS_A_TURN = 256, 32, 32
 """How many partitions are asked whether their next keys have been read, of how many they are read, and how many records
-are looked at, at once: a fifth of a millisecond each."""
+are looked at, at once: a tenth of a millisecond each."""
 LOOKS_MAX = 100_000
 """So many records are looked at for one part at most, if there is nothing to be taken of most of them."""
 

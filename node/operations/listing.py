@@ -191,7 +191,7 @@ def share_of(limit: int, shards: int) -> int:
     """How many keys each of so many shards is asked for, that they fill a page together: more than its share by some
     deviations of what chance gives each. If one has still more to tell, the page ends there."""
     share = limit / shards
-    return min(limit, int(share + 6 * sqrt(share)) + 16)
+    return min(limit, int(share + 4 * sqrt(share)) + 16)
 
 
 def _joined(shares: Sequence[Listed], limit: int) -> Page:
