@@ -95,6 +95,9 @@ def _caught_up(facts: Facts) -> Check:
     if facts.is_to_be_filled:
         reason = "not yet: the disk lacks what this node had, and a co-owner has to bring it"
         return Check("caught-up", Verdict.FAILED, reason)
+    if facts.keys_arrive and (facts.disk_hangs or facts.disk_fails or facts.disk_has_no_room):
+        reason = "not yet: keys are to arrive, and the disk takes none; they cannot be written here, and reads of them "
+        return Check("caught-up", Verdict.NOTED, f"{reason}may be refused")
     if facts.keys_arrive:
         return Check("caught-up", Verdict.NOTED, "not yet: keys arrive, and until then their earlier owners are asked")
     return _check("caught-up", facts.is_owed, "not yet: a co-owner has writes for this node that it has missed")

@@ -29,7 +29,7 @@ def cause_of(survey: Survey, nodes: Collection[Address]) -> Cause | None:
     if not groups:
         return None
     words = {
-        "node-down": f"being {'out of reach' if survey.is_minority else 'down'}",
+        "node-down": "being out of reach",
         "foreign-node": "being of another cluster",
         "disk-hangs": "taking nothing, as the disk hangs",
         "disk-full": "taking nothing, as the disk is full",
@@ -39,10 +39,16 @@ def cause_of(survey: Survey, nodes: Collection[Address]) -> Cause | None:
     return Cause(", and ".join(whys), f"as for {', '.join(groups)}", frozenset().union(*groups.values()))
 
 
-def way_out(survey: Survey, nodes: Collection[Address]) -> str:
-    """How a change that is under way is got rid of along with these nodes, which it has taken in; to be appended."""
+def after_way_out(survey: Survey, nodes: Collection[Address], otherwise: str) -> str:
+    """What to do about these nodes: first, if a change that is under way has taken them in, to take it back, since what
+    they lack others still have; `otherwise`: the rest."""
+    return f"{UNDO}; or {otherwise}" if are_taken_in(survey, nodes) else otherwise
+
+
+def are_taken_in(survey: Survey, nodes: Collection[Address]) -> bool:
+    """Whether it is a change under way that has brought these nodes into the view, none of them was in it before."""
     former = survey.view.former
-    return f"; or {UNDO}" if survey.is_changing and former and former[0].nodes.isdisjoint(nodes) else ""
+    return bool(survey.is_changing and former and former[0].nodes.isdisjoint(nodes))
 
 
 def _code(survey: Survey, node: Address) -> str | None:

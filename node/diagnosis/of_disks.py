@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gossip.view import Address
-from node.diagnosis.causes import way_out
+from node.diagnosis.causes import after_way_out, are_taken_in
 from node.diagnosis.survey import Problem, Severity, Survey
-from node.diagnosis.wording import counted, replace
+from node.diagnosis.wording import ADD, counted, replace
 
 LOW_SHARE = 0.1
 LOW_BYTES = 2 * 2**30
@@ -20,7 +20,7 @@ def full(survey: Survey) -> Iterator[Problem]:
     for node in sorted(filter(survey.is_full, survey.nodes)):
         health = survey.seen(node).health
         what = f"the disk of {node} is full, or refuses to be written: {_refused(survey, node)}"
-        do = "make room on its file system, or delete keys; or let another node take some: kvs view-change --add NEW"
+        do = _with_room(survey, node, "make room on its file system, or delete keys")
         yield _problem("disk-full", survey, node, what, do, health.full_ms if health else None)
 
 
@@ -28,8 +28,10 @@ def hung(survey: Survey) -> Iterator[Problem]:
     for node, health in survey.healths():
         if health.hung_ms:
             what = f"the disk of {node} hangs: {_refused(survey, node)}"
-            do = f"look at the disk, and at dmesg; mend it, or put another node in its place: {replace([node])}"
-            do += way_out(survey, [node])
+            do = "look at the disk, and at dmesg; mend it"
+            if not are_taken_in(survey, [node]):
+                do += f", or put another node in its place: {replace([node])}"
+            do = after_way_out(survey, [node], do)
             yield _problem("disk-hangs", survey, node, what, do, health.hung_ms)
 
 
@@ -39,14 +41,24 @@ def low(survey: Survey) -> Iterator[Problem]:
         free, size = health.free_bytes, health.disk_bytes
         if free >= min(LOW_SHARE * size, LOW_BYTES) or survey.is_stuck(node):
             continue
-        do = "make room before it is full; or let another node take some of its keys: kvs view-change --add NEW"
         if free < NONE_BYTES:
-            what = f"the disk of {node} has no room left: it goes on with what the store has set aside, "
-            what += f"{health.set_aside_bytes >> 20:,} MiB, then takes deletions only"
+            what = f"the disk of {node} is full but for {health.set_aside_bytes >> 20:,} MiB, which the store has set "
+            what += (
+                f"aside and writes to now; once these are used up, it takes deletions only: {_refused(survey, node)}"
+            )
+            do = _with_room(survey, node, "make room on its file system now, or delete keys")
             yield _problem("disk-low", survey, node, what, do, None)
         else:
             what = f"the disk of {node} has {free >> 20:,} MiB left, {free / size:.0%}"
+            do = _with_room(survey, node, "make room before it is full")
             yield Problem("disk-low", Severity.WARNING, what, do, (node,), survey.keys_of((node,)))
+
+
+def _with_room(survey: Survey, node: Address, make_room: str) -> str:
+    """What to do about a disk without room: no other change of the view is proposed while one is under way."""
+    if survey.is_changing:
+        return after_way_out(survey, [node], make_room)
+    return f"{make_room}; or let another node take some of its keys: {ADD}"
 
 
 def _problem(code: str, survey: Survey, node: Address, what: str, do: str, lasts_ms: int | None) -> Problem:
@@ -56,9 +68,16 @@ def _problem(code: str, survey: Survey, node: Address, what: str, do: str, lasts
 
 
 def _refused(survey: Survey, node: Address) -> str:
+    """What clients cannot do, and what they can."""
     if _is_spared(survey, node):
         return "its copies fall behind, and others take what is written"
-    return f"writes of its {counted(survey.keys_of((node,)), 'key')} are refused, reads go on"
+    has, comes = survey.keys_of((node,)), survey.arriving(node)
+    here = f"writes of its {counted(has, 'key')} are refused, reads go on"
+    if not comes:
+        return here
+    there = f"at most {counted(comes, 'key')} that {'is' if comes == 1 else 'are'} on the way to it cannot arrive, and "
+    there += "cannot be written; reads of them may get a 503 too"
+    return f"{here}; {there}" if has else there
 
 
 def _is_spared(survey: Survey, node: Address) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from gossip.view import Address
-from node.diagnosis.causes import Cause, cause_of, way_out
+from node.diagnosis.causes import Cause, after_way_out, cause_of
 from node.diagnosis.survey import Problem, Severity, Survey
 from node.diagnosis.wording import CHANGE, counted, is_are, named, numbers, remove, start
 from node.views.quorum import is_quorum
@@ -64,7 +64,7 @@ def with_fewer_copies(survey: Survey) -> Iterator[Problem]:
     what += f"take writes: {', and '.join(whys)}" + (GO_ON if least else "")
     do = "wait until they have caught up; if that takes long, look at their logs"
     if cause:
-        do = cause.see + way_out(survey, cause.nodes)
+        do = after_way_out(survey, cause.nodes, cause.see)
     yield Problem("fewer-copies", Severity.WARNING, what, do, nodes, keys)
 
 
@@ -76,7 +76,7 @@ def waiting_for_copies(survey: Survey) -> Iterator[Problem]:
     keys, cause = sum(kept.values()), cause_of(survey, survey.view.nodes)
     what = f"{counted(keys, 'key')}, as last heard, are kept by earlier owners until enough of the present ones have a "
     what += f"copy: this stands still, which follows from {cause.why}" if cause else "copy"
-    do = cause.see + way_out(survey, cause.nodes) if cause else "wait: copies are made"
+    do = after_way_out(survey, cause.nodes, cause.see) if cause else "wait: copies are made"
     yield Problem("keys-waiting-for-copies", Severity.WARNING, what, do, tuple(sorted(kept)), keys)
 
 
@@ -111,7 +111,7 @@ def _to_decide(survey: Survey, nodes: Collection[Address], cause: Cause | None) 
         vouch = f"if nobody is served under another view than this, and never will be: {CHANGE} --gone-for-good"
         return f"{start(down)}; or, {vouch}" if down else vouch
     if cause:
-        return cause.see + way_out(survey, cause.nodes)
+        return after_way_out(survey, cause.nodes, cause.see)
     return f"see what else is wrong with {named(nodes)}; or take them out of the view: {remove(nodes)}"
 
 

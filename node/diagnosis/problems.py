@@ -47,4 +47,4 @@ def _held_back(survey: Survey, problem: Problem) -> Problem:
     """Who may be cut off proposes no change of the view, and nothing about those that it does not reach."""
     is_near = all(map(survey.is_up, problem.nodes))
     left = [clause for clause in problem.do.split("; ") if CHANGE not in clause] if is_near else []
-    return problem._replace(do="; ".join(left) or f"see {MINORITY}, before anything else")
+    return problem._replace(do="; ".join(left).removeprefix("or ") or f"see {MINORITY}, before anything else")

@@ -140,6 +140,12 @@ class Survey(NamedTuple):
         statuses = (self.seen(node).status for node in replicas)
         return any(status is not None and not status.may_lack for status in statuses)
 
+    def arriving(self, node: Address) -> int:
+        """How many records others have yet to bring to it, at most: two of them may hold the same, and deletions are
+        records too."""
+        statuses = (seen.status for seen in self.nodes.values() if seen.status is not None)
+        return sum(owed.records for status in statuses for owed in status.handing if owed.address == node)
+
     def shards(self) -> Iterator[tuple[int, Shard]]:
         return enumerate(self.view.shards)
 

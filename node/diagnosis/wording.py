@@ -12,6 +12,7 @@ NAMED_MAX = 8
 
 CHANGE = "kvs view-change"
 UNDO = f"take the change back: {CHANGE} --undo"
+ADD = f"{CHANGE} --add NEW, a node that runs"
 
 
 def named(things: Collection[str]) -> str:

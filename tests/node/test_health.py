@@ -77,6 +77,16 @@ def test_health_what_is_no_fault_of_this_node_is_noted_and_it_stays_in_service(
     assert str(check).startswith(line) and is_ready(checks_of(WELL._replace(**facts)))
 
 
+@pytest.mark.parametrize("trouble", ["disk_hangs", "disk_fails", "disk_has_no_room"])
+def test_health_of_a_disk_that_takes_no_keys_promises_nothing_of_those_that_are_to_arrive(trouble: str) -> None:
+    facts = {trouble: True, "keys_arrive": True}
+    _, arriving = wrong(**facts)
+    assert str(arriving) == (
+        "[!]caught-up not yet: keys are to arrive, and the disk takes none; they cannot be written here, and reads of "
+        "them may be refused"
+    )
+
+
 def test_health_one_that_is_late_for_as_long_as_it_may_be_is_ok() -> None:
     assert wrong(loop_late_s=1.0) == []
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gossip.view import Former
-from node.diagnosis.causes import cause_of, way_out
+from node.diagnosis.causes import after_way_out, cause_of
 from node.diagnosis.survey import Seen
 from tests.node.diagnosis.surveys import PAIRS, ill, survey_of, up
 from tests.node.samples import successor
@@ -19,7 +19,7 @@ GROWN = msgspec.structs.replace(successor(PAIRS, A, B, C, D, E), former=(Former(
 @pytest.mark.parametrize(
     ("seen", "why", "see"),
     [
-        (Seen(), f"{B} being down", "as for node-down"),
+        (Seen(), f"{B} being out of reach", "as for node-down"),
         (Seen(is_foreign=True), f"{B} being of another cluster", "as for foreign-node"),
         (ill(PAIRS, hung_ms=1, full_ms=1), f"{B} taking nothing, as the disk hangs", "as for disk-hangs"),
         (up(PAIRS, full=True), f"{B} taking nothing, as the disk is full", "as for disk-full"),
@@ -34,7 +34,7 @@ def test_cause_is_what_is_wrong_with_a_node(seen: Seen, why: str, see: str) -> N
 def test_cause_names_all_of_them_once() -> None:
     cause = cause_of(survey_of(PAIRS, {C: ill(PAIRS, hung_ms=1)}, "b"), [A, B, C])
     assert cause is not None and cause.nodes == {B, C}
-    assert cause.why == f"{B} being down, and {C} taking nothing, as the disk hangs"
+    assert cause.why == f"{B} being out of reach, and {C} taking nothing, as the disk hangs"
     assert cause.see == "as for node-down, disk-hangs"
 
 
@@ -42,14 +42,16 @@ def test_cause_is_none_of_nodes_that_are_well_or_of_no_concern() -> None:
     assert cause_of(survey_of(PAIRS, {E: Seen()}), [A, B, E]) is None
 
 
-def test_cause_is_not_called_down_by_who_may_be_cut_off() -> None:
+def test_cause_is_not_called_down_as_it_may_be_cut_off() -> None:
     cause = cause_of(survey_of(PAIRS, down="cd"), [C, D])
     assert cause is not None and cause.why == f"{C}, {D} being out of reach"
 
 
 def test_way_out_is_to_take_back_the_change_that_has_taken_the_node_in() -> None:
     moving = {A: up(GROWN, handing="e")}
-    assert way_out(survey_of(GROWN, moving), [E]) == "; or take the change back: kvs view-change --undo"
-    assert way_out(survey_of(GROWN, moving), [B]) == "", "it would be needed for that"
-    assert way_out(survey_of(GROWN), [E]) == "", "that is over"
-    assert way_out(survey_of(PAIRS, {A: up(PAIRS, handing="b")}), [B]) == "", "there is nothing to go back to"
+    told = after_way_out(survey_of(GROWN, moving), [E], "mend it")
+    assert told == "take the change back: kvs view-change --undo; or mend it"
+    assert after_way_out(survey_of(GROWN, moving), [B], "mend it") == "mend it", "it would be needed for that"
+    assert after_way_out(survey_of(GROWN), [E], "mend it") == "mend it", "that is over"
+    only = survey_of(PAIRS, {A: up(PAIRS, handing="b")})
+    assert after_way_out(only, [B], "mend it") == "mend it", "there is nothing to go back to"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gossip.view import Address, View
+from gossip.view import Address, Former, View
 from node.diagnosis import of_disks
-from node.diagnosis.survey import Seen, Severity
+from node.diagnosis.survey import Problem, Seen, Severity
+from node.net.messages import Owed
 from tests.node.diagnosis.surveys import ALONE, KEYS, PAIRS, ill, survey_of, up
-from tests.node.views.bench import A, B
+from tests.node.samples import successor
+from tests.node.views.bench import A, B, C, D
+
+E = "e:1"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,59 @@ def test_hung_is_told_by_the_node_itself() -> None:
     assert not list(of_disks.hung(survey_of(PAIRS))) and not list(of_disks.full(survey_of(PAIRS)))
 
 
+GROWN = msgspec.structs.replace(successor(ALONE, A, B, C, D, E), former=(Former(ALONE.id, None, ALONE.shards),))
+"""E has been taken in by a change that is under way."""
+STUCK = {"disk-hangs": {"hung_ms": 1}, "disk-full": {"full_ms": 1}, "disk-low": {"disk_bytes": 2**30}}
+
+
+def told_of(view: View, code: str, node: Address, key_count: int, records: int) -> Problem:
+    """`records`: that A is to bring to the node."""
+    wrong = ill(view, **STUCK[code])
+    assert wrong.status is not None
+    wrong = wrong._replace(status=msgspec.structs.replace(wrong.status, key_count=key_count))
+    bringing = up(view, handing="e")
+    assert bringing.status is not None
+    owed = (Owed(node, 3, records),)
+    bringing = bringing._replace(status=msgspec.structs.replace(bringing.status, handing=owed))
+    rules = (of_disks.hung, of_disks.full, of_disks.low)
+    (problem,) = (found for rule in rules for found in rule(survey_of(view, {node: wrong, A: bringing})))
+    assert problem.code == code
+    return problem
+
+
+@pytest.mark.parametrize("code", STUCK)
+def test_keys_on_their_way_to_a_disk_that_takes_nothing_are_counted_and_may_not_be_read(code: str) -> None:
+    """See the owner's tests of keys that its disk cannot keep."""
+    come = "at most 40 keys that are on the way to it cannot arrive, and cannot be written; reads of them may get a 503"
+    come += " too"
+    assert told_of(GROWN, code, E, 0, 40).what.endswith(f": {come}")
+    assert told_of(GROWN, code, E, 3, 40).what.endswith(f": writes of its 3 keys are refused, reads go on; {come}")
+    assert "at most 1 key that is on the way" in told_of(GROWN, code, E, 0, 1).what
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"),
+    [
+        ("disk-hangs", "look at the disk, and at dmesg; mend it"),
+        ("disk-full", "make room on its file system, or delete keys"),
+        ("disk-low", "make room on its file system now, or delete keys"),
+    ],
+)
+def test_disk_of_a_node_that_is_being_added_is_got_rid_of_by_taking_that_back(code: str, mend: str) -> None:
+    assert told_of(GROWN, code, E, 0, 40).do == f"take the change back: kvs view-change --undo; or {mend}"
+    assert "--undo" not in told_of(GROWN, code, B, 9, 2).do, "it was there before"
+    assert "--add" not in told_of(GROWN, code, B, 9, 2).do, "another change is under way"
+
+
+@pytest.mark.parametrize("code", ["disk-full", "disk-low"])
+def test_disk_without_room_is_relieved_by_a_node_that_runs(code: str) -> None:
+    rule, wrong = (of_disks.full, of_disks.low)[code == "disk-low"], ill(ALONE, **STUCK[code])
+    (problem,) = rule(survey_of(ALONE, {B: wrong}))
+    assert problem.do.endswith(
+        "; or let another node take some of its keys: kvs view-change --add NEW, a node that runs"
+    )
+
+
 GIB = 2**30
 
 
@@ -74,14 +132,22 @@ def test_low_says_how_much_is_left() -> None:
     assert problem.what == f"the disk of {B} has 1,024 MiB left, 1%" and problem.nodes == (B,)
 
 
-@pytest.mark.parametrize(("view", "severity"), [(ALONE, Severity.CRITICAL), (PAIRS, Severity.WARNING)])
-def test_low_is_about_to_refuse_writes_where_only_what_is_set_aside_is_left(view: View, severity: Severity) -> None:
+@pytest.mark.parametrize(
+    ("view", "severity", "refused"),
+    [
+        (ALONE, Severity.CRITICAL, "writes of its 10 keys are refused, reads go on"),
+        (PAIRS, Severity.WARNING, "its copies fall behind, and others take what is written"),
+    ],
+)
+def test_low_is_about_to_refuse_writes_where_only_what_is_set_aside_is_left(
+    view: View, severity: Severity, refused: str
+) -> None:
     wrong = ill(view, free_bytes=2**20 - 1, disk_bytes=GIB, set_aside_bytes=20 * 2**20)
     (problem,) = of_disks.low(survey_of(view, {B: wrong}))
     assert problem.severity is severity
     assert problem.what == (
-        f"the disk of {B} has no room left: it goes on with what the store has set aside, 20 MiB, then takes deletions "
-        "only"
+        f"the disk of {B} is full but for 20 MiB, which the store has set aside and writes to now; once these are used "
+        f"up, it takes deletions only: {refused}"
     )
 
 

@@ -128,8 +128,8 @@ def test_fewer_copies_says_what_to_do_about_it(seen: dict[Address, Seen], down: 
 def test_fewer_copies_say_from_what_they_follow_and_what_that_is_to_clients() -> None:
     (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {D: up(PAIRS, may_lack=True)}, "b"))
     assert problem.what.endswith(
-        f": this follows from {B} being down, and {D} lacks what was written; through every node clients read and "
-        "write them all the same"
+        f": this follows from {B} being out of reach, and {D} lacks what was written; through every node clients "
+        "read and write them all the same"
     )
     assert problem.do == "as for node-down"
 
@@ -150,7 +150,7 @@ def test_waiting_for_copies_are_keys_that_earlier_owners_keep() -> None:
     kept = {C: up(PAIRS)._replace(kept=5), D: up(PAIRS)._replace(kept=1)}
     (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept, "b"))
     assert (problem.nodes, problem.keys, problem.do) == ((C, D), 6, "as for node-down")
-    assert problem.what.endswith(f"a copy: this stands still, which follows from {B} being down")
+    assert problem.what.endswith(f"a copy: this stands still, which follows from {B} being out of reach")
     (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept | {B: ill(PAIRS, hung_ms=1)}))
     assert problem.what.endswith(f"{B} taking nothing, as the disk hangs") and problem.do == "as for disk-hangs"
     (problem,) = of_keys.waiting_for_copies(survey_of(PAIRS, kept))

@@ -11,8 +11,8 @@ from gossip.view import ViewId
 from node.net.messages import Copies, Fetch, Read, ReadResult, Unable, ViewIs, Wrote
 from node.values.donors import Kind
 from tests.node.lone_owner import A, B, C, lone_owner
-from tests.node.operations.asking import write
-from tests.node.parts import node_a, on_virtual_time
+from tests.node.operations.asking import found, read, write
+from tests.node.parts import node_a, on_virtual_time, record
 from tests.node.samples import successor
 
 KEY = b"k"
@@ -104,3 +104,19 @@ async def test_fetch_counts_as_an_operation_here_for_somebody_waits_for_it() -> 
     await asyncio.sleep(1.0)
     parts.owner.fetch(parts.key_of(B))
     assert parts.owner.served_at == parts.time.monotonic()
+
+
+@pytest.mark.parametrize("trouble", ["hung", "full", "exhausted"])
+@pytest.mark.parametrize("both", [True, False])
+@on_virtual_time
+async def test_read_of_what_the_disk_cannot_keep_is_answered_only_where_all_earlier_owners_hold_it(
+    both: bool, trouble: str
+) -> None:
+    """As the diagnosis of such a disk says: the next read may come to another one of them."""
+    parts = await node_a(A)
+    for donor, holds in ((B, True), (C, both)):
+        parts.wait_for(donor, KEY, Kind.ALONE)
+        parts.co_owner(donor, *([(KEY, record(3))] if holds else []))
+    setattr(parts.disk, trouble, True)
+    assert await read(parts, KEY) == (found(b"1", 3) if both else Unable())
+    assert await write(parts, KEY) == Unable()
