@@ -72,9 +72,10 @@ def cut_off(asked: Asked) -> Iterator[Finding]:
     main = main_of(parts)
     if main is None and len(parts) > 1:
         between = " and ".join(", ".join(sorted(part)) for part in parts)
-        what = f"there is no way between {between}, though all of them run"
         nodes = tuple(sorted(node for part in parts for node in part))
-        yield Finding("no-way-between", "critical", what, f"{MEND}; start nothing anew, remove nothing", nodes)
+        what = f"there is no way between {between}, though all of them run; {_apart(asked, *parts)}"
+        severity = _severity(asked, nodes)
+        yield Finding("no-way-between", severity, what, f"{MEND}; start nothing anew, remove nothing", nodes)
         return
     for part in parts:
         if part is not main:
@@ -102,7 +103,8 @@ def _cut_off(asked: Asked, nodes: tuple[str, ...]) -> Finding:
         what = f"{named} is cut off: it runs, but reaches none of the others, nor they it"
     else:
         what = f"{named} are cut off: they run, and reach each other, but none of the others, nor do these reach them"
-    do = f"mend routes or the firewall of {named}; start nothing anew, remove nothing"
+    what += f"; {_apart(asked, frozenset(nodes))}"
+    do = f"mend routes or the firewall of {named}; start nothing anew, remove nothing; until then send no clients there"
     lasted = (
         problem.for_seconds
         for node, status in asked.statuses.items()
@@ -110,7 +112,26 @@ def _cut_off(asked: Asked, nodes: tuple[str, ...]) -> Finding:
         if problem.code == "node-down" and node not in nodes and set(problem.nodes) <= set(nodes)
     )
     longest = max((seconds for seconds in lasted if seconds is not None), default=None)
-    return Finding("cut-off", "critical", what, do, nodes, None, longest)
+    return Finding("cut-off", _severity(asked, nodes), what, do, nodes, None, longest)
+
+
+def _severity(asked: Asked, nodes: Collection[str]) -> str:
+    """As bad as the nodes that are cut off say themselves that it is: what is critical to `kvs status` is to this
+    command, and no more."""
+    told = (problem for node in nodes if node in asked.statuses for problem in asked.statuses[node].problems)
+    return "critical" if any(problem.is_critical and problem.code in FOLLOWS for problem in told) else "warning"
+
+
+def _apart(asked: Asked, *parts: Part) -> str:
+    """What clients can do on the sides of a cut, of which these are `parts`."""
+    shards = [frozenset(shard.replicas) for shard in asked.ring.shards]
+    told = []
+    if any(part.isdisjoint(shard) for part in parts for shard in shards):
+        told.append("clients there get a 503 for keys of which no owner is on their side")
+    if any(shard & part and shard - part for part in parts for shard in shards):
+        shared = "keys with owners on both sides take plain writes on both, each side reads its own, and the newer "
+        told.append(f"{shared}write holds once they meet; writes on a condition get a 503")
+    return "; ".join(told) or "each side reads and writes its own keys"
 
 
 def _reach(asked: Asked) -> Mapping[str, Collection[str]]:

@@ -12,7 +12,9 @@ from node.views.quorum import is_quorum
 from ring.hashing import PARTITIONS
 from ring.placement import Shard
 
-GO_ON = "; through every node clients read and write them all the same"
+GO_ON = "; through every node that answers clients read and write them all the same"
+APART = "; a node out of reach that runs takes plain writes of them too: each side reads its own, and the newer write "
+APART += "holds once they meet"
 GO_ON_WITHOUT = "; without conditions, clients read and write them all the same"
 
 
@@ -27,7 +29,10 @@ def without_owner(survey: Survey) -> Iterator[Problem]:
     share = sum(survey.partitions[shard] for shard in lost) / PARTITIONS
     owners = f"no owner that {survey.me} reaches" if survey.is_minority else "no live owner"
     what = f"{share:.0%} of the key space ({numbers(lost)}) has {owners}: {named(nodes)} {is_are(nodes)} the only "
-    what += f"{'owner' if len(nodes) == 1 else 'owners'} of {_these(keys, down)}; requests for them get a 503"
+    what += (
+        f"{'owner' if len(nodes) == 1 else 'owners'} of {_these(keys, down)}; requests for them get a 503, and so does "
+    )
+    what += "whatever goes over all keys: listings, exports, backups"
     do = f"make room on the disks of {named(nodes)}"
     if down:
         do = f"{start(down)}; only if these are lost, and the keys are to be given up: {remove(down)} --force"
@@ -61,11 +66,20 @@ def with_fewer_copies(survey: Survey) -> Iterator[Problem]:
     what = (
         f"{_counted(survey, left)} ({numbers(lacking)}) have {least or 'none'} of {factor} copies that are whole and "
     )
-    what += f"take writes: {', and '.join(whys)}" + (GO_ON if least else "")
+    what += (
+        f"take writes: {', and '.join(whys)}"
+        + (GO_ON if least else "")
+        + (APART if _may_write_apart(survey, nodes) else "")
+    )
     do = "wait until they have caught up; if that takes long, look at their logs"
     if cause:
         do = after_way_out(survey, cause.nodes, cause.see)
     yield Problem("fewer-copies", Severity.WARNING, what, do, nodes, keys)
+
+
+def _may_write_apart(survey: Survey, nodes: Collection[Address]) -> bool:
+    """Whether one of them may run behind a cut."""
+    return any(not survey.is_up(node) and not survey.seen(node).is_foreign for node in nodes)
 
 
 def waiting_for_copies(survey: Survey) -> Iterator[Problem]:
@@ -129,9 +143,12 @@ def minority(survey: Survey) -> Iterator[Problem]:
         return
     count, down = len(survey.view.nodes), survey.down
     what = f"{survey.me} reaches {count - len(down)} of the {count} nodes of the view: either it is cut off from "
-    what += f"{named(down)}, or they are down; it cannot tell which"
+    what += (
+        f"{named(down)}, or they are down; it cannot tell which. Its clients get a 503 for keys of which it reaches no "
+    )
+    what += "owner; what it has a copy of, others may write too meanwhile, and the newer write holds once they meet"
     do = f"look at the network between them, and ask one of the others: kvs -e {down[0]} status; change nothing from "
-    do += f"{survey.me} before you know that they do not run"
+    do += f"{survey.me} before you know that they do not run; send its clients to them if they do"
     yield Problem("minority", Severity.CRITICAL, what, do, tuple(down), None, survey.dead_s(down))
 
 

@@ -27,6 +27,8 @@ def down(survey: Survey) -> Iterator[Problem]:
         if alone := [node for node in nodes if survey.is_only(node)]:
             do += f"; either gives up the keys that only {named(alone)} {'has' if len(alone) == 1 else 'have'}, and "
             do += "takes --force"
+        do += f"; if {'it runs' if is_one else 'they run'}, cut off, send no clients there: for keys of which "
+        do += f"{'it reaches' if is_one else 'they reach'} no owner they get a 503"
         yield Problem("node-down", Severity.WARNING, what, do, nodes, None, survey.dead_s(nodes))
 
 

@@ -12,11 +12,12 @@ from kvs.asked import Asked, Finding
 from kvs.cuts import main_of, parts_of
 from kvs.findings import findings_of
 from kvs.responses import Problem
-from tests.kvs.reports import A, B, C, asked, report, status
+from tests.kvs.reports import A, B, C, asked, report, ring, status
 
 LOST = {"reached": False}
 DOWN = Problem("node-down", "warning", "c:1 is down, or cannot be reached from a:1", "start c:1", (C,), None, 9.0)
 COPIES = Problem("fewer-copies", "warning", "4 keys have 1 of 2 copies", "start c:1; or --replace c:1 NEW", (C,), 4)
+HANGS = Problem("disk-hangs", "critical", "the disk of c:1 hangs", "mend it", (C,))
 FALSE_VIEW = Problem("keys-without-owner", "critical", "0 keys", "kvs view-change --remove a:1,b:1 --force", (A, B), 0)
 
 
@@ -66,16 +67,36 @@ def test_cuts_parts_are_disjoint_and_no_way_leads_out_of_one(reach: dict[str, se
 def test_cuts_a_node_that_runs_alone_is_one_critical_finding() -> None:
     finding, copies = findings_of(cut(C, a=(DOWN, COPIES), b=(DOWN, COPIES), c=(FALSE_VIEW,)))
     assert (finding.code, finding.severity, finding.nodes) == ("cut-off", "critical", (C,))
-    assert finding.what == "c:1 is cut off: it runs, but reaches none of the others, nor they it"
-    assert finding.do == "mend routes or the firewall of c:1; start nothing anew, remove nothing"
+    assert finding.what == (
+        "c:1 is cut off: it runs, but reaches none of the others, nor they it; keys with owners on both sides take "
+        "plain writes on both, each side reads its own, and the newer write holds once they meet; writes on a "
+        "condition get a 503"
+    )
+    assert finding.do == (
+        "mend routes or the firewall of c:1; start nothing anew, remove nothing; until then send no clients there"
+    )
     assert finding.for_seconds == 9.0
     assert (copies.code, copies.keys) == ("fewer-copies", 4)
     assert copies.do == "mend the way to c:1, which is not down: this follows from the cut"
 
 
+@pytest.mark.parametrize(
+    ("told", "severity"), [((FALSE_VIEW,), "critical"), ((COPIES,), "warning"), ((HANGS, COPIES), "warning")]
+)
+def test_cuts_are_as_bad_as_who_is_cut_off_says_itself(told: tuple[Problem, ...], severity: str) -> None:
+    """So that `kvs status` there, the page and this command agree."""
+    assert of_codes(cut(C, a=(DOWN, COPIES), c=told))["cut-off"].severity == severity
+
+
+def test_cuts_refuse_clients_what_nobody_on_their_side_owns() -> None:
+    apart = cut(C, a=(DOWN,), c=(FALSE_VIEW,))._replace(ring=ring(None, (A,), (B,), (C,)))
+    assert of_codes(apart)["cut-off"].what.endswith(
+        "nor they it; clients there get a 503 for keys of which no owner is on their side"
+    )
+
+
 def test_cuts_what_is_wrong_with_the_node_itself_is_told_by_it_alone() -> None:
-    hangs = Problem("disk-hangs", "critical", "the disk of c:1 hangs", "mend it", (C,))
-    assert set(of_codes(cut(C, c=(FALSE_VIEW, hangs)))) == {"cut-off", "disk-hangs"}
+    assert set(of_codes(cut(C, c=(FALSE_VIEW, HANGS)))) == {"cut-off", "disk-hangs"}
 
 
 def test_cuts_who_is_down_besides_is_to_be_started() -> None:
@@ -91,7 +112,9 @@ def test_cuts_of_two_halves_nobody_can_tell_which_is_cut_off() -> None:
     peers = {A: {B: LOST, C: LOST}, C: {A: LOST, B: LOST}}
     halves = halves._replace(reports={node: report(node, seen) for node, seen in peers.items()}, silent={B: "refused"})
     found = of_codes(halves)
-    assert found["no-way-between"].what == "there is no way between a:1 and c:1, though all of them run"
+    assert found["no-way-between"].what.startswith(
+        "there is no way between a:1 and c:1, though all of them run; keys with "
+    )
     assert "node-down" not in found
     assert "--remove" not in found["keys-without-owner"].do and "--force" not in found["keys-without-owner"].do
 

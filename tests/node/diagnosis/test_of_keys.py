@@ -43,7 +43,8 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
         "keys-without-owner",
         Severity.CRITICAL,
         f"25% of the key space (shard 2) has no live owner: {B} is the only owner of these keys (10 when it was last "
-        "heard, perhaps more by now); requests for them get a 503",
+        "heard, perhaps more by now); requests for them get a 503, and so does whatever goes over all keys: listings, "
+        "exports, backups",
         f"start {B} again, with its disk; only if these are lost, and the keys are to be given up: "
         f"kvs view-change --remove {B} --force",
         (B,),
@@ -128,10 +129,17 @@ def test_fewer_copies_says_what_to_do_about_it(seen: dict[Address, Seen], down: 
 def test_fewer_copies_say_from_what_they_follow_and_what_that_is_to_clients() -> None:
     (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {D: up(PAIRS, may_lack=True)}, "b"))
     assert problem.what.endswith(
-        f": this follows from {B} being out of reach, and {D} lacks what was written; through every node clients "
-        "read and write them all the same"
+        f": this follows from {B} being out of reach, and {D} lacks what was written; through every node that "
+        "answers clients read and write them all the same; a node out of reach that runs takes plain writes of them "
+        "too: each side reads its own, and the newer write holds once they meet"
     )
     assert problem.do == "as for node-down"
+
+
+@pytest.mark.parametrize("seen", [ill(PAIRS, hung_ms=1), up(PAIRS, may_lack=True), Seen(is_foreign=True)])
+def test_fewer_copies_are_written_apart_by_nobody_where_no_node_of_the_store_is_out_of_reach(seen: Seen) -> None:
+    (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {B: seen}))
+    assert problem.what.endswith("; through every node that answers clients read and write them all the same")
 
 
 def test_keys_of_a_copy_that_is_being_filled_are_at_least_so_many() -> None:
@@ -265,6 +273,8 @@ def test_minority_is_who_reaches_no_more_than_half(view: View, down: str, is_tol
     if problems:
         assert f"a:1 reaches {len(view.nodes) - len(down)} of the {len(view.nodes)} nodes" in problems[0].what
         assert "kvs -e b:1 status; change nothing from a:1" in problems[0].do
+        assert "Its clients get a 503 for keys of which it reaches no owner; what it has a copy of" in problems[0].what
+        assert problems[0].do.endswith("; send its clients to them if they do")
         assert problems[0].severity is Severity.CRITICAL
 
 

@@ -31,7 +31,8 @@ def test_down_offers_no_removal_of_an_only_owner_without_saying_what_that_gives_
     assert problem.do == (
         f"see whether it runs before you replace it: start {B} again, with its disk, or mend the network; if gone for "
         f"good: kvs view-change --replace {B} NEW, or kvs view-change --remove {B}; either gives up the keys that only "
-        f"{B} has, and takes --force"
+        f"{B} has, and takes --force; if it runs, cut off, send no clients there: for keys of which it reaches no "
+        "owner they get a 503"
     )
     (problem,) = of_nodes.down(survey_of(PAIRS, down="b"))
     assert "gives up" not in problem.do
