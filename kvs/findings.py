@@ -6,11 +6,11 @@ Pure: answers in, findings out. What comes of who reaches whom is in `kvs.cuts`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from kvs import cuts
 from kvs.asked import NOTE, Asked, Finding, Rule
-from kvs.responses import NodeReport
+from kvs.responses import NodeReport, NodeStatus
 from kvs.tables import size
 
 LOW_SHARE = 0.1
@@ -143,8 +143,7 @@ def _at_risk(asked: Asked) -> Iterator[Finding]:
         return
     nodes, keys = tuple(single.values()), sum(asked.reports[node].key_count for node in single.values())
     if factor == 1:
-        what = f"there is one copy of each key: the disk of any node is the only one with its keys ({keys:,} in all)"
-        yield Finding("one-copy", NOTE, what, "kvs view-change --repl-factor 2, if they matter", nodes, keys)
+        yield _one_copy(asked, nodes, keys)
         return
     kept = {node: count for node, count in _kept(asked).items() if node not in nodes}
     at_risk = keys - sum(kept.values())
@@ -156,13 +155,41 @@ def _at_risk(asked: Asked) -> Iterator[Finding]:
         yield Finding("keys-at-risk", "warning", what, do, nodes, at_risk)
 
 
+def _one_copy(asked: Asked, nodes: tuple[str, ...], owned: int) -> Finding:
+    """`owned`: the keys of those owners that told how many they have."""
+    coming = sum(_told_most(asked, lambda node: node.keys_to_hand_over).values())
+    uncounted = sorted(node for shard in asked.ring.shards for node in shard.replicas if node not in nodes)
+    count = f"{'at least ' if uncounted else ''}{owned + coming:,} in all"
+    count += f", of which {coming:,} are on their way to a new owner" if coming else ""
+    count += f"; those of {', '.join(uncounted)} cannot be counted" if uncounted else ""
+    what = f"there is one copy of each key: the disk of any node is the only one with its keys ({count})"
+    do = "kvs view-change --repl-factor 2, if they matter"
+    if uncounted or not _is_calm(asked):
+        do = "nothing yet: first see to what else is wrong, or under way; then more copies can be asked for"
+    return Finding("one-copy", NOTE, what, do, nodes, owned + coming)
+
+
+def _is_calm(asked: Asked) -> bool:
+    """Whether this is the time to ask for more copies: all nodes are there, nothing is wrong, and nothing moves. A copy
+    on a disk that hangs would be none, and of keys that nobody can reach none can be made."""
+    is_well = not asked.silent and not any(status.problems for status in asked.statuses.values())
+    return is_well and all(
+        report.settled and not report.disk.hangs and not report.disk.full for report in asked.reports.values()
+    )
+
+
 def _kept(asked: Asked) -> Mapping[str, int]:
     """How many keys earlier owners keep until more of the present ones have them, as far as anybody has heard."""
-    kept: Counter[str] = Counter()
+    return _told_most(asked, lambda node: node.keys_waiting_for_copies)
+
+
+def _told_most(asked: Asked, of: Callable[[NodeStatus], int | None]) -> Mapping[str, int]:
+    """By node, the most that anybody has heard of something that it has."""
+    most: Counter[str] = Counter()
     for status in asked.statuses.values():
         for node in status.nodes:
-            kept[node.address] = max(kept[node.address], node.keys_waiting_for_copies or 0)
-    return +kept
+            most[node.address] = max(most[node.address], of(node) or 0)
+    return +most
 
 
 def _disks_of(nodes: tuple[str, ...]) -> str:

@@ -178,6 +178,48 @@ def test_findings_of_one_copy_are_a_note() -> None:
     (finding,) = findings_of(asked(ring=ring(None, (A,), (B,), (C,))))
     assert (finding.code, finding.severity, finding.nodes, finding.keys) == ("one-copy", "note", NODES, 30)
 
+    assert finding.what.endswith("its keys (30 in all)")
+    assert finding.do == "kvs view-change --repl-factor 2, if they matter"
+
+
+def one_copy(told: Asked) -> Finding:
+    (finding,) = (finding for finding in findings_of(told) if finding.code == "one-copy")
+    return finding
+
+
+ONE_COPY = asked(ring=ring(None, (A,), (B,), (C,)))
+NOT_YET = "nothing yet: first see to what else is wrong, or under way; then more copies can be asked for"
+
+
+def test_findings_of_one_copy_say_whose_keys_are_not_counted() -> None:
+    finding = one_copy(ONE_COPY._replace(reports={A: report(A), B: report(B)}, silent={C: "refused"}))
+    assert finding.what.endswith("its keys (at least 20 in all; those of c:1 cannot be counted)")
+    assert (finding.keys, finding.do) == (20, NOT_YET)
+
+
+def test_findings_of_one_copy_count_what_is_on_its_way() -> None:
+    seen = status(A)
+    handing = tuple(msgspec.structs.replace(n, keys_to_hand_over=5) if n.address == B else n for n in seen.nodes)
+    moving = {A: msgspec.structs.replace(seen, nodes=handing), B: status(B)}
+    finding = one_copy(ONE_COPY._replace(statuses=moving))
+    assert (
+        finding.what.endswith("its keys (35 in all, of which 5 are on their way to a new owner)") and finding.keys == 35
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"statuses": {A: status(A, DOWN)}},
+        {"reports": {node: report(node, settled=node != C) for node in NODES}},
+        {"reports": {n: report(n, disk=Disk(1, 1, False, hangs=n == C)) for n in NODES}},
+        {"reports": {n: report(n, disk=Disk(1, 1, n == C, hangs=False)) for n in NODES}},
+    ],
+    ids=["something is wrong", "keys move", "a disk hangs", "a disk is full"],
+)
+def test_findings_of_one_copy_propose_no_other_while_nobody_could_make_it(more: dict[str, Any]) -> None:
+    assert one_copy(ONE_COPY._replace(**more)).do == NOT_YET
+
 
 def test_findings_are_in_the_manual() -> None:
     root = Path(__file__).parents[2]
