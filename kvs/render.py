@@ -192,8 +192,11 @@ def _changed(answer: responses.Changed) -> Shown:
 @shown.register
 def _plan(answer: responses.Plan) -> Shown:
     moves = _table("FROM", "TO", "#PARTITIONS", "#KEYS")
+    silent = () if answer.unreachable is msgspec.UNSET else answer.unreachable
+    uncounted = [node for node in silent if any(move.source == node for move in answer.moves)]
     for move in answer.moves:
-        moves.add_row(move.source, move.target, _number(move.partitions), _number(move.keys))
+        keys = "unknown" if move.source in uncounted else _number(move.keys)
+        moves.add_row(move.source, move.target, _number(move.partitions), keys)
     after = _table("SHARD", "#PARTITIONS", "REPLICAS")
     for shard in answer.shards:
         after.add_row(shard.shard_id, _number(shard.partitions), ", ".join(shard.replicas))
@@ -202,7 +205,9 @@ def _plan(answer: responses.Plan) -> Shown:
         return Group(*lost, Text("Nothing would move. The shards:\n"), after)
     copies = sum(move.partitions for move in answer.moves)
     each = "" if copies == answer.partitions else f", some to more than one node, {copies:,} copies in all"
-    head = f"{_counted(answer.partitions, 'partition')} with {_counted(answer.keys, 'key')} would move{each}:\n"
+    keys = f"at least {_counted(answer.keys, 'key')}" if uncounted else _counted(answer.keys, "key")
+    left_out = f" (those of {', '.join(uncounted)}, which cannot be asked, are not counted)" if uncounted else ""
+    head = f"{_counted(answer.partitions, 'partition')} with {keys}{left_out} would move{each}:\n"
     return Group(*lost, Text(head), moves, Text("\nThe shards after that:\n"), after)
 
 

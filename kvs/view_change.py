@@ -18,7 +18,7 @@ import msgspec
 
 from kvs.ending import Interrupted, NoAnswer, Refusal, output_option, print_json, run, show
 from kvs.params import Addresses, AddressList, AddressParam, complete_addresses
-from kvs.wanted import Mistake, lost_keys, short_of_copies, wanted
+from kvs.wanted import Mistake, brought_home, lost_keys, more_copies, short_of_copies, wanted
 
 if TYPE_CHECKING:
     from kvs.operating import Change, Operator, Refused
@@ -98,9 +98,15 @@ def view_change(
         if undo:
             return Change(None, if_epoch=(await client.progress()).epoch), ()
         ring = await client.ring()
-        former = () if to else (await client.status()).former
+        status = await client.status() if dry_run or not to else None
+        former = () if to or status is None else status.former
         nodes, notes = (to, ()) if to else wanted(ring.nodes, replace, added, removed, former)
         notes = (*notes, *short_of_copies(len(nodes), repl_factor, ring.repl_factor))
+        if dry_run and status is not None:
+            dead = [node.address for node in status.nodes if node.state == "dead"]
+            going = [node for node in ring.nodes if node not in nodes]
+            factor = repl_factor or ring.repl_factor
+            notes = (*notes, *more_copies(len(nodes), factor), *brought_home(going, dead))
         return Change(nodes, repl_factor, ring.epoch, gone_for_good=gone_for_good), notes
 
     try:

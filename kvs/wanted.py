@@ -66,6 +66,26 @@ def short_of_copies(nodes: int, asked: int | None, kept: int | None) -> tuple[st
     return (f"{short}: there will be no more until more nodes are added",)
 
 
+def more_copies(nodes: int, factor: int | None) -> tuple[str, ...]:
+    """What there is to say where more copies come of so many nodes than `factor`, those that are asked for."""
+    if factor is None or nodes <= factor or nodes % factor == 0:
+        return ()
+    shards = nodes // factor
+    most = -(-nodes // shards)
+    return (f"{nodes} nodes cannot be dealt in groups of {factor}: keys get up to {most} copies, not {factor}",)
+
+
+def brought_home(going: Collection[str], dead: Collection[str]) -> tuple[str, ...]:
+    """What there is to say of nodes that are to go and do not answer: `dead`, by the word of the store."""
+    silent = [node for node in going if node in dead]
+    if not silent:
+        return ()
+    return (
+        f"{', '.join(silent)} cannot be asked, and may have taken writes that nobody else has: they are not counted, "
+        "and come home only if it returns within a day",
+    )
+
+
 def lost_keys(keys: int | None) -> str:
     """How many keys are at risk, as people say it. `keys`: as last heard of nodes that cannot be asked, which may have
     got more since; None: nobody knows."""

@@ -185,11 +185,12 @@ class AdminApi:
         return _reply(self._plain(nodes, settled) if settled.view.plain else self._replicated(settled))
 
     async def _dry_run(self, wish: Wish | TakeBack) -> web.Response:
-        plan, counts, risk = await self._node.forecaster.forecast(wish)
+        plan, by_source, counts, risk = await self._node.forecaster.forecast(wish)
+        source_of = {partition: source for source, some in by_source.items() for partition in some}
         moves: dict[tuple[Address, Address], list[int]] = {}
         for move in plan.moves:
             for target in move.targets:
-                moves.setdefault((move.sources[0], target), []).append(move.partition)
+                moves.setdefault((source_of[move.partition], target), []).append(move.partition)
         table = plan.ring.table
         return _reply(
             Planned(

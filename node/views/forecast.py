@@ -29,8 +29,10 @@ class Forecast(NamedTuple):
     """What a change would do."""
 
     plan: Plan
+    by_source: Mapping[Address, list[int]]
+    """The partitions that would move, by who would bring them."""
     key_counts: Mapping[int, int]
-    """The live keys of each partition that would move, as far as its owner can be asked."""
+    """The live keys of each, as far as that one can be asked."""
     risk: Risk
     """What it would give up."""
 
@@ -60,11 +62,12 @@ class Forecaster:
         demand_reachable(nodes, statuses)
         plan = plan_for(old, wish, statuses)
         counts: dict[int, int] = {}
-        for source, partitions in plan.partitions_by_source().items():
+        by_source = plan.partitions_by_source(statuses)
+        for source, partitions in by_source.items():
             answer = await self._asking.call(source, CountKeys(pack(partitions)))
             if isinstance(answer, KeyCounts):
                 counts.update(zip(partitions, answer.counts, strict=True))
-        return Forecast(plan, counts, risk_of(old, nodes, statuses, self._census()))
+        return Forecast(plan, by_source, counts, risk_of(old, nodes, statuses, self._census()))
 
     def _concerned(self, wish: Wish | TakeBack) -> frozenset[Address]:
         view = self._views.current

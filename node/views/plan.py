@@ -42,11 +42,13 @@ class Plan(NamedTuple):
     def moves(self) -> tuple[Move, ...]:
         return tuple(moves(self.old_ring, self.ring))
 
-    def partitions_by_source(self) -> dict[Address, list[int]]:
-        """The partitions that leave each present owner."""
+    def partitions_by_source(self, answered: Collection[Address]) -> dict[Address, list[int]]:
+        """The partitions that are brought by each present owner: by the first of several that has `answered`, if any
+        has."""
         partitions: dict[Address, list[int]] = {}
         for move in self.moves:
-            partitions.setdefault(move.sources[0], []).append(move.partition)
+            source = next((source for source in move.sources if source in answered), move.sources[0])
+            partitions.setdefault(source, []).append(move.partition)
         return partitions
 
     def view(

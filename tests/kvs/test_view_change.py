@@ -205,6 +205,22 @@ def test_view_change_dry_run_shows_what_would_be_lost(run: Kvs, store: FakeStore
     assert json.loads(run("view-change", "--to", "c:1", "--dry-run", "-o", "json").stdout) == plan
 
 
+def test_view_change_dry_run_takes_what_cannot_be_counted_for_unknown_not_for_none(run: Kvs, store: FakeStore) -> None:
+    moves = [*PLAN["moves"], {"from": "10.0.0.2:80", "to": "10.0.0.3:80", "partitions": 5, "keys": 0}]  # type: ignore[misc]
+    plan = {**PLAN, "moves": moves, "keys-at-risk": None, "unreachable": ["10.0.0.2:80"]}
+    store.fault = lambda method, _p: answer(200, **plan) if method == "PUT" else None
+    shown = run("view-change", "--remove", "10.0.0.2:80", "--dry-run").stdout
+    assert "with at least 3 keys (those of 10.0.0.2:80, which cannot be asked, are not counted) would move" in shown
+    assert re.search(r"10\.0\.0\.2:80 +10\.0\.0\.3:80 +5 +unknown", shown)
+
+
+def test_view_change_dry_run_notes_what_the_plan_does_not_show(run: Kvs, store: FakeStore) -> None:
+    store.repl_factor = 2
+    told = run("view-change", "--add", "c:1", "--dry-run").stderr
+    assert told == "Note: 3 nodes cannot be dealt in groups of 2: keys get up to 3 copies, not 2\n"
+    assert run("view-change", "--add", "c:1").stderr == ""
+
+
 def test_view_change_dry_run_counts_copies_where_partitions_get_more_than_one(run: Kvs, store: FakeStore) -> None:
     """Or the sum of the table would not be what its head says."""
     moves = [PLAN["moves"][0], {**PLAN["moves"][0], "to": "10.0.0.4:80"}]  # type: ignore[index]

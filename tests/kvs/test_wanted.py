@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvs.wanted import Mistake, Wanted, lost_keys, short_of_copies, wanted
+from kvs.wanted import Mistake, Wanted, brought_home, lost_keys, more_copies, short_of_copies, wanted
 
 A, B, C, D, E = "a:1", "b:1", "c:1", "d:1", "e:1"
 PRESENT = (A, B, C)
@@ -83,3 +83,18 @@ def test_short_of_copies_is_told(nodes: int, asked: int | None, kept: int | None
 def test_short_of_copies_more_are_not_to_be_had() -> None:
     with pytest.raises(Mistake, match="2 nodes have room for 2 of 3 copies: add nodes, or ask for fewer copies"):
         short_of_copies(2, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "factor", "copies"),
+    [(3, None, 0), (2, 2, 0), (4, 2, 0), (1, 2, 0), (3, 2, 3), (5, 2, 3), (5, 3, 5), (7, 3, 4)],
+)
+def test_more_copies_than_asked_are_told(nodes: int, factor: int | None, copies: int) -> None:
+    told = f"{nodes} nodes cannot be dealt in groups of {factor}: keys get up to {copies} copies, not {factor}"
+    assert more_copies(nodes, factor) == ((told,) if copies else ())
+
+
+def test_brought_home_is_what_a_node_that_goes_and_is_silent_may_have_alone() -> None:
+    assert brought_home([A], []) == brought_home([], [A]) == ()
+    (told,) = brought_home([A, B], [B, C])
+    assert told.startswith("b:1 cannot be asked, and may have taken writes that nobody else has")

@@ -9,7 +9,7 @@ from node.errors import Conflict, Unavailable
 from node.net.messages import Owed, Promise
 from node.views.census import LastHeard
 from node.views.change_conditions import TakeBack, Wish
-from tests.node.parts import A, B, C, D, on_virtual_time
+from tests.node.parts import A, B, C, D, node_a, on_virtual_time
 from tests.node.views.coordinating import Coordinating, of_three, peers_of
 
 
@@ -37,6 +37,25 @@ async def test_forecast_of_a_move_counts_what_would_move() -> None:
     assert moved == parts.views.ring.partitions_of(C)
     assert forecast.key_counts == dict.fromkeys(moved, 1)
     assert forecast.risk.is_none
+
+
+@on_virtual_time
+async def test_forecast_of_what_a_silent_node_has_is_that_it_is_not_counted() -> None:
+    parts = await of_three()
+    bench = Coordinating(parts)
+    peers_of(parts, B)
+    forecast = await bench.forecaster.forecast(Wish(frozenset({A, B})))
+    assert forecast.by_source.keys() == {C} and not forecast.key_counts and forecast.risk.nodes == (C,)
+
+
+@on_virtual_time
+async def test_forecast_asks_of_several_copies_one_that_answers() -> None:
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    bench = Coordinating(parts)
+    peers_of(parts, B, D)
+    assert parts.views.current.shards == ((A, B), (C, D))
+    forecast = await bench.forecaster.forecast(Wish(frozenset({A, B, D})))
+    assert forecast.by_source.keys() == {A, D} and sum(forecast.key_counts.values()) > 0
 
 
 @on_virtual_time
