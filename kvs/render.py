@@ -39,7 +39,7 @@ WORDS = {"alive": "up", "dead": "down"}
 MARKS = {
     "disk-hangs": "disk hangs",
     "disk-full": "disk full",
-    "disk-low": "disk low",
+    "disk-low": "disk nearly full",
     "clock-ahead": "clock refused",
     "view-not-stored": "view not stored",
 }
@@ -220,6 +220,9 @@ def _at_risk(answer: responses.Plan) -> str:
 @shown.register
 def _progress(answer: responses.Progress) -> Shown:
     coordinator = f", coordinated by {answer.coordinator}" if answer.coordinator else ""
+    silent = ", ".join(node.address for node in answer.nodes if node.partitions is None)
+    if answer.state == "moving" and silent and not answer.partitions:
+        return Text(f"epoch {answer.epoch}: nothing moves; {silent} cannot be asked{coordinator}", "yellow")
     head = Text.assemble(f"epoch {answer.epoch}: ", _state(answer.state), coordinator)
     if answer.state == "settled":
         return head

@@ -86,7 +86,7 @@ def test_status_table_marks_clocks_that_are_off_most_others_and_no_other(run: Kv
     [
         ("disk-hangs", "up, disk hangs"),
         ("disk-full", "up, disk full"),
-        ("disk-low", "up, disk low"),
+        ("disk-low", "up, disk nearly full"),
         ("clock-ahead", "up, clock refused"),
         ("view-not-stored", "up, view not stored"),
         ("node-slow", "up"),

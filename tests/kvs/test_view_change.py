@@ -64,6 +64,16 @@ def test_view_change_dry_run_shows_what_would_move(run: Kvs, store: FakeStore) -
     assert {path for method, path in store.asked if method == "PUT"} == {"/kvs/view-change?dry-run=true"}
 
 
+def test_view_change_of_which_nothing_moves_is_not_called_moving_for_a_node_that_is_silent(
+    run: Kvs, store: FakeStore
+) -> None:
+    told = progress(0, 0)
+    told["nodes"] = [*told["nodes"], {"address": "10.0.0.2:80", "partitions": None, "keys": None}]  # type: ignore[misc]
+    store.progress = [told]
+    shown = run("view-change").stdout
+    assert shown == "epoch 4: nothing moves; 10.0.0.2:80 cannot be asked, coordinated by 10.0.0.1:80\n"
+
+
 def test_view_change_no_wait_returns_the_epoch(run: Kvs) -> None:
     assert "Accepted as epoch 4" in run("view-change", "--to", "c:1", "--no-wait").stderr
     assert run("view-change", "--to", "c:1", "--no-wait", "-o", "json").stdout == '{"epoch":4}\n'

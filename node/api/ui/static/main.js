@@ -98,17 +98,27 @@ function show(now) {
   setText(byId("foot"), `kvs ${state.you.release ?? ""} · as ${state.you.address} sees it at ${clock(now)}`);
 }
 
+// What it has yet to bring to owners of which none has it.
+function onTheWay(node) {
+  const records = node.handing.reduce((sum, [, , records]) => sum + records, 0);
+  return Math.max(0, records - node.kept);
+}
+
 function showHead() {
   const { you, view, nodes, problems } = state;
   const members = nodes.filter((node) => node.member);
   const up = members.filter((node) => node.state === "up").length;
   const byAddress = new Map(nodes.map((node) => [node.address, node["key-count"] ?? 0]));
   const total = view.shards.reduce((sum, shard) => sum + Math.max(...shard.replicas.map((address) => byAddress.get(address) ?? 0)), 0);
+  const isTold = (address) => members.some((node) => node.address === address && node.settled !== null);
+  const least = view.shards.every((shard) => shard.replicas.some(isTold)) ? "" : "at least ";
+  const coming = nodes.reduce((sum, node) => sum + onTheWay(node), 0);
+  const more = coming ? `, up to ${count(coming)} on their way` : "";
   const settled = members.every((node) => node.settled !== false);
   setText(byId("cluster"), you.cluster);
   const facts = [
     ["nodes up", `${up} of ${members.length}`],
-    ["keys", count(total)],
+    ["keys", `${least}${count(total)}${more}`],
     ["copies", String(view["repl-factor"] ?? 1)],
     ["view", `epoch ${view.epoch}, ${settled ? "settled" : "moving"}`],
     ...(you.tokens ? [["signed in for", you.role]] : []),

@@ -37,7 +37,8 @@ function update(item, problem) {
   setText(badge, problem.severity);
   setText(what.children[0], `${capital(problem.what)}.`);
   const lasts = problem["for-seconds"];
-  setText(what.children[1], lasts === undefined ? "" : ` For ${duration(lasts)}.`);
+  const since = lasts === undefined ? "" : ` For ${duration(lasts)}.`;
+  setText(what.children[1], `${since} (${problem.code})`);
   if (todo.dataset.text !== problem.do) {
     todo.dataset.text = problem.do;
     const parts = `To do: ${problem.do}`.split(COMMAND);
