@@ -93,7 +93,8 @@ def clock_refused(survey: Survey) -> Iterator[Problem]:
                 f"the clock of {node} is {health.ahead_s:,} s ahead of all others: clients that ask {node} are refused "
             )
             what += "writes; through other nodes all keys are read and written"
-            do = f"mend NTP on {node} (chronyc tracking, timedatectl), or on the others if it is they that are behind"
+            do = f"mend NTP on {node} (chronyc tracking, timedatectl), or on the others if it is they that are behind; "
+            do += "until then, send clients to other nodes"
             yield Problem("clock-ahead", Severity.CRITICAL, what, do, (node,), None, health.refused_ms / 1000)
 
 

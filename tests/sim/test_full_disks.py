@@ -9,6 +9,7 @@ import pytest
 
 from gossip.view import View
 from node.errors import Conflict, Unavailable
+from ring.hashing import partition_of
 from tests.sim.cluster import Machine
 from tests.sim.sick_disks import KEYS, STALL_S, STEADY_S, Story, is_empty, take_back
 
@@ -122,6 +123,43 @@ def test_full_new_owner_does_not_keep_the_other_one_waiting() -> None:
         await story.change(n1, n1, n4)
         await story.all_is_there(n1, n2, n4)
         assert is_empty(n3)
+        with pytest.raises(Conflict):
+            await moving
+
+    story.run(tell())
+
+
+@pytest.mark.parametrize("trouble", ["hung", "exhausted", "full"])
+def test_newcomer_whose_disk_takes_nothing_is_told_with_the_keys_that_cannot_come(trouble: str) -> None:
+    story = Story(3, members=2)
+    n1, n2, n3 = story.machines
+
+    async def tell() -> None:
+        await story.start()
+        story.when_pushed(n3, trouble)
+        moving = story.begin(n1, n1, n2, n3)
+        await asyncio.sleep(STEADY_S)
+        problems = await n1.ask(lambda node: node.inspector.problems())
+        (told,) = (problem for problem in problems if problem.code in ("disk-hangs", "disk-full"))
+        assert n1.node is not None and n3.node is not None
+        owned = n3.node.views.ring.partitions_of(n3.address)
+        there = {key for key, _ in n3.disk.records()}
+        to_come = [key for key in KEYS if partition_of(key) in owned and key not in there]
+        assert (
+            to_come
+            and f"at most {len(to_come)} key" in told.what
+            and "cannot arrive, and cannot be written" in told.what
+        )
+        assert told.do.startswith("take the change back: kvs view-change --undo; or ")
+        for key in to_come:
+            with pytest.raises(Unavailable):
+                await story.put(n1, key)
+        taking_back = asyncio.ensure_future(n2.ask(take_back, 60.0))
+        await asyncio.sleep(STEADY_S)
+        for key in KEYS:
+            await story.put(n1, key)
+        n3.disk.mend()
+        await taking_back
         with pytest.raises(Conflict):
             await moving
 

@@ -119,6 +119,7 @@ async def test_ui_plans_makes_and_watches_a_view_change_that_a_full_disk_holds_u
     await says(both, "#problems-list", f"he disk of {new} is full")
     await says(both, "#nodes-body", "disk takes nothing")
     await says(both, "#moving", "to go")
+    await says(both, "#facts", "on their way")
     await on_all(both, lambda shown: expect(shown["#moving [role=progressbar]"]).to_be_visible())
     await check(both, "6-full-disk")
 

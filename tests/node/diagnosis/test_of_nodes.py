@@ -85,6 +85,7 @@ def test_clock_ahead_is_told_by_the_node_whose_writes_are_refused_and_by_nobody_
         "other nodes all keys are read and written"
     )
     assert (problem.severity, problem.lasts_s) == (Severity.CRITICAL, 90.0)
+    assert problem.do.endswith("; until then, send clients to other nodes")
     assert not list(of_nodes.clocks_off(survey))
 
 
