@@ -192,11 +192,10 @@ def _changed(answer: responses.Changed) -> Shown:
 @shown.register
 def _plan(answer: responses.Plan) -> Shown:
     moves = _table("FROM", "TO", "#PARTITIONS", "#KEYS")
-    silent = () if answer.unreachable is msgspec.UNSET else answer.unreachable
-    uncounted = [node for node in silent if any(move.source == node for move in answer.moves)]
+    uncounted = {*(answer.unreachable or ())} & {move.source for move in answer.moves}
     for move in answer.moves:
-        keys = "unknown" if move.source in uncounted else _number(move.keys)
-        moves.add_row(move.source, move.target, _number(move.partitions), keys)
+        count = "unknown" if move.source in uncounted else _number(move.keys)
+        moves.add_row(move.source, move.target, _number(move.partitions), count)
     after = _table("SHARD", "#PARTITIONS", "REPLICAS")
     for shard in answer.shards:
         after.add_row(shard.shard_id, _number(shard.partitions), ", ".join(shard.replicas))
@@ -205,9 +204,10 @@ def _plan(answer: responses.Plan) -> Shown:
         return Group(*lost, Text("Nothing would move. The shards:\n"), after)
     copies = sum(move.partitions for move in answer.moves)
     each = "" if copies == answer.partitions else f", some to more than one node, {copies:,} copies in all"
-    keys = f"at least {_counted(answer.keys, 'key')}" if uncounted else _counted(answer.keys, "key")
-    left_out = f" (those of {', '.join(uncounted)}, which cannot be asked, are not counted)" if uncounted else ""
-    head = f"{_counted(answer.partitions, 'partition')} with {keys}{left_out} would move{each}:\n"
+    keys = _counted(answer.keys, "key")
+    if uncounted:
+        keys = f"at least {keys} (those of {', '.join(sorted(uncounted))}, which cannot be asked, are not counted)"
+    head = f"{_counted(answer.partitions, 'partition')} with {keys} would move{each}:\n"
     return Group(*lost, Text(head), moves, Text("\nThe shards after that:\n"), after)
 
 
@@ -220,9 +220,8 @@ def _at_risk(answer: responses.Plan) -> str:
 @shown.register
 def _progress(answer: responses.Progress) -> Shown:
     coordinator = f", coordinated by {answer.coordinator}" if answer.coordinator else ""
-    silent = ", ".join(node.address for node in answer.nodes if node.partitions is None)
-    if answer.state == "moving" and silent and not answer.partitions:
-        return Text(f"epoch {answer.epoch}: nothing moves; {silent} cannot be asked{coordinator}", "yellow")
+    if answer.state == "moving" and answer.silent and not answer.partitions:
+        return Text(f"epoch {answer.epoch}: nothing moves; {answer.silent} cannot be asked{coordinator}", "yellow")
     head = Text.assemble(f"epoch {answer.epoch}: ", _state(answer.state), coordinator)
     if answer.state == "settled":
         return head
@@ -253,8 +252,7 @@ def change_bar() -> Iterator[Callable[[responses.Progress], None]]:
         def report(answer: responses.Progress) -> None:
             nonlocal most
             most = max(most, answer.keys)
-            silent = [node.address for node in answer.nodes if node.partitions is None]
-            waits = f", waiting for {', '.join(silent)}" if silent and answer.state != "settled" else ""
+            waits = f", waiting for {answer.silent}" if answer.silent and answer.state != "settled" else ""
             done, to_go = most - answer.keys, _counted(answer.partitions, "partition")
             told = f"{done:,} of {_counted(most, 'key')}, {to_go} to go" if most else ""
             bar.update(task, description=answer.state + waits, total=most or None, completed=done, told=told)

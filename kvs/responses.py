@@ -271,6 +271,11 @@ class Progress(_Body, frozen=True):
     nodes: tuple[Remaining, ...]
 
     @property
+    def silent(self) -> str:
+        """Those that could not be asked, for a sentence."""
+        return ", ".join(node.address for node in self.nodes if node.partitions is None)
+
+    @property
     def keys(self) -> int:
         return sum(node.keys or 0 for node in self.nodes)
 

@@ -52,7 +52,7 @@ async def test_process_full_disk_reads_go_on_deletions_too_and_writes_resume_by_
     small_disk.fill()
     (problem,) = (await http.ask(a, "GET", "/kvs/status")).json["problems"]
     assert (problem["code"], problem["severity"], problem["nodes"]) == ("disk-low", "critical", [a])
-    assert f"the disk of {a} has no room left: it goes on with what the store has set aside, 2 MiB" in problem["what"]
+    assert f"the disk of {a} is full but for 2 MiB, which the store has set aside and writes to now" in problem["what"]
     assert (await http.put(a, "more", 0)).status == 201
 
     async def refuses() -> bool:
