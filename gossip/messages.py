@@ -34,7 +34,8 @@ MESSAGE_BYTES_MIN = 2_048
 """The lowest bound that leaves room for one entry of each list, with addresses as long as DNS allows."""
 
 Count = Annotated[int, Meta(ge=0)]
-Incarnation = Annotated[int, Meta(ge=0, le=2**62)]
+INCARNATION_MAX = 2**62
+Incarnation = Annotated[int, Meta(ge=0, le=INCARNATION_MAX)]
 """Bounded well below 64 bits, as a node that hears of one has to be able to go above it."""
 
 

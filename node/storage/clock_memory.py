@@ -12,6 +12,9 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.timing.clock import Anchor, Memory
 
+_readings = msgspec.msgpack.Decoder(tuple[int, int])
+_anchors = msgspec.msgpack.Decoder(Anchor)
+
 
 class ClockMemory:
     """`commit_s`: how long a disk may take. A stamp may wait for it."""
@@ -21,9 +24,9 @@ class ClockMemory:
         self._commit_s = commit_s
 
     def recall(self) -> Memory:
-        memory, anchor = self._store.setting(Setting.CLOCK), self._store.setting(Setting.CLOCK_ANCHOR)
-        ceiling, lead_ms = (0, 0) if memory is None else msgspec.msgpack.decode(memory, type=tuple[int, int])
-        return Memory(ceiling, lead_ms, None if anchor is None else msgspec.msgpack.decode(anchor, type=Anchor))
+        """Raises StorageFault."""
+        ceiling, lead_ms = self._store.kept(Setting.CLOCK, _readings.decode, (0, 0))
+        return Memory(ceiling, lead_ms, self._store.kept(Setting.CLOCK_ANCHOR, _anchors.decode, None))
 
     async def keep(self, memory: Memory) -> None:
         """Raises StorageFault, also if the disk takes too long."""

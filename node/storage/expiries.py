@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from node.storage.kept import number, read_kept
 from node.storage.keys import DONORS, EXPIRIES, Expiring, Setting, expiries_until, expiring_at, setting_place
 from node.storage.transaction import Engine, Transaction
 
@@ -52,7 +53,8 @@ class Expiries:
 
     def told_ms(self) -> int:
         """The time up to which keys had been told to have expired when that was last noted; 0: none ever had."""
-        return int.from_bytes(self._engine.get(setting_place(Setting.EXPIRED)) or b"")
+        kept = self._engine.get(setting_place(Setting.EXPIRED))
+        return 0 if kept is None else read_kept(Setting.EXPIRED, number, kept)
 
     def by_partition(self) -> dict[int, set[Expiring]]:
         """All of them, for a check."""

@@ -16,9 +16,11 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from gossip.messages import INCARNATION_MAX
 from gossip.view import Address
 from node.errors import BadDataDir
 from node.storage.forms import demand_known
+from node.storage.kept import number
 from node.storage.keys import FORMAT, Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
@@ -46,14 +48,14 @@ async def identify(store: Store, rng: random.Random, cluster: str, me: Address) 
     is_new = store.setting(Setting.STORE_ID) is None
     if not is_new:
         demand_known(store.setting(Setting.FORMAT))
-    owner = store.setting(Setting.CLUSTER)
-    if owner is not None and owner != cluster.encode():
-        what = f"of the cluster {owner.decode()!r}, while CLUSTER is {cluster!r}"
+    owner = store.kept(Setting.CLUSTER, bytes.decode, cluster)
+    if owner != cluster:
+        what = f"of the cluster {owner!r}, while CLUSTER is {cluster!r}"
         raise BadDataDir(f"{what}: correct CLUSTER, or name another directory")
-    former = (store.setting(Setting.ADDRESS) or me.encode()).decode()
+    former = store.kept(Setting.ADDRESS, bytes.decode, me)
     is_moved = former != me
     store_id = rng.getrandbits(64)
-    incarnation = int.from_bytes(store.setting(Setting.INCARNATION) or b"\0") + 1
+    incarnation = store.kept(Setting.INCARNATION, _incarnation, 0) + 1
 
     def job(transaction: Transaction) -> None:
         if is_new:
@@ -70,6 +72,14 @@ async def identify(store: Store, rng: random.Random, cluster: str, me: Address) 
     is_filled = not is_new and not store.setting(Setting.UNFILLED)
     is_behind = not is_moved and store.setting(Setting.UNFILLED) == BEHIND
     return Identity(store_id, incarnation, is_filled, former if is_moved else None, is_behind)
+
+
+def _incarnation(kept: bytes) -> int:
+    """Raises ValueError if there is none above it."""
+    incarnation = number(kept)
+    if incarnation >= INCARNATION_MAX:
+        raise ValueError(f"no node was started {incarnation} times")
+    return incarnation
 
 
 async def note_behind(store: Store, stable: int) -> None:

@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import TypeVar
 
 from gossip.view import Address, View, ViewId, decode_view
+from node.errors import StorageFault
 from node.storage.audit import check_partition
 from node.storage.disk import Disk
 from node.storage.expiries import Expiries
+from node.storage.kept import read_kept
 from node.storage.keys import DONORS, SETTINGS, Setting, partition_place, record_place, setting_place
 from node.storage.ranges import Ranges
 from node.storage.transaction import EngineFactory, Stats, Transaction, partitions_in, reading_in, stats_in
@@ -28,13 +30,20 @@ from node.values.record import Record, decode_record, has_value, is_forgotten, v
 from node.values.version import Version, clock_of, make_version
 from ring.hashing import PARTITIONS
 
+D = TypeVar("D")
 T = TypeVar("T")
+
+
+def _donor_in(item: tuple[bytes, bytes]) -> tuple[Address, Share]:
+    place, encoded = item
+    return place[1:].decode(), decode_share(encoded)
 
 
 class Store:
     """The records, the view, and what else a node must remember. All writes resolve when they are on stable storage."""
 
     def __init__(self, open_engine: EngineFactory) -> None:
+        """Raises StorageFault if what is on the disk is damaged."""
         self._on_commit: Callable[[Transaction], None] = lambda _: None
         self._stats: list[Stats] = [Stats(0, 0, 0)] * PARTITIONS
         self.occupied: frozenset[int] = frozenset()
@@ -48,8 +57,13 @@ class Store:
         self.disk: Disk = self._engine
         self.expiries = Expiries(self._engine)
         self.ranges = Ranges(self._engine, self._stats)
-        self._note_stats({partition: stats_in(self._engine, partition) for partition in partitions_in(self._engine)})
-        self._note_watermarks()
+        try:
+            found = partitions_in(self._engine)
+            self._note_stats({partition: stats_in(self._engine, partition) for partition in found})
+            self._note_watermarks()
+        except StorageFault:
+            self.close()
+            raise
 
     def attach(self, on_commit: Callable[[Transaction], None]) -> None:
         """From now on, tell `on_commit` of each commit, before its jobs' futures resolve. To be called before anything
@@ -208,9 +222,9 @@ class Store:
     # Donors
 
     def donors(self) -> dict[Address, Share]:
-        """The donors that may still hold keys of partitions owned here, as they are on disk."""
+        """The donors that may still hold keys of partitions owned here, as they are on disk. Raises StorageFault."""
         found = self._engine.scan(DONORS, SETTINGS, 2**30)
-        return {key[1:].decode(): decode_share(encoded) for key, encoded in found}
+        return dict(read_kept("donor", _donor_in, item) for item in found)
 
     def change_donors(self, fence: ViewId, change: DonorsChange) -> Awaitable[None]:
         """Change them on disk."""
@@ -224,12 +238,16 @@ class Store:
     # The view, and settings
 
     def view(self) -> View | None:
-        """The view in force; None on an empty disk."""
-        encoded = self.setting(Setting.VIEW)
-        return None if encoded is None else decode_view(encoded)
+        """The view in force; None on an empty disk. Raises StorageFault."""
+        return self.kept(Setting.VIEW, decode_view, None)
 
     def setting(self, setting: Setting) -> bytes | None:
         return self._engine.get(setting_place(setting))
+
+    def kept(self, setting: Setting, decode: Callable[[bytes], T], absent: D) -> T | D:
+        """What `decode` makes of a setting; `absent`: if there is none. Raises StorageFault if it cannot."""
+        encoded = self.setting(setting)
+        return absent if encoded is None else read_kept(setting, decode, encoded)
 
     def set(self, setting: Setting, value: bytes) -> Awaitable[None]:
         return self._engine.submit(lambda transaction: transaction.set(setting, value))

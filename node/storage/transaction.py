@@ -20,6 +20,7 @@ import xxhash
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
 from node.storage.disk import Disk
+from node.storage.kept import number, read_kept
 from node.storage.keys import (
     EXPIRIES,
     FORMAT_WITH_EXPIRIES,
@@ -34,10 +35,12 @@ from node.storage.keys import (
 from node.values.donors import NOTHING, DonorsChange, decode_share
 from node.values.record import as_tombstone, due_of, expires, has_value, version_of
 from node.values.version import Version, make_version
+from ring.hashing import PARTITIONS
 
 T = TypeVar("T")
 
 _STATS = struct.Struct(">QQQ")
+_view_ids = msgspec.msgpack.Decoder(ViewId)
 
 
 class Stats(msgspec.Struct, frozen=True, gc=False):
@@ -277,17 +280,26 @@ class _Reads(Protocol):
 
 def stats_in(source: _Reads, partition: int) -> Stats:
     encoded = source.get(partition_place(partition))
-    return Stats(0, 0, 0) if encoded is None else Stats(*_STATS.unpack(encoded))
+    if encoded is None:
+        return Stats(0, 0, 0)
+    return Stats(*read_kept(f"figures of partition {partition}", _STATS.unpack, encoded))
 
 
 def partitions_in(engine: Engine) -> Iterator[int]:
     """Those that have figures on disk: that have records, or once had. In a small store they are few, so the scan skips
-    from one to the next."""
+    from one to the next. Raises StorageFault."""
     start = 0
     while found := engine.scan(partition_place(start), EXPIRIES, 0):
-        partition = int.from_bytes(found[0][0][:2])
+        partition = read_kept("records", _partition_at, found[0][0])
         yield partition
         start = partition + 1
+
+
+def _partition_at(place: bytes) -> int:
+    partition = int.from_bytes(place[:2])
+    if len(place) < len(partition_place(0)) or partition >= PARTITIONS:
+        raise ValueError(f"there is no partition {place[:2].hex()}")
+    return partition
 
 
 class _Settings(Protocol):
@@ -296,7 +308,8 @@ class _Settings(Protocol):
 
 def reading_in(source: _Settings, setting: Setting) -> int:
     """A clock reading that is kept as a setting; 0 if it never was."""
-    return int.from_bytes(source.setting(setting) or b"")
+    kept = source.setting(setting)
+    return 0 if kept is None else read_kept(setting, number, kept)
 
 
 def digest_of(key: bytes, encoded: bytes) -> int:
@@ -305,4 +318,4 @@ def digest_of(key: bytes, encoded: bytes) -> int:
 
 
 def _decode_view_id(encoded: bytes | None) -> ViewId:
-    return ViewId(-1, 0) if encoded is None else msgspec.msgpack.decode(encoded, type=ViewId)
+    return ViewId(-1, 0) if encoded is None else read_kept(Setting.FENCE, _view_ids.decode, encoded)

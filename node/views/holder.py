@@ -23,6 +23,7 @@ from gossip.view import Address, BadView, View, ViewId, decode_view
 from node.config import Config
 from node.errors import Fenced, StorageFault
 from node.net.messages import Busy, Foreign, NoRoom, Promise, Promised, ToldView, Unable, ViewIs
+from node.storage.kept import read_kept
 from node.storage.keys import Setting
 from node.storage.store import Store
 from node.storage.transaction import Transaction
@@ -67,7 +68,7 @@ class Views:
         on_change: Callable[[], None],
         former: Address | None = None,
     ) -> None:
-        """`former`: see `Identity`."""
+        """`former`: see `Identity`. Raises StorageFault."""
         self._config = config
         self._store = store
         self._time = time
@@ -84,12 +85,14 @@ class Views:
         self.current: View = stored or environment_view(config)
         """The view in force here."""
         self._founding = (
-            recall(store.setting(Setting.FOUNDING), stored) if stored else founding_of(self.current, [config.address])
+            read_kept(Setting.FOUNDING, lambda kept: recall(kept, stored), store.setting(Setting.FOUNDING))
+            if stored
+            else founding_of(self.current, [config.address])
         )
         self._founding_kept = self._founding
         """As it is on disk."""
         self.view_id: ViewId = self.current.id
-        self.ring: Ring = ring_of(self.current)
+        self.ring: Ring = read_kept(Setting.VIEW, ring_of, self.current)
         """That of the view in force; another object whenever that changes."""
         self.donors = Donors(store.donors())
         """Those of the view in force that have yet to hand over."""
@@ -98,8 +101,7 @@ class Views:
         self.is_newcomer = False
         """Whether this node came into the view, or one before it, since it started, and so with the disk that it has:
         of what it was ever brought as an owner, nothing is lost."""
-        promise = store.setting(Setting.PROMISE)
-        self._promisee = NOBODY if promise is None else msgspec.msgpack.decode(promise, type=Promisee)
+        self._promisee = store.kept(Setting.PROMISE, Promisee.decoded, NOBODY)
         self._promised_at = time.monotonic()
 
     async def start(self) -> None:

@@ -37,6 +37,11 @@ class Promisee(NamedTuple):
         """As it is kept on disk."""
         return msgspec.msgpack.encode((self.epoch, self.coordinator, self.target))
 
+    @classmethod
+    def decoded(cls, kept: bytes) -> Promisee:
+        """The reverse. Raises MsgspecError."""
+        return msgspec.msgpack.decode(kept, type=cls)
+
     @property
     def as_busy(self) -> Busy:
         """The answer that this is in the way."""

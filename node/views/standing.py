@@ -14,12 +14,14 @@ from node.storage.store import Store
 from node.storage.transaction import Transaction
 from node.views.quorum import strayed_after, supports
 
+_view_ids = msgspec.msgpack.Decoder(ViewId)
+
 
 class Standing:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._strayed = _decoded(store.setting(Setting.STRAYED))
-        self._established = _decoded(store.setting(Setting.ESTABLISHED))
+        self._strayed = store.kept(Setting.STRAYED, _view_ids.decode, None)
+        self._established = store.kept(Setting.ESTABLISHED, _view_ids.decode, None)
 
     def supports(self, view: View) -> bool:
         """Whether this node, which holds `view`, may be counted among those who do."""
@@ -47,7 +49,3 @@ class Standing:
 
     def note_moved(self, strayed: ViewId | None) -> None:
         self._strayed = strayed
-
-
-def _decoded(setting: bytes | None) -> ViewId | None:
-    return None if setting is None else msgspec.msgpack.decode(setting, type=ViewId)

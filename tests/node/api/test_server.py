@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,10 @@ from gossip.view import Address, host_of, port_of
 from node.api.server import serving
 from node.config import Config
 from node.errors import BadDataDir, BadEnvironment, StartupFault
+from node.storage.keys import Setting, setting_place
 from tests.cluster import Client, eventually, fresh_addresses
+from tests.node.storage.engine_contract import put
+from tests.node.storage.opening import open_in
 from tests.node.tokens import tokens_file, write_secret
 
 
@@ -48,6 +53,20 @@ async def test_server_bad_data_dir_is_refused_by_name_and_frees_the_address(conf
     config.data_dir.unlink()
     async with serving(config):
         pass
+
+
+@pytest.mark.parametrize("setting", [Setting.STABLE_WATERMARK, Setting.PROMISE])
+async def test_server_damaged_disk_is_refused_by_name_and_in_one_line(config: Config, setting: Setting) -> None:
+    async with serving(config):
+        pass
+    with closing(open_in(config.data_dir)) as engine:
+        await engine.submit(put(setting_place(setting), b"\xff"))
+    what = f"DATA_DIR {config.data_dir}: store.lmdb is damaged: what it keeps as '{setting}' cannot be read: "
+    for _ in range(2):
+        with pytest.raises(BadDataDir, match=re.escape(what)) as caught:
+            async with serving(config):
+                pass
+        assert len(caught.value.faults) == 1 and "\n" not in str(caught.value)
 
 
 async def test_server_serves_within_its_block_and_keeps_what_it_was_given(config: Config, http: Client) -> None:
