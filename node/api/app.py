@@ -24,7 +24,7 @@ from node.api.listing import ListingApi
 from node.api.metrics.exposition import MetricsApi
 from node.api.openapi import OpenApi
 from node.api.origins import own_origin
-from node.api.protocol import MethodNotAllowed, fault_of
+from node.api.protocol import MALFORMED, MethodNotAllowed, fault_of, is_of_bytes_sent
 from node.api.query import without_options
 from node.api.request_log import HEADER, RequestLog, id_of
 from node.api.self_report import SelfReportApi
@@ -173,4 +173,5 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
             return HttpAnswer(204, b"", fault.headers).for_aiohttp()
         return render_fault(answered_as(request.method), fault).for_aiohttp()
     except Exception as error:
-        return render_error(answered_as(request.method), request.path, error).for_aiohttp()
+        known = MALFORMED if is_of_bytes_sent(error, request) else error
+        return render_error(answered_as(request.method), request.path, known).for_aiohttp()

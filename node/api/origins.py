@@ -4,8 +4,8 @@ A browser sends some requests for any page that is open in it, with no question 
 This store answers whoever reaches it, so such a page could write into a store that only the browser's machine reaches.
 What a browser sends says from which page it comes; who is no browser says nothing, and is not concerned.
 
-A PUT or DELETE of another origin never arrives: a browser asks first whether it may be sent, and is never told so. So
-the short way in, which takes nothing else, need not look.
+A PUT or DELETE of another origin hardly arrives: a browser asks first whether it may be sent, and is never told so. The
+short way in does not look: what says from which page it comes is not for it, see `plain_request`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*)")
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 _UNUSUAL = {
     *(b"connection", b"content-encoding", b"expect", b"sec-websocket-key1", b"te", b"trailer", b"transfer-encoding"),
-    *(b"upgrade", b"x-request-id"),
+    *(b"upgrade", b"x-request-id", b"origin", b"sec-fetch-site"),
 }
 _CONDITIONS = (b"if-match", b"if-none-match")
 

@@ -48,6 +48,9 @@ class NotHttp(RequestFault):
         self.status = status
 
 
+MALFORMED = NotHttp("Malformed request", 400)
+
+
 def fault_of(error: web.HTTPException) -> RequestFault:
     """What aiohttp found wrong with a request, in our words."""
     match error:
@@ -59,6 +62,13 @@ def fault_of(error: web.HTTPException) -> RequestFault:
             return NotFound("Not found")
         case _:
             return NotHttp(error.reason, error.status)
+
+
+def is_of_bytes_sent(error: BaseException | None, request: web.BaseRequest) -> bool:
+    """Whether `error` comes of a refusal in which aiohttp repeats a header of the request that is no text."""
+    return isinstance(error, UnicodeEncodeError) and any(
+        not value.isascii() and value in error.object for value in request.headers.values()
+    )
 
 
 class JsonProtocol(web.RequestHandler):
@@ -236,6 +246,8 @@ class JsonProtocol(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
+        if is_of_bytes_sent(exc, request):
+            return render_fault(request.method, MALFORMED).for_aiohttp()
         if status >= 500 or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         log.debug("no HTTP from %s: %s", request.remote, message)
@@ -254,4 +266,4 @@ def _no_http(error: BaseException | None, status: int) -> RequestFault:
         case BadHttpMessage(message=str(message)) if message.startswith(TOO_MANY_HEADERS):
             return HeadTooLarge(TOO_MANY_HEADERS)
         case _:
-            return NotHttp("Malformed request", status)
+            return NotHttp(MALFORMED.error, status)

@@ -255,12 +255,14 @@ async def test_app_options_that_nobody_knows_are_refused_but_where_course_client
         *(b"GET /kvs/keys/\xc3\xa9\xff HTTP/1.1", b"GET /kvs/keys/" + b"a" * 10_000 + b" HTTP/1.1"),
         *(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, b"GET /x\0 HTTP/1.1"),
         *(b"PUT /kvs/keys/a HTTP/1.1\r\nExpect: nonsense", b"GET /no/such HTTP/1.1\r\nExpect: nonsense"),
+        *(b"GET /kvs/keys/a HTTP/1.1\r\nExpect: \xff", b"GET /peer?from=b:1&to=%b HTTP/1.1\r\nUpgrade: \xff"),
         *(b"PUT /kvs/x HTTP/1.1", b"PATCH /kvs/keys/a HTTP/1.1", b"DELETE /kvs/key-count HTTP/1.1"),
     ],
     ids=lambda request_: repr(request_[:30]),
 )
 async def test_app_bad_http_4xx_in_json(two: TwoNodes, request_: bytes) -> None:
-    status, headers, body = await ask_raw(two.nodes[0], request_ + b"\r\nHost: x\r\n\r\n")
+    node = two.nodes[0]
+    status, headers, body = await ask_raw(node, request_.replace(b"%b", node.encode()) + b"\r\nHost: x\r\n\r\n")
     assert 400 <= status < 500
     assert headers["content-type"] == "application/json"
     assert list(json.loads(body)) == ["error", "message"]

@@ -40,6 +40,8 @@ def test_origins_table(origin: str | None, site: str | None, foreign: bool) -> N
         ("PUT", "/kvs/view-change", b'{"view":"a:1"}'),
         ("DELETE", "/kvs/view-change", b""),
         ("PUT", "/kvs/keys/stolen?x=1", A_VALUE),
+        ("PUT", "/kvs/keys/stolen", A_VALUE),
+        ("DELETE", "/kvs/keys/stolen", b""),
     ],
 )
 async def test_a_page_of_another_origin_changes_nothing(two: TwoNodes, method: str, path: str, body: bytes) -> None:

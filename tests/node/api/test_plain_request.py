@@ -38,6 +38,7 @@ def test_plain_request_is_parsed(request_: bytes) -> None:
             PLAIN.replace(b"Host: x", b"Host: x\r\n" + header)
             for header in (
                 *(b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Connection: close", b"Upgrade: websocket"),
+                *(b"Origin: http://y", b"Sec-Fetch-Site: cross-site"),
                 *(b"Connection: upgrade", b"Content-Encoding: gzip", b"Content-Length: -1", b"Content-Length: 1, 1"),
                 *(
                     b"Content-Length: 0\r\nContent-Length: 0",
