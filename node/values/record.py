@@ -62,12 +62,18 @@ class Record(NamedTuple):
 
 def checked(encoded: bytes) -> bytes:
     """`encoded` itself. Raises ValueError if it is no record."""
+    checked_head(encoded)
+    if encoded[16] & _CONTEXT and not _context_at(encoded) + 3 <= _value_start(encoded) <= len(encoded):
+        raise ValueError("not a record: its context or its expiry is cut off")
+    return encoded
+
+
+def checked_head(encoded: bytes) -> bytes:
+    """`encoded` itself, of which no more is wanted than its `head_of`. Raises ValueError if it has none."""
     if len(encoded) < 17 or encoded[16] > _TOMBSTONE | _REPLACED | _CONTEXT | _EXPIRES:
         raise ValueError("not a record")
-    if encoded[16] & (_CONTEXT | _EXPIRES):
-        start, at = _value_start(encoded), _context_at(encoded)
-        if not at <= start <= len(encoded) or (encoded[16] & _CONTEXT and start < at + 3):
-            raise ValueError("not a record: its context or its expiry is cut off")
+    if encoded[16] & _EXPIRES and len(encoded) < _AFTER_EXPIRY:
+        raise ValueError("not a record: its context or its expiry is cut off")
     return encoded
 
 

@@ -18,14 +18,28 @@ from collections.abc import Iterable
 from gossip.view import Address, ViewId
 from node.config import Config
 from node.errors import LargeLate, PeerFault, PeerLost, PeerRefused, TooManyCalls
-from node.net.messages import Answer, FetchView, Foreign, Hello, Request, ViewIs
+from node.net.messages import (
+    Answer,
+    Exported,
+    FetchedRange,
+    FetchRange,
+    FetchView,
+    Foreign,
+    Hello,
+    Listed,
+    Request,
+    Unable,
+    ViewIs,
+)
 from node.net.transport import Transport
 from node.timing.clock import Time
+from node.values.record import checked, checked_head
 from node.views.holder import Views
 
 log = logging.getLogger(__name__)
 
 _OF_ANOTHER_VIEW = (ViewIs, Foreign)
+_IN_PARTS = (FetchedRange, Listed, Exported)
 
 
 class Calls:
@@ -54,8 +68,8 @@ class Calls:
         """The answer of `peer` to a call made under `view_id`; None: the view in force.
 
         ViewIs: it was refused, and the view that came with it has been taken if it may follow the one held. Foreign:
-        the peer was found to be of another store. Raises PeerFault: PeerRefused at once if that is known already.
-        `bulk`, `attempt`: see `Transport.call`.
+        the peer was found to be of another store. Unable: also if its answer is none. Raises PeerFault: PeerRefused at
+        once if that is known already. `bulk`, `attempt`: see `Transport.call`.
         """
         if peer in self._foreign and not request.any_view:
             self._ask_who_it_is(peer)
@@ -63,12 +77,26 @@ class Calls:
         under = self._views.view_id if view_id is None else view_id
         answer = await self._transport.call(peer, request, under, timeout_s, bulk, attempt)
         if not isinstance(answer, _OF_ANOTHER_VIEW):
-            return answer
+            return self._sound(peer, request, answer)
         if isinstance(answer, Foreign):
             self._views.kinship.note_foreign(peer)
             return answer
         await self._views.take(answer, peer)
         return Foreign() if peer in self._foreign else answer
+
+    def _sound(self, peer: Address, request: Request, answer: Answer) -> Answer:
+        """Unable, in place of an answer in which something else stands for a record, as its disk may be damaged; or
+        after which the next question would be the same again."""
+        wants_heads = isinstance(request, FetchRange) and not request.with_values
+        try:
+            for record in answer.carried_records():
+                checked_head(record) if wants_heads else checked(record)
+            if isinstance(answer, _IN_PARTS) and answer.end is not None and not request.may_end_at(answer.end):
+                raise ValueError("it ends before it begins")
+        except ValueError as error:
+            log.error("%s answers %s with what is none: %s", peer, type(request).__name__, error)
+            return Unable()
+        return answer
 
     def _ask_who_it_is(self, peer: Address) -> None:
         """Not with each call: once in a silence, as long as anybody calls."""

@@ -12,6 +12,7 @@ views, contexts, and all that is a tuple, such as conditions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
@@ -50,6 +51,14 @@ class NodeMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """How much of values, records or versions it carries, or its answer. Beyond `LARGE_BYTES` it travels apart:
         `net.lanes`."""
         return 0
+
+    def may_end_at(self, key: bytes) -> bool:
+        """Whether an answer to this that ends there, and says that there is more, has come any further."""
+        return True
+
+    def carried_records(self) -> Iterable[bytes]:
+        """Those in it, as an answer, which its type says nothing about."""
+        return ()
 
 
 class Unable(NodeMessage, frozen=True, tag=7):

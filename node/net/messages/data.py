@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from gossip.view import Address
@@ -21,6 +22,7 @@ from node.net.messages.base import (
 )
 from node.values.condition import Condition
 from node.values.context import Context
+from ring.hashing import partition_of
 
 
 class Read(NodeMessage, frozen=True, tag=1):
@@ -180,6 +182,9 @@ class Fetched(NodeMessage, frozen=True, tag=31):
     def carried_bytes(self) -> int:
         return len(self.record or b"")
 
+    def carried_records(self) -> Iterable[bytes]:
+        return () if self.record is None else (self.record,)
+
 
 class AskStamp(NodeMessage, frozen=True, tag=50):
     """The sender's disk takes nothing, so its clock may not go on: a version, please, for a write of its client. It is
@@ -203,12 +208,18 @@ class Range(NamedTuple):
     limit: Unsigned
     bytes_max: Unsigned
 
+    def leads_to(self, key: bytes) -> bool:
+        return key > self.after
+
 
 class ListKeys(NodeMessage, frozen=True, tag=52):
     """Which keys of your shard have a value? `with_values`: and which."""
 
     range: Range
     with_values: bool
+
+    def may_end_at(self, key: bytes) -> bool:
+        return self.range.leads_to(key)
 
 
 class Listed(NodeMessage, frozen=True, tag=53):
@@ -236,6 +247,9 @@ class FetchRange(NodeMessage, frozen=True, tag=54):
     range: Range
     with_values: bool
 
+    def may_end_at(self, key: bytes) -> bool:
+        return self.range.leads_to(key)
+
 
 class FetchedRange(NodeMessage, frozen=True, tag=55):
     """Answers FetchRange; `end`: see `Listed`, the rest: see `Fetched`."""
@@ -248,6 +262,9 @@ class FetchedRange(NodeMessage, frozen=True, tag=55):
 
     def carried_bytes(self) -> int:
         return sum(len(key) + len(record) for key, record in self.records)
+
+    def carried_records(self) -> Iterable[bytes]:
+        return (record for _, record in self.records)
 
 
 class Unheard(NodeMessage, frozen=True, tag=56):
@@ -265,6 +282,11 @@ class Stretch(NamedTuple):
     prefix: PartOfKey
     after: PartOfKey
 
+    def leads_to(self, key: bytes) -> bool:
+        place = partition_of(key)
+        is_within = bool(int.from_bytes(self.partitions) >> place & 1)
+        return is_within and (not self.after or (place, key) > (partition_of(self.after), self.after))
+
 
 class Export(NodeMessage, frozen=True, tag=67):
     """What has a value of these keys of your shard? About `bytes_max` bytes of keys and records."""
@@ -274,6 +296,9 @@ class Export(NodeMessage, frozen=True, tag=67):
 
     def carried_bytes(self) -> int:
         return self.bytes_max
+
+    def may_end_at(self, key: bytes) -> bool:
+        return self.stretch.leads_to(key)
 
 
 class Exported(NodeMessage, frozen=True, tag=68):
@@ -296,6 +321,9 @@ class FetchPartitions(NodeMessage, frozen=True, tag=69):
 
     def carried_bytes(self) -> int:
         return self.bytes_max
+
+    def may_end_at(self, key: bytes) -> bool:
+        return self.stretch.leads_to(key)
 
 
 DataRequest: TypeAlias = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from gossip.view import Address
@@ -38,6 +39,9 @@ class Tailed(NodeMessage, frozen=True, tag=64):
 
     def carried_bytes(self) -> int:
         return sum(len(key) + len(record) for _, key, record in self.changes)
+
+    def carried_records(self) -> Iterable[bytes]:
+        return (record for *_, record in self.changes)
 
 
 WatchRequest: TypeAlias = Tail

@@ -8,9 +8,38 @@ import pytest
 
 from gossip.view import ViewId
 from node.errors import LargeLate, PeerFault, PeerLost, PeerRefused, TooManyCalls
-from node.net.messages import Answer, FetchView, Foreign, Hello, Read, ReadResult, Request, ViewIs
+from node.net.messages import (
+    OPENING,
+    Answer,
+    Export,
+    Exported,
+    Fetch,
+    Fetched,
+    FetchedRange,
+    FetchPartitions,
+    FetchRange,
+    FetchView,
+    Foreign,
+    Hello,
+    Listed,
+    ListKeys,
+    Range,
+    Read,
+    ReadResult,
+    Request,
+    Stretch,
+    Tail,
+    Tailed,
+    Unable,
+    ViewIs,
+)
+from node.values.version import make_version
+from ring.hashing import partition_of
+from ring.sets import BYTES, bits_of
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, Bench, C, D, environment
+
+V1, ALL_KEYS = make_version(1, 1), Range(b"", b"", 0, 1)
 
 # The side that asks
 
@@ -56,6 +85,62 @@ async def test_try_ask_has_no_answer_whatever_the_link_raises(bench: Bench, faul
 async def test_try_ask_answered_has_the_answer(bench: Bench) -> None:
     bench.peers.script[B] = lambda _: ReadResult(b"1")
     assert await bench.calls.try_ask(B, Read(b"k"), 1.0) == ReadResult(b"1")
+
+
+HEAD = V1 + b"\x04"
+"""Of a record with a context, which is cut off."""
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "is_sound"),
+    [
+        (Fetch(b"k"), Fetched(None), True),
+        (Fetch(b"k"), Fetched(V1 + b"\0" + b"1"), True),
+        *((Fetch(b"k"), Fetched(record), False) for record in (b"", V1, V1 + b"\x10", HEAD)),
+        (Tail(OPENING, 0, 0, False, False), Tailed(1, ((1, b"k", V1),), 1, True, ()), False),
+        (FetchRange(ALL_KEYS, True), FetchedRange(((b"k", HEAD),), None, 0, False), False),
+        (FetchRange(ALL_KEYS, False), FetchedRange(((b"k", HEAD),), None, 0, False), True),
+        *(
+            (FetchRange(ALL_KEYS, False), FetchedRange(((b"k", record),), None, 0, False), False)
+            for record in (V1, V1 + b"\x10", V1 + b"\x08")
+        ),
+    ],
+)
+async def test_ask_answered_with_what_is_no_record_is_not_answered(
+    bench: Bench, request_: Request, answer: Answer, is_sound: bool
+) -> None:
+    bench.peers.script[B] = lambda _: answer
+    assert await bench.calls.ask(B, request_, 1.0) == (answer if is_sound else Unable())
+
+
+def _of(*keys: bytes) -> Stretch:
+    """The partitions of these keys, from the first of them on."""
+    return Stretch(bits_of([partition_of(key) for key in keys]).to_bytes(BYTES), b"", keys[0])
+
+
+LOW, HIGH = sorted((b"k", b"l"), key=partition_of)
+
+
+@pytest.mark.parametrize(
+    ("request_", "end", "is_sound"),
+    [
+        *((FetchRange(Range(b"", b"k", 9, 9), True), end, end != b"k") for end in (b"k", b"l", None)),
+        *((ListKeys(Range(b"", b"k", 9, 9), True), end, end != b"k") for end in (b"k", b"l", None)),
+        *((FetchPartitions(_of(LOW, HIGH), 9), end, end != LOW) for end in (LOW, HIGH, None)),
+        *((Export(_of(LOW, HIGH), 9), end, end != LOW) for end in (LOW, HIGH, None)),
+        (Export(_of(HIGH, LOW), 9), LOW, False),
+        (Export(_of(LOW), 9), HIGH, False),
+        (Export(_of(LOW)._replace(after=b""), 9), LOW, True),
+    ],
+)
+async def test_ask_answered_by_what_leads_nowhere_is_not_answered(
+    bench: Bench, request_: Request, end: bytes | None, is_sound: bool
+) -> None:
+    """Whoever goes on from there would do so for ever."""
+    answers: dict[type[Request], Answer] = {ListKeys: Listed((), end), Export: Exported(b"", end)}
+    answer = answers.get(type(request_), FetchedRange((), end, 0, False))
+    bench.peers.script[B] = lambda _: answer
+    assert await bench.calls.ask(B, request_, 1.0) == (answer if is_sound else Unable())
 
 
 @pytest.mark.parametrize("clears", [True, False])
