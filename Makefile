@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos soak image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos soak fuzz image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -76,6 +76,9 @@ format: $(VENV)/.tools ## format the code and sort the imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+fuzz: $(VENV)/.fuzz ## look for input that breaks something, guided by the code that it reaches; MINUTES=10, ONLY="http frames", JOBS, AGAIN=file
+	@env MINUTES="$(MINUTES)" ONLY="$(ONLY)" JOBS="$(JOBS)" AGAIN="$(AGAIN)" $(BIN)/python -m tests.fuzz
+
 bench: $(VENV)/.tools ## measure: prints a table, writes JSON and a chart
 	$(BIN)/python -m bench $(ARGS)
 
@@ -92,6 +95,7 @@ lock: ## write the locked requirements anew from setup.cfg; UPGRADE=--upgrade ta
 	$(LOCK) $(UPGRADE) --extra build --extra server -o requirements.txt >/dev/null
 	$(LOCK) $(UPGRADE) --extra build --extra server --extra test --extra dev -c requirements.txt -o requirements-dev.txt >/dev/null
 	$(LOCK) $(UPGRADE) --extra sbom -c requirements.txt -o requirements-sbom.txt >/dev/null
+	$(LOCK) $(UPGRADE) --extra fuzz -c requirements-dev.txt -o requirements-fuzz.txt >/dev/null
 
 clean: ## remove the environment and all caches; ./data stays
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -120,4 +124,9 @@ $(VENV)/.project: $(VENV)/.locked setup.cfg pyproject.toml
 
 $(VENV)/.tools: $(VENV)/.project requirements-dev.txt
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Not with the other tools: there is none for each Python and each machine that runs the tests.
+$(VENV)/.fuzz: $(VENV)/.tools requirements-fuzz.txt
+	$(PIP_INSTALL) --require-hashes -r requirements-fuzz.txt
 	@touch $@
