@@ -32,7 +32,7 @@ ABLATIONS = (
     Ablation(
         "no expiry in listings",
         "a key that has expired is listed until it is swept",
-        (Edit(OwnerListing._merged, "is_live(newest[key], now_ms)", "is_live(newest[key], 0)"),),
+        (Edit(OwnerListing._merged, "is_live(record[1], now_ms)", "is_live(record[1], 0)"),),
         "../node/operations/test_listing.py::test_listing_tells_of_what_expires_while_it_is_there_and_how_long_that_is",
     ),
     Ablation(
