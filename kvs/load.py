@@ -3,9 +3,9 @@
 Owns in which order they go, when to give up, and how far everything is stored: whoever breaks off a load, or has to,
 can go on with what follows.
 
-Entries go in the order of their hashes, some ten thousands at a time. So those that an owner commits together are
-neighbours on its disk too, and share pages, and the figures of their partitions: with a million keys on three nodes,
-that costs the nodes half. Entries of one key stay in their order.
+Entries go in the order of their hashes, some ten thousands at a time, fewer where the store is slow. So those that an
+owner commits together are neighbours on its disk too, and share pages, and the figures of their partitions: with a
+million keys on three nodes, that costs the nodes half. Entries of one key stay in their order.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ PATIENCE = Patience(10.0, 5.0, None)
 UNDELIVERED_MAX = 100
 """After so many entries that no node took, the store is down."""
 FAILURES_NAMED_MAX = 10
-GROUP_ENTRIES_MAX = 64 * 1024
+GROUP_ENTRIES_MIN, GROUP_ENTRIES_MAX = 1024, 64 * 1024
 GROUP_BYTES_MAX = 16 * 1024 * 1024
 """So much is put in order at a time."""
+GROUP_S_MIN, GROUP_S_MAX = 0.5, 2.0
+"""As long as it takes the store is how much has to be done again after a break, so groups grow and shrink with it."""
 SLICE_ENTRIES = 4096
 """So many of a group are handed on at a time: what is under way stays within the bounds of a batch."""
 GATHER_S = 0.05
@@ -126,17 +128,26 @@ async def _groups(source: Source, tally: Tally) -> AsyncIterator[list[Slot]]:
     """The entries of the source, in its order: as many at a time as are there, within bounds. Raises BadInput."""
     loop = asyncio.get_running_loop()
     group, room, end = list[Slot](), GROUP_BYTES_MAX, None
+    size, began = GROUP_ENTRIES_MIN, loop.time()
     async for block in source.blocks():
         tally.refuse(block.bad)
         tally.expired += block.expired
         group += block.puts
         room -= sum(len(slot.line) for slot in block.puts)
         end = end or loop.time() + GATHER_S
-        is_full = room <= 0 or len(group) >= GROUP_ENTRIES_MAX
+        is_full = room <= 0 or len(group) >= size
         if is_full or not await source.has_more(end - loop.time()):
             yield group
+            took_s, began = loop.time() - began, loop.time()
+            size = _next_size(size, took_s)
             group, room, end = [], GROUP_BYTES_MAX, None
     yield group
+
+
+def _next_size(size: int, took_s: float) -> int:
+    if took_s < GROUP_S_MIN:
+        return min(2 * size, GROUP_ENTRIES_MAX)
+    return max(size // 2, GROUP_ENTRIES_MIN) if took_s > GROUP_S_MAX else size
 
 
 def _is_undelivered(slot: Slot) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import cast
 
 import pytest
@@ -89,10 +89,11 @@ class Recorded:
         """Nothing is under way."""
 
 
-@pytest.mark.parametrize("bound", ["GROUP_ENTRIES_MAX", "GROUP_BYTES_MAX"])
+@pytest.mark.parametrize("bound", ["GROUP_ENTRIES_MIN", "GROUP_BYTES_MAX"])
 async def test_load_brings_neighbours_together_a_bounded_group_at_a_time(
     monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
+    monkeypatch.setattr(loading, "GROUP_ENTRIES_MAX", 1 if bound == "GROUP_ENTRIES_MIN" else 1_000_000)
     monkeypatch.setattr(loading, bound, 1)  # A group is what is read at a time: some 2,000 lines.
     keys = [f"k{number}" for number in range(5000)]
     lines = "".join(json.dumps({"key": key, "value": turn}) + "\n" for turn in (0, 1) for key in keys)
@@ -105,3 +106,12 @@ async def test_load_brings_neighbours_together_a_bounded_group_at_a_time(
     assert 3 <= groups <= 8, "all in one group, or in no order"
     last = {slot.key: slot.number for slot in recorded.slots}
     assert min(last.values()) > len(keys), "what came last of a key has to be what it has"
+
+
+def test_load_takes_as_much_at_a_time_as_the_store_does_in_a_second_or_so() -> None:
+    """After a break, no more than that has to be done again."""
+    fast = list(accumulate(range(10), lambda size, _: loading._next_size(size, 0.1), initial=1024))
+    assert fast[:4] == [1024, 2048, 4096, 8192] and fast[-1] == loading.GROUP_ENTRIES_MAX
+    assert loading._next_size(8192, 1.0) == 8192
+    slow = list(accumulate(range(5), lambda size, _: loading._next_size(size, 10.0), initial=8192))
+    assert slow == [8192, 4096, 2048, 1024, 1024, 1024]
