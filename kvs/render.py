@@ -206,7 +206,8 @@ def _plan(answer: responses.Plan) -> Shown:
     each = "" if copies == answer.partitions else f", some to more than one node, {copies:,} copies in all"
     keys = _counted(answer.keys, "key")
     if uncounted:
-        keys = f"at least {keys} (those of {', '.join(sorted(uncounted))}, which cannot be asked, are not counted)"
+        keys = f"at least {keys}" if answer.keys else lost_keys(None)
+        keys += f" (those of {', '.join(sorted(uncounted))}, which cannot be asked, are not counted)"
     head = f"{_counted(answer.partitions, 'partition')} with {keys} would move{each}:\n"
     return Group(*lost, Text(head), moves, Text("\nThe shards after that:\n"), after)
 

@@ -73,10 +73,14 @@ def _refused(survey: Survey, node: Address) -> str:
         return "its copies fall behind, and others take what is written"
     has, comes = survey.keys_of((node,)), survey.arriving(node)
     here = f"writes of its {counted(has, 'key')} are refused, reads go on"
-    if not comes:
+    is_all = survey.hears_all_that_arrives(node)
+    if not comes and is_all:
         return here
-    there = f"at most {counted(comes, 'key')} that {'is' if comes == 1 else 'are'} on the way to it cannot arrive, and "
-    there += "cannot be written; reads of them may get a 503 too"
+    count = f"at most {counted(comes, 'key')}"
+    if not is_all:
+        count = f"{comes:,} keys or more" if comes else "an unknown number of keys"
+    there = f"{count} that {'is' if is_all and comes == 1 else 'are'} on the way to it cannot arrive, and cannot be "
+    there += "written; reads of them may get a 503 too"
     return f"{here}; {there}" if has else there
 
 

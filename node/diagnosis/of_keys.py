@@ -155,7 +155,10 @@ def minority(survey: Survey) -> Iterator[Problem]:
 def _counted(survey: Survey, shards: Collection[Shard]) -> str:
     """The keys of these shards."""
     keys = counted(sum(map(survey.keys_of, shards)), "key")
-    return keys if all(map(survey.is_counted, shards)) else f"at least {keys}"
+    is_all = all(map(survey.is_counted, shards)) and not any(
+        survey.arriving(node) for nodes in shards for node in nodes
+    )
+    return keys if is_all else f"at least {keys}"
 
 
 def _all_of(groups: Collection[Collection[Address]]) -> tuple[Address, ...]:

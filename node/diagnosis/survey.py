@@ -146,6 +146,11 @@ class Survey(NamedTuple):
         statuses = (seen.status for seen in self.nodes.values() if seen.status is not None)
         return sum(owed.records for status in statuses for owed in status.handing if owed.address == node)
 
+    def hears_all_that_arrives(self, node: Address) -> bool:
+        """Whether everybody answers from whom it has yet to hear."""
+        status = self.seen(node).status
+        return status is not None and all(self.is_up(owed.address) for owed in status.waiting)
+
     def shards(self) -> Iterator[tuple[int, Shard]]:
         return enumerate(self.view.shards)
 

@@ -222,6 +222,8 @@ def test_view_change_dry_run_takes_what_cannot_be_counted_for_unknown_not_for_no
     shown = run("view-change", "--remove", "10.0.0.2:80", "--dry-run").stdout
     assert "with at least 3 keys (those of 10.0.0.2:80, which cannot be asked, are not counted) would move" in shown
     assert re.search(r"10\.0\.0\.2:80 +10\.0\.0\.3:80 +5 +unknown", shown)
+    store.fault = lambda method, _p: answer(200, **{**plan, "keys": 0}) if method == "PUT" else None
+    assert "with an unknown number of keys (those of" in run("view-change", "--to", "c:1", "--dry-run").stdout
 
 
 def test_view_change_dry_run_notes_what_the_plan_does_not_show(run: Kvs, store: FakeStore) -> None:

@@ -9,7 +9,7 @@ from gossip.view import Address, Former, View
 from node.diagnosis import of_disks
 from node.diagnosis.survey import Problem, Seen, Severity
 from node.net.messages import Owed
-from tests.node.diagnosis.surveys import ALONE, KEYS, PAIRS, ill, survey_of, up
+from tests.node.diagnosis.surveys import ALONE, KEYS, PAIRS, WELL, ill, survey_of, up
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D
 
@@ -82,6 +82,14 @@ def test_keys_on_their_way_to_a_disk_that_takes_nothing_are_counted_and_may_not_
     assert told_of(GROWN, code, E, 0, 40).what.endswith(f": {come}")
     assert told_of(GROWN, code, E, 3, 40).what.endswith(f": writes of its 3 keys are refused, reads go on; {come}")
     assert "at most 1 key that is on the way" in told_of(GROWN, code, E, 0, 1).what
+
+
+@pytest.mark.parametrize("handing", ["", "e"])
+def test_keys_on_their_way_from_who_is_out_of_reach_are_not_left_out_silently(handing: str) -> None:
+    wrong = up(GROWN, msgspec.structs.replace(WELL, hung_ms=1), waiting="b")
+    (problem,) = of_disks.hung(survey_of(GROWN, {E: wrong, A: up(GROWN, handing=handing)}, "b"))
+    count = "2 keys or more" if handing else "an unknown number of keys"
+    assert f"reads go on; {count} that are on the way to it cannot arrive" in problem.what
 
 
 @pytest.mark.parametrize(

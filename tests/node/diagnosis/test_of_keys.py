@@ -147,6 +147,11 @@ def test_keys_of_a_copy_that_is_being_filled_are_at_least_so_many() -> None:
     assert problem.what.startswith("at least 10 keys (shard 1)")
 
 
+def test_keys_of_a_shard_to_which_more_are_on_their_way_are_at_least_so_many() -> None:
+    (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, {C: up(PAIRS, handing="a")}, "b"))
+    assert problem.what.startswith("at least 10 keys (shard 1)")
+
+
 def test_fewer_copies_may_be_none() -> None:
     both = {node: up(PAIRS, full=True) for node in (A, B)}
     (problem,) = of_keys.with_fewer_copies(survey_of(PAIRS, both))
