@@ -8,9 +8,12 @@ import aiohttp
 import pytest
 
 from gossip.view import Address, ViewId, host_of, port_of
+from node.config import CLUSTER_DEFAULT
 from node.net.frames import Call as WireCall
 from node.net.frames import CallFrame, encode
+from node.net.handshake import url_of
 from node.net.messages import AskHolding, CountKeys, Hello, Holding
+from node.net.protocol import SPOKEN
 from node.timing.clock import Clocks
 from tests.cluster import Client, Processes, fresh_addresses
 from tests.process.views import counts_of
@@ -65,11 +68,12 @@ async def test_process_hostile_requests_leave_nodes_well(processes: Processes, h
 
 
 async def send_to_peer_port(node: Address, frame: bytes) -> None:
-    """Send one frame as a node would, and take what comes, an answer or the end."""
+    """Send one frame as a node would, and take what comes, an answer or the end. It tells of which
+    cluster it is: who does not, and is not understood, is let in no more."""
     stranger = "stranger.example:13800"
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"http://{node}/peer?from={stranger}&to={node}") as socket,
+        session.ws_connect(url_of(node, stranger, CLUSTER_DEFAULT, protocols=SPOKEN)) as socket,
     ):
         try:
             await socket.send_bytes(frame)
