@@ -110,7 +110,9 @@ async def load(client: Operator, source: Source, tally: Tally, on_progress: Call
             tally.begin(group)
             group.sort(key=lambda slot: hash_of(slot.key))
             for start in range(0, len(group), SLICE_ENTRIES):
-                await batch.exchange(group[start : start + SLICE_ENTRIES], tally.count)
+                some = group[start : start + SLICE_ENTRIES]
+                source.date(some)
+                await batch.exchange(some, tally.count)
                 on_progress(tally)
                 if tally.gave_up:
                     return

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, cast
@@ -30,6 +30,7 @@ LINE_BYTES_MAX = 8 * 1024 * 1024
 """A value has at most 1 MiB; escaped to ASCII, it may take six times that."""
 MEMBERS_AT_ONCE = 256
 NO_ENTRY = 'not {"key": "...", "value": ...}'
+TTL_MIN_S = 0.001
 TWO_TIMES = 'either "ttl" or "expires", not both'
 
 
@@ -51,6 +52,17 @@ class Block:
     bad: list[BadLine] = field(default_factory=list)
     expired: int = 0
     """So many entries had expired, and are left out."""
+
+
+class Dated(Slot, gc=False):
+    """A put of what expires at a given time."""
+
+    expires: float = 0.0
+    """In seconds since 1970."""
+
+    def date(self, now: float) -> None:
+        """To be sent now: it may have waited, and what expires meanwhile does so at once."""
+        self.line = b'%b,"ttl":%b}\n' % (self.line[:-2], _encode(max(round(self.expires - now, 3), TTL_MIN_S)))
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -139,6 +151,13 @@ class Source:
             self.done = self.numbers
             yield block
 
+    def date(self, slots: Iterable[Slot]) -> None:
+        """They are sent now, each once."""
+        now = self._now()
+        for slot in slots:
+            if isinstance(slot, Dated):
+                slot.date(now)
+
     async def has_more(self, within_s: float) -> bool:
         """Whether more comes through the pipe in that time, be it the end; of what is no pipe, there is always more to
         read. What is under way goes on meanwhile."""
@@ -187,15 +206,18 @@ class Source:
             if ttl is not None:
                 block.bad.append(BadLine(self.numbers, TWO_TIMES))
                 return
-            ttl = round(entry.expires - self._now(), 3)
-            if ttl <= 0:
+            if entry.expires <= self._now():
                 block.expired += 1
                 return
         value = bytes(entry.value)
         if b"\n" in value:
             value = value.translate(LINE_BREAKS_TO_SPACES)
         line = put_line(_encode(entry.key), value, ttl)
-        block.puts.append(Slot(entry.key.encode(), line, "PUT", False, self.numbers))
+        key = entry.key.encode()
+        if entry.expires is None:
+            block.puts.append(Slot(key, line, "PUT", False, self.numbers))
+        else:
+            block.puts.append(Dated(key, line, "PUT", False, self.numbers, expires=entry.expires))
 
     async def _lines(self) -> AsyncIterator[bytes]:
         """What has come, cut after a line break."""

@@ -115,3 +115,16 @@ def test_load_takes_as_much_at_a_time_as_the_store_does_in_a_second_or_so() -> N
     assert loading._next_size(8192, 1.0) == 8192
     slow = list(accumulate(range(5), lambda size, _: loading._next_size(size, 10.0), initial=8192))
     assert slow == [8192, 4096, 2048, 1024, 1024, 1024]
+
+
+async def test_load_tells_how_long_an_entry_stays_when_it_is_sent_not_when_it_was_read() -> None:
+    """It may have waited for as long as others took, and is to expire when it was to."""
+    times = iter((1000.0, 1000.0, 1004.0))  # As each line is read, and as they are sent.
+    lines = (
+        b'{"key":"a","value":1,"expires":1010}\n{"key":"b","value":1,"expires":1003}\n{"key":"c","value":1,"ttl":7}\n'
+    )
+    recorded, source = Recorded(), Source(io.BytesIO(lines), "words.jsonl", now=lambda: next(times))
+    await source.open()
+    await loading.load(cast(Operator, recorded), source, Tally(), lambda _tally: None)
+    sent = {slot.key: json.loads(slot.line) for slot in recorded.slots}
+    assert {key: line["ttl"] for key, line in sent.items()} == {b"a": 6.0, b"b": 0.001, b"c": 7.0}

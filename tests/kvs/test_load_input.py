@@ -77,6 +77,7 @@ async def test_input_entries_expire_after_a_while_or_at_a_time() -> None:
     source = Source(io.BytesIO(data), "-", now=lambda: 1000.0)
     await source.open()
     (block,) = [block async for block in source.blocks()]
+    source.date(block.puts)
     assert [slot.line for slot in block.puts] == [
         b'{"op":"put","key":"a","value":1,"ttl":2.5}\n',
         b'{"op":"put","key":"b","value":1,"ttl":7.25}\n',
