@@ -39,7 +39,8 @@ from node.secret_files import Parse, Renewable, SecretFile
 from node.storage.identity import identify
 from node.storage.lmdb_engine import open_engine
 from node.storage.store import Store
-from node.timing.clock import SystemTime, Time
+from node.timing.clock import Time
+from node.timing.system_time import SystemTime
 from node.timing.turns import Turns
 from node.tokens import Tokens, parse_tokens
 

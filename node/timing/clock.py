@@ -24,10 +24,7 @@ After "Logical Physical Clocks" (Kulkarni et al., 2014), with the ceiling of Spa
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Container
-from functools import partial
-from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -96,25 +93,6 @@ class Time(Protocol):
 
     def boot_id(self) -> str:
         """Another one whenever `monotonic` has begun anew; empty if nobody knows."""
-
-
-class SystemTime:
-    """The time of the machine."""
-
-    monotonic: Callable[[], float] = staticmethod(
-        partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-    )
-
-    wall = staticmethod(time.time)
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def boot_id(self) -> str:
-        try:
-            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
-            return ""
 
 
 class HybridClock:

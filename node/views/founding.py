@@ -18,6 +18,8 @@ from functools import cached_property
 import msgspec
 
 from gossip.view import Address, View
+from node.storage.kept import read_kept
+from node.storage.keys import Setting
 
 
 class Founding(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -56,6 +58,14 @@ def founding_of(view: View, holders: Iterable[Address] = (), has_keys: bool = Fa
     of a store."""
     nothing = Founding(view.id.digest, (), False)
     return nothing if view.epoch else nothing.with_holders(view, holders, has_keys)
+
+
+def founding_at_start(encoded: bytes | None, stored: View | None, fresh: View, me: Address) -> Founding:
+    """As a node knows it that starts: as it is on the disk that `stored` is on, or that of a `fresh` view, where there
+    is none. Raises StorageFault."""
+    if stored is None:
+        return founding_of(fresh, [me])
+    return read_kept(Setting.FOUNDING, lambda kept: recall(kept, stored), encoded)
 
 
 def recall(encoded: bytes | None, view: View) -> Founding:

@@ -30,7 +30,7 @@ from node.storage.transaction import Transaction
 from node.timing.clock import Time
 from node.values.donors import Donors, DonorsChange, shares_under
 from node.values.version import reading_at
-from node.views.founding import Founding, founding_of, recall
+from node.views.founding import Founding, founding_at_start, founding_of
 from node.views.kinship import Kinship
 from node.views.lag import Lag
 from node.views.promisee import NOBODY, Promisee
@@ -84,11 +84,7 @@ class Views:
         stored = store.view()
         self.current: View = stored or environment_view(config)
         """The view in force here."""
-        self._founding = (
-            read_kept(Setting.FOUNDING, lambda kept: recall(kept, stored), store.setting(Setting.FOUNDING))
-            if stored
-            else founding_of(self.current, [config.address])
-        )
+        self._founding = founding_at_start(store.setting(Setting.FOUNDING), stored, self.current, config.address)
         self._founding_kept = self._founding
         """As it is on disk."""
         self.view_id: ViewId = self.current.id

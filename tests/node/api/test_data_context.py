@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from gossip.view import Address
 from node.node import Node
-from node.timing.clock import SystemTime
+from node.timing.system_time import SystemTime
 from node.values.context import Context, owner_id, to_json
 from tests.cluster import Client, Cluster, client, eventually, fresh_addresses
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from node.timing.clock import Memory, SystemTime
+from node.timing.clock import Memory
+from node.timing.system_time import SystemTime
 
 STARTED_S = 1000.0
 """What the monotonic clocks here show at first."""
