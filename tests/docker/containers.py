@@ -178,6 +178,12 @@ class Containers:
         """See `sick_clock`."""
         await docker("exec", spot.name, "sh", "-c", f"printf %s {off_s} > '{SICK_BY}'")
 
+    async def revive(self, *spots: Spot) -> None:
+        """Start those that were killed, and wait until all serve."""
+        await asyncio.gather(*(docker("start", spot.name) for spot in spots))
+        await self.listening(*spots)
+        await self.serving(*spots)
+
     async def listening(self, *spots: Spot) -> None:
         """Wait for answers: on a published port docker takes connections long before the node does."""
 
