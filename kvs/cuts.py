@@ -20,6 +20,8 @@ Part: TypeAlias = frozenset[str]
 """Nodes between which there is a way, be it in one direction, or through others of them."""
 
 MEND = "mend the network between them: routes, firewalls, the port that both use"
+THERE = ("foreign-node", "turned-away")
+"""Codes of what is said of nodes that count as down, though something answers at their addresses."""
 SAYS_NO_MORE = ("node-down", "minority")
 """Codes of what is said by the finding of the cut as well."""
 FOLLOWS = (
@@ -135,12 +137,13 @@ def _apart(asked: Asked, *parts: Part) -> str:
 
 
 def _reach(asked: Asked) -> Mapping[str, Collection[str]]:
-    """Whom each reaches, of those that say it. To a node of another cluster there is a way too."""
+    """Whom each reaches, of those that say it. To a node of another cluster, or one that is
+    turned away, there is a way too."""
     reach: dict[str, set[str]] = {}
     for node, report in asked.reports.items():
         reach[node] = {peer.address for peer in report.peers if peer.reached}
         if status := asked.statuses.get(node):
-            reach[node].update(*(problem.nodes for problem in status.problems if problem.code == "foreign-node"))
+            reach[node].update(*(problem.nodes for problem in status.problems if problem.code in THERE))
     return reach
 
 

@@ -31,6 +31,7 @@ def cause_of(survey: Survey, nodes: Collection[Address]) -> Cause | None:
     words = {
         "node-down": "being out of reach",
         "foreign-node": "being of another cluster",
+        "turned-away": "being turned away",
         "disk-hangs": "taking nothing, as the disk hangs",
         "disk-full": "taking nothing, as the disk is full",
         "view-not-stored": "serving nothing, as the view is not stored",
@@ -54,10 +55,15 @@ def are_taken_in(survey: Survey, nodes: Collection[Address]) -> bool:
 def _code(survey: Survey, node: Address) -> str | None:
     """The problem that tells of a node what is wrong with it."""
     if not survey.is_up(node):
-        of_view = "foreign-node" if survey.seen(node).is_foreign else "node-down"
-        return of_view if node in survey.view.nodes else None
+        return _code_of_absent(survey, node) if node in survey.view.nodes else None
     if survey.hangs(node):
         return "disk-hangs"
     if survey.is_full(node):
         return "disk-full"
     return None if survey.serves(node) else "view-not-stored"
+
+
+def _code_of_absent(survey: Survey, node: Address) -> str:
+    if survey.seen(node).is_foreign:
+        return "foreign-node"
+    return "turned-away" if survey.is_turned_away(node) else "node-down"

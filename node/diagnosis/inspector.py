@@ -102,6 +102,7 @@ class Inspector:
             self._attendance.dead_s(node) if status is None else None,
             self._clock.offsets_ms.get(node),
             calls.is_foreign(node),
+            calls.why_refused(node),
             bool(calls.older([node])),
             self._views.kinship.complaint(node),
         )

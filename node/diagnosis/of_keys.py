@@ -35,7 +35,10 @@ def without_owner(survey: Survey) -> Iterator[Problem]:
     what += "whatever goes over all keys: listings, exports, backups"
     do = f"make room on the disks of {named(nodes)}"
     if down:
-        do = f"{start(down)}; only if these are lost, and the keys are to be given up: {remove(down)} --force"
+        turned_away = [node for node in down if survey.is_turned_away(node)]
+        gone = [node for node in down if node not in turned_away]
+        back = (["as for turned-away"] if turned_away else []) + ([start(gone)] if gone else [])
+        do = f"{'; '.join(back)}; only if these are lost, and the keys are to be given up: {remove(down)} --force"
     yield Problem("keys-without-owner", Severity.CRITICAL, what, do, nodes, keys, survey.dead_s(nodes))
 
 

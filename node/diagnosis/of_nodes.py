@@ -16,8 +16,8 @@ UNREADY_S = 3.0
 
 
 def down(survey: Survey) -> Iterator[Problem]:
-    """Nodes of the view that do not answer, and at whose address nobody else is."""
-    nodes = tuple(node for node in survey.down if not survey.seen(node).is_foreign)
+    """Nodes of the view that do not answer, and of which nothing more is known."""
+    nodes = tuple(node for node in survey.down if not survey.seen(node).is_foreign and not survey.is_turned_away(node))
     if nodes:
         is_one = len(nodes) == 1
         what = f"{named(nodes)} {'does' if is_one else 'do'} not answer {survey.me}: "
@@ -38,6 +38,17 @@ def foreign(survey: Survey) -> Iterator[Problem]:
         what = f"what answers at {named(nodes)} is of another cluster, by its CLUSTER or its data, and counts as down"
         do = f"stop what runs there, and start this store's node; or leave the address to it: {remove(nodes)}"
         yield Problem("foreign-node", Severity.CRITICAL, what, do, nodes)
+
+
+def turned_away(survey: Survey) -> Iterator[Problem]:
+    """Nodes of the view that speak, but not in a way, or with proofs, that both ends take."""
+    for node in filter(survey.is_turned_away, survey.down):
+        why = survey.seen(node).why_refused
+        what = f"{node} counts as down, for {survey.me} and it turned each other away when they met last; {survey.me} "
+        what += f"says of it: {why}"
+        do = f"correct the environment of {node} or {survey.me}, or the files that it names, or upgrade the older of "
+        do += "the two, and start it again"
+        yield Problem("turned-away", Severity.CRITICAL, what, do, (node,), None, survey.dead_s((node,)))
 
 
 def view_unstored(survey: Survey) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ RULES: tuple[Callable[[Survey], Iterator[Problem]], ...] = (
     of_keys.without_owner,
     of_nodes.view_unstored,
     of_nodes.foreign,
+    of_nodes.turned_away,
     of_nodes.clock_refused,
     of_disks.full,
     of_disks.hung,

@@ -51,6 +51,8 @@ class Seen(NamedTuple):
     """By how much its clock is ahead of the asking node's; None: it was not heard."""
     is_foreign: bool = False
     """A node of another cluster was found at its address."""
+    why_refused: str = ""
+    """Why the asking node and it turned each other away when they met last; empty: they did not."""
     is_older: bool = False
     """It is of a release that knows of no expiry."""
     complaint: str = ""
@@ -83,6 +85,11 @@ class Survey(NamedTuple):
     def down(self) -> list[Address]:
         """The nodes of the view that cannot be reached, whoever has their address now."""
         return sorted(node for node in self.view.nodes if not self.is_up(node))
+
+    def is_turned_away(self, node: Address) -> bool:
+        """Whether it cannot be reached as it or the asking node will not have it, though both are of one cluster."""
+        seen = self.seen(node)
+        return bool(seen.why_refused) and seen.status is None and not seen.is_foreign
 
     @property
     def is_minority(self) -> bool:

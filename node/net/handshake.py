@@ -140,6 +140,11 @@ class Doorkeeper:
         if self._refused and (why := self._refused.pop((peer, _NO_NAME), None)) is not None:
             log.info("%s: turned away no more; before: %s", peer, why)
 
+    def why_refused(self, peer: Address) -> str:
+        """Why this node turned `peer` away when they met last, or was turned away by it; empty: there is a link, or no
+        such reason."""
+        return self._refused.get((peer, _NO_NAME), "")
+
     def refuse(self, peer: Address, why: str, name: str = _NO_NAME) -> None:
         """`name`: the wrong one that it has for this node, if that is why."""
         if self._refused.get((peer, name)) == why:

@@ -98,6 +98,9 @@ class Peers:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def why_refused(self, to: Address) -> str:
+        return self._doorkeeper.why_refused(to)
+
     def is_older(self, to: Address) -> bool:
         link = self._links.get((to, False))
         return link is not None and link.is_older

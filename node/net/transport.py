@@ -70,6 +70,9 @@ class Transport(Protocol):
     def is_stranger(self, to: Address) -> bool:
         """Whether, when `to` was dialled last, a node of a cluster with another name was found there."""
 
+    def why_refused(self, to: Address) -> str:
+        """Why this node and `to` turned each other away when they met last, for people; empty: they did not."""
+
     def is_older(self, to: Address) -> bool:
         """Whether the node that was found at `to` last is of a release that knows of no expiry."""
 

@@ -111,6 +111,10 @@ class Calls:
         cluster."""
         return peer in self._foreign or self._transport.is_stranger(peer)
 
+    def why_refused(self, peer: Address) -> str:
+        """See `Transport.why_refused`."""
+        return self._transport.why_refused(peer)
+
     def may_be_taken_in(self, peer: Address) -> bool:
         """Whether a node of this store, or one that has nothing, is there as far as is known."""
         is_foreign = peer in self._foreign and not self._views.kinship.is_awaited(peer)

@@ -124,12 +124,13 @@ def test_cuts_two_nodes_with_a_way_through_others_are_not_cut_off() -> None:
     assert (finding.code, finding.severity, finding.nodes) == ("no-way-between", "critical", (A, B, C))
 
 
-def test_cuts_a_node_of_another_cluster_is_not_cut_off() -> None:
-    def foreign(*nodes: str) -> Problem:
-        return Problem("foreign-node", "critical", "it is of another cluster", "stop it", nodes)
+@pytest.mark.parametrize("code", ["foreign-node", "turned-away"])
+def test_cuts_a_node_that_the_others_will_not_speak_to_is_not_cut_off(code: str) -> None:
+    def unwanted(*nodes: str) -> Problem:
+        return Problem(code, "critical", "it is none of this cluster's", "stop it", nodes)
 
-    found = findings_of(cut(C, a=(foreign(C),), b=(foreign(C),), c=(foreign(A, B),)))
-    assert {finding.code for finding in found} == {"foreign-node"}
+    found = findings_of(cut(C, a=(unwanted(C),), b=(unwanted(C),), c=(unwanted(A, B),)))
+    assert {finding.code for finding in found} == {code}
 
 
 def test_cuts_what_nodes_say_themselves_is_told_once_with_who_sees_them() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from gossip.view import Address
 from tests.cluster import ROOT, Client, Processes, eventually, fresh_addresses
 from tests.commands import Done, run
+from tests.node.tokens import write_secret
 from tests.process.relayed import RelayedNodes
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
@@ -154,6 +156,24 @@ async def test_process_node_of_another_cluster_at_an_address_of_the_view_is_told
     await asyncio.gather(processes.start(a, nodes), processes.start(b, nodes, CLUSTER="other"))
     problems = await becomes(http, a, "foreign-node", "keys-without-owner")
     assert problems["foreign-node"]["nodes"] == [b]
+
+
+async def test_process_node_that_is_turned_away_is_told_with_the_reason(
+    processes: Processes, http: Client, tmp_path: Path
+) -> None:
+    """One of them has no secret: each side says what it lacks."""
+    a, b = nodes = fresh_addresses(2)
+    file = write_secret(tmp_path / "secret", "the-secret-of-all-the-nodes-of-this-one-cluster")
+    await asyncio.gather(processes.start(a, nodes, CLUSTER_SECRET_FILE=str(file)), processes.start(b, nodes))
+    ways = ((a, b, "it has no CLUSTER_SECRET_FILE", ()), (b, a, "this node has none", ["conditions-undecided"]))
+    for node, other, lacks, undecided in ways:
+        problems = await becomes(http, node, "turned-away", "keys-without-owner", *undecided)
+        assert problems["turned-away"]["nodes"] == [other] and lacks in problems["turned-away"]["what"]
+        assert problems["keys-without-owner"]["do"].startswith("as for turned-away")
+    assert (await status_by(a)).status == 4
+    await processes[b].kill()
+    await processes.start(b, nodes, CLUSTER_SECRET_FILE=str(file))
+    await becomes(http, a)
 
 
 async def test_process_doctor_and_top_ask_every_node(processes: Processes, http: Client) -> None:

@@ -89,6 +89,9 @@ class Port:
         link = self._links.get((to, False))
         return link is not None and link.is_stranger
 
+    def why_refused(self, to: Address) -> str:
+        return ""
+
     def silence_s(self, to: Address) -> float:
         link = self._links.get((to, False))
         return self._config.silence_s if link is None else link.state.trips.silence_s

@@ -20,6 +20,7 @@ GROWN = msgspec.structs.replace(successor(PAIRS, A, B, C, D, E), former=(Former(
     ("seen", "why", "see"),
     [
         (Seen(), f"{B} being out of reach", "as for node-down"),
+        (Seen(why_refused="it shows no certificate"), f"{B} being turned away", "as for turned-away"),
         (Seen(is_foreign=True), f"{B} being of another cluster", "as for foreign-node"),
         (ill(PAIRS, hung_ms=1, full_ms=1), f"{B} taking nothing, as the disk hangs", "as for disk-hangs"),
         (up(PAIRS, full=True), f"{B} taking nothing, as the disk is full", "as for disk-full"),

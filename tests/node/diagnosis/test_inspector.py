@@ -86,6 +86,15 @@ async def test_inspector_asks_nobody_of_another_cluster() -> None:
 
 
 @on_virtual_time
+async def test_inspector_says_why_a_node_is_turned_away_until_it_is_let_in() -> None:
+    async with lone_owner(B) as lone:
+        lone.peers.refused = {B: "it shows no certificate"}
+        assert (await codes(lone))["turned-away"] == (B,)
+        lone.peers.script, lone.peers.refused = {B: answers(lone)}, {}
+        assert await codes(lone) == {}
+
+
+@on_virtual_time
 async def test_inspector_asks_those_too_that_others_wait_for() -> None:
     async with lone_owner(B) as lone:
         lone.peers.script = {B: answers(lone, waiting=(Owed(D, 3, 0),), settled=False)}

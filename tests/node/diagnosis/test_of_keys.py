@@ -58,6 +58,14 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
     )
 
 
+def test_without_owner_sends_nobody_to_start_a_node_that_runs_and_is_turned_away() -> None:
+    refused = DOWN._replace(why_refused="it shows no certificate")
+    (problem,) = of_keys.without_owner(survey_of(ALONE, {B: refused}))
+    assert problem.do.startswith("as for turned-away; only if these are lost")
+    (problem,) = of_keys.without_owner(survey_of(ALONE, {B: refused}, "c"))
+    assert problem.do.startswith(f"as for turned-away; start {C} again, with its disk; only if")
+
+
 def test_without_owner_never_takes_none_heard_for_none_there() -> None:
     (problem,) = of_keys.without_owner(survey_of(ALONE, {B: DOWN._replace(keys=0)}))
     assert f"{B} is the only owner of these keys (how many is not known);" in problem.what and problem.keys == 0

@@ -25,6 +25,17 @@ def test_down_are_the_nodes_of_the_view_that_do_not_answer() -> None:
     assert problem.lasts_s is None, "it has only just gone"
 
 
+def test_turned_away_are_the_nodes_of_the_view_that_are_there_but_will_not_speak_to_the_one_that_was_asked() -> None:
+    refused = DOWN._replace(why_refused="it shows no certificate")
+    survey = survey_of(ALONE, {B: refused, "e:1": refused, C: up(ALONE)._replace(why_refused="that was before")})
+    (problem,) = of_nodes.turned_away(survey)
+    assert (problem.nodes, problem.lasts_s, problem.severity) == ((B,), 7.0, Severity.CRITICAL)
+    assert problem.what.endswith(f"turned each other away when they met last; {A} says of it: it shows no certificate")
+    assert not list(of_nodes.down(survey)), "to start it again as it is would not help"
+    foreign = survey_of(ALONE, {B: refused._replace(is_foreign=True)})
+    assert not list(of_nodes.turned_away(foreign)) and list(of_nodes.foreign(foreign))
+
+
 def test_down_offers_no_removal_of_an_only_owner_without_saying_what_that_gives_up() -> None:
     (problem,) = of_nodes.down(survey_of(ALONE, down="b"))
     assert problem.what == f"{B} does not answer {A}: it is down, or cut off"

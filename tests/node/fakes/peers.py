@@ -85,6 +85,8 @@ class ScriptedPeers:
         self.found_silent: set[Address] = set()
         self.strangers: set[Address] = set()
         """Of clusters with other names."""
+        self.refused: dict[Address, str] = {}
+        """Why they are turned away."""
         self.older: set[Address] = set()
         """Of a release that knows of no expiry."""
         self.asked: list[tuple[Address, Request]] = []
@@ -147,6 +149,9 @@ class ScriptedPeers:
 
     def is_stranger(self, to: Address) -> bool:
         return to in self.strangers
+
+    def why_refused(self, to: Address) -> str:
+        return self.refused.get(to, "")
 
     def round_trip_s(self, to: Address) -> float | None:
         return None
