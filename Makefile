@@ -36,7 +36,7 @@ test-deploy: $(VENV)/.tools image ## check the alerts and the dashboard of deplo
 		echo "make: no prometheus found: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
 	$(BIN)/python -m pytest -m deploy $(ARGS)
 
-test-ui: $(VENV)/.tools ## drive the page in Debian's Chromium; pictures of each state go to build/ui
+test-ui: $(VENV)/.tools image ## drive the page in Debian's Chromium, on containers that are killed and filled too; pictures of each state go to build/ui
 	@command -v chromium >/dev/null || { \
 		echo "make: no chromium found: apt-get install --no-install-recommends chromium" >&2; exit 1; }
 	$(BIN)/python -m pytest -m ui $(ARGS)

@@ -77,6 +77,12 @@ class Client:
     async def put(self, node: Address, key: str, value: object) -> Reply:
         return await self.ask(node, "PUT", f"/kvs/keys/{key}", json.dumps({"value": value}).encode())
 
+    async def put_all(self, node: Address, keys: Mapping[str, object]) -> None:
+        """In one request. Each has to be stored."""
+        lines = [json.dumps({"op": "put", "key": key, "value": value}) for key, value in keys.items()]
+        reply = await self.ask(node, "POST", "/kvs/batch", "\n".join(lines).encode())
+        assert {json.loads(line)["status"] for line in reply.body.splitlines()} <= {200, 201}
+
     async def get(self, node: Address, key: str) -> Reply:
         return await self.ask(node, "GET", f"/kvs/keys/{key}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -64,6 +64,20 @@ class Shown:
             if fault["impact"] in GRAVE
         ]
         assert not grave, f"{state} on {self._name}: {grave}"
+
+
+async def on_all(both: list[Shown], what: Callable[[Shown], Awaitable[None]]) -> None:
+    """One after the other: a browser in two windows is no faster."""
+    for shown in both:
+        await what(shown)
+
+
+async def check(both: list[Shown], state: str) -> None:
+    await on_all(both, lambda shown: shown.check(state))
+
+
+async def says(both: list[Shown], selector: str, text: str) -> None:
+    await on_all(both, lambda shown: expect(shown[selector]).to_contain_text(text))
 
 
 @asynccontextmanager

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
+from tests.docker.conftest import bare_engine, containers
 from tests.ui.browser import Shown, chromium, window
+
+__all__ = ["bare_engine", "both", "browser", "containers"]
 
 
 @pytest.fixture

@@ -34,12 +34,17 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 """`no-cache`: it is asked each time whether a file is still the same, so that a node of the next release is never shown
 by the page of this one."""
+
+APART = {"Cross-Origin-Opener-Policy": "same-origin"}
+"""For a browser that heeds it: one to which this is a trustworthy origin, as by TLS or on loopback. Any other says in
+its console that it does not, which is one error more to whoever looks there for another."""
+TRUSTS = "Sec-Fetch-Site"
+"""What a browser sends to trustworthy origins alone."""
 
 
 class File(NamedTuple):
@@ -74,6 +79,7 @@ class FilesApi:
     def _answer(self, request: web.Request, file: File) -> web.Response:
         options_of(request.rel_url.raw_query_string, ())
         headers = HEADERS | {"Content-Type": file.type, "ETag": f'"{file.etag}"'}
+        headers |= APART if TRUSTS in request.headers else {}
         if any(tag.value == file.etag for tag in request.if_none_match or ()):
             del headers["Content-Type"]
             return web.Response(status=304, headers=headers)

@@ -27,6 +27,14 @@ async def test_files_are_served_with_their_types_and_nothing_else_may_be_loaded(
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize(("headers", "policy"), [({"Sec-Fetch-Site": "none"}, "same-origin"), ({}, None)])
+async def test_files_are_kept_apart_from_who_opens_them_in_browsers_that_do_so_here(
+    two: TwoNodes, headers: dict[str, str], policy: str | None
+) -> None:
+    reply = await two.http.ask(two.nodes[0], "GET", "/ui", headers={"Accept": "text/html", **headers})
+    assert reply.headers.get("Cross-Origin-Opener-Policy") == policy
+
+
 async def test_files_policy_lets_in_what_is_its_own_and_nothing_inline() -> None:
     rules = dict(rule.split(" ", 1) for rule in POLICY.split("; "))
     assert rules["default-src"] == rules["frame-ancestors"] == "'none'"
