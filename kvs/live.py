@@ -1,6 +1,7 @@
 """What is shown anew every second, until Ctrl-C: on a terminal in its place, else one after the other.
 
-That no node answers is something to see, and no end: whoever watches wants to know when one does again.
+That no node answers is something to see, and no end: whoever watches wants to know when one does again. Only where it
+is to end by itself, and nobody answers at the last, does it end as any other command does then.
 """
 
 # ruff: noqa: PLC0415
@@ -45,6 +46,8 @@ def keep_showing(
                 try:
                     show(await ask(client))
                 except KvsError as fault:
+                    if number == count:
+                        raise
                     show(fault)
                 if number == count:
                     return

@@ -1,4 +1,4 @@
-"""What a node does a second, from two looks at its `/metrics`: how many requests, and how long they take.
+"""What a node does a second, from two looks at its `/metrics`: how many requests for keys, and how long they take.
 
 Pure: the text of a look and the seconds between two of them in, numbers out. Of the text format of Prometheus it knows
 what these two families need.
@@ -11,16 +11,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 REQUESTS = "kvs_requests_total"
+FOR_KEYS = ("/kvs/keys", "/kvs/batch", "/kvs/export", "/kvs/watch")
+"""How the routes begin of requests for keys. Others are those of operators and of what watches the nodes: a look asks
+for some itself, and would show a store at rest at work."""
 BUCKETS = "kvs_request_duration_seconds_bucket"
 
 _LINE = re.compile(r"^(\w+)(?:\{(.*)\})? ([-+0-9.eE]+|[+-]?Inf|NaN)$")
 _LE = re.compile(r'(?:^|,)le="([^"]+)"')
+_ROUTE = re.compile(r'(?:^|,)route="([^"]+)"')
 
 
 class Sample(NamedTuple):
     """What had been counted at one moment since the node's start."""
 
     requests: float
+    """For keys."""
     buckets: Mapping[float, float]
     """For each upper bound in seconds, how many requests for keys took no longer."""
 
@@ -44,7 +49,8 @@ def sample_of(text: str) -> Sample | None:
             continue
         name, labels, value = found[1], found[2] or "", float(found[3])
         if name == REQUESTS:
-            requests = (requests or 0.0) + value
+            route = _ROUTE.search(labels)
+            requests = (requests or 0.0) + (value if route and route[1].startswith(FOR_KEYS) else 0.0)
         elif name == BUCKETS and (le := _LE.search(labels)) is not None:
             bound = float(le[1])
             buckets[bound] = buckets.get(bound, 0.0) + value

@@ -30,9 +30,10 @@ NODE_S = 2.0
 @output_option
 @click.pass_obj
 def top(endpoints: Addresses, interval: float, count: int | None, output: str) -> None:
-    """Show what each node does: requests a second, how long they take, keys.
+    """Show what each node does: requests for keys a second, how long they take, keys.
 
-    The first look has no rates yet. With -o json, each look is one JSON document on a line of its own.
+    What operators ask is not counted, as this command does itself. The first look has no rates yet. With -o json,
+    each look is one JSON document on a line of its own. With --count, it ends with 3 if no node answers the last look.
     """
     keep_showing(endpoints, Watch().look, output, interval, count)
 

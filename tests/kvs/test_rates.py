@@ -10,7 +10,9 @@ METRICS = """\
 # HELP kvs_requests_total Requests answered
 # TYPE kvs_requests_total counter
 kvs_requests_total{route="/kvs/keys/{key}",method="GET",status="200"} 100.0
-kvs_requests_total{route="/kvs/status",method="GET",status="200"} 1e1
+kvs_requests_total{method="POST",route="/kvs/batch",status="200"} 1e1
+kvs_requests_total{route="/kvs/key-count",method="GET",status="200"} 1000.0
+kvs_requests_total{method="GET",route="/metrics",status="200"} 2000.0
 kvs_requests_created 1.0
 kvs_request_duration_seconds_bucket{le="0.001",method="GET",served="owner"} 40.0
 kvs_request_duration_seconds_bucket{method="GET",served="owner",le="+Inf"} 50.0
@@ -22,8 +24,12 @@ garbage {
 INF = float("inf")
 
 
-def test_sample_adds_up_what_is_counted_under_all_labels() -> None:
+def test_sample_adds_up_what_is_counted_of_keys_under_all_labels() -> None:
     assert sample_of(METRICS) == Sample(110.0, {0.001: 42.0, INF: 55.0})
+
+
+def test_sample_of_a_node_that_only_operators_have_asked_has_no_requests() -> None:
+    assert sample_of('kvs_requests_total{route="/metrics"} 5') == Sample(0.0, {})
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "other_total 5", "kvs_requests_total"])

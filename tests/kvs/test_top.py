@@ -33,7 +33,8 @@ class Counting:
                 return answer(200, **{**STATUS, "nodes": self._nodes, "problems": [PROBLEM]})
             case "/metrics" if self._counts:
                 self.looks += 1
-                return web.Response(text=f"{REQUESTS} {100 * self.looks}\n")
+                text = f'{REQUESTS}{{route="/kvs/keys/{{key}}"}} {100 * self.looks}\n'
+                return web.Response(text=f'{text}{REQUESTS}{{route="/metrics"}} {10_000 * self.looks}\n')
         return answer(404, error="Not found")
 
 
@@ -73,9 +74,9 @@ def test_top_of_a_release_that_counts_nothing_shows_the_rest(run: Kvs, store: Fa
     assert re.search(rf"{re.escape(endpoint)} +up +12,345 +- +- +-", shown)
 
 
-def test_top_goes_on_where_nobody_answers_and_says_so(run: Kvs) -> None:
+def test_top_goes_on_where_nobody_answers_and_ends_with_why(run: Kvs) -> None:
     done = run("top", "--interval", "0.01", "--count", "2", endpoints=NOWHERE)
-    assert (done.exit_code, done.stdout) == (0, "")
+    assert (done.exit_code, done.stdout) == (3, "")
     assert done.stderr == "Error: no node could answer: 127.0.0.1:1 (connection refused)\n" * 2
 
 
