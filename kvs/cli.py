@@ -62,7 +62,7 @@ Exit status:
   0  done
   1  not found, or some entries of a load were refused; or something is wrong with the store
   2  bad usage, or the store refused the request
-  3  no node could answer; a write may have happened all the same
+  3  no node gave a result; a write may have happened all the same
   4  something critical is wrong with the store
 `kvs lock` passes on that of its command, and has some of its own; `kvs health` has 0 and 1."""
 )
@@ -176,7 +176,7 @@ def status(ctx: click.Context, watch: bool, output: str) -> None:
     Exit status:
       0  nothing is wrong
       1  something is less than was asked for, or may end badly
-      3  no node could answer
+      3  no node gave a result
       4  something is critical: clients are refused
     """
     if watch:

@@ -33,7 +33,7 @@ def doctor(ctx: click.Context, output: str) -> None:
     Exit status:
       0  nothing is wrong; there may be notes
       1  something is less than was asked for, or may end badly
-      3  no node could answer
+      3  no node gave a result
       4  something is critical: clients are refused
     """
     from kvs.asked import NOTE

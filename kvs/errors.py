@@ -85,7 +85,7 @@ class LockLost(KvsError):
 
 
 class Unreachable(KvsError):
-    """No node could answer in time. Nothing has happened."""
+    """No node gave a result in time. Nothing has happened."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__(_told(reasons))
@@ -113,5 +113,9 @@ class Misuse(KvsError):
 
 
 def _told(reasons: Mapping[str, str]) -> str:
-    told = ", ".join(f"{node} ({reason})" for node, reason in reasons.items())
-    return f"no node could answer: {told or 'there was no time'}"
+    """Whether they said nothing, or why they cannot: nodes that have the same reason are told together."""
+    nodes_of: dict[str, list[str]] = {}
+    for node, reason in reasons.items():
+        nodes_of.setdefault(reason, []).append(node)
+    told = ", ".join(f"{', '.join(nodes)} ({reason})" for reason, nodes in nodes_of.items())
+    return f"no node gave a result: {told or 'there was no time'}"

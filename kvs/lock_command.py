@@ -71,7 +71,7 @@ class NoSuchCommand(CannotRun):
     epilog="""\b
 Exit status: that of COMMAND, or
   2    bad usage, or the store refused the request
-  3    no node could answer
+  3    no node gave a result
   75   somebody else had the lock all the time
   76   the lock was lost, or may have been, while COMMAND ran
   126  COMMAND cannot be run

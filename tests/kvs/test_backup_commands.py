@@ -72,7 +72,7 @@ def test_export_that_waits_says_for_what(
     full.fault = lambda _m, path: refusals.pop() if refusals and path.startswith("/kvs/export") else None
     result = run(command, *([str(tmp_path / "b")] if command == "backup" else []))
     said, *rest = result.stderr.splitlines()
-    assert said == f"Waiting: no node could answer: {endpoint} (Unable: 10.0.0.9:80)"
+    assert said == f"Waiting: no node gave a result: {endpoint} (Unable: 10.0.0.9:80)"
     assert result.exit_code == 0 and not any("Waiting" in line for line in rest), "it is said once"
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.kvs.command import Kvs
-from tests.kvs.fake_store import FakeStore
+from tests.kvs.fake_store import FakeStore, answer
 
 
 @pytest.mark.parametrize("key", ["a/b%20 ü..", "..", "-k", "[red]x"])
@@ -29,3 +29,30 @@ def test_data_commands_json_shapes(run: Kvs) -> None:
 def test_missing_key_exits_1(run: Kvs, command: str) -> None:
     result = run(command, "k", "-o", "json")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: Key does not exist\n")
+
+
+@pytest.mark.parametrize("arguments", [["get", "k"], ["put", "k", "1"], ["delete", "k"]])
+@pytest.mark.parametrize(
+    ("headers", "fields", "reason"),
+    [
+        ({"Kvs-Detail": "c:1 cannot be reached"}, {}, "Unable to satisfy request: c:1 cannot be reached"),
+        ({}, {"unreachable": ["c:1", "d:1"]}, "Unable to satisfy request: c:1, d:1"),
+        ({}, {"full": ["c:1"]}, "Unable to satisfy request: c:1 (its disk is full)"),
+        ({}, {}, "Unable to satisfy request"),
+    ],
+    ids=["its hint says who is in the way", "its body says who cannot be reached", "and whose disk is full", "neither"],
+)
+def test_data_commands_that_the_store_cannot_do_exit_3_with_the_reason_that_it_gives(
+    run: Kvs,
+    store: FakeStore,
+    endpoint: str,
+    arguments: list[str],
+    headers: dict[str, str],
+    fields: dict[str, object],
+    reason: str,
+) -> None:
+    told = {**headers, "Kvs-Happened": "no"}
+    store.fault = lambda _m, _p: answer(503, told, error="Unable to satisfy request", **fields)
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert done.stderr == f"Error: no node gave a result: {endpoint} ({reason})\n"

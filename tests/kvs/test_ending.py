@@ -22,7 +22,7 @@ def test_refused_request_exits_2(run: Kvs) -> None:
 )
 def test_nobody_there_exits_3(run: Kvs, arguments: list[str]) -> None:
     result = run(*arguments, endpoints=NOWHERE)
-    reason = "Error: no node could answer: 127.0.0.1:1 (connection refused)\n"
+    reason = "Error: no node gave a result: 127.0.0.1:1 (connection refused)\n"
     assert (result.exit_code, result.stdout, result.stderr) == (3, "", reason)
 
 

@@ -30,6 +30,13 @@ def test_error_is_of_the_tree_says_one_line_and_passes_between_processes(error: 
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
+def test_error_tells_nodes_that_have_the_same_reason_together() -> None:
+    reasons = {"a:1": "Unable: c:1 cannot be reached", "b:1": "silent", "d:1": "Unable: c:1 cannot be reached"}
+    told = "no node gave a result: a:1, d:1 (Unable: c:1 cannot be reached), b:1 (silent)"
+    assert str(kvs.Unreachable(reasons)) == told
+    assert str(kvs.OutcomeUnknown(reasons)) == f"{told}; it may have happened all the same"
+
+
 def test_error_of_what_may_have_happened_is_not_taken_for_one_of_what_has_not() -> None:
     assert not issubclass(kvs.OutcomeUnknown, kvs.Unreachable)
     assert not issubclass(kvs.Unreachable, kvs.OutcomeUnknown)

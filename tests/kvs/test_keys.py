@@ -182,7 +182,7 @@ def test_keys_fault_in_the_middle_exits_3(
     holds(store, *HUNDRED)
     store.fault = after_the_first(unable)
     result = run("keys", *options)
-    reason = f"Error: no node could answer: {endpoint} (Nodes cannot be asked: 10.0.0.9:80)\n"
+    reason = f"Error: no node gave a result: {endpoint} (Nodes cannot be asked: 10.0.0.9:80)\n"
     assert (result.exit_code, result.stdout, result.stderr) == (3, printed, reason)
 
 

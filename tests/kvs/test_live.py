@@ -72,7 +72,7 @@ def test_live_goes_on_while_nobody_answers(options: list[str]) -> None:
     with watching(NOWHERE, *options) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
-        assert first.startswith("Error: no node could answer") and process.stderr.readline() == first
+        assert first.startswith("Error: no node gave a result") and process.stderr.readline() == first
         assert interrupted(process)[0] == 0
 
 

@@ -60,7 +60,7 @@ def test_tally_gives_up_after_many_that_no_node_took_and_names_the_first_few() -
     assert len(tally.failures) == FAILURES_NAMED_MAX
     assert tally.failures[:2] == [
         Failure("line 1", "no entry"),
-        Failure("'k2'", "no node could answer: there was no time"),
+        Failure("'k2'", "no node gave a result: there was no time"),
     ]
 
 

@@ -92,7 +92,7 @@ def test_lock_command_is_ended_when_the_lock_is_lost_be_it_by_force(
 
 def test_lock_command_that_reaches_nobody_does_not_wait(run: Kvs) -> None:
     result = run("lock", "job", "--", "true", endpoints=NOWHERE)
-    assert result.exit_code == 3 and "no node could answer" in result.stderr
+    assert result.exit_code == 3 and "no node gave a result" in result.stderr
 
 
 @pytest.mark.parametrize(

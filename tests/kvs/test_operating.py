@@ -81,7 +81,7 @@ async def test_operator_names_every_endpoint_that_failed() -> None:
     async with Operator(["127.0.0.1:1", "127.0.0.1:2"]) as client:
         with pytest.raises(Unreachable) as caught:
             await client.status()
-    refused = "no node could answer: 127.0.0.1:1 (connection refused), 127.0.0.1:2 (connection refused)"
+    refused = "no node gave a result: 127.0.0.1:1, 127.0.0.1:2 (connection refused)"
     assert str(caught.value) == refused
 
 

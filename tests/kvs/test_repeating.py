@@ -65,7 +65,7 @@ def test_course_given_up_tells_whether_it_may_have_happened(
         going.failed(step.node, failure, NOW)
     told = given_up(going.step(NOW))
     assert type(told) is fault
-    assert f"a ({failures[0].reason}), b ({failures[1].reason})" in str(told)
+    assert vars(told) == {"reasons": {"a": failures[0].reason, "b": failures[1].reason}}
 
 
 def all_fail(going: Course, now: float, failure: Failed = SENT) -> Step:

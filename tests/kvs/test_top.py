@@ -77,7 +77,7 @@ def test_top_of_a_release_that_counts_nothing_shows_the_rest(run: Kvs, store: Fa
 def test_top_goes_on_where_nobody_answers_and_ends_with_why(run: Kvs) -> None:
     done = run("top", "--interval", "0.01", "--count", "2", endpoints=NOWHERE)
     assert (done.exit_code, done.stdout) == (3, "")
-    assert done.stderr == "Error: no node could answer: 127.0.0.1:1 (connection refused)\n" * 2
+    assert done.stderr == "Error: no node gave a result: 127.0.0.1:1 (connection refused)\n" * 2
 
 
 @pytest.mark.parametrize("arguments", [["--interval", "0"], ["--interval", "soon"], ["--count", "0"]])
