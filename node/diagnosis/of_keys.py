@@ -19,7 +19,7 @@ GO_ON_WITHOUT = "; without conditions, clients read and write them all the same"
 
 
 def without_owner(survey: Survey) -> Iterator[Problem]:
-    """Keys of shards of which no replica answers."""
+    """Keys of shards of which no replica answers. What is to be done stands with what these nodes themselves have."""
     lost = {shard: nodes for shard, nodes in survey.shards() if not any(map(survey.serves, nodes))}
     if not lost:
         return
@@ -32,13 +32,10 @@ def without_owner(survey: Survey) -> Iterator[Problem]:
     what += (
         f"{'owner' if len(nodes) == 1 else 'owners'} of {_these(keys, down)}; requests for them get a 503, and so does "
     )
-    what += "whatever goes over all keys: listings, exports, backups"
-    do = f"make room on the disks of {named(nodes)}"
-    if down:
-        turned_away = [node for node in down if survey.is_turned_away(node)]
-        gone = [node for node in down if node not in turned_away]
-        back = (["as for turned-away"] if turned_away else []) + ([start(gone)] if gone else [])
-        do = f"{'; '.join(back)}; only if these are lost, and the keys are to be given up: {remove(down)} --force"
+    cause = cause_of(survey, nodes)
+    assert cause is not None, "each of them is out of reach, or serves nothing"
+    what += f"whatever goes over all keys: listings, exports, backups; this follows from {cause.why}"
+    do = after_way_out(survey, cause.nodes, cause.see)
     yield Problem("keys-without-owner", Severity.CRITICAL, what, do, nodes, keys, survey.dead_s(nodes))
 
 

@@ -83,7 +83,7 @@ async def test_process_node_with_the_only_copies_dead_is_critical_and_over_when_
         f"CRITICAL keys-without-owner: 25% of the key space (shard 2) has no live owner: {b} is the only owner of "
         f"these keys ({lost} when it was last heard, perhaps more by now)"
     )
-    assert f"to do: start {b} again, with its disk" in done.out
+    assert done.out.count(f"start {b} again, with its disk") == 1, "what is to be done, told once"
     assert json.loads((await status_by(a, "-o", "json")).out)["problems"][0]["code"] == "keys-without-owner"
 
     async def is_logged() -> bool:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from gossip.view import Address, Electors, View
+from gossip.view import Address, Electors, Former, View
 from node.diagnosis import of_keys
 from node.diagnosis.survey import Problem, Seen, Severity, Survey
+from node.diagnosis.wording import UNDO
 from tests.node.diagnosis.surveys import ALONE, DOWN, KEYS, PAIRS, ill, status, survey_of, up
 from tests.node.samples import successor
 from tests.node.views.bench import A, B, C, D, environment
 
 Rule = Callable[[Survey], Iterator[Problem]]
 LATER = successor(PAIRS, A, B, C, D)
+E = "e:1"
 
 
 @pytest.mark.parametrize(
@@ -44,9 +46,8 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
         Severity.CRITICAL,
         f"25% of the key space (shard 2) has no live owner: {B} is the only owner of these keys (10 when it was last "
         "heard, perhaps more by now); requests for them get a 503, and so does whatever goes over all keys: listings, "
-        "exports, backups",
-        f"start {B} again, with its disk; only if these are lost, and the keys are to be given up: "
-        f"kvs view-change --remove {B} --force",
+        f"exports, backups; this follows from {B} being out of reach",
+        "as for node-down",
         (B,),
         KEYS,
         7.0,
@@ -60,10 +61,8 @@ def test_without_owner_tells_how_many_keys_of_which_shards_and_what_to_do() -> N
 
 def test_without_owner_sends_nobody_to_start_a_node_that_runs_and_is_turned_away() -> None:
     refused = DOWN._replace(why_refused="it shows no certificate")
-    (problem,) = of_keys.without_owner(survey_of(ALONE, {B: refused}))
-    assert problem.do.startswith("as for turned-away; only if these are lost")
     (problem,) = of_keys.without_owner(survey_of(ALONE, {B: refused}, "c"))
-    assert problem.do.startswith(f"as for turned-away; start {C} again, with its disk; only if")
+    assert problem.do == "as for turned-away, node-down"
 
 
 def test_without_owner_never_takes_none_heard_for_none_there() -> None:
@@ -73,8 +72,20 @@ def test_without_owner_never_takes_none_heard_for_none_there() -> None:
 
 def test_without_owner_is_what_belongs_to_a_node_that_serves_nothing() -> None:
     (problem,) = of_keys.without_owner(survey_of(ALONE, {B: ill(ALONE, unstored_ms=5)}))
-    assert problem.nodes == (B,) and problem.do == f"make room on the disks of {B}"
+    assert problem.nodes == (B,) and problem.do == "as for view-not-stored"
     assert f"{B} is the only owner of these 10 keys;" in problem.what
+
+
+def test_without_owner_is_to_be_mended_as_what_is_wrong_with_each_of_these_nodes() -> None:
+    (problem,) = of_keys.without_owner(survey_of(ALONE, {B: ill(ALONE, unstored_ms=5), C: Seen(is_foreign=True)}, "d"))
+    assert problem.nodes == (B, C, D) and problem.do == "as for view-not-stored, foreign-node, node-down"
+
+
+def test_without_owner_because_of_who_was_just_taken_in_ends_with_taking_the_change_back() -> None:
+    grown = msgspec.structs.replace(successor(ALONE, A, B, C, D, E), former=(Former(ALONE.id, None, ALONE.shards),))
+    seen = {A: up(grown, handing="e"), E: DOWN}
+    (problem,) = of_keys.without_owner(survey_of(grown, seen))
+    assert problem.nodes == (E,) and problem.do == f"{UNDO}; or as for node-down"
 
 
 @pytest.mark.parametrize(
