@@ -41,7 +41,7 @@ test-ui: $(VENV)/.tools image ## drive the page in Debian's Chromium, on contain
 		echo "make: no chromium found: apt-get install --no-install-recommends chromium" >&2; exit 1; }
 	$(BIN)/python -m pytest -m ui $(ARGS)
 
-picture: $(VENV)/.tools ## make the pictures of the page in docs/pictures anew, of a cluster at work (some minutes); MINUTES=8
+picture: $(VENV)/.tools ## make the pictures of the page and of a terminal in docs/pictures anew, of a cluster at work (some minutes); MINUTES=8
 	@env MINUTES="$(MINUTES)" $(BIN)/python -m tests.ui
 
 steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)

@@ -1,5 +1,5 @@
-"""`python -m tests.ui` makes the pictures of the page in docs/pictures anew: of a cluster under load, with a node dead
-and keys on their way.
+"""`python -m tests.ui` makes the pictures in docs/pictures anew, of the page and of a terminal: of a cluster under
+load, with a node dead and keys on their way.
 
 What the page draws of the last 15 minutes has to happen first: `MINUTES` of it.
 """
@@ -19,6 +19,7 @@ import aiohttp
 from gossip.view import Address
 from tests.cluster import NODE, ROOT, Client, Processes, client, eventually
 from tests.ui.browser import PATIENCE_MS, chromium, picture, window
+from tests.ui.terminal import terminal_picture
 
 NODES = [f"127.10.0.{number}:13800" for number in range(2, 9)]
 FIRST, LATER = NODES[:5], NODES[:6]
@@ -89,6 +90,7 @@ async def take(processes: Processes, http: Client, minutes: float) -> None:
 
         await eventually(is_under_way, "keys on their way")
         await asyncio.gather(*(picture(shown, PICTURES / f"page-{name}.png") for name, shown in both.items()))
+        await terminal_picture(browser, NODES[0], ["status"], PICTURES / "terminal.png")
     for task in clients:
         task.cancel()
     await asyncio.wait(clients)

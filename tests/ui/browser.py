@@ -100,6 +100,10 @@ async def window(browser: Browser, width: int, scheme: Literal["light", "dark"],
 
 
 async def picture(shown: Shown, path: Path) -> None:
-    """Small enough to lie in the repository: a page has few colours."""
-    with Image.open(BytesIO(await shown.page.screenshot(full_page=True))) as taken:
+    keep(await shown.page.screenshot(full_page=True), path)
+
+
+def keep(png: bytes, path: Path) -> None:
+    """Small enough to lie in the repository: what we show has few colours."""
+    with Image.open(BytesIO(png)) as taken:
         taken.convert("RGB").quantize(COLOURS).save(path, optimize=True)
