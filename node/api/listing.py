@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -16,7 +17,7 @@ from node.api.ttl import seconds
 from node.errors import RequestFault
 from node.operations.listing import Entry as Found
 from node.operations.listing import Lister, Page
-from node.operations.shard_inquiry import leave_others_a_turn
+from node.operations.shard_inquiry import PAUSE_S
 
 LIMIT, LIMIT_MAX = 1000, 10_000
 """How many keys a page has at most: unless the client says, and whatever it says."""
@@ -62,8 +63,8 @@ async def _rendered(page: Page, with_values: bool) -> bytes:
     whole = _encode(Entries(MESSAGE, (), following) if with_values else Keys(MESSAGE, (), following))
     head, _, tail = whole.partition(b"[]")
     parts = list[bytes]()
-    for number, start in enumerate(range(0, len(page.entries), ENTRIES_A_TURN), start=1):
-        await leave_others_a_turn(number)
+    for start in range(0, len(page.entries), ENTRIES_A_TURN):
+        await asyncio.sleep(PAUSE_S)
         some = page.entries[start : start + ENTRIES_A_TURN]
         told = _with_values(some, page.left_ms) if with_values else [key.decode() for key, *_ in some]
         parts.append(_encode(told)[1:-1])

@@ -5,25 +5,23 @@ a merge over all partitions: the next is the least of those that come next in ea
 since every write would have to keep it too. A walk does a bounded part of the work each time it is asked, so that
 nobody has to wait for its end; each part sees the store as it is then.
 
-Of each partition a few keys are read ahead, and not their records, which may be large. What a walk has read so and not
-used may serve the next one, which begins where it ends; but not what was read of a partition that has changed since.
-Pure but for what it reads of the store.
+Of each partition a few keys are read ahead, and not their records, which may be large. A walk that begins where another
+has ended goes on with its merge; but not with what was read of a partition that has changed since. It may begin before
+that end, too: what was passed from there on is passed again. Pure but for what it reads of the store.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from heapq import heapify, heappop, heapreplace
-from typing import NamedTuple, Protocol
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import NamedTuple, Protocol, TypeAlias
 
 from node.net.messages import Range
 
 RUN_KEYS = 8
 """So many keys of a partition are read ahead: most often, a page has one or two of each."""
-GLANCES_A_TURN, READS_A_TURN, LOOKS_A_TURN = 256, 32, 32
-"""How many partitions are asked whether their next keys have been read, of how many they are read, and how many records
-are looked at, at once: a tenth of a millisecond each."""
+READS_A_TURN, LOOKS_A_TURN = 32, 40
+"""Of how many partitions keys are read, and how many records are looked at, at once: a tenth of a millisecond each."""
 LOOKS_MAX = 100_000
 """So many records are looked at for one part at most, if there is nothing to be taken of most of them."""
 
@@ -37,15 +35,73 @@ class Keys(Protocol):
     def figures(self) -> Sequence[object]: ...
 
 
-class Run(NamedTuple):
-    """What was read ahead of one partition."""
+Place: TypeAlias = tuple[bytes, int]
+"""A key and its partition."""
+Next: TypeAlias = tuple[bytes, int, list[bytes] | None]
+"""The same of a key that has yet to be passed, and what was read of the keys after it in its partition: the next one is
+last, and after the last of all comes an empty one. None: it was passed before, and they have places of their own."""
 
-    keys: list[bytes]
-    """Ascending; none is left out."""
-    is_all: bool
-    """Whether there are no more after them."""
-    figures: object
-    """Those of the partition when the first of them was read. If they are others now, there may be other keys."""
+
+class Merge:
+    """How far walks have come through the keys of a range."""
+
+    def __init__(self) -> None:
+        self._heap: list[Next] = []
+        self._figures: dict[int, object] = {}
+        """Of each partition, those that it had when the first of its keys was read. If they are others now, there may
+        be other keys."""
+        self._passed: list[Place] = []
+        """By the walk that goes on, in order."""
+
+    @property
+    def is_over(self) -> bool:
+        return not self._heap
+
+    def go_on(self, first: bytes, partitions: Sequence[int], figures: Sequence[object]) -> list[int]:
+        """From this key on, which comes after that from which the last walk went on, through these partitions, whose
+        figures are these by now. Returns those whose next keys have to be read."""
+        for key, partition in reversed(self._passed):
+            if key < first:
+                break
+            heappush(self._heap, (key, partition, None))
+        self._passed = []
+        known = self._figures
+        unread = [number for number in partitions if known.get(number) is not figures[number]]
+        if len(partitions) - len(unread) < len(known):
+            unchanged = set(partitions).difference(unread)
+            self._figures = {number: known[number] for number in unchanged}
+            self._heap = [following for following in self._heap if following[1] in unchanged]
+            heapify(self._heap)
+        return unread
+
+    def add(self, partition: int, keys: list[bytes], figures: object) -> None:
+        """What was read of a partition that has these figures: its next keys."""
+        self._figures[partition] = figures
+        run = _run_of(keys)
+        if key := run.pop():
+            heappush(self._heap, (key, partition, run))
+
+    def take(self, count: int, keys_after: Callable[[Place], list[bytes]]) -> list[Place]:
+        """Pass the next keys, so many at most. `keys_after`: which come next in the partition of this one."""
+        heap, taken = self._heap, list[Place]()
+        while heap and len(taken) < count:  # Hundreds for each page: nothing is called that need not be.
+            key, partition, run = heap[0]
+            taken.append((key, partition))
+            if run is None:
+                heappop(heap)
+                continue
+            run = run or _run_of(keys_after((key, partition)))
+            if following := run.pop():
+                heapreplace(heap, (following, partition, run))
+            else:
+                heappop(heap)
+        self._passed += taken
+        return taken
+
+
+def _run_of(keys: list[bytes]) -> list[bytes]:
+    """See `Next`."""
+    return keys[::-1] if len(keys) == RUN_KEYS else [b"", *reversed(keys)]
 
 
 class Part(NamedTuple):
@@ -70,64 +126,46 @@ def walk(
     partitions: Sequence[int],
     range_: Range,
     take: Callable[[bytes], bytes | None],
-    runs: dict[int, Run],
+    merge: Merge,
 ) -> Iterator[Part | None]:
     """The records of a range, in the end as one `Part`; before it comes None, once for each bounded part of the work.
-    `take`: what of an encoded record, None: nothing; `range_.limit` and `range_.bytes_max` count what is taken. `runs`:
-    what was read ahead of the keys from there on, by partition; when this ends, what may serve the next walk."""
+    `take`: what of an encoded record, None: nothing; `range_.limit` and `range_.bytes_max` count what is taken.
+    `merge`: where to go on; when this ends, where the next walk may."""
     first, stop = bounds_of(range_)
-    heap: list[tuple[bytes, int, int]] = []
-    """Of each partition the next key, and its index in the run."""
-    figures = keys.figures
-    for some in _batches(() if stop and first >= stop else partitions, GLANCES_A_TURN):
-        unread = list[int]()
-        for partition in some:  # Thousands for each page: nothing is called that need not be.
-            run = runs.get(partition)
-            if run is None or run.figures is not figures[partition]:
-                unread.append(partition)
-                continue
-            ahead = run.keys
-            if ahead and ahead[0] < first:
-                del ahead[: bisect_left(ahead, first)]
-            if ahead:
-                heap.append((ahead[0], partition, 0))
-            elif not run.is_all:
-                unread.append(partition)
-        for batch in _batches(unread, READS_A_TURN):
-            for partition, found in zip(batch, keys.first_keys(batch, first, stop, RUN_KEYS), strict=True):
-                runs[partition] = Run(found, len(found) < RUN_KEYS, figures[partition])
-                if found:
-                    heap.append((found[0], partition, 0))
-            yield None
+    if stop and first >= stop:
+        yield Part([], None)
+        return
+
+    def keys_after(place: Place) -> list[bytes]:
+        key, partition = place
+        return keys.first_keys([partition], key + b"\0", stop, RUN_KEYS)[0]
+
+    unread = merge.go_on(first, partitions, keys.figures)
+    yield None
+    for start in range(0, len(unread), READS_A_TURN):
+        batch = unread[start : start + READS_A_TURN]
+        for partition, found in zip(batch, keys.first_keys(batch, first, stop, RUN_KEYS), strict=True):
+            merge.add(partition, found, keys.figures[partition])
         yield None
-    heapify(heap)
     records: list[tuple[bytes, bytes]] = []
     room, looked, last = range_.bytes_max, 0, b""
-    encoded_of = keys.encoded
-    while heap:
-        key, partition, index = heap[0]
-        encoded = encoded_of(partition, key)
-        if encoded is not None and (record := take(encoded)) is not None:
+
+    def count() -> int:
+        """How many to look at next: as many as there is room for in this turn, this part and the range, and one that
+        tells whether there is more."""
+        return min(LOOKS_A_TURN - looked % LOOKS_A_TURN, LOOKS_MAX - looked, range_.limit + 1 - len(records))
+
+    while some := merge.take(count(), keys_after):
+        for key, partition in some:
+            encoded = keys.encoded(partition, key)
+            if encoded is None or (record := take(encoded)) is None:
+                continue
             room -= len(key) + len(record)
             if records and (len(records) == range_.limit or room < 0):
-                last = records[-1][0]
-                break
+                yield Part(records, records[-1][0])
+                return
             records.append((key, record))
-        elif looked >= LOOKS_MAX:
-            break
-        looked, last = looked + 1, key
-        run = runs[partition]
-        if index + 1 == len(run.keys) and not run.is_all:
-            (more,) = keys.first_keys([partition], key + b"\0", stop, RUN_KEYS)
-            run = runs[partition] = Run(run.keys + more, len(more) < RUN_KEYS, run.figures)
-        if index + 1 < len(run.keys):
-            heapreplace(heap, (run.keys[index + 1], partition, index + 1))
-        else:
-            heappop(heap)
+        looked, (last, _) = looked + len(some), some[-1]
         if looked % LOOKS_A_TURN == 0:
             yield None
-    yield Part(records, last if heap else None)
-
-
-def _batches(partitions: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (partitions[start : start + size] for start in range(0, len(partitions), size))
+    yield Part(records, None if merge.is_over else last)

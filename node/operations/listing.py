@@ -12,6 +12,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
+from itertools import chain
 from math import sqrt
 from operator import itemgetter
 from typing import NamedTuple
@@ -99,9 +100,9 @@ class OwnerListing:
                 return None
             return encoded if with_values else head_of(encoded)
 
-        runs = self._read_ahead.take(range_)
-        part = await walked(walk(self._store.ranges, sorted(partitions & self._store.occupied), range_, take, runs))
-        self._read_ahead.keep(range_, part.end, runs)
+        merge = self._read_ahead.take(range_)
+        part = await walked(walk(self._store.ranges, sorted(partitions & self._store.occupied), range_, take, merge))
+        self._read_ahead.keep(range_, part.end, merge)
         return part
 
     def _merged(self, request: ListKeys, part: Part, answers: Answers) -> Listed:
@@ -117,7 +118,8 @@ class OwnerListing:
         else:
             entries = [(key, version_of(encoded), None) for key, encoded in records]
         page = cut(entries, end, request.range.limit, request.range.bytes_max)
-        until = ((key, expiry_of(encoded)) for key, encoded in records[: len(page.entries)] if request.with_values)
+        told = records[: len(page.entries)] if request.with_values else []
+        until = ((key, expiry_of(encoded)) for key, encoded in told)
         left_ms = tuple((key, expires_ms - now_ms) for key, expires_ms in until if expires_ms is not None)
         return ListedExpiring(page.entries, page.end, left_ms) if left_ms else Listed(page.entries, page.end)
 
@@ -196,7 +198,7 @@ def share_of(limit: int, shards: int) -> int:
 
 def _joined(shares: Sequence[Listed], limit: int) -> Page:
     end = min((share.end for share in shares if share.end is not None), default=None)
-    entries = sorted((entry for share in shares for entry in share.entries), key=itemgetter(0))
+    entries = sorted(chain.from_iterable(share.entries for share in shares), key=itemgetter(0))
     if end is not None:
         del entries[bisect_right(entries, end, key=itemgetter(0)) :]
     expiring = (share for share in shares if isinstance(share, ListedExpiring))

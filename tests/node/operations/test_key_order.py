@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from node.net.messages import Range
 from node.operations import key_order
-from node.operations.key_order import Part, Run, bounds_of, walk
+from node.operations.key_order import Merge, Part, bounds_of, walk
 from ring.hashing import partition_of
 from tests.node.fakes.shelves import Shelves
 
@@ -22,9 +23,9 @@ def shelves_of(records: dict[bytes, bytes]) -> Shelves:
     return Shelves(records, lambda key: partition_of(key) % PARTITIONS)
 
 
-def part(shelves: Shelves, range_: Range, runs: dict[int, Run] | None = None) -> Part:
+def part(shelves: Shelves, range_: Range, merge: Merge | None = None) -> Part:
     """And nothing before it but None."""
-    *steps, last = walk(shelves, range(PARTITIONS), range_, bytes, {} if runs is None else runs)
+    *steps, last = walk(shelves, range(PARTITIONS), range_, bytes, merge or Merge())
     assert last is not None and not any(steps)
     return last
 
@@ -65,16 +66,18 @@ def test_walk_gives_one_record_however_large_and_no_more_than_fit() -> None:
 
 def test_walk_counts_what_is_taken_of_a_record() -> None:
     shelves = shelves_of({b"%d" % number: b"x" * 100 for number in range(5)})
-    *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(bytes_max=2 * 2), lambda record: record[:1], {})
+    *_, found = walk(
+        shelves, range(PARTITIONS), EVERYTHING._replace(bytes_max=2 * 2), lambda record: record[:1], Merge()
+    )
     assert found == Part([(b"0", b"x"), (b"1", b"x")], b"1")
 
 
 def test_walk_passes_over_what_is_not_taken_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     shelves = shelves_of({b"%d" % number: b"x" if number % 2 else b"" for number in range(10)})
-    *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(limit=3), lambda record: record or None, {})
+    *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(limit=3), lambda record: record or None, Merge())
     assert found == Part([(b"1", b"x"), (b"3", b"x"), (b"5", b"x")], b"5")
     monkeypatch.setattr(key_order, "LOOKS_MAX", 4)
-    *_, found = walk(shelves, range(PARTITIONS), EVERYTHING, lambda record: None, {})
+    *_, found = walk(shelves, range(PARTITIONS), EVERYTHING, lambda record: None, Merge())
     assert found == Part([], b"3")
 
 
@@ -82,8 +85,16 @@ def test_walk_lets_others_have_a_turn_after_so_much(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(key_order, "READS_A_TURN", 2)
     monkeypatch.setattr(key_order, "LOOKS_A_TURN", 3)
     shelves = shelves_of({b"%d" % number: b"x" for number in range(50)})
-    *turns, _ = walk(shelves, range(PARTITIONS), EVERYTHING, bytes, {})
-    assert len(turns) == 4 + 1 + 16, "seven partitions, which are one glance, and fifty records"
+    *turns, _ = walk(shelves, range(PARTITIONS), EVERYTHING, bytes, Merge())
+    assert len(turns) == 1 + 4 + 16, "what has changed, seven partitions, and fifty records"
+
+
+def test_walk_reads_no_records_that_it_has_no_room_for() -> None:
+    """They may be large."""
+    for range_ in (EVERYTHING._replace(bytes_max=204), EVERYTHING._replace(limit=2)):
+        shelves = shelves_of({b"%02d" % number: b"x" * 100 for number in range(50)})
+        shelves.encoded = Mock(wraps=shelves.encoded)  # type: ignore[method-assign]
+        assert len(part(shelves, range_).records) == 2 and shelves.encoded.call_count == 3
 
 
 # What was read ahead
@@ -91,26 +102,26 @@ def test_walk_lets_others_have_a_turn_after_so_much(monkeypatch: pytest.MonkeyPa
 
 def test_walk_reads_of_few_partitions_what_the_one_before_has_not_read() -> None:
     shelves = shelves_of({b"%02d" % number: b"x" for number in range(70)})
-    runs: dict[int, Run] = {}
-    first = part(shelves, EVERYTHING._replace(limit=5), runs)
+    merge = Merge()
+    first = part(shelves, EVERYTHING._replace(limit=5), merge)
     assert PARTITIONS <= shelves.reads <= PARTITIONS + 2
     before = shelves.reads
-    second = part(shelves, EVERYTHING._replace(limit=5, after=b"04"), runs)
+    second = part(shelves, EVERYTHING._replace(limit=5, after=b"04"), merge)
     assert shelves.reads <= before + 2
     assert [key for key, _ in first.records + second.records] == [b"%02d" % number for number in range(10)]
 
 
 def test_walk_gives_the_newest_record_of_a_key_that_was_read_ahead() -> None:
     shelves = shelves_of({b"1": b"old", b"2": b"old"})
-    runs: dict[int, Run] = {}
-    assert part(shelves, EVERYTHING._replace(limit=1), runs).end == b"1"
+    merge = Merge()
+    assert part(shelves, EVERYTHING._replace(limit=1), merge).end == b"1"
     shelves.put(b"2", b"new")
-    assert part(shelves, EVERYTHING._replace(after=b"1"), runs).records == [(b"2", b"new")]
+    assert part(shelves, EVERYTHING._replace(after=b"1"), merge).records == [(b"2", b"new")]
 
 
 def test_walk_passes_over_a_key_that_is_dropped_under_its_eyes() -> None:
     shelves = shelves_of({b"1": b"x", b"2": b"x"})
-    walking = walk(shelves, range(PARTITIONS), EVERYTHING, bytes, {})
+    walking = walk(shelves, range(PARTITIONS), EVERYTHING, bytes, Merge())
     assert next(walking) is None, "all keys are read"
     shelves.drop(b"2")
     assert [found for found in walking if found is not None] == [Part([(b"1", b"x")], None)]
@@ -118,19 +129,21 @@ def test_walk_passes_over_a_key_that_is_dropped_under_its_eyes() -> None:
 
 LETTERS = st.binary(min_size=1, max_size=2).map(lambda key: bytes(97 + byte % 4 for byte in key))
 CHANGES = st.lists(st.tuples(LETTERS, st.booleans()), max_size=4)
+OWNED = st.just(list(range(PARTITIONS))) | st.lists(st.integers(0, PARTITIONS - 1), unique=True).map(sorted)
+STEPS = st.lists(st.tuples(CHANGES, OWNED, st.integers(1, 4), st.booleans()), max_size=20)
 
 
-@given(st.sets(LETTERS), st.lists(st.tuples(CHANGES, st.integers(1, 4), st.booleans()), max_size=20), st.data())
+@given(st.sets(LETTERS), STEPS, st.data())
 def test_walk_after_a_change_is_as_if_nothing_had_been_read_ahead(
-    held: set[bytes], steps: list[tuple[list[tuple[bytes, bool]], int, bool]], data: st.DataObject
+    held: set[bytes], steps: list[tuple[list[tuple[bytes, bool]], list[int], int, bool]], data: st.DataObject
 ) -> None:
-    """Whatever is put and dropped between two pages and within one; and a page may begin before the last one's end."""
+    """Whatever is put and dropped between two pages and within one, and whichever partitions are its own by then; and a
+    page may begin before the last one's end."""
     shelves = shelves_of(dict.fromkeys(held, b"x"))
-    runs: dict[int, Run] = {}
-    after = b""
-    for changes, limit, within in steps:
+    merge, after = Merge(), b""
+    for changes, owned, limit, within in steps:
         range_ = EVERYTHING._replace(limit=limit, after=after)
-        walking = walk(shelves, range(PARTITIONS), range_, bytes, runs)
+        walking = walk(shelves, owned, range_, bytes, merge)
         if within:
             next(walking)
         for key, is_put in changes:
@@ -140,7 +153,8 @@ def test_walk_after_a_change_is_as_if_nothing_had_been_read_ahead(
                 shelves.drop(key)
         told = next(found for found in walking if found is not None)
         if not within:
-            assert told == part(shelves, range_)
+            *_, afresh = walk(shelves, owned, range_, bytes, Merge())
+            assert told == afresh
         after = data.draw(st.sampled_from([after, *(key for key, _ in told.records)]))
 
 
