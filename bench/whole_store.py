@@ -14,7 +14,7 @@ import msgspec
 
 from bench.figures import Figure
 from bench.lanes import any_keys
-from bench.paced import PATIENCE_S, Job, felt, get, share
+from bench.paced import PATIENCE_S, Felt, Job, felt, get, share
 from bench.scale import VALUE, Scale
 from bench.servers import KEY_COUNT, Server, fill, free_addresses, node_env, server
 from gossip.view import parse_nodes
@@ -23,8 +23,6 @@ from ring.placement import first_placement
 from ring.ring import Ring
 
 NODES = 3
-PAGES = 600
-"""Of a listing; at the default 1,000 keys each."""
 GETS_PER_S = 200
 READ_BYTES = 1 << 20
 KEY = b'"key":'
@@ -33,18 +31,24 @@ END = b'{"end":true}\n'
 
 
 def listing(scale: Scale, directory: Path) -> Iterator[Figure]:
-    """Pages of a listing, and what GETs of single keys feel of them."""
+    """Pages of a listing, and what GETs of single keys feel of them: in turn without and beside pages, since what a few
+    hundred GETs wait at worst is as much chance as anything."""
     keys = any_keys(scale.many_keys)
     with _nodes(directory, keys) as nodes:
         gets = Job(nodes[-1], keys[:: max(1, len(keys) // 1000)], GETS_PER_S)
         for what, query in (("keys", ""), ("entries", "&values=true")):
-            alone = felt(gets, partial(time.sleep, 4 * scale.duration_s))
-            taken_ms: list[float] = []
-            beside = felt(gets, partial(_list, nodes[0], query, taken_ms))
-            detail = f"of {len(keys):,} keys on {len(nodes)} nodes, p99 {share(taken_ms, 0.99):.1f} ms"
-            yield Figure(f"page of 1,000 {what}", statistics.median(taken_ms), "ms", 30, True, detail)
-            seen = f"p99 {beside.p99_ms:.1f} ms instead of {alone.p99_ms:.1f} ms, {GETS_PER_S} a second"
-            yield Figure(f"GET beside pages of {what}", beside.p99_ms / alone.p99_ms, "of its p99", 2, True, seen)
+            pages, rounds = _Pages(nodes[0], query), list[tuple[Felt, Felt]]()
+            for _ in range(scale.rounds):
+                alone = felt(gets, partial(time.sleep, scale.duration_s))
+                rounds.append((alone, felt(gets, partial(pages.go_on, scale.duration_s))))
+            detail = f"of {len(keys):,} keys on {len(nodes)} nodes, p99 {share(pages.taken_ms, 0.99):.1f} ms"
+            yield Figure(f"page of 1,000 {what}", statistics.median(pages.taken_ms), "ms", 30, True, detail)
+            times = statistics.median(beside.p99_ms / alone.p99_ms for alone, beside in rounds)
+            alone_ms, beside_ms = (
+                statistics.median(felt.p99_ms for felt in each) for each in zip(*rounds, strict=True)
+            )
+            seen = f"p99 {beside_ms:.1f} ms instead of {alone_ms:.1f} ms, {GETS_PER_S} a second, {len(rounds)} times"
+            yield Figure(f"GET beside pages of {what}", times, "of its p99", 2, True, seen)
 
 
 def export(scale: Scale, directory: Path) -> Iterator[Figure]:
@@ -75,14 +79,23 @@ def _nodes(directory: Path, keys: list[str]) -> Iterator[list[str]]:
         yield addresses
 
 
-def _list(address: str, query: str, taken_ms: list[float]) -> None:
-    """Note how long each page takes."""
-    connection, after = http.client.HTTPConnection(address, timeout=PATIENCE_S), ""
-    for _ in range(PAGES):
-        began = time.perf_counter()
-        page = get(connection, f"/kvs/keys?after={after}{query}")
-        taken_ms.append(1000 * (time.perf_counter() - began))
-        after = msgspec.json.decode(page, type=_Next).next or ""
+class _Pages:
+    """A listing, page after page at the default 1,000 keys each, and over again at its end."""
+
+    def __init__(self, address: str, query: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+        self._query = query
+        self._after = ""
+        self.taken_ms: list[float] = []
+        """How long each has taken."""
+
+    def go_on(self, duration_s: float) -> None:
+        """For so long."""
+        end = time.perf_counter() + duration_s
+        while (began := time.perf_counter()) < end:
+            page = get(self._connection, f"/kvs/keys?after={self._after}{self._query}")
+            self.taken_ms.append(1000 * (time.perf_counter() - began))
+            self._after = msgspec.json.decode(page, type=_Next).next or ""
 
 
 def _export_s(address: str, keys: int) -> float:
