@@ -20,21 +20,28 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> None:
     """What earlier tests have left for good is not looked through at the end of each."""
-    gc.collect()
+    bury()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def buried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test leaves behind half done, as killed processes do, is finalized at its end, not in the middle of
-    something else; what its coroutines say to that is of no interest."""
+def buried(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What a test leaves behind is finalized at its end, not in the middle of something else, nor of another test.
+    Errors that were logged hold on to all that was under way, and pytest to them for longer than that."""
     gc.disable()
     yield
-    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    with warnings.catch_warnings():
+    caplog.get_records("call").clear()
+    bury()
+    gc.enable()
+
+
+def bury() -> None:
+    """Finalize what is left behind half done, as by killed processes; what its coroutines say to that is of no
+    interest."""
+    with pytest.MonkeyPatch.context() as quiet, warnings.catch_warnings():
+        quiet.setattr("sys.unraisablehook", lambda _: None)
         warnings.simplefilter("ignore", RuntimeWarning)
         gc.collect()
-    gc.enable()
 
 
 @pytest.fixture(scope="session")
