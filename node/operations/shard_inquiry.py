@@ -35,7 +35,6 @@ from node.values.record import version_of
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.views.readiness import Readiness
-from ring.sets import partitions_in
 
 PAUSE_S = 0.001
 """What others get after each part of a walk, which takes a tenth of that: not only the loop's other tasks, for which a
@@ -163,8 +162,7 @@ class ShardInquiry:
             return set()
         told = {peer: _as_of_one_key(answer) for peer, answer in answers.items()}
         unleased, in_the_way = self._co_owners.unleased(), set[Address]()
-        donors_of = {tuple(sorted(donors.items())) for donors in map(self._views.donors.of, partitions_in(partitions))}
-        for donors in map(dict, donors_of):
+        for donors in self._views.donors.of_each(partitions):
             concerned = {peer: told[peer] for peer in told if peer in donors or peer in unleased}
             if not concerned:
                 continue

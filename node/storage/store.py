@@ -288,8 +288,9 @@ class Store:
         expires, are those of their records."""
         expiries = self.expiries.by_partition()
         assert self.expiries.count == sum(map(len, expiries.values())), "what expires is not what is counted"
-        all_there_are = {*self.occupied, *expiries, *partitions_in(self._engine)}
-        for partition in all_there_are if partitions is None else partitions:
+        if partitions is None:
+            partitions = {*self.occupied, *expiries, *partitions_in(self._engine)}
+        for partition in partitions:
             stats = self._stats[partition]
             check_partition(self._engine, partition, stats, expiries.get(partition, set()))
             assert (stats.records > 0) == (partition in self.occupied), f"{partition}: {stats}, but not by `occupied`"

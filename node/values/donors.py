@@ -176,6 +176,20 @@ class Donors:
             known = self._by_partition[partition] = {donor: kind for donor, kind in kinds if kind is not None}
         return known
 
+    def of_each(self, partitions: int) -> list[Mapping[Address, Kind]]:
+        """What `of` tells of these partitions, a set: whatever it tells of any of them, once."""
+        told: list[tuple[int, Mapping[Address, Kind]]] = [(partitions, NO_DONORS)] if partitions else []
+        for donor, share in self._shares.items():
+            apart: list[tuple[int, Mapping[Address, Kind]]] = []
+            for among, donors in told:
+                if others := among & ~share.partitions:
+                    apart.append((others, donors))
+                for kind, held in zip(Kind, share, strict=True):
+                    if theirs := among & held:
+                        apart.append((theirs, {**donors, donor: kind}))
+            told = apart
+        return [donors for _, donors in told]
+
     def finish(self, donor: Address, partitions: int, covers: bool = True) -> DonorsChange:
         """What changes when all has been heard that `donor` holds of these partitions: it is no donor of them now, and
         if it `covers`, other copies of what it held a copy of need not be heard."""

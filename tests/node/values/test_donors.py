@@ -217,6 +217,14 @@ def share(kinds: Mapping[int, Kind]) -> Share:
     return shares_of(*(Row(partition, A, kind) for partition, kind in kinds.items())).get(A, Share())
 
 
+@given(st.dictionaries(st.sampled_from([A, B, C]), listings), partitions)
+def test_donors_of_each_is_once_what_is_told_of_any(kinds: dict[str, dict[int, Kind]], some: set[int]) -> None:
+    donors = listing(*(Row(partition, donor, kind) for donor in kinds for partition, kind in kinds[donor].items()))
+    told = donors.of_each(bits_of(some))
+    assert {frozenset(one.items()) for one in told} == {frozenset(donors.of(partition).items()) for partition in some}
+    assert all(one not in told[:number] for number, one in enumerate(told))
+
+
 @given(listings, listings, partitions)
 def test_share_is_a_dict_of_kinds(one: dict[int, Kind], other: dict[int, Kind], some: set[int]) -> None:
     bits = bits_of(some)
