@@ -29,7 +29,7 @@ for wanted in sys.stdin:
         status = lint_imports(limit_to_contracts=tuple(wanted.split()), cache_dir="cache")
     print(json.dumps([status, said.getvalue()]), flush=True)
 """
-"""Looks at the packages where it is started once for each line that it is sent: the ids of contracts, or none for all."""
+"""Looks at the packages where it is started, once for each line that it is sent: ids of contracts, or none for all."""
 
 
 class Try(NamedTuple):
