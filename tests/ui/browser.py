@@ -24,6 +24,11 @@ COLOURS = 256
 GRAVE = ("serious", "critical")
 OF_THE_NETWORK = "Failed to load resource"
 """Chromium says so itself of a request that failed, or was answered with an error, whatever the page makes of it."""
+BROKEN_OFF = "net::ERR_NETWORK_CHANGED"
+"""Chromium breaks off what is under way when an interface of this machine comes, goes, or gets an address: as that of
+each container does, for some seconds after its start. That says nothing of the page, nor of the node."""
+OPENINGS = 20
+"""A start changes the network a few times."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -33,13 +38,16 @@ class Shown:
 
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
-        self._name = name
+        self.name = name
         self.errors: list[str] = []
+        self._broken_off = 0
         page.on("console", self._hear)
         page.on("pageerror", self._note)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if BROKEN_OFF in message.text:
+            self._broken_off += 1
+        elif message.type in ("error", "warning"):
             self.errors.append(message.text)
 
     def _note(self, error: Error) -> None:
@@ -49,12 +57,23 @@ class Shown:
         return self.page.locator(selector)
 
     async def open(self, node: Address) -> None:
-        await self.page.goto(f"http://{node}/ui")
+        """All that the page is made of has come when it returns."""
+        for _ in range(OPENINGS):
+            before = self._broken_off
+            try:
+                await self.page.goto(f"http://{node}/ui")
+            except Error as error:
+                if BROKEN_OFF not in str(error):
+                    raise
+            else:
+                if self._broken_off == before:
+                    return
+        raise AssertionError(f"the network of this machine changed {OPENINGS} times while the page was opened")
 
     async def check(self, state: str) -> None:
         """Keep a picture; nothing runs out of the window at the side, and axe finds nothing grave."""
         await self.page.evaluate("scrollTo(0, 0)")
-        await self.page.screenshot(path=PICTURES / f"{state}-{self._name}.png", full_page=True)
+        await self.page.screenshot(path=PICTURES / f"{state}-{self.name}.png", full_page=True)
         width = await self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0, f"{state}: {width} pixels are outside the window"
         found = (await Axe().run(self.page)).response["violations"]
@@ -63,7 +82,7 @@ class Shown:
             for fault in found
             if fault["impact"] in GRAVE
         ]
-        assert not grave, f"{state} on {self._name}: {grave}"
+        assert not grave, f"{state} on {self.name}: {grave}"
 
 
 async def on_all(both: list[Shown], what: Callable[[Shown], Awaitable[None]]) -> None:

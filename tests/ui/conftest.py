@@ -20,6 +20,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def both(browser: Browser) -> list[Shown]:
+async def both(browser: Browser) -> AsyncIterator[list[Shown]]:
     """A wide window and a narrow one."""
-    return [await window(browser, 1600, "light"), await window(browser, 400, "dark")]
+    windows = [await window(browser, 1600, "light"), await window(browser, 400, "dark")]
+    yield windows
+    for shown in windows:
+        print(f"--- {shown.name}", *shown.errors, sep="\n")  # pytest shows it where a test failed.
