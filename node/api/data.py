@@ -27,6 +27,7 @@ from node.api.shapes.words import KEY_CHARACTERS_MAX
 from node.api.ttl import ttl_ms_of
 from node.config import VALUE_BYTES_MAX, Config
 from node.errors import NotFound, RequestFault, TooLarge, Unavailable, UnknownEncoding
+from node.operations.put import Put
 from node.operations.router import Router
 from node.values.condition import Condition
 from node.values.context import EMPTY, BadContext, Context, to_json
@@ -135,6 +136,26 @@ class DataApi:
             return None
         value = self._router.read_here(key.raw)
         return None if value is None else told(given, value, None, None)
+
+    def begin_put(self, method: str, key: PathKey, data: bytes, given: Given) -> Put | None:
+        """Begin what was asked for, if it is a put that takes the short way; `end_put` is to follow. None: it is for
+        `answer`. Raises RequestFault. The hot path."""
+        if method != "PUT" or given != NO_CONDITIONS or not self._router.puts_here(key.raw):
+            return None
+        body = decode_body(data, _data_bodies, NO_BODY)
+        if body.has_context:
+            return None
+        value, ttl_ms = value_of(key, body.value, body.ttl)
+        return None if ttl_ms is not None else self._router.put_here(key.raw, value)
+
+    def end_put(self, begun: Put) -> HttpAnswer | None:
+        """The answer, once it is `stored`; None: it is for `go_on` to give. Raises Unavailable. The hot path."""
+        outcome = self._router.end_put(begun)
+        return None if outcome is None else put(outcome)
+
+    async def go_on(self, begun: Put) -> HttpAnswer:
+        """Raises Unavailable."""
+        return put(await self._router.go_on(begun))
 
     async def answer(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer:
         """The answer to GET, PUT or DELETE with the body `data`. That to a fault carries a context too if the request

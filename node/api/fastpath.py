@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from node.api.admission import Admission, Dropped, Visit
 from node.api.answers import HttpAnswer, render_error
@@ -31,6 +32,7 @@ from node.api.tally import Tally
 from node.api.wire import as_sent
 from node.errors import Reason, Unavailable
 from node.net.handshake import PATH
+from node.operations.put import Put
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,8 @@ class FastPath:
         self.connections: dict[_Connection, None] = {}
         """The oldest first."""
         self.entrance = Entrance(admission, descriptors, self.loop.time)
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.under_way: set[asyncio.Future[Any]] = set()
+        """What requests wait for."""
         self._sweep = self.loop.call_later(keepalive_s / SWEEPS, self._close_idle)
 
     def __call__(self) -> asyncio.Protocol:
@@ -101,8 +104,8 @@ class FastPath:
         await asyncio.sleep(0)  # So that connections that were accepted a moment ago are known.
         for connection in list(self.connections):
             connection.end()
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+        while self.under_way:
+            await asyncio.wait(self.under_way)
 
     def _close_idle(self) -> None:
         self._sweep = self.loop.call_later(self.keepalive_s / SWEEPS, self._close_idle)
@@ -118,7 +121,7 @@ class _Connection(asyncio.Protocol):
         self._front = front
         self._ahead = b""
         """What has arrived and has not been looked at."""
-        self._at_work: asyncio.Task[None] | None = None
+        self._at_work: asyncio.Future[Any] | None = None
         """The request being worked on."""
         self._writable = True
         self._reading = True
@@ -248,15 +251,11 @@ class _Connection(asyncio.Protocol):
             key = PathKey.from_encoded(request.encoded_key)
             try:
                 answer = self._front.api.answer_here(request.method, key, request.body, request.given)
+                if answer is None:
+                    answer = self._begin(request, key, began)
             except Exception as error:
-                answer = render_error(request.method, request.path, error)
-                answer = self._front.requests.noted(request.method, request.path, answer, 0.0)
-            if answer is None:
-                answer = self._front.admission.begin(request.method, len(request.body))
-            if answer is None:
-                self._at_work = self._front.loop.create_task(self._work(request, key, began))
-                self._front.tasks.add(self._at_work)
-            else:
+                answer = self._noted(request, render_error(request.method, request.path, error), 0.0)
+            if answer is not None:
                 self._front.note(request.method, answer, perf_counter() - began)
                 self._write(answer)
         self._ahead = data[done:]
@@ -268,25 +267,66 @@ class _Connection(asyncio.Protocol):
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
 
-    async def _work(self, request: PlainRequest, key: PathKey, began: float) -> None:
+    def _begin(self, request: PlainRequest, key: PathKey, began: float) -> HttpAnswer | None:
+        """Have it worked on; or the answer, if there is no room for it."""
+        front, size = self._front, len(request.body)
+        if (refusal := front.admission.begin(request.method, size)) is not None:
+            return refusal
         try:
-            answer = await self._front.api.answer(request.method, key, request.body, request.given)
+            put = front.api.begin_put(request.method, key, request.body, request.given)
+        except Exception:
+            front.admission.end(size)
+            raise
+        if put is None:
+            self._work_on(request, began, front.api.answer(request.method, key, request.body, request.given))
+        else:
+            self._at_work = put.stored
+            front.under_way.add(put.stored)
+            put.stored.add_done_callback(partial(self._end_put, request, began, put))
+        return None
+
+    def _work_on(self, request: PlainRequest, began: float, answering: Awaitable[HttpAnswer]) -> None:
+        self._at_work = self._front.loop.create_task(self._work(request, began, answering))
+        self._front.under_way.add(self._at_work)
+
+    def _end_put(self, request: PlainRequest, began: float, put: Put, stored: asyncio.Future[Any]) -> None:
+        try:
+            answer = self._front.api.end_put(put)
         except Exception as error:
             answer = render_error(request.method, request.path, error)
+        self._front.under_way.discard(stored)
+        if answer is None:
+            self._work_on(request, began, self._front.api.go_on(put))
+        else:
+            self._end_work(request, began, answer)
+
+    async def _work(self, request: PlainRequest, began: float, answering: Awaitable[HttpAnswer]) -> None:
+        try:
+            answer = await answering
+        except Exception as error:
+            answer = render_error(request.method, request.path, error)
+        self._end_work(request, began, answer)
+
+    def _end_work(self, request: PlainRequest, began: float, answer: HttpAnswer) -> None:
+        """What was worked on is answered; go on with what came after it."""
         self._front.admission.end(len(request.body))
         took_s = perf_counter() - began
-        if self._front.requests.is_worth_it(answer.status, took_s):
-            answer = self._front.requests.noted(request.method, request.path, answer, took_s)
+        answer = self._noted(request, answer, took_s)
         assert self._at_work is not None
-        self._front.tasks.discard(self._at_work)
+        self._front.under_way.discard(self._at_work)
         self._at_work = None
         self._front.note(request.method, answer, took_s)
         self._write(answer)
         if self._ending:
             self._transport.close()
-            return
-        if self._ahead or self._is_all or not self._reading:
+        elif self._ahead or self._is_all or not self._reading:
             self._serve(has_waited=True)
+
+    def _noted(self, request: PlainRequest, answer: HttpAnswer, took_s: float) -> HttpAnswer:
+        """The answer, which is logged if that is worth it."""
+        if self._front.requests.is_worth_it(answer.status, took_s):
+            return self._front.requests.noted(request.method, request.path, answer, took_s)
+        return answer
 
     def _write(self, answer: HttpAnswer) -> None:
         self.swept = 0

@@ -9,7 +9,7 @@ a write with a condition is left to the `decider`, and many plain ones at once t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import TypeAlias
 
 from gossip.view import Address, ViewId
@@ -44,10 +44,11 @@ from node.operations.together import Together
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Store
-from node.storage.writes import Absent, Newer, Unmatched, Unsure, Written
+from node.storage.writes import Absent, Newer, Unmatched, Unsure, WriteOutcome, Written
 from node.timing.clock import HybridClock, Time
 from node.timing.deadlines import Timeouts
 from node.values.record import Record, decode_record, expires, value_of, version_of
+from node.values.version import Version
 from node.views.calls import Calls
 from node.views.confirming import Confirming
 from node.views.holder import Views
@@ -112,11 +113,7 @@ class Owner:
     def read_here(self, key: bytes) -> ReadResult | None:
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
         partition = partition_of(key)
-        if (
-            self._config.address not in self._views.ring.owners(partition)
-            or not self._readiness.enter()
-            or self._not_synced_with(partition)
-        ):
+        if not self._answers_alone(partition):
             return None
         self.served_at = self._time.monotonic()
         encoded = self._store.encoded(partition, key)
@@ -129,6 +126,29 @@ class Owner:
         if expires(encoded):
             return told(decode_record(encoded), None, self._now_ms())
         return ReadResult(None) if value is None else ReadResult(value, None, version)
+
+    def _answers_alone(self, partition: int) -> bool:
+        """Whether this node is an owner, and has nobody to ask first."""
+        return (
+            self._config.address in self._views.ring.owners(partition)
+            and self._readiness.enter()
+            and not self._not_synced_with(partition)
+        )
+
+    def puts_here(self, key: bytes) -> bool:
+        """Whether nobody has to be asked about a plain put, nor told of it. The hot path."""
+        return self._co_owners.is_alone and self._answers_alone(partition_of(key))
+
+    def put_here(self, key: bytes, version: Version, value: bytes) -> Awaitable[WriteOutcome]:
+        """Begin a put for which `puts_here` has just been asked; `wrote_here` tells what it has come to."""
+        self.served_at = self._time.monotonic()
+        return self._store.write(self._views.view_id, partition_of(key), key, version, value, now_ms=self._now_ms())
+
+    def wrote_here(self, outcome: WriteOutcome) -> Wrote | None:
+        """The answer, if nothing has changed meanwhile; None: the put is to be carried out once more."""
+        if isinstance(outcome, Written) and self._readiness.enter() and self._co_owners.is_alone:
+            return Wrote(outcome.replaced)
+        return None
 
     def serve(self, operation: Operation | Batch, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""

@@ -4,12 +4,15 @@ The version of a write is chosen here, where the client's request arrived, and a
 it twice is doing it once. Only an owner that holds a newer version makes it be stamped anew. How it is brought
 there is the work of `routing`.
 
+A plain put may take a short way, see `put`.
+
 The causal context of a request passes here too: the clock is set above it, and what is stable by now is left out, see
 `stability`, when it comes in and when it is handed out. What it demands is judged by the owner.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -18,7 +21,7 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import Reason, StorageFault, TimedOut, Unavailable
+from node.errors import Fenced, Reason, StorageFault, TimedOut, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -35,10 +38,12 @@ from node.net.messages import (
     Wrote,
 )
 from node.operations.owner import Owner
+from node.operations.put import Put
 from node.operations.route_state import Answered
 from node.operations.routing import NotBrought, Routing
+from node.storage.writes import Written
 from node.timing.clock import HybridClock, Time
-from node.timing.deadlines import Timeouts
+from node.timing.deadlines import SameLimit, Timeouts
 from node.values.condition import NO_CONDITION, Condition
 from node.values.context import Context, from_json
 from node.values.version import Version
@@ -85,11 +90,14 @@ class Router:
         self._owner = owner
         self.read_here = owner.read_here
         """The answer to a read that this node can give at once; None if it must ask somebody. The hot path."""
+        self.puts_here = owner.puts_here
+        """Whether a plain put of this key may take the short way. The hot path."""
         self._unstable = unstable
         self._calls = calls
         self._routing = routing
         self._now_ms = now_ms
         self._timeouts = Timeouts()
+        self._put_limit = SameLimit(config.answer_s)
 
     def owners(self, key: bytes) -> Sequence[Address]:
         """Who may serve `key` under the present view, in the order in which to try them."""
@@ -103,7 +111,8 @@ class Router:
 
     async def read(self, key: bytes, context: Context | None = None) -> Outcome:
         """Raises Unavailable."""
-        answered = await self._within_time(self._route(key, Read(key, context), self._deadline()))
+        began = self._time.monotonic()
+        answered = await self._within_time(began, self._route(key, Read(key, context), self._deadline(began)))
         version = answered.answer.version if isinstance(answered.answer, ReadResult) else None
         return self._outcome(answered, context, version)
 
@@ -117,7 +126,55 @@ class Router:
     ) -> Outcome:
         """A put, or with `value` None a delete, if the condition is met; what is put expires in `ttl_ms`. Raises
         Unavailable: it may have happened."""
-        deadline = self._deadline()
+        is_plain = context is None and condition == NO_CONDITION and ttl_ms is None
+        if is_plain and value is not None and self.puts_here(key) and (put := self.put_here(key, value)) is not None:
+            try:
+                await asyncio.wait([put.stored])
+            finally:
+                put.stored.cancel()  # If this was cancelled, it leaves the store's queue.
+            return self.end_put(put) or await self.go_on(put)
+        return await self._write_through(key, value, context, condition, ttl_ms, self._time.monotonic())
+
+    # The short way of a plain put
+
+    def put_here(self, key: bytes, value: bytes) -> Put | None:
+        """Begin a put for which `puts_here` has just been asked; `end_put` is to follow once it is `stored`. None: its
+        stamp takes waiting, it is for `write`. Raises Unavailable."""
+        version = self._clock.stamp_here()
+        if version is None:
+            return None
+        stored = asyncio.ensure_future(self._owner.put_here(key, version, value))
+        self._put_limit.set(stored)
+        return Put(key, value, version, self._time.monotonic(), stored)
+
+    def end_put(self, put: Put) -> Outcome | None:
+        """What became of it; None: it is for `go_on` to tell. Raises Unavailable: it may have happened."""
+        if put.stored.cancelled():
+            raise TimedOut
+        try:
+            wrote = self._owner.wrote_here(put.stored.result())
+        except (Fenced, StorageFault):
+            return None
+        return None if wrote is None else Outcome(wrote, None, None, put.version)
+
+    async def go_on(self, put: Put) -> Outcome:
+        """Take the ordinary way, in what is left of its time. Raises Unavailable: it may have happened."""
+        if put.stored.exception() is None and isinstance(put.stored.result(), Written):
+            return await self.write_again(put.key, put.value, put.version, put.began)
+        return await self._write_through(put.key, put.value, None, NO_CONDITION, None, put.began)
+
+    # The ordinary way
+
+    async def _write_through(
+        self,
+        key: bytes,
+        value: bytes | None,
+        context: Context | None,
+        condition: Condition,
+        ttl_ms: int | None,
+        began: float,
+    ) -> Outcome:
+        """See `write`. `began`: monotonic."""
         if not self._readiness.admit():
             # It was read from its socket before a pause of this node, and begins only now.
             raise Unavailable().because(Reason.GATE).before_anything()
@@ -125,18 +182,22 @@ class Router:
             fault = Unavailable("These nodes are of a release that knows of no ttl", nodes=older)
             raise fault.because(Reason.RELEASE).before_anything()
         version: Version | None
-        answered, version = await self._within_time(self._write(key, value, context, condition, ttl_ms, deadline))
+        writing = self._write(key, value, context, condition, ttl_ms, self._deadline(began))
+        answered, version = await self._within_time(began, writing)
         if isinstance(answered.answer, Unmet):
             version = answered.answer.version
         return self._outcome(answered, context, version)
 
-    async def write_again(self, key: bytes, value: bytes | None, version: Version) -> Outcome:
+    async def write_again(
+        self, key: bytes, value: bytes | None, version: Version, began: float | None = None
+    ) -> Outcome:
         """Go on with a plain write that may have been stored under `version`: it is done under that or not at all.
-        Raises Unavailable: it may have happened."""
-        write, deadline = Write(key, version, value), self._deadline()
+        `began`: monotonic; by default now. Raises Unavailable: it may have happened."""
+        began = self._time.monotonic() if began is None else began
+        write, deadline = Write(key, version, value), self._deadline(began)
         carry_out = partial(self._owner.carry_out, write, deadline)
         bringing = self._routing.bring(write, partial(self.owners, key), carry_out, deadline, may_be_stored=True)
-        return self._outcome((await self._within_time(bringing)).answered, None, version)
+        return self._outcome((await self._within_time(began, bringing)).answered, None, version)
 
     def _outcome(self, answered: Answered, context: Context | None, version: Version | None) -> Outcome:
         answer = answered.answer
@@ -148,9 +209,9 @@ class Router:
         self._clock.observe(context.newest)
         return Outcome(answer, served_by, self._unstable(context), version)
 
-    def _within_time(self, work: Coroutine[None, None, T]) -> Awaitable[T]:
+    def _within_time(self, began: float, work: Coroutine[None, None, T]) -> Awaitable[T]:
         """Whatever it is that hangs, a disk or a peer: the client gets its answer in time. Raises Unavailable else."""
-        return self._timeouts.within(self._config.answer_s, work, TimedOut)
+        return self._timeouts.within(began + self._config.answer_s - self._time.monotonic(), work, TimedOut)
 
     async def _write(
         self,
@@ -210,8 +271,8 @@ class Router:
         except (StorageFault, Unavailable):
             return Unable()
 
-    def _deadline(self) -> float:
-        return self._time.monotonic() + self._config.request_s
+    def _deadline(self, began: float) -> float:
+        return began + self._config.request_s
 
     async def _route(self, key: bytes, operation: Read | Write | WriteIf, deadline: float) -> Answered:
         """Bring the operation to an owner, or what only one may decide to that one. Raises Unavailable: if it was a

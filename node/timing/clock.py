@@ -260,12 +260,24 @@ class HybridClock:
         of all others."""
         return make_version(await self._next(1), self._store_id)
 
+    def stamp_here(self) -> Version | None:
+        """The same, if it takes no waiting; None: it is for `stamp` to give. Raises Unavailable. The hot path."""
+        stamp = self._advance(1)
+        return make_version(stamp, self._store_id) if stamp < self._memory.ceiling else None
+
     async def stamps(self, count: int) -> list[Version]:
         """So many, ascending: each as `stamp` would give it."""
         last = await self._next(count)
         return [make_version(reading, self._store_id) for reading in range(last - count + 1, last + 1)]
 
     async def _next(self, count: int) -> int:
+        """The last of the next `count` readings, once what it is below is durable."""
+        stamp = self._advance(count)
+        if stamp >= self._memory.ceiling:
+            await self._keep(stamp + self._ceiling_span)
+        return stamp
+
+    def _advance(self, count: int) -> int:
         """The last of the next `count` readings; nobody else is given any of them."""
         witnesses, monotonic_ms, wall_ms = self._witnesses, int(self._time.monotonic() * 1000), self._time.wall_ms()
         if wall_ms - monotonic_ms > witnesses.limit_ms:
@@ -275,8 +287,6 @@ class HybridClock:
             wall_ms = monotonic_ms + witnesses.confirmed_ms
         now_ms = max(wall_ms, monotonic_ms + witnesses.followed_ms)
         self._reading = stamp = max(self._reading + 1, reading_at(now_ms)) + count - 1
-        if stamp >= self._memory.ceiling:
-            await self._keep(stamp + self._ceiling_span)
         return stamp
 
     @property

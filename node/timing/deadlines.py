@@ -8,10 +8,11 @@ share one timer, which is set for the first limit among those that still wait.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Container
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -101,3 +102,32 @@ class Timeouts:
 
     def _cancel(self, number: int) -> None:
         self._tasks.pop(number).cancel()
+
+
+class SameLimit:
+    """Cancels each future that is not done `limit_s` after it was `set`. The limit is the same for all, so what was set
+    first is due first: a queue does where `Deadlines` takes a heap, and no task waits."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """(loop's time, future). One that is done is dropped once it is first."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, future: asyncio.Future[Any]) -> None:
+        """Needs a running loop."""
+        due, loop = self._due, future.get_loop()
+        while due and due[0][1].done():
+            due.popleft()
+        at = loop.time() + self._limit_s
+        due.append((at, future))
+        if self._timer is None:
+            self._timer = loop.call_at(at, self._wake, loop)
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        due, now = self._due, loop.time()
+        while due and (due[0][0] <= now or due[0][1].done()):
+            due.popleft()[1].cancel()
+        if due:
+            self._timer = loop.call_at(due[0][0], self._wake, loop)

@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from node.api.fastpath import FastPath
 from node.api.protocol import JsonProtocol
 from node.api.staleness import Staleness
 from node.limits import Limits
+from node.operations.put import Put
 from node.timing.turns import Turns
 from tests.cluster import eventually
 from tests.node.fakes.readiness import HandReadiness
@@ -28,18 +30,34 @@ PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class EchoApi(DataApi):
-    """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; all else
-    when `go` is set."""
+    """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; PUT of a
+    key that begins with `quick` when its one of `puts` is done, if that is a success; all else when `go` is set."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.asked: list[str] = []
+        self.puts: list[asyncio.Future[Any]] = []
 
     def answer_here(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer | None:
         self.asked.append(key.raw.decode())
         if key.raw == b"broken":
             raise RuntimeError("broken")
         return self._echo(method, key, data) if method == "GET" and not key.raw.startswith(b"slow") else None
+
+    def begin_put(self, method: str, key: PathKey, data: bytes, given: Given) -> Put | None:
+        if key.raw == b"quick-to-fail":
+            raise RuntimeError("broken")
+        if method != "PUT" or not key.raw.startswith(b"quick"):
+            return None
+        self.puts.append(asyncio.get_running_loop().create_future())
+        return Put(key.raw, data, b"", 0.0, self.puts[-1])
+
+    def end_put(self, begun: Put) -> HttpAnswer | None:
+        return self._echo("PUT", PathKey.of(begun.key), begun.value) if begun.stored.result() else None
+
+    async def go_on(self, begun: Put) -> HttpAnswer:
+        await self.go.wait()
+        return self._echo("PUT", PathKey.of(begun.key), begun.value, by="later")
 
     async def answer(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer:
         await self.go.wait()
@@ -77,7 +95,7 @@ class Server:
 
     async def at_work(self) -> bool:
         """Whether a request is under way."""
-        return bool(self.front.tasks)
+        return bool(self.front.under_way)
 
     async def reads_no_more(self) -> bool:
         """Whether the one connection there is has stopped reading."""

@@ -215,10 +215,68 @@ async def test_fastpath_client_that_leaves_does_not_stop_its_request(server: Ser
     await eventually(server.at_work, "the request is under way")
     reset(writer)
     await eventually(server.has_let_go, "the client has left")
-    (task,) = server.front.tasks
+    (task,) = server.front.under_way
     server.api.go.set()
     await task
     assert not server.front.connections
+
+
+# Puts on the short way
+
+
+def put(key: str) -> bytes:
+    return f"PUT /kvs/keys/{key} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+
+
+async def test_fastpath_put_is_answered_when_it_is_stored_and_those_behind_it_then(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(put("quick1") + put("quick2") + PLAIN)
+    await eventually(server.at_work, "the first is asked")
+    for number in (1, 2):
+        assert len(server.api.puts) == number
+        server.api.puts[-1].set_result(True)
+        assert (await read_answer(reader))[1] == f"here PUT quick{number} 2".encode()
+    assert (await read_answer(reader))[1] == b"here GET a 0"
+    assert not server.front.under_way and not server.front.admission.requests.used
+    writer.close()
+
+
+async def test_fastpath_put_that_is_not_done_when_it_is_stored_goes_on(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(put("quick") + PLAIN)
+    await eventually(server.at_work, "it is asked")
+    server.api.puts[0].set_result(False)
+    server.api.go.set()
+    assert [(await read_answer(reader))[1] for _ in range(2)] == [b"later PUT quick 2", b"here GET a 0"]
+    assert not server.front.under_way and not server.front.admission.requests.used
+    writer.close()
+
+
+async def test_fastpath_put_that_fails_leaves_its_room(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(put("quick-to-fail") + put("quick"))
+    assert (await read_answer(reader))[0].startswith(b"HTTP/1.1 500 ")
+    await eventually(server.at_work, "the next is asked")
+    server.api.puts[0].set_exception(RuntimeError("broken"))
+    assert (await read_answer(reader))[0].startswith(b"HTTP/1.1 500 ")
+    admission = server.front.admission
+    assert (admission.requests.used, admission.memory.used) == (0, 0)
+    writer.close()
+
+
+async def test_fastpath_end_waits_for_what_goes_on_after_a_put(server: Server) -> None:
+    reader, writer = await server.connect()
+    writer.write(put("quick"))
+    await eventually(server.at_work, "it is asked")
+    closing = asyncio.ensure_future(server.front.close())
+    await asyncio.sleep(0)
+    server.api.puts[0].set_result(False)
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    server.api.go.set()
+    assert (await read_answer(reader))[1] == b"later PUT quick 2"
+    await closing
+    writer.close()
 
 
 @pytest.mark.parametrize("keepalive_s", [0.05])

@@ -42,7 +42,7 @@ class TestFull:
             writer.write(SLOW)
 
         async def are_at_work() -> bool:
-            return len(server.front.tasks) == 2
+            return len(server.front.under_way) == 2
 
         await eventually(are_at_work, "both being at work")
         return server

@@ -54,6 +54,16 @@ async def test_clock_ceiling_durable_before_stamp_is_given() -> None:
         assert clock_of(await clock.stamp()) < kept.memory.ceiling
 
 
+async def test_clock_stamp_that_takes_waiting_is_not_given_at_once() -> None:
+    kept = ClockMemory()
+    clock = clock_on(kept, HandTime(5000))
+    assert clock.stamp_here() is None
+    first = await clock.stamp()
+    second = clock.stamp_here()
+    assert second is not None and first < second and clock_of(second) < kept.memory.ceiling
+    assert kept.written == 1
+
+
 async def test_clock_ceiling_written_once_for_many_stamps() -> None:
     kept = ClockMemory()
     clock = clock_on(kept, HandTime(5000))

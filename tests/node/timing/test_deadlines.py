@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from node.timing.deadlines import CROWDED, Deadlines, Timeouts
+from node.timing.deadlines import CROWDED, Deadlines, SameLimit, Timeouts
 from tests.node.parts import on_virtual_time
 
 
@@ -137,3 +137,37 @@ async def test_within_work_that_does_not_let_itself_be_cancelled_leaves_the_task
     assert task is not None
     assert await Timeouts().within(1.0, endure(5.0)) == "endured"
     assert not task.cancelling()
+
+
+# One limit for all
+
+
+@on_virtual_time
+async def test_same_limit_cancels_what_is_not_done_each_at_its_time() -> None:
+    loop, limit, ended = asyncio.get_running_loop(), SameLimit(2.0), list[tuple[int, float, bool]]()
+    waits = list[asyncio.Future[None]]()
+
+    def note(wait: asyncio.Future[None]) -> None:
+        ended.append((waits.index(wait), now(), wait.cancelled()))
+
+    for _ in range(4):
+        wait = loop.create_future()
+        wait.add_done_callback(note)
+        limit.set(wait)
+        waits.append(wait)
+        await asyncio.sleep(0.5)
+    waits[1].set_result(None)
+    await asyncio.sleep(5.0)
+    assert ended == [(0, 2.0, True), (1, 2.0, False), (2, 3.0, True), (3, 3.5, True)]
+
+
+@on_virtual_time
+async def test_same_limit_keeps_nothing_of_what_is_done_and_rests_with_nothing_to_do() -> None:
+    loop, limit = asyncio.get_running_loop(), SameLimit(1.0)
+    for _ in range(1000):
+        wait = loop.create_future()
+        limit.set(wait)
+        wait.set_result(None)
+    assert len(limit._due) == 1
+    await asyncio.sleep(1.5)
+    assert not limit._due and limit._timer is None

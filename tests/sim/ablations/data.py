@@ -7,6 +7,7 @@ from node.node import Node
 from node.operations.inquiry import Inquiry
 from node.operations.owner import Owner
 from node.operations.route_state import RouteState
+from node.operations.router import Router
 from node.operations.routing import Routing
 from node.replication.co_owners import CoOwners
 from node.replication.peer_state import PeerState
@@ -19,6 +20,8 @@ from node.views.readiness import Readiness
 from node.views.takeover import take_over
 from tests.sim.ablations.switch import Ablation, Edit
 from tests.sim.disk import SimEngine
+
+PUT = "../node/operations/test_put.py::"
 
 ABLATIONS = (
     Ablation(
@@ -224,5 +227,23 @@ ABLATIONS = (
             Edit(Readiness.is_ready, "self._has_asked.is_set()", "True"),
             Edit(Readiness.enter, "self._has_asked.is_set()", "True"),
         ),
+    ),
+    Ablation(
+        "no co-owners on the short way",
+        "a put is acknowledged by its commit alone though its key has other owners by now",
+        (Edit(Owner.wrote_here, " and self._co_owners.is_alone", ""),),
+        PUT + "test_put_whose_key_has_co_owners_by_now_is_brought_to_them",
+    ),
+    Ablation(
+        "no end of the short way in a pause",
+        "an owner that was paused while it wrote acknowledges a put by its commit alone",
+        (Edit(Owner.wrote_here, "self._readiness.enter() and ", ""),),
+        PUT + "test_put_in_a_pause_is_not_acknowledged_before_this_node_may_act_and_never_stamped_anew",
+    ),
+    Ablation(
+        "no memory of what was stored on the short way",
+        "a put that may be stored is stamped anew, and may happen twice",
+        (Edit(Router.go_on, "isinstance(put.stored.result(), Written)", "False"),),
+        PUT + "test_put_in_a_pause_is_not_acknowledged_before_this_node_may_act_and_never_stamped_anew",
     ),
 )
