@@ -102,7 +102,7 @@ class Decider:
                 kept,
                 write.condition,
                 write.expires_ms,
-                self._now_ms(),
+                self._now_ms,
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)

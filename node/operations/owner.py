@@ -142,7 +142,7 @@ class Owner:
     def put_here(self, key: bytes, version: Version, value: bytes) -> Awaitable[WriteOutcome]:
         """Begin a put for which `puts_here` has just been asked; `wrote_here` tells what it has come to."""
         self.served_at = self._time.monotonic()
-        return self._store.write(self._views.view_id, partition_of(key), key, version, value, now_ms=self._now_ms())
+        return self._store.write(self._views.view_id, partition_of(key), key, version, value, now_ms=self._now_ms)
 
     def wrote_here(self, outcome: WriteOutcome) -> Wrote | None:
         """The answer, if nothing has changed meanwhile; None: the put is to be carried out once more."""
@@ -282,7 +282,7 @@ class Owner:
                 sightings.is_complete,
                 kept,
                 expires_ms=expiry_of(write),
-                now_ms=self._now_ms(),
+                now_ms=self._now_ms,
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)

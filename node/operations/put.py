@@ -13,13 +13,14 @@ that it has if it may be stored under that, else as if nothing had been.
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+
+import msgspec
 
 from node.storage.writes import WriteOutcome
 from node.values.version import Version
 
 
-class Put(NamedTuple):
+class Put(msgspec.Struct, frozen=True):
     """One that is on this way: see `Router.put_here`."""
 
     key: bytes

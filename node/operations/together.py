@@ -101,7 +101,7 @@ class Together:
 
     async def _write(self, view_id: ViewId, jobs: Sequence[Job]) -> Sequence[BatchAnswer]:
         try:
-            outcomes = await self._store.write_together(view_id, jobs, self._now_ms())
+            outcomes = await self._store.write_together(view_id, jobs, self._now_ms)
         except (Fenced, StorageFault):
             return [LEFT] * len(jobs)
         if not self._readiness.enter():  # Others may have taken this node's place, and may not have seen the writes.

@@ -119,13 +119,14 @@ class Store:
         context: bytes = b"",
         condition: Condition = NO_CONDITION,
         expires_ms: int | None = None,
-        now_ms: int = 0,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> Awaitable[WriteOutcome]:
         """Put, or delete if `value` is None, under `version`. `peers_newest`: the newest record that peers hold; it is
         kept, and judged as if it had been here. `sure`: a key that is neither here nor there does not exist. `context`
-        is kept with the value, which is to expire at `expires_ms`. `now_ms`: by which it is told what has expired.
-        Nothing is written unless `condition` is met, but for what was written already: doing it twice is the same as
-        doing it once. On a full disk, only deletions of what is larger than its tombstone are carried out."""
+        is kept with the value, which is to expire at `expires_ms`. `now_ms`: by which it is told what has expired;
+        asked about what expires only. Nothing is written unless `condition` is met, but for what was written already:
+        doing it twice is the same as doing it once. On a full disk, only deletions of what is larger than its tombstone
+        are carried out."""
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
@@ -136,7 +137,7 @@ class Store:
         return self._engine.submit(job, grows)
 
     def write_together(
-        self, fence: ViewId, writes: Sequence[tuple[int, bytes, Version, bytes | None]], now_ms: int
+        self, fence: ViewId, writes: Sequence[tuple[int, bytes, Version, bytes | None]], now_ms: Callable[[], int]
     ) -> Awaitable[list[WriteOutcome]]:
         """`write` of each of these (partition, key, version, value) by what is here, in this order and in one
         transaction; on a full disk, none is carried out."""

@@ -5,13 +5,14 @@ Whether a write comes alone or with many others makes no difference here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from node.storage.transaction import Transaction
 from node.values.condition import NO_CONDITION, Condition
-from node.values.record import Record, encode_record, has_replaced, is_live, version_of
+from node.values.record import Record, encode_record, expires, has_replaced, is_live, version_of
 from node.values.version import Version
 
 
@@ -56,7 +57,7 @@ def write(
     context: bytes,
     condition: Condition,
     expires_ms: int | None,
-    now_ms: int,
+    now_ms: Callable[[], int],
 ) -> WriteOutcome:
     """See `Store.write`."""
     held = transaction.get(partition, key)
@@ -69,7 +70,7 @@ def write(
     held_version = b"" if held is None else version_of(held)
     if held is not None and held_version == version:
         return Written(has_replaced(held), is_repeated=True)
-    live = held is not None and is_live(held, now_ms)
+    live = held is not None and is_live(held, now_ms() if expires(held) else 0)
     newest = max(transaction.lowest_version, held_version)
     if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
         return Unmatched()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -161,7 +161,9 @@ async def test_together_is_not_written_under_a_later_view() -> None:
     parts.co_owner(B)
     key, write_together = parts.key_of(A), parts.store.write_together
 
-    async def behind_the_view(fence: ViewId, writes: Sequence[Job], now_ms: int) -> Sequence[WriteOutcome]:
+    async def behind_the_view(
+        fence: ViewId, writes: Sequence[Job], now_ms: Callable[[], int]
+    ) -> Sequence[WriteOutcome]:
         await parts.views.adopt(successor(parts.views.current, B), B)
         return await write_together(fence, writes, now_ms)
 

@@ -140,7 +140,7 @@ async def test_store_write_takes_what_has_expired_for_a_deletion(
     if not seen:
         await store.merge(UNFENCED, [(7, b"k", before.encode())])
     newest, expires_ms = before if seen else None, None if value is None else 900
-    told = await store.write(UNFENCED, 7, b"k", v(5), value, newest, True, expires_ms=expires_ms, now_ms=100)
+    told = await store.write(UNFENCED, 7, b"k", v(5), value, newest, True, expires_ms=expires_ms, now_ms=lambda: 100)
     is_repeated = before.version == v(5)
     assert told == (Written(outcome.replaced, is_repeated) if isinstance(outcome, Written) else outcome)
     assert store.get(7, b"k") == after

@@ -25,6 +25,10 @@ NOW_MS = 5000
 KEYS = [b"a", b"b", b"c"]
 
 
+def now_ms() -> int:
+    return NOW_MS
+
+
 def new_store() -> Store:
     return store_on(Disk(random.Random(1)))
 
@@ -58,8 +62,8 @@ def test_write_together_is_write_one_after_the_other(held: dict[bytes, Record], 
         records = [(partition_of(key), key, record.encode()) for key, record in held.items()]
         for store in (together, alone):
             await store.merge(UNFENCED, records)
-        outcomes: list[WriteOutcome] = [await alone.write(UNFENCED, *job, now_ms=NOW_MS) for job in jobs]
-        assert await together.write_together(UNFENCED, jobs, NOW_MS) == outcomes
+        outcomes: list[WriteOutcome] = [await alone.write(UNFENCED, *job, now_ms=now_ms) for job in jobs]
+        assert await together.write_together(UNFENCED, jobs, now_ms) == outcomes
         for key in KEYS:
             assert together.get(partition_of(key), key) == alone.get(partition_of(key), key)
 
@@ -69,18 +73,18 @@ def test_write_together_is_write_one_after_the_other(held: dict[bytes, Record], 
 @on_virtual_time
 async def test_write_together_tells_of_each() -> None:
     store = new_store()
-    await store.write_together(UNFENCED, [job(b"newer", 9), job(b"old", 1)], NOW_MS)
+    await store.write_together(UNFENCED, [job(b"newer", 9), job(b"old", 1)], now_ms)
     jobs = [job(b"new", 5), job(b"old", 5), job(b"newer", 5), job(b"nothing", 5, None)]
     newer = Newer(make_version(9, 1))
-    assert await store.write_together(UNFENCED, jobs, NOW_MS) == [Written(False), Written(True), newer, Absent()]
-    assert await store.write_together(UNFENCED, jobs[:2], NOW_MS) == [Written(False, True), Written(True, True)]
+    assert await store.write_together(UNFENCED, jobs, now_ms) == [Written(False), Written(True), newer, Absent()]
+    assert await store.write_together(UNFENCED, jobs[:2], now_ms) == [Written(False, True), Written(True, True)]
 
 
 @on_virtual_time
 async def test_write_together_under_another_view_writes_nothing() -> None:
     store = new_store()
     with pytest.raises(Fenced):
-        await store.write_together(UNFENCED._replace(epoch=7), [job(b"k", 5)], NOW_MS)
+        await store.write_together(UNFENCED._replace(epoch=7), [job(b"k", 5)], now_ms)
     assert store.get(partition_of(b"k"), b"k") is None
 
 
@@ -88,9 +92,25 @@ async def test_write_together_under_another_view_writes_nothing() -> None:
 async def test_write_together_on_a_full_disk_writes_nothing() -> None:
     disk = Disk(random.Random(1))
     store = store_on(disk)
-    await store.write_together(UNFENCED, [job(b"k", 5)], NOW_MS)
+    await store.write_together(UNFENCED, [job(b"k", 5)], now_ms)
     disk.full = True
     with pytest.raises(StorageFault):
-        await store.write_together(UNFENCED, [job(b"k", 6, None), job(b"l", 6)], NOW_MS)
+        await store.write_together(UNFENCED, [job(b"k", 6, None), job(b"l", 6)], now_ms)
     held = store.get(partition_of(b"k"), b"k")
     assert held is not None and held.has_value
+
+
+@on_virtual_time
+async def test_write_asks_what_time_it_is_only_where_something_expires() -> None:
+    store, asked = new_store(), list[int]()
+
+    def ask() -> int:
+        asked.append(NOW_MS)
+        return NOW_MS
+
+    for clock in (1, 2):
+        await store.write(UNFENCED, *job(b"k", clock), now_ms=ask)
+    assert not asked
+    await store.write(UNFENCED, *job(b"k", 3), expires_ms=NOW_MS, now_ms=ask)
+    assert await store.write(UNFENCED, *job(b"k", 4), now_ms=ask) == Written(False), "it has expired just now"
+    assert asked == [NOW_MS]
