@@ -28,30 +28,30 @@ test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x
 test-api: $(VENV)/.tools ## have Schemathesis ask three nodes by their own /openapi.json, and judge every answer; SEED=1
 	@env SEED="$(SEED)" $(BIN)/python -m pytest -m api tests/api $(ARGS)
 
-test-docker: $(VENV)/.tools image ## build the image and run the tests on containers
-	$(BIN)/python -m pytest -m "docker and not long" $(ARGS)
+test-docker: $(VENV)/.tools image ## build the image and run the tests on containers; LOCKED=1 with tokens, secret, TLS, limits
+	@env LOCKED="$(LOCKED)" $(BIN)/python -m pytest -m "docker and not long" $(ARGS)
 
 test-deploy: $(VENV)/.tools image ## check the alerts and the dashboard of deploy/ with Debian's Prometheus, on processes and containers
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { \
 		echo "make: no prometheus found: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
 	$(BIN)/python -m pytest -m deploy $(ARGS)
 
-test-ui: $(VENV)/.tools image ## drive the page in Debian's Chromium, on containers that are killed and filled too; pictures of each state go to build/ui
+test-ui: $(VENV)/.tools image ## drive the page in Debian's Chromium, on containers that are killed and filled too; pictures of each state go to build/ui; LOCKED=1
 	@command -v chromium >/dev/null || { \
 		echo "make: no chromium found: apt-get install --no-install-recommends chromium" >&2; exit 1; }
-	$(BIN)/python -m pytest -m ui $(ARGS)
+	@env LOCKED="$(LOCKED)" $(BIN)/python -m pytest -m ui $(ARGS)
 
 picture: $(VENV)/.tools ## make the pictures of the page and of a terminal in docs/pictures anew, of a cluster at work (some minutes); MINUTES=8
 	@env MINUTES="$(MINUTES)" $(BIN)/python -m tests.ui
 
-steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour)
-	$(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)
+steps: $(VENV)/.tools image ## harm one node at each step of a view change, in containers (half an hour); LOCKED=1
+	@env LOCKED="$(LOCKED)" $(BIN)/python -m pytest tests/docker/test_steps.py $(ARGS)
 
 upgrade: $(VENV)/.tools image ## replace containers of the release before one by one under load, and go back (three minutes)
 	$(BIN)/python -m pytest tests/docker/test_upgrade.py $(ARGS)
 
-chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2
-	@env KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
+chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2, LOCKED=1
+	@env LOCKED="$(LOCKED)" KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
 
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, STEP=20 for each 20th, TRACE=1 shows every message of one
 	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" STEP="$(STEP)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim
@@ -59,8 +59,8 @@ sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST
 ablations: $(VENV)/.tools ## switch off one safety rule after the other, and show that somebody notices; ONLY=fence,leases, SEEDS=300, RECORD=1
 	@env ONLY="$(ONLY)" SEEDS="$(SEEDS)" FIRST="$(FIRST)" RECORD="$(RECORD)" $(BIN)/python -m tests.sim.ablations
 
-soak: $(VENV)/.tools image ## simulate seeds on one core, and harm containers in every way on the other; MINUTES=3, REPL_FACTOR=2
-	@env MINUTES="$(MINUTES)" FIRST="$(FIRST)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.soak
+soak: $(VENV)/.tools image ## simulate seeds on one core, and harm containers in every way on the other; MINUTES=3, REPL_FACTOR=2, LOCKED=1
+	@env LOCKED="$(LOCKED)" MINUTES="$(MINUTES)" FIRST="$(FIRST)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.soak
 
 image: ## build the docker image kvs:3.0
 	@docker info >/dev/null 2>&1 || { echo "make: no docker daemon answers: install docker, or start it" >&2; exit 1; }

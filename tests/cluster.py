@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -31,6 +30,8 @@ from node.config import Config
 from node.node import Node
 from tests.commands import Done, run
 from tests.forked import Forked
+from tests.locks import OPEN, Locks, Way
+from tests.locks import environment as of_the_locks
 from tests.node.fakes.clocks import SteadyTime
 
 T = TypeVar("T")
@@ -55,23 +56,16 @@ class Reply(NamedTuple):
 class Client:
     """Sends paths as they are given, so that a test decides what is percent-encoded."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        tls: ssl.SSLContext | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """`tls`: None: in the clear. `headers`: of requests for which no others are given."""
+    def __init__(self, session: aiohttp.ClientSession, way: Way = OPEN) -> None:
         self._session = session
-        self._scheme = "http" if tls is None else "https"
-        self._tls: ssl.SSLContext | bool = True if tls is None else tls
-        self._headers = headers
+        self.way = way
 
     async def ask(
         self, node: Address, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        url, headers = URL(f"{self._scheme}://{node}{path}", encoded=True), headers or self._headers
-        async with self._session.request(method, url, data=body, headers=headers, ssl=self._tls) as response:
+        url = URL(f"{self.way.scheme}://{node}{path}", encoded=True)
+        shown, tls = {**self.way.headers, **(headers or {})}, self.way.tls or True
+        async with self._session.request(method, url, data=body, headers=shown, ssl=tls) as response:
             return Reply(response.status, response.headers, await response.read())
 
     async def put(self, node: Address, key: str, value: object) -> Reply:
@@ -127,12 +121,10 @@ class Session:
 
 
 @asynccontextmanager
-async def client(
-    patience_s: float = PATIENCE_S, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[Client]:
+async def client(patience_s: float = PATIENCE_S, way: Way = OPEN) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=patience_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
-        yield Client(session, tls, headers)
+        yield Client(session, way)
 
 
 def fresh_addresses(count: int, per_host: int = 1) -> list[Address]:
@@ -269,9 +261,10 @@ class NodeProcess:
 class Processes:
     """Nodes as processes. Their logs are printed at the end, so that pytest shows them where a test failed."""
 
-    def __init__(self, directory: Path, http: Client) -> None:
+    def __init__(self, directory: Path, http: Client, locks: Locks | None = None) -> None:
         self._directory = directory
         self._http = http
+        self._locks = locks
         self._all: dict[Address, NodeProcess] = {}
         self.program: tuple[str, ...] | None = None
         """That of the nodes which are made from now on."""
@@ -280,6 +273,8 @@ class Processes:
         return self._all[address]
 
     def make(self, address: Address, view: Iterable[Address], **environment: str) -> NodeProcess:
+        if self._locks is not None:
+            environment = of_the_locks(self._locks.files_of(address, host_of(address))) | environment
         process = self._all[address] = NodeProcess(address, view, self._directory, **environment)
         process.program = self.program
         return process

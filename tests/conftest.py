@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.cluster import Client, Cluster, Processes, client
+from tests.locks import Locks, way_in
 
 # How long an example takes says more of what else the machine does; what hangs is ended all the same.
 hypothesis.settings.register_profile("kvs", deadline=None)
@@ -30,8 +31,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Client]:
-    async with client() as asking:
+def locks() -> Locks | None:
+    """Of the nodes that a test is given: none, unless a directory of tests says otherwise."""
+    return None
+
+
+@pytest.fixture
+async def http(locks: Locks | None) -> AsyncIterator[Client]:
+    async with client(way=way_in(locks)) as asking:
         yield asking
 
 
@@ -43,7 +50,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-async def processes(tmp_path: Path, http: Client) -> AsyncIterator[Processes]:
-    nodes = Processes(tmp_path, http)
+async def processes(tmp_path: Path, http: Client, locks: Locks | None) -> AsyncIterator[Processes]:
+    nodes = Processes(tmp_path, http, locks)
     yield nodes
     await nodes.close()

@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from tests.linearizability import Kind, Operation, unexplained
+from tests.locks import OPEN, Way
 
 PATIENCE_S = 2.0
 CLIENTS, KEYS = 8, 12
@@ -38,11 +39,19 @@ class Violation(NamedTuple):
 class Contenders:
     """`nodes`: where clients reach them; may be changed at any time."""
 
-    def __init__(self, nodes: Sequence[str], seed: int = 1, think_s: float = 0.0, name: str = "contended") -> None:
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        seed: int = 1,
+        think_s: float = 0.0,
+        name: str = "contended",
+        way: Way = OPEN,
+    ) -> None:
         """`think_s`: at most, between an answer and the next request of the same client; `name`: what their keys begin
         with, which nobody has used before."""
         self.nodes = list(nodes)
         self._name = name
+        self._way = way
         self.histories: defaultdict[str, list[Operation]] = defaultdict(list)
         self.seen: Counter[str] = Counter()
         """How many operations of each kind were answered, and not."""
@@ -58,7 +67,8 @@ class Contenders:
         """They are at work as long as the block runs; what is under way at its end is waited for."""
         stop = asyncio.Event()
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._way.tls or True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._way.headers) as session:
             session._retry_connection = False  # A PUT that is repeated behind the client's back is two.
             clients = [asyncio.create_task(self._work(session, stop)) for _ in range(CLIENTS)]
             try:
@@ -116,7 +126,7 @@ class Contenders:
 
     async def _operate(self, session: aiohttp.ClientSession, kind: Kind, key: str, value: bytes | None) -> None:
         loop = asyncio.get_running_loop()
-        url = f"http://{self._rng.choice(self.nodes)}/kvs/keys/{key}"
+        url = f"{self._way.scheme}://{self._rng.choice(self.nodes)}/kvs/keys/{key}"
         body = None if value is None else b'{"value":' + value + b"}"
         operation = Operation(kind, value, loop.time())
         self._under_way += 1

@@ -1,4 +1,5 @@
-"""`make chaos KINDS="kill cut" SECONDS=180 NODES=4 REPL_FACTOR=2`: a store at work in docker, and what is done to it.
+"""`make chaos KINDS="kill cut" SECONDS=180 NODES=4 REPL_FACTOR=2 LOCKED=0`: a store at work in docker, and what is
+done to it. With LOCKED=1, nodes and clients have all that keeps strangers out.
 
 Nodes know each other by their names. Prints what its clients saw, a line for each kind of harm: some of keys of their
 own, eight that contend for the same twelve. Exit status 1: something failed, was lost or was stale, or what was told of
@@ -18,6 +19,7 @@ from tests.cluster import client
 from tests.docker.chaos import KINDS, Outcome, named, one_after_the_other
 from tests.docker.containers import SPOTS, Containers, clear_away, unusable
 from tests.linearizability import dump
+from tests.locks import is_asked, locked_if, way_in
 
 COLUMNS = "{:6} {:>6} {:>10} {:>8} {:>8} {:>6} {:>5} {:>10}  {:>14} {:>8} {:>11}  {}"
 
@@ -27,7 +29,8 @@ async def run(kinds: list[str], seconds: float, nodes: int, copies: int) -> bool
     if fault := await unusable():
         print(f"make: {fault}", file=sys.stderr)
         return False
-    print(f"{nodes} nodes, {copies} copies, {seconds:.0f} s of each kind, the client's one retry included")
+    how = "locked, " if is_asked() else ""
+    print(f"{nodes} nodes, {copies} copies, {how}{seconds:.0f} s of each kind, the client's one retry included")
     titles = (
         "harm",
         "times",
@@ -47,8 +50,8 @@ async def run(kinds: list[str], seconds: float, nodes: int, copies: int) -> bool
 
 
 async def once(kind: str, seconds: float, nodes: int, copies: int) -> bool:
-    async with client() as http:
-        containers = Containers(http)
+    async with locked_if(is_asked()) as locks, client(way=way_in(locks)) as http:
+        containers = Containers(http, locks)
         await containers.open()
         well = False
         try:

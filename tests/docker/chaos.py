@@ -24,6 +24,7 @@ THINK_S = 0.2
 
 
 class Scene(NamedTuple):
+    http: Client
     containers: Containers
     clients: Clients
     spots: Sequence[Spot]
@@ -136,7 +137,7 @@ async def one_after_the_other(
                 await containers.start(*spots, view=spots, repl_factor=copies)
             await containers.serving(*spots)
             clients = Clients(http, spots)
-            return await _harm(kind, Scene(containers, clients, spots, copies, disks), seconds)
+            return await _harm(kind, Scene(http, containers, clients, spots, copies, disks), seconds)
         finally:
             if kind in SICK:
                 await containers.remove(*spots)
@@ -144,7 +145,7 @@ async def one_after_the_other(
 
 
 async def _harm(kind: str, scene: Scene, seconds: float) -> Outcome:
-    containers, clients, spots, _, _ = scene
+    containers, clients, spots = scene.containers, scene.clients, scene.spots
     now = asyncio.get_running_loop().time
     alike_s: list[float] = []
 
@@ -164,7 +165,8 @@ async def _harm(kind: str, scene: Scene, seconds: float) -> Outcome:
         end = now() + seconds
         while harms < len(spots) or now() < end:
             turn, place = divmod(harms, len(spots))
-            contenders = Contenders([spot.published for spot in spots], harms, THINK_S, f"{kind}{harms}-")
+            nodes, way = [spot.published for spot in spots], scene.http.way
+            contenders = Contenders(nodes, harms, THINK_S, f"{kind}{harms}-", way)
             async with contenders.running():
                 await KINDS[kind][(turn + place) % len(KINDS[kind])](scene, spots[place])
                 await asyncio.gather(recovers(spots[place]), clients.goes_on(REST))

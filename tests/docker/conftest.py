@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster import Client
 from tests.docker.containers import Containers, clear_away, unusable
+from tests.locks import Locks, is_asked
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> Locks | None:
+    return Locks(tmp_path) if is_asked() else None
 
 
 @pytest.fixture
@@ -20,8 +27,8 @@ async def bare_engine() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def containers(bare_engine: None, http: Client) -> AsyncIterator[Containers]:
-    started = Containers(http)
+async def containers(bare_engine: None, http: Client, locks: Locks | None) -> AsyncIterator[Containers]:
+    started = Containers(http, locks)
     await started.open()
     yield started
     await started.tell(lines=100)  # pytest shows it where a test failed.

@@ -15,8 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from gossip.view import host_of
 from tests.cluster import Client, Reply, eventually
 from tests.commands import run
+from tests.locks import Locks, environment
 
 IMAGE = "kvs:3.0"
 NETWORK = "kv_subnet"
@@ -60,6 +62,8 @@ ARMED, HALTED, GO = "/tmp/armed", "/tmp/halted", "/tmp/go"
 HALTING = Path(__file__).parent / "halting.py"
 SICK_CLOCK, SICK_BY = Path(__file__).parents[1] / "process" / "sick_clock.py", "/tmp/clock is off by"
 SICK_DISK, SICK_HOW = Path(__file__).parents[1] / "process" / "sick_disk.py", "/tmp/disk is"
+SECRETS = Path("/run/secrets")
+"""Where nodes that are locked have their files."""
 BLOCKED = ("env", "--block-signal=TERM,INT,HUP")
 """How the image starts what it runs."""
 NO_HALTS: Mapping[Spot, Halt] = MappingProxyType({})
@@ -86,8 +90,9 @@ async def inspect(name: str) -> Any:
 class Containers:
     """The containers of one test."""
 
-    def __init__(self, http: Client) -> None:
+    def __init__(self, http: Client, locks: Locks | None = None) -> None:
         self._http = http
+        self._locks = locks
         self._started: dict[str, Spot] = {}
         self._last_words: list[str] = []
         """Of containers that were removed."""
@@ -158,6 +163,7 @@ class Containers:
         arguments += ["--env", f"VIEW={','.join(other.address for other in view)}"]
         arguments += [] if volume is None else ["--volume", f"{volume}:/data"]
         arguments += [] if repl_factor is None else ["--env", f"REPL_FACTOR={repl_factor}"]
+        arguments += [] if self._locks is None else locked(self._locks, spot)
         program = ["-m", "node"]
         if halt is not None:
             program = [f"/{HALTING.name}"]
@@ -249,6 +255,18 @@ class Containers:
     async def _log(self, name: str, lines: int) -> str:
         done = await run("docker", "logs", "--tail", str(lines), name)
         return "\n".join([f"--- {name}", done.out, *done.errors])
+
+
+def locked(locks: Locks, spot: Spot) -> list[str]:
+    """Options of `docker run`: its files are let in read only, and readable for it by their group."""
+    files = files_of(locks, spot)
+    options = ["--volume", f"{files}:{SECRETS}:ro", "--group-add", str(files.stat().st_gid)]
+    return options + [option for name, value in environment(SECRETS).items() for option in ("--env", f"{name}={value}")]
+
+
+def files_of(locks: Locks, spot: Spot) -> Path:
+    hosts = {spot.ip, spot.name, spot.host or spot.ip, host_of(spot.published)}
+    return locks.files_of(spot.address, *sorted(hosts))
 
 
 async def clear_away() -> None:

@@ -1,4 +1,4 @@
-"""compose.yaml, with whichever of the two programs there is."""
+"""compose.yaml, with whichever of the two programs there is; where nodes are locked, with what deploy/ adds to it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,34 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.cluster import ROOT, Client, eventually
 from tests.commands import run
-from tests.docker.containers import NETWORK, SPOTS, docker, inspect, taken
+from tests.docker.containers import NETWORK, SPOTS, docker, files_of, inspect, taken
+from tests.locks import Locks
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(150)]
 
 PROJECT = "kvs_tests"
+CALLED = {
+    "tokens": "tokens",
+    "secret": "cluster-secret",
+    "ca.pem": "ca.pem",
+    "cert.pem": "{}.pem",
+    "key.pem": "{}.key",
+}
+"""What the files of locks are called in deploy/compose."""
 
 
 class Compose:
-    def __init__(self, *program: str) -> None:
-        self._program = (*program, "--file", str(ROOT / "compose.yaml"), "--project-name", PROJECT)
+    def __init__(self, program: Sequence[str], files: Sequence[Path], directory: Path) -> None:
+        """`directory`: in which the files look for what they name."""
+        told = [option for file in files for option in ("--file", str(file))]
+        self._program = (*program, *told, "--project-directory", str(directory), "--project-name", PROJECT)
 
     async def __call__(self, *arguments: str, **environment: str) -> str:
         inherited = {name: value for name, value in os.environ.items() if name not in {"REPL_FACTOR", "CLUSTER"}}
@@ -30,14 +42,36 @@ class Compose:
         return done.out
 
 
-@pytest.fixture
-async def compose(bare_engine: None) -> AsyncIterator[Compose]:
+async def program_here() -> list[str]:
     if shutil.which("docker-compose"):
-        program = Compose("docker-compose")
-    elif (await run("docker", "compose", "version")).status == 0:
-        program = Compose("docker", "compose")
+        return ["docker-compose"]
+    if (await run("docker", "compose", "version")).status == 0:
+        return ["docker", "compose"]
+    pytest.skip("no docker-compose here")
+
+
+def secured(directory: Path, locks: Locks) -> list[Path]:
+    """The files besides compose.yaml, and the secrets where they look for them, which nodes may read by their group."""
+    secrets, services = directory / "secrets", {}
+    secrets.mkdir(mode=0o755)
+    for spot in SPOTS:
+        made = files_of(locks, spot)
+        for name, called in CALLED.items():
+            shutil.copy2(made / name, secrets / called.format(spot.name))
+        services[spot.name] = {"group_add": [str(made.stat().st_gid)]}
+    (groups := directory / "groups.yaml").write_text(json.dumps({"services": services}))
+    return [ROOT / "deploy/compose/secure.yaml", groups]
+
+
+@pytest.fixture
+async def compose(bare_engine: None, locks: Locks | None, tmp_path: Path) -> AsyncIterator[Compose]:
+    if locks is None:
+        files, directory = [], ROOT
     else:
-        pytest.skip("no docker-compose here")
+        directory = tmp_path / "project"
+        directory.mkdir()
+        files = secured(directory, locks)
+    program = Compose(await program_here(), [ROOT / "compose.yaml", *files], directory)
     yield program
     await program("down", "--volumes")
 
@@ -65,7 +99,8 @@ async def test_compose_up_gives_four_healthy_nodes_and_down_removes_them(compose
     assert sum([await http.key_count(spot.published) for spot in SPOTS]) == len(SPOTS)
     status = (await http.ask(SPOTS[0].published, "GET", "/kvs/status")).json
     assert status["repl-factor"] is None, "the plain form"
-    volumes = {mount["Name"] for spot in SPOTS for mount in (await inspect(spot.name))["Mounts"]}
+    mounts = [mount for spot in SPOTS for mount in (await inspect(spot.name))["Mounts"]]
+    volumes = {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
     assert volumes == {f"{PROJECT}_{spot.name}" for spot in SPOTS}
 
     await compose("down", "--volumes")

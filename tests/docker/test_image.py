@@ -109,16 +109,16 @@ async def test_image_runs_as_any_user_of_group_0_on_a_root_that_is_read_only(
     assert await ends_s(NODE1) < STOP_S
 
 
-async def test_image_is_stopped_in_time_whatever_its_clients_wait_for(containers: Containers) -> None:
+async def test_image_is_stopped_in_time_whatever_its_clients_wait_for(containers: Containers, http: Client) -> None:
     """A stop under way of the one, the other cannot be asked."""
     await containers.start(*PAIR, view=PAIR, repl_factor=2)
     await containers.serving(*PAIR)
-    writers = []
+    writers, shown = [], "".join(f"{name}: {text}\r\n" for name, text in http.way.headers.items()).encode()
     for spot in PAIR:
         host, port = spot.published.split(":")
         for words in WAITING * 5:
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(words)
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=http.way.tls)
+            writer.write(words.replace(b"Host: node\r\n", b"Host: node\r\n" + shown))
             writers.append(writer)
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
     assert max(await asyncio.gather(*map(ends_s, PAIR))) < STOP_S

@@ -23,6 +23,7 @@ class Punctual(Client):
 
     def __init__(self, http: Client) -> None:
         self._http = http
+        self.way = http.way
 
     async def ask(
         self, node: Address, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -17,7 +17,7 @@ def issue(directory: Path, ca: trustme.CA, *hosts: str, believed: trustme.CA | N
 
 def write(directory: Path, issued: trustme.LeafCert, believed: trustme.CA) -> TlsFiles:
     directory.mkdir(parents=True, exist_ok=True)
-    files = TlsFiles(directory / "cert.pem", directory / "key.pem", directory / "ca.pem")
+    files = files_in(directory)
     files.cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     files.key.write_bytes(issued.private_key_pem.bytes())
     files.ca.write_bytes(believed.cert_pem.bytes())
@@ -25,6 +25,11 @@ def write(directory: Path, issued: trustme.LeafCert, believed: trustme.CA) -> Tl
     for public in (files.cert, files.ca):
         public.chmod(0o644)
     return files
+
+
+def files_in(directory: Path) -> TlsFiles:
+    """How they are called there."""
+    return TlsFiles(directory / "cert.pem", directory / "key.pem", directory / "ca.pem")
 
 
 def variables(files: TlsFiles) -> dict[str, str]:

@@ -26,6 +26,7 @@ from tests.cluster import (
     run_to_its_end,
 )
 from tests.commands import run
+from tests.locks import Way
 from tests.node.certs import believing, issue, variables
 from tests.node.tokens import ADMIN, WRITE, bearing, tokens_file, write_secret
 
@@ -42,7 +43,7 @@ def ca() -> trustme.CA:
 @pytest.fixture
 async def http(ca: trustme.CA) -> AsyncIterator[Client]:
     """By TLS, and with a token."""
-    async with client(tls=believing(ca), headers=bearing(ADMIN)) as asking:
+    async with client(way=Way(believing(ca), bearing(ADMIN))) as asking:
         yield asking
 
 
@@ -137,7 +138,7 @@ async def test_tls_bad_file_on_hangup_leaves_the_old_ones_and_a_line(
     await has_logged(processes, node, f"TLS_CERT {files.cert}: no other node would accept it: ")
     (line,) = [line for line in log_of(processes, node).splitlines() if "TLS_CERT" in line]
     assert line.endswith("; what was read before stays in force")
-    async with client(tls=believing(ca), headers=bearing(ADMIN)) as anew:
+    async with client(way=Way(believing(ca), bearing(ADMIN))) as anew:
         assert (await anew.put(node, "k", 1)).status == 201
 
 
@@ -162,7 +163,7 @@ async def test_tls_on_some_nodes_only_is_refused_by_both_with_a_line(
         await has_logged(processes, node, line)
     for node, line in lines:
         assert log_of(processes, node).count(line) == 1
-    async with client(tls=believing(ca)) as asking:
+    async with client(way=Way(believing(ca))) as asking:
         shown = (await asking.ask(secure, "GET", "/kvs/view-change")).json["nodes"]
     assert [each["address"] for each in shown if each["keys"] is not None] == [secure]
     assert other in nodes

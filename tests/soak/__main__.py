@@ -1,7 +1,8 @@
 """`make soak MINUTES=60`: the simulator on one core, a store in containers on the other, both under every trouble.
 
 Prints a report: what was done, what went wrong, and what replays it. Exit status 1: something did. `MINUTES` is 3 if it
-is not given; `FIRST` the first seed, else one of chance; `REPL_FACTOR` 2.
+is not given; `FIRST` the first seed, else one of chance; `REPL_FACTOR` 2. With
+`LOCKED=1`, nodes and clients have all that keeps strangers out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from tests.cluster import client
 from tests.docker.containers import Containers, clear_away, unusable
+from tests.locks import is_asked, locked_if, way_in
 from tests.sim.simulation import Result
 from tests.soak.seeds import simulate_until
 from tests.soak.store import Store
@@ -46,8 +48,8 @@ async def soak(minutes: float, first: int, copies: int) -> int:
         return 2
     directory, seeds = Path(tempfile.mkdtemp(prefix="kvs-soak-")), Seeds()
     until = asyncio.get_running_loop().time() + 60 * minutes
-    async with client() as http:
-        containers = Containers(http)
+    async with locked_if(is_asked()) as locks, client(way=way_in(locks)) as http:
+        containers = Containers(http, locks)
         store = Store(http, containers, directory, copies, first)
         simulating = asyncio.create_task(simulate_until(until, first, seeds.note))
         broke = ""

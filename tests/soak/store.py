@@ -83,7 +83,8 @@ class Store:
     async def _one(self, trouble: Callable[[Spot], Awaitable[None]], spot: Spot) -> None:
         name = trouble.__name__.strip("_")
         nodes = [spot.published for spot in SPOTS]
-        contenders = Contenders(nodes, self._rng.randrange(1 << 30), THINK_S, f"{name}{self._rounds}-")
+        seed, way = self._rng.randrange(1 << 30), self._http.way
+        contenders = Contenders(nodes, seed, THINK_S, f"{name}{self._rounds}-", way)
         async with contenders.running():
             await contenders.go_on(BEFORE)
             await trouble(spot)

@@ -70,7 +70,7 @@ async def take(processes: Processes, http: Client, minutes: float) -> None:
     clients = [asyncio.create_task(live(http)) for _ in range(CLIENTS)]
     await asyncio.sleep(60 * minutes)
     async with chromium() as browser:
-        both = {name: await window(browser, 1600, name, 1000) for name in SCHEMES}
+        both = {name: await window(browser, 1600, name, height=1000) for name in SCHEMES}
         for shown in both.values():
             await shown.open(NODES[0])
             await shown["#keys-list button"].nth(3).click(timeout=PATIENCE_MS)

@@ -15,6 +15,8 @@ from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, 
 
 from gossip.view import Address
 from tests.cluster import ROOT
+from tests.locks import OPEN, Way
+from tests.node.tokens import ADMIN
 
 PICTURES = ROOT / "build" / "ui"
 """Where pictures of each state are kept, one after the other."""
@@ -36,9 +38,10 @@ expect.set_options(timeout=PATIENCE_MS)
 class Shown:
     """One page in one window."""
 
-    def __init__(self, page: Page, name: str) -> None:
+    def __init__(self, page: Page, name: str, way: Way) -> None:
         self.page = page
         self.name = name
+        self._way = way
         self.errors: list[str] = []
         self._broken_off = 0
         page.on("console", self._hear)
@@ -61,7 +64,7 @@ class Shown:
         for _ in range(OPENINGS):
             before = self._broken_off
             try:
-                await self.page.goto(f"http://{node}/ui")
+                await self.page.goto(f"{self._way.scheme}://{node}/ui")
             except Error as error:
                 if BROKEN_OFF not in str(error):
                     raise
@@ -69,6 +72,19 @@ class Shown:
                 if self._broken_off == before:
                     return
         raise AssertionError(f"the network of this machine changed {OPENINGS} times while the page was opened")
+
+    async def open_and_enter(self, node: Address) -> None:
+        """Where a token is needed, show one. What the page asked for before it had one is no error."""
+        await self.open(node)
+        if self._way.headers:
+            await self.sign_in(ADMIN)
+            await expect(self["#shown"]).to_be_visible()
+            self.errors = [error for error in self.errors if OF_THE_NETWORK not in error]
+            await self.open(node)
+
+    async def sign_in(self, token: str) -> None:
+        await self["#token"].fill(token)
+        await self["#login button"].click()
 
     async def check(self, state: str) -> None:
         """Keep a picture; nothing runs out of the window at the side, and axe finds nothing grave."""
@@ -111,11 +127,17 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def window(browser: Browser, width: int, scheme: Literal["light", "dark"], height: int = 900) -> Shown:
+async def window(
+    browser: Browser, width: int, scheme: Literal["light", "dark"], way: Way = OPEN, height: int = 900
+) -> Shown:
+    """By TLS, it believes whoever answers: which CAs a browser knows is its own affair."""
     context = await browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        ignore_https_errors=way.tls is not None,
     )
-    return Shown(await context.new_page(), f"{width}-{scheme}")
+    return Shown(await context.new_page(), f"{width}-{scheme}", way)
 
 
 async def picture(shown: Shown, path: Path) -> None:

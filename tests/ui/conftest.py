@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
+from tests.cluster import Client
 from tests.docker.conftest import bare_engine, containers
+from tests.locks import Locks, is_asked
 from tests.ui.browser import Shown, chromium, window
 
 __all__ = ["bare_engine", "both", "browser", "containers"]
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> Locks | None:
+    return Locks(tmp_path) if is_asked() else None
 
 
 @pytest.fixture
@@ -20,9 +28,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def both(browser: Browser) -> AsyncIterator[list[Shown]]:
+async def both(browser: Browser, http: Client) -> AsyncIterator[list[Shown]]:
     """A wide window and a narrow one."""
-    windows = [await window(browser, 1600, "light"), await window(browser, 400, "dark")]
+    windows = [await window(browser, 1600, "light", http.way), await window(browser, 400, "dark", http.way)]
     yield windows
     for shown in windows:
         print(f"--- {shown.name}", *shown.errors, sep="\n")  # pytest shows it where a test failed.

@@ -25,7 +25,7 @@ async def test_ui_shows_a_key_as_it_is_and_says_when_the_node_that_serves_it_is_
     a, b, *_ = nodes = fresh_addresses(4)
     await processes.start_all(nodes, REPL_FACTOR="2")
     await http.put_all(a, {f"key{n:04}": {"n": n} for n in range(KEYS)} | {EVIL: EVIL})
-    await on_all(both, lambda shown: shown.open(a))
+    await on_all(both, lambda shown: shown.open_and_enter(a))
     await says(both, "#problems-title", "Nothing is wrong")
     await says(both, "#facts", f"{KEYS + 1}")
     for shown in both:
@@ -42,7 +42,7 @@ async def test_ui_shows_a_key_as_it_is_and_says_when_the_node_that_serves_it_is_
 
     await processes[a].kill()
     await says(both, "#lost", f"{a}, which serves this page, does not answer")
-    await on_all(both, lambda shown: expect(shown[f"#lost a[href='http://{b}/ui']"]).to_have_count(1))
+    await on_all(both, lambda shown: expect(shown[f"#lost a[href='{http.way.scheme}://{b}/ui']"]).to_have_count(1))
     await says(both, "#problems-title", "What is wrong now is not known")
     await says(both, "#facts", f"{KEYS + 1}")
     await check(both, "lost")
@@ -63,29 +63,25 @@ async def test_ui_asks_for_a_token_and_lets_it_do_what_it_is_for(
         return (await http.ask(a, "GET", "/kvs/status", headers=bearing(READ))).status == 200
 
     await eventually(has_begun, "the node answers")
-    shown = await window(browser, 1600, "dark")
-
-    async def sign_in(token: str) -> None:
-        await shown["#token"].fill(token)
-        await shown["#login button"].click()
+    shown = await window(browser, 1600, "dark", http.way)
 
     await shown.open(a)
     await expect(shown["#login"]).to_be_visible()
     await expect(shown["#shown"]).to_be_hidden()
     await shown.check("sign-in")
-    await sign_in(UNKNOWN)
+    await shown.sign_in(UNKNOWN)
     await expect(shown["#login-note"]).to_have_text("No such token.")
-    await sign_in(READ)
+    await shown.sign_in(READ)
     await expect(shown["#facts"]).to_contain_text("signed in for")
     await expect(shown["#change"]).to_contain_text("takes one for admin")
     await expect(shown["#change form"]).to_be_hidden()
     await shown["#sign-out"].click()
     await expect(shown["#shown"]).to_be_hidden()
-    await sign_in(ADMIN)
+    await shown.sign_in(ADMIN)
     await expect(shown["#change form"]).to_be_visible()
     await shown.page.reload()
     await expect(shown["#change form"]).to_be_visible()
-    elsewhere = await window(browser, 400, "light")
+    elsewhere = await window(browser, 400, "light", http.way)
     await elsewhere.open(a)
     await expect(elsewhere["#login"]).to_be_visible()
     assert [error for error in shown.errors if OF_THE_NETWORK not in error] == []
@@ -95,8 +91,8 @@ async def test_ui_goes_by_keyboard(processes: Processes, http: Client, browser: 
     (a,) = fresh_addresses(1)
     await processes.start(a, [a])
     await http.put_all(a, {"one": 1, "two": 2})
-    shown = await window(browser, 1600, "light")
-    await shown.open(a)
+    shown = await window(browser, 1600, "light", http.way)
+    await shown.open_and_enter(a)
     await expect(shown["#keys-list button"]).to_have_count(2)
     keyboard = shown.page.keyboard
     await keyboard.press("Tab")

@@ -39,7 +39,7 @@ async def test_ui_walks_through_a_killed_container_its_return_and_a_view_change_
     assert await small_disks.mount([NODE4]), "no disk can be filled: nothing may be mounted here"
     await containers.start(*TRIO, view=TRIO, repl_factor=2)
     await containers.start(NODE4, view=TRIO, repl_factor=2, volume=str(small_disks.directory / NODE4.name))
-    await on_all(both, lambda shown: shown.open(NODE1.address))
+    await on_all(both, lambda shown: shown.open_and_enter(NODE1.address))
     await says(both, "#problems-title", "Nothing is wrong")
     await says(both, "#facts", "3 of 3")
     await says(both, "#nodes-body", NODE4.address)
