@@ -28,6 +28,7 @@ from node.certificates import Certificates
 from node.config import Config
 from node.errors import RequestFault
 from node.net.peer_certificates import TLS_HEADER, TLS_ONLY
+from node.state_log import FewLines
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class TlsPort:
         self._tasks: dict[asyncio.Task[None], None] = {}
         """The oldest first."""
         self._said: dict[str, str] = {}
+        self._lines = FewLines(self._loop.time)
 
     def listen(self, bound: socket.socket) -> None:
         """`bound` listens already."""
@@ -208,13 +210,14 @@ class TlsPort:
             log.debug("no TLS with %s: %s", host, error)
 
     def _say(self, host: str, why: str) -> None:
-        """Once for each host and reason: who is refused comes again and again."""
-        if self._said.get(host) == why:
+        """Once for each host and reason: who is refused comes again and again, and may have another reason each
+        time."""
+        if self._said.get(host) == why or not self._lines.is_due():
             return
         if len(self._said) >= SAID_MAX:
             del self._said[next(iter(self._said))]
         self._said[host] = why
-        log.error("a connection from %s is turned away: %s", host, why)
+        log.error("a connection from %s is turned away: %s%s", host, why, self._lines.rest())
 
     async def _refuse(self, connection: socket.socket) -> None:
         try:

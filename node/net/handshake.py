@@ -7,8 +7,11 @@ the one that does not. Until both are content nothing passes: no view, no gossip
 
 Nodes dial each other several times a second. That somebody is turned away is logged when it begins and when it ends,
 once for each peer, whichever of the two dials; and that it calls this node by a name that is not its own, once for each
-such name, since it may call it by its own as well. It may be this node itself, if its view has another name for it: so
-who dials also tells a number that its process has drawn.
+such name, since it may call it by its own as well. A stranger may call itself and others by a new name each time: so
+there are few of these lines, and who gets none is not remembered, so that it gets one later if it comes again.
+
+It may be this node itself that dials, if its view has another name for it: so who dials also tells a number that its
+process has drawn.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from yarl import URL
 from gossip.view import Address
 from node.config import CLUSTER_DEFAULT
 from node.net.protocol import SPOKEN, Protocols, common, protocols_of, why_apart
+from node.state_log import FewLines
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +77,14 @@ def is_older(told: Mapping[str, str]) -> bool:
 
 class Doorkeeper:
     """Whom one node turns away, and has said so. `process`: the number of this process, empty if it has drawn none.
-    `found_itself` is told each name under which this process has dialled itself. `protocols`: what this node speaks."""
+    `found_itself` is told each name under which this process has dialled itself. `protocols`: what this node speaks.
+    `now`: seconds."""
 
     def __init__(
         self,
         me: Address,
         cluster: str,
+        now: Callable[[], float],
         process: str = "",
         found_itself: Callable[[str], None] = lambda _: None,
         protocols: Protocols = SPOKEN,
@@ -88,6 +94,7 @@ class Doorkeeper:
         self.process = process
         self.protocols = protocols
         self._found_itself = found_itself
+        self._lines = FewLines(now)
         self._refused: dict[tuple[Address, str], str] = {}
         """Why, by peer, and by the wrong name that it has for this node, if that is why; as it was last logged."""
         self._not_understood: dict[Address, None] = {}
@@ -147,9 +154,9 @@ class Doorkeeper:
 
     def refuse(self, peer: Address, why: str, name: str = _NO_NAME) -> None:
         """`name`: the wrong one that it has for this node, if that is why."""
-        if self._refused.get((peer, name)) == why:
+        if self._refused.get((peer, name)) == why or not self._lines.is_due():
             return
         if len(self._refused) >= REFUSED_MAX:
             del self._refused[next(iter(self._refused))]
         self._refused[peer, name] = why
-        log.error("%s is turned away: %s", peer, why)
+        log.error("%s is turned away: %s%s", peer, why, self._lines.rest())

@@ -53,7 +53,9 @@ class Peers:
     ) -> None:
         """`names`: else those of the system. `secret`: that of the cluster, if it has one. `certificates`: that of this
         node, and of whom it believes; None: links are in the clear."""
-        self._doorkeeper = Doorkeeper(config.address, config.cluster, process, found_itself, protocols)
+        self._time = RunningTime(config.pause_check_s)
+        now = self._time.now
+        self._doorkeeper = Doorkeeper(config.address, config.cluster, now, process, found_itself, protocols)
         self._prover = Prover(config.address, config.cluster, secret, self._doorkeeper.refuse)
         self._certificates = PeerCertificates(certificates, self._doorkeeper.refuse)
         self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self._certificates, self.dial_anew)
@@ -65,7 +67,6 @@ class Peers:
         )
         self._links: dict[tuple[Address, bool], Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._time = RunningTime(config.pause_check_s)
         self._distances = Distances(config)
         self._large = LargeLog()
 

@@ -45,7 +45,7 @@ class Port:
         self._served: dict[Connection, None] = {}
         self.resets = 0
         """How often all links were."""
-        self._doorkeeper = Doorkeeper(config.address, config.cluster)
+        self._doorkeeper = Doorkeeper(config.address, config.cluster, self.time.now)
 
     # Transport
 

@@ -16,6 +16,7 @@ from node.config import CLUSTER_DEFAULT
 from node.errors import PeerRefused
 from node.net import acceptor
 from node.net.handshake import CLUSTER_HEADER, PATH, REFUSED_MAX, Doorkeeper, cluster_of, is_older, url_of
+from node.state_log import LINE_EVERY_S, LINES_AT_ONCE
 from tests.cluster import eventually, fresh_addresses
 from tests.node.net.links import Links, peers_of
 from tests.node.net.two_ends import SHORT_S, Peer, delta
@@ -23,10 +24,24 @@ from tests.node.net.two_ends import SHORT_S, Peer, delta
 ME, PEER = "a:1", "b:1"
 
 
+class Watch:
+    """Shows what a test sets."""
+
+    now_s = 1000.0
+
+    def now(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
-def doorkeeper(caplog: pytest.LogCaptureFixture) -> Doorkeeper:
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def doorkeeper(caplog: pytest.LogCaptureFixture, watch: Watch) -> Doorkeeper:
     caplog.set_level(logging.INFO, "node.net.handshake")
-    return Doorkeeper(ME, "ours")
+    return Doorkeeper(ME, "ours", watch.now)
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -80,17 +95,33 @@ def test_doorkeeper_says_once_who_has_two_names_for_this_node(
 )
 def test_doorkeeper_finds_its_own_process_by_its_number(own: str, told: str, found: list[str]) -> None:
     names: list[str] = []
-    doorkeeper = Doorkeeper(ME, "ours", own, names.append)
+    doorkeeper = Doorkeeper(ME, "ours", lambda: 0.0, own, names.append)
     assert doorkeeper.is_meant(ME, ME, told) and not doorkeeper.is_meant(ME, "elsewhere:1", told)
     assert names == found
 
 
-def test_doorkeeper_remembers_so_many(doorkeeper: Doorkeeper, caplog: pytest.LogCaptureFixture) -> None:
+def test_doorkeeper_remembers_so_many(doorkeeper: Doorkeeper, caplog: pytest.LogCaptureFixture, watch: Watch) -> None:
     for number in range(2 * REFUSED_MAX):
+        watch.now_s += LINE_EVERY_S
         doorkeeper.is_kin(f"n{number}:1", "theirs")
     for number in range(2 * REFUSED_MAX):
         doorkeeper.admit(f"n{number}:1")
     assert levels(caplog) == ["ERROR"] * 2 * REFUSED_MAX + ["INFO"] * REFUSED_MAX
+
+
+def test_doorkeeper_says_little_of_strangers_who_have_a_new_name_each_time(
+    doorkeeper: Doorkeeper, caplog: pytest.LogCaptureFixture, watch: Watch
+) -> None:
+    """Nor of one that tells a new cluster each time. Who was left out gets its line when it comes again."""
+    for number in range(10_000):
+        assert not doorkeeper.is_kin(f"n{number}:1", "theirs")
+        assert not doorkeeper.is_kin(PEER, f"theirs{number}")
+    assert len(caplog.records) == LINES_AT_ONCE
+    watch.now_s += LINE_EVERY_S
+    assert not doorkeeper.is_kin("n9999:1", "theirs") and not doorkeeper.is_kin("c:1", "theirs")
+    (line,) = caplog.messages[LINES_AT_ONCE:]
+    why = "it is of the cluster 'theirs', and this node of 'ours'"
+    assert line == f"n9999:1 is turned away: {why}; and {20_000 - LINES_AT_ONCE} like it before"
 
 
 # Over real links

@@ -209,7 +209,7 @@ async def test_link_of_who_tells_its_cluster_is_not_ended_for_what_another_one_h
 
 
 def test_doorkeeper_remembers_so_many_who_were_not_understood() -> None:
-    doorkeeper = Doorkeeper("a:1", "ours")
+    doorkeeper = Doorkeeper("a:1", "ours", lambda: 0.0)
     for number in range(2 * REFUSED_MAX):
         doorkeeper.note_not_understood(f"n{number}:1")
     assert len(doorkeeper._not_understood) == REFUSED_MAX
