@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
+ANSWERED_A_TURN = 32
+"""Of what one client has sent ahead, in one turn of the loop: a thousand requests fit into that, and were they answered
+in one go, everybody else would wait for as long as they take."""
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
@@ -123,6 +126,8 @@ class _Connection(asyncio.Protocol):
         """What has arrived and has not been looked at."""
         self._at_work: asyncio.Future[Any] | None = None
         """The request being worked on."""
+        self._goes_on = False
+        """What has arrived is looked at further in the next turn."""
         self._writable = True
         self._reading = True
         self._ending = False
@@ -198,7 +203,7 @@ class _Connection(asyncio.Protocol):
         if self._is_on_probation and not self._is_excepted(data):
             return
         self._ahead = self._ahead + data if self._ahead else data
-        if not self._at_work:
+        if not self._at_work and not self._goes_on:
             self._serve(has_waited=False)
         if len(self._ahead) > AHEAD_BYTES_MAX and self._reading and not self._ending:
             self._reading = False
@@ -234,10 +239,14 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _serve(self, has_waited: bool) -> None:
-        """Answer what has arrived, up to the first request that takes time. `has_waited`: since an earlier turn of the
-        loop, until the requests before it were answered."""
-        data, done = self._ahead, 0
+        """Answer what has arrived, up to the first request that takes time, or as many as there may be in one turn.
+        `has_waited`: since an earlier turn of the loop, until the requests before it were answered."""
+        data, done, room = self._ahead, 0, ANSWERED_A_TURN
         while done < len(data) and self._writable and not self._at_work and not self._ending:
+            if not room:
+                self._go_on_soon()
+                break
+            room -= 1
             request = parse(data, done)
             if request is None:
                 self._hand_over(data[done:], has_waited)
@@ -266,6 +275,15 @@ class _Connection(asyncio.Protocol):
             self._count_held()
             self._inlet.resume(self._front.staleness.now())
             self._transport.resume_reading()
+
+    def _go_on_soon(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self._front.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self._serve(has_waited=True)
 
     def _begin(self, request: PlainRequest, key: PathKey, began: float) -> HttpAnswer | None:
         """Have it worked on; or the answer, if there is no room for it."""

@@ -221,6 +221,8 @@ class JsonProtocol(web.RequestHandler):
             self._newest_body.feed_eof()
         if self._is_all:
             self._end_with_last_answer()
+        if self._messages:  # Whoever sends requests ahead lets others in between.
+            await asyncio.sleep(0)
         return done
 
     async def _send(

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from node.api.admission import Bounds, Dropped, Limit
+from node.api.fastpath import ANSWERED_A_TURN
 from node.limits import Limits
 from tests.cluster import eventually
 from tests.node.api.short_way import PLAIN, Server, bounds_of, read_answer
@@ -26,6 +27,43 @@ async def nothing_is_used(server: Server) -> None:
         return used(server) == [0, 0, 0]
 
     await eventually(is_so, f"what was taken being given back: {used(server)}")
+
+
+async def test_fastpath_who_sends_much_ahead_lets_others_in_between(server: Server) -> None:
+    """And is answered all the same, in order; a PUT that takes time waits for its turn."""
+    ahead = 1000
+    greedy, modest = await server.connect(), await server.connect()
+    last = PLAIN.replace(b"/a ", b"/last ")
+    greedy[1].write(PLAIN.replace(b"/a ", b"/ahead ") * ahead + PUT % 0 + last)
+    modest[1].write(PLAIN)
+    await read_answer(modest[0])
+    before = server.api.asked.index("a")
+    assert before <= 2 * ANSWERED_A_TURN, "of one turn, and of one more that had begun"
+    server.api.go.set()
+    bodies = [(await read_answer(greedy[0]))[1] for _ in range(ahead + 2)]
+    assert bodies == [b"here GET ahead 0"] * ahead + [b"here PUT a 0", b"here GET last 0"]
+    for _, writer in (greedy, modest):
+        writer.close()
+
+
+async def test_fastpath_end_and_loss_of_who_has_much_ahead(server: Server) -> None:
+    """Nothing of it is looked at any more."""
+    for leave in (lambda writer: writer.transport.abort(), lambda _: next(iter(server.front.connections)).end()):
+        server.api.asked.clear()
+        _, writer = await server.connect()
+        writer.write(PLAIN * 1000)
+
+        async def has_begun() -> bool:
+            return len(server.api.asked) >= ANSWERED_A_TURN
+
+        await eventually(has_begun, "the first being answered")
+        leave(writer)
+        await eventually(server.is_left_alone, "the connection being closed")
+        asked = len(server.api.asked)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(server.api.asked) == asked
+        writer.transport.abort()
 
 
 class TestFull:
