@@ -20,6 +20,7 @@ from node.errors import StartupFault, Unclosed
 from node.logs import LogWriter
 from node.own_names import TwoNames, demand_one_name
 from node.secret_files import Renewable
+from node.spare_memory import give_back_now_and_then
 
 GARBAGE_THRESHOLD = 10_000
 """Objects made, and not freed, before the collector looks for cycles. Requests leave none, but dozens of them at a time
@@ -40,12 +41,13 @@ async def run(config: Config) -> None:
     async with serving(config) as node:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)
-        renewing = asyncio.create_task(_renew(node.files, hung_up))
+        aside = [asyncio.create_task(_renew(node.files, hung_up)), asyncio.create_task(give_back_now_and_then())]
         gc.freeze()  # What is here now stays.
         stop = asyncio.create_task(signalled.wait())
         ends: list[asyncio.Future[Any]] = [node.life, stop, node.second_name]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        renewing.cancel()
+        for task in aside:
+            task.cancel()
         if node.life.done():
             stop.cancel()
             await node.life
