@@ -4,7 +4,7 @@ Connections are accepted here, and not by the loop's own server, for three reaso
 in force when it comes, so that new ones need no restart, and old connections go on. What begins as HTTP in the clear is
 told so, where OpenSSL would break off without a word. And a handshake takes a millisecond or more of signing: if a
 thousand clients came back in one turn of the loop, the node would stand still for seconds, and give up its leases; so
-in each turn only some begin, in the order in which clients have begun to speak.
+in each turn only some begin, from one network after the other, see `crowd`.
 
 Who says nothing, or does not end its handshake, has `tls_handshake_s`, and is dropped; so is the oldest of these where
 there are too many, since whoever means it is done in a moment. Must not know what is spoken inside.
@@ -17,11 +17,12 @@ import logging
 import re
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import cast
 
+from node.api.admission import network_of
 from node.api.answers import render_fault
+from node.api.crowd import Crowd
 from node.api.tally import NoHandshake, Tally
 from node.api.wire import as_sent
 from node.certificates import Certificates
@@ -32,11 +33,13 @@ from node.state_log import FewLines
 
 log = logging.getLogger(__name__)
 
-ACCEPTED_A_TURN = 64
+ACCEPTED_A_TURN = 16
+"""A millisecond's work or two: whoever dials as fast as it can leaves the rest of each turn to others."""
 HANDSHAKES_A_TURN = 2
 """Some milliseconds' work, with a key of RSA."""
 HALF_OPEN_MAX = 1024
-"""So many may have said nothing, and as many may be within their handshake, which takes some 50 KiB."""
+"""So many may have said nothing, as many may wait for their handshake, and as many be within it, which takes some 50
+KiB."""
 REST_S = 1.0
 """After the system had no descriptor left for a connection, none is accepted for so long."""
 SAID_MAX = 256
@@ -72,7 +75,7 @@ class TlsPort:
         self._listening: list[socket.socket] = []
         self._silent: dict[socket.socket, asyncio.TimerHandle] = {}
         """Those that have said nothing, and when that ends."""
-        self._speaking: deque[socket.socket] = deque()
+        self._speaking = Crowd[socket.socket](HALF_OPEN_MAX)
         """Those whose handshake is to begin."""
         self._is_beginning = False
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -96,7 +99,7 @@ class TlsPort:
             self._listen_no_more(connection)
             connection.close()
         while self._speaking:
-            self._speaking.popleft().close()
+            self._speaking.take().close()
         for task in self._tasks:
             task.cancel()
 
@@ -104,8 +107,6 @@ class TlsPort:
 
     def _accept(self, bound: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
-            if len(self._speaking) >= HALF_OPEN_MAX:
-                return  # Those who come now wait in the kernel.
             try:
                 connection, _address = bound.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -145,7 +146,9 @@ class TlsPort:
             first = b""
         self._listen_no_more(connection)
         if first == _HANDSHAKE:
-            self._speaking.append(connection)
+            if (gone := self._speaking.add(connection, network_of(_host_of(connection)))) is not None:
+                self._failed[NoHandshake.TIMEOUT] += 1
+                gone.close()
             self._begin_soon()
         elif first:
             self._failed[NoHandshake.IN_THE_CLEAR] += 1
@@ -163,7 +166,7 @@ class TlsPort:
     def _begin_some(self) -> None:
         self._is_beginning = False
         for _ in range(min(HANDSHAKES_A_TURN, len(self._speaking))):
-            self._start(self._shake_hands(self._speaking.popleft()))
+            self._start(self._shake_hands(self._speaking.take()))
         self._begin_soon()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:

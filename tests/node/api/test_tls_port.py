@@ -163,7 +163,8 @@ async def test_tls_port_garbage_after_its_first_byte_is_counted(port: tuple[TlsP
 async def test_tls_port_begins_only_some_handshakes_in_a_turn(
     port: tuple[TlsPort, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a crowd that comes back together does not stop the loop; each of it has its turn, in order."""
+    """So that a crowd that comes back together does not stop the loop; each of it has its turn, in order, and who comes
+    from elsewhere does not wait for it."""
     begun: list[tuple[int, socket.socket]] = []
     turn = 0
 
@@ -173,12 +174,14 @@ async def test_tls_port_begins_only_some_handshakes_in_a_turn(
 
     monkeypatch.setattr(port[0], "_shake_hands", note)
     crowd = [socket.socket() for _ in range(7)]
-    port[0]._speaking.extend(crowd)
+    for connection in crowd[:-1]:
+        port[0]._speaking.add(connection, "crowd")
+    port[0]._speaking.add(crowd[-1], "elsewhere")
     port[0]._begin_soon()
     while len(begun) < len(crowd) and turn < 100:
         turn += 1
         await asyncio.sleep(0)
-    assert [connection for _, connection in begun] == crowd
+    assert [connection for _, connection in begun] == [crowd[0], crowd[-1], *crowd[1:-1]]
     assert max(Counter(turn for turn, _ in begun).values()) == HANDSHAKES_A_TURN
 
 
