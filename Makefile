@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos soak fuzz image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos attack soak fuzz image check format bench bench-compare bench-reshard bench-gossip lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ upgrade: $(VENV)/.tools image ## replace containers of the release before one by
 
 chaos: $(VENV)/.tools image ## harm containers under load, minutes of each kind; KINDS="kill stop pause cut empty move full hang", SECONDS=180, NODES=4, REPL_FACTOR=2, LOCKED=1
 	@env LOCKED="$(LOCKED)" KINDS="$(KINDS)" SECONDS="$(SECONDS)" NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" $(BIN)/python -m tests.docker
+
+attack: $(VENV)/.tools image ## attack a locked store from a container beside it, and see what its clients see; MINUTES=10, ONLY=words of a name
+	@env MINUTES="$(MINUTES)" ONLY="$(ONLY)" $(BIN)/python -m tests.docker.attacks
 
 sim: $(VENV)/.tools ## simulate whole clusters on virtual time; SEEDS=100, FIRST=seed, STEP=20 for each 20th, TRACE=1 shows every message of one
 	@env SEEDS="$(SEEDS)" FIRST="$(FIRST)" STEP="$(STEP)" TRACE="$(TRACE)" $(BIN)/python -m tests.sim

@@ -85,7 +85,7 @@ def is_asked() -> bool:
         case "0" | "1" as asked:
             return asked == "1"
         case other:
-            raise ValueError(f"LOCKED is 1 or 0, not {other!r}")
+            raise SystemExit(f"make: LOCKED is 1 or 0, not {other!r}")
 
 
 @asynccontextmanager

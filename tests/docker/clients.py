@@ -34,8 +34,9 @@ class Failure(NamedTuple):
 
 
 class Clients:
-    def __init__(self, http: Client, spots: Sequence[Spot], keys: int = 200) -> None:
+    def __init__(self, http: Client, spots: Sequence[Spot], keys: int = 200, rate_per_s: float = RATE_PER_S) -> None:
         self._http = http
+        self._rate_per_s = rate_per_s
         self._spots = spots
         self._rng = random.Random(1)
         self._possible: dict[str, set[int | None]] = {f"key{number}": {None} for number in range(keys)}
@@ -104,7 +105,7 @@ class Clients:
                     tasks.create_task(self._read(key))
                 else:
                     tasks.create_task(self._write(key, self.operations))
-                due += 1 / RATE_PER_S
+                due += 1 / self._rate_per_s
                 await asyncio.sleep(due - now())
                 self.late_s_max = max(self.late_s_max, now() - due)
 
