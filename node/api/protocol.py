@@ -26,6 +26,11 @@ LINE_BYTES_MAX = 8192
 """Of a path."""
 FIELD_BYTES_MAX = 8190
 """Of the name or the value of a header. Not the same number as for a path: by that, aiohttp tells which it was."""
+AFTER_ANSWER_BYTES = 2 * 1024 * 1024
+"""Of a body whose request was refused before it had come: as much is read and dropped, so that a client which sends all
+before it reads gets its answer. That is more than any body that would be taken."""
+AFTER_ANSWER_S = 1.0
+"""Then nothing more is read, and so long after that its connection is closed, by when it has the answer if it reads."""
 TOO_MANY_HEADERS = "Too many headers"
 """What aiohttp says of those."""
 
@@ -97,6 +102,9 @@ class JsonProtocol(web.RequestHandler):
         self._newest_body = EMPTY_PAYLOAD
         """That of the last request that has begun to arrive."""
         self._line = RequestLine()
+        self._after_answer = 0
+        """Bytes of the newest body that came once its request was answered."""
+        self._shutting: asyncio.TimerHandle | None = None
 
     def take_over(
         self,
@@ -122,12 +130,21 @@ class JsonProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """aiohttp pauses reading as it likes, so the connection counts as one that is read from now on."""
         transport, staleness = self.transport, self._staleness
-        if self._is_garbled:
+        if self._is_garbled or self._shutting is not None:
             return
         if not self._is_link and transport is not None and not staleness.admit_more(data, staleness.inlet(transport)):
             transport.abort()
         else:
             self._parse(data)
+            if self._answered == self._request_count and not self._newest_body.is_eof():
+                self._bound_rest(len(data))
+
+    def _bound_rest(self, bytes_: int) -> None:
+        """So much has come of a body that nobody reads. What is not read costs nothing; to decrypt it would."""
+        self._after_answer += bytes_
+        if self._after_answer > AFTER_ANSWER_BYTES and self.transport is not None and not self._is_link:
+            self._pause_reading_for_buffer()
+            self._shutting = self._loop.call_later(AFTER_ANSWER_S, self.force_close)
 
     def _parse(self, data: bytes) -> None:
         requests, body = self._request_count, self._newest_body
@@ -161,8 +178,9 @@ class JsonProtocol(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._is_lost = True
-        if self._ending is not None:
-            self._ending.cancel()
+        for timer in (self._ending, self._shutting):
+            if timer is not None:
+                timer.cancel()
         self._leave()
         self._heads.stop()
         super().connection_lost(exc)
@@ -216,6 +234,7 @@ class JsonProtocol(web.RequestHandler):
             resp.force_close()
         done = await self._send(request, resp, start_time)
         self._answered += 1
+        self._after_answer = 0
         self._note_newest()
         if self._is_garbled and self._answered == self._request_count:
             self._newest_body.feed_eof()

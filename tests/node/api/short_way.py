@@ -137,9 +137,16 @@ class Written(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.is_closed = self.is_aborted = False
+        self.is_read = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def is_closing(self) -> bool:
         return self.is_closed

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from node.api.admission import Bounds, Dropped, Limit, Visit
-from node.api.protocol import JsonProtocol
+from node.api.protocol import AFTER_ANSWER_BYTES, JsonProtocol
 from node.limits import Limits
 from tests.cluster import eventually
 from tests.node.api.short_way import PLAIN, Server, Written, aiohttps_connection, bounds_of, read_answer
@@ -174,3 +174,54 @@ async def test_protocol_node_is_no_visitor_and_no_client_once_it_is_refused(serv
     assert links.transport.written.startswith(b"HTTP/1.1 404 ")
     assert links.transport.written.count(b"HTTP/1.1 ") == 1
     protocol.connection_lost(None)
+
+
+ENDLESS = b"PUT /kvs/keys/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+
+
+async def refuse(_: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=401)
+
+
+async def test_protocol_of_a_body_that_was_refused_only_so_much_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nothing, and a moment later its connection is closed: by then its client has the answer."""
+    monkeypatch.setattr("node.api.protocol.AFTER_ANSWER_S", 0.05)
+    with aiohttps_connection(refuse, ENDLESS) as (protocol, transport):
+
+        async def is_answered() -> bool:
+            return transport.written.startswith(b"HTTP/1.1 401 ")
+
+        await eventually(is_answered, "the refusal")
+        for _ in range(AFTER_ANSWER_BYTES // len(CHUNK)):
+            protocol.data_received(CHUNK)
+            await asyncio.sleep(0)
+        assert transport.is_read and not transport.is_closed
+        for _ in range(3):
+            protocol.data_received(CHUNK)
+            await asyncio.sleep(0)
+        assert not transport.is_read and not transport.is_closed
+
+        async def is_closed() -> bool:
+            return transport.is_closed
+
+        await eventually(is_closed, "the end of the connection")
+
+
+async def test_protocol_of_bodies_that_were_refused_each_is_read_to_its_end() -> None:
+    """And the next request on the connection is answered."""
+    times = 4
+    with aiohttps_connection(refuse, b"") as (protocol, transport):
+        for number in range(1, times + 1):
+            protocol.data_received(ENDLESS)
+
+            async def is_answered(number: int = number) -> bool:
+                return transport.written.count(b"HTTP/1.1 401 ") == number
+
+            await eventually(is_answered, "the refusal")
+            for _ in range(AFTER_ANSWER_BYTES // len(CHUNK)):
+                protocol.data_received(CHUNK)
+                await asyncio.sleep(0)
+            protocol.data_received(b"0\r\n\r\n")
+            await asyncio.sleep(0)
+        assert transport.is_read and not transport.is_closed
