@@ -17,6 +17,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from node.api.answers import HttpAnswer, render_fault
+from node.api.turnstile import Turnstile
 from node.errors import Reason, Unavailable
 from node.limits import Limits
 
@@ -90,6 +91,8 @@ class Admission:
         """How many from there is counted by address, and shown nowhere: only how often there were too many."""
         self._of_address: Counter[str] = Counter()
         self.dropped = dict.fromkeys(Dropped, 0)
+        self.turnstile = Turnstile()
+        """By which those go on that have sent requests ahead."""
 
     # Connections
 

@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 AHEAD_BYTES_MAX = 64 * 1024
 """How much a client may send ahead of its answers; then nothing more is read until they are given."""
 ANSWERED_A_TURN = 32
-"""Of what one client has sent ahead, in one turn of the loop: a thousand requests fit into that, and were they answered
-in one go, everybody else would wait for as long as they take."""
+"""Of what one client has sent ahead, before it goes on by the turnstile: a thousand requests fit into that, and were
+they answered in one go, everybody else would wait for as long as they take."""
 SWEEPS = 4
 """So many looks for idle connections fall into the time after which one is closed."""
 
@@ -279,7 +279,7 @@ class _Connection(asyncio.Protocol):
     def _go_on_soon(self) -> None:
         if not self._goes_on:
             self._goes_on = True
-            self._front.loop.call_soon(self._go_on)
+            self._front.admission.turnstile.wait(self._go_on)
 
     def _go_on(self) -> None:
         self._goes_on = False

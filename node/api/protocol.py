@@ -241,7 +241,7 @@ class JsonProtocol(web.RequestHandler):
         if self._is_all:
             self._end_with_last_answer()
         if self._messages:  # Whoever sends requests ahead lets others in between.
-            await asyncio.sleep(0)
+            await self._admission.turnstile.passed()
         return done
 
     async def _send(
