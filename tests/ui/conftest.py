@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.cluster import Client
-from tests.docker.conftest import bare_engine, containers
-from tests.locks import Locks, is_asked
+from tests.docker.conftest import bare_engine, containers, locks
 from tests.ui.browser import Shown, chromium, window
 
-__all__ = ["bare_engine", "both", "browser", "containers"]
-
-
-@pytest.fixture
-def locks(tmp_path: Path) -> Locks | None:
-    return Locks(tmp_path) if is_asked() else None
+__all__ = ["bare_engine", "both", "browser", "containers", "locks"]
 
 
 @pytest.fixture
