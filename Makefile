@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
-.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos attack soak fuzz image check format bench bench-compare bench-reshard bench-gossip lock clean
+.PHONY: help up test test-api sim ablations test-docker test-deploy test-ui picture steps upgrade chaos attack soak fuzz image check format bench bench-compare bench-reshard bench-gossip bench-peers lock clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | awk -F '|' '{ printf "  %-18s %s\n", $$1, $$2 }'
@@ -93,6 +93,10 @@ bench-reshard: $(VENV)/.tools ## measure changes of nodes with a million keys, a
 
 bench-gossip: $(VENV)/.tools ## measure gossip alone at 10 to 10,000 nodes (10 to 20 minutes, 5 GB); ARGS="--nodes 10 100"
 	$(BIN)/python -m bench.gossip $(ARGS)
+
+bench-peers: $(VENV)/.tools ## measure beside Redis, etcd and the machine's limits, which root has it install (15 minutes); ARGS="--quick"
+	@bench/peers/install.sh
+	$(BIN)/python -m bench.peers $(ARGS)
 
 lock: ## write the locked requirements anew from setup.cfg; UPGRADE=--upgrade takes the newest versions (needs uv)
 	$(LOCK) $(UPGRADE) --extra build --extra server -o requirements.txt >/dev/null

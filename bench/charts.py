@@ -15,14 +15,14 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.figures import Figure as Measured
 from bench.figures import Results
 
 Chart: TypeAlias = Figure
-WIDTH, ROW, HEIGHT = 10.5, 0.36, 5.0
-"""In inches, at 72 points each: of both charts, of one bar, of the curves."""
+WIDTH, ROW, HEIGHT, PANEL = 10.5, 0.36, 5.0, 3.4
+"""In inches, at 72 points each: of all charts, of one bar, of the curves, of a row of panels."""
 MARGIN = 0.12
 """Around the whole, in inches."""
 MULTIPLE_MAX = 4
@@ -42,6 +42,23 @@ class Curve(NamedTuple):
     measured: Sequence[Point]
     bound: Sequence[float]
     """At most so many, for each of the points."""
+
+
+class Series(NamedTuple):
+    """One line through a panel: of each of its steps the median, least and most, or None where nothing was measured."""
+
+    name: str
+    colour: str
+    told: Sequence[tuple[float, float, float] | None]
+
+
+class Panel(NamedTuple):
+    title: str
+    steps: Sequence[str]
+    series: Sequence[Series]
+    level: tuple[str, float] | None = None
+    """A limit, as a dashed line."""
+    is_logarithmic: bool = False
 
 
 def bars(results: Results) -> Chart:
@@ -97,6 +114,38 @@ def curves(title: str, shown: Sequence[Curve]) -> Chart:
     axes.set_xlabel("nodes", color=GREY)
     axes.set_ylabel("rounds", color=GREY)
     _tidy(axes)
+    return chart
+
+
+def panels(shown: Sequence[Panel], note: str) -> Chart:
+    """Two in a row, each with its lines and, as whiskers, the rounds; `note` stands below."""
+    rows = (len(shown) + 1) // 2
+    chart = Figure(figsize=(WIDTH, PANEL * rows), layout=_layout())
+    for axes, panel in zip(chart.subplots(rows, 2, squeeze=False).flat, shown, strict=True):
+        for series in panel.series:
+            told = [(step, each) for step, each in enumerate(series.told) if each is not None]
+            medians = [each[0] for _, each in told]
+            whiskers = [[each[0] - each[1] for _, each in told], [each[2] - each[0] for _, each in told]]
+            steps = [step for step, _ in told]
+            axes.errorbar(
+                steps, medians, whiskers, color=series.colour, marker="o", markersize=4, capsize=3, label=series.name
+            )
+        if panel.level is not None:
+            axes.axhline(panel.level[1], color=GREY, linewidth=1, linestyle="--", label=panel.level[0])
+        if panel.is_logarithmic:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            set_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.set_xticks(range(len(panel.steps)), panel.steps)
+        axes.margins(x=0.08)
+        axes.grid(axis="y", color="#dddddd")
+        axes.set_title(panel.title, loc="left", fontweight="bold")
+        if axes.has_data():
+            axes.legend(frameon=False, fontsize="small")
+        _tidy(axes)
+    chart.supxlabel(note, color=GREY, fontsize="medium")
     return chart
 
 

@@ -12,10 +12,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -38,17 +38,18 @@ FILL_BATCH = 10_000
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-class Server:
-    """One process of `module`, with the code of the checkout at `root`. `serving_after` waits until it answers."""
+class Process:
+    """One process that serves at `address`. `serving_after` waits until it answers."""
 
-    def __init__(self, module: str, address: str, env: Mapping[str, str], root: Path = ROOT) -> None:
+    def __init__(self, address: str, command: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> None:
         self.address = address
+        self._name = command[0]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=root,  # `-m` looks here first, even where another checkout is installed
-            env={"PATH": os.environ.get("PATH", ""), "ADDRESS": address, **env},
+            command,
+            cwd=cwd,
+            env={"PATH": os.environ.get("PATH", ""), **env},
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -65,18 +66,36 @@ class Server:
     def serving_after(self, path: str) -> float:
         """Wait until a GET of `path` is answered with 200; the seconds since the start of the process."""
         url = f"http://{self.address}{path}"
+
+        def is_answered() -> bool:
+            with urllib.request.urlopen(url, timeout=2):
+                return True
+
+        return self.serving_once(is_answered, path)
+
+    def serving_once(self, is_answered: Callable[[], bool], asked: str) -> float:
+        """Wait until that is so, and does not end in an OSError; the seconds since the start of the process."""
         while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-                return self.age_s
+            with contextlib.suppress(OSError):
+                if is_answered():
+                    return self.age_s
             if self._process.poll() is not None or self.age_s > START_S:
                 self._log.seek(0)
-                raise RuntimeError(f"{self.address} does not serve {path}: {self._log.read().decode()}")
+                raise RuntimeError(
+                    f"{self._name} at {self.address} does not serve {asked}: {self._log.read().decode()}"
+                )
             time.sleep(POLL_S)
 
     def cpu_s(self) -> float:
         """Processor time used so far, in user and kernel mode, of all threads."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    def written_bytes(self) -> int:
+        """What it has had the kernel write to disks so far: whole pages, each as often as it was changed and synced."""
+        match = re.search(r"^write_bytes: (\d+)", Path(f"/proc/{self.pid}/io").read_text(), re.MULTILINE)
+        assert match is not None
+        return int(match[1])
 
     def anonymous_bytes(self) -> int:
         """Memory of the process's own: without the pages of the store's file, which the kernel may take back."""
@@ -94,15 +113,33 @@ class Server:
         self._log.close()
 
 
+P = TypeVar("P", bound=Process)
+
+
+class Server(Process):
+    """One process of `module`, with the code of the checkout at `root`."""
+
+    def __init__(self, module: str, address: str, env: Mapping[str, str], root: Path = ROOT) -> None:
+        # `-m` looks into the working directory first, even where another checkout is installed.
+        super().__init__(address, [sys.executable, "-m", module], {"ADDRESS": address, **env}, root)
+        self._name = module
+
+
 @contextmanager
 def server(
     module: str, address: str, env: Mapping[str, str], ready: str | None = None, root: Path = ROOT
 ) -> Iterator[Server]:
     """A running server; one that already answers a GET of `ready`, where that is given."""
-    process = Server(module, address, env, root)
-    try:
+    with running(Server(module, address, env, root)) as process:
         if ready is not None:
             process.serving_after(ready)
+        yield process
+
+
+@contextmanager
+def running(process: P) -> Iterator[P]:
+    """Stop it when the block ends."""
+    try:
         yield process
     finally:
         process.stop()
