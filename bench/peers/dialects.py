@@ -13,6 +13,7 @@ import msgspec
 
 Name = Literal["node", "redis", "etcd"]
 Method = Literal["GET", "PUT"]
+LENGTH, SUCCESSES = b"Content-Length: ", (b"200", b"201")
 
 
 class Dialect(Protocol):
@@ -34,12 +35,12 @@ class _Http:
         head = data.find(b"\r\n\r\n")
         if head < 0:
             return None
-        start = data.find(b"Content-Length: ", 0, head) + 16
-        if start < 16:
+        start = data.find(LENGTH, 0, head)
+        if start < 0:
             raise ValueError(f"an answer that does not say how long it is: {data[:head]!r}")
-        if len(data) < head + 4 + int(data[start : data.index(b"\r\n", start)]):
+        if len(data) < head + 4 + int(data[start + len(LENGTH) : data.index(b"\r", start)]):
             return None
-        return data[9:12] in (b"200", b"201")
+        return data[9:12] in SUCCESSES
 
     def _request(self, method: str, path: str, body: bytes) -> bytes:
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._address}\r\n"

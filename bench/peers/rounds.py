@@ -41,7 +41,7 @@ class Scale(NamedTuple):
 
 
 FULL = Scale(5, 0.3, 1.5, 2.5, 3.0, (1, USUAL, 128, 512), (1_000, 4_000, 16_000))
-QUICK = Scale(1, 0.1, 0.5, 0.5, 0.5, (1, USUAL, 128, 512), (1_000, 4_000, 16_000))
+QUICK = Scale(1, 0.1, 1.0, 1.0, 1.0, (1, USUAL, 128, 512), (1_000, 4_000, 16_000))
 
 
 HALF, A_SECOND = "half of its largest rate", " a second"
