@@ -67,15 +67,19 @@ def write_once(address: str, dialect: Name, keys: Sequence[str], value: str) -> 
 
 
 def _run(job: Job) -> Result:
-    """Raises RuntimeError if the load ended early, with the reason."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.peers.generator"],
-        input=msgspec.json.encode(job),
-        capture_output=True,
-        cwd=ROOT,
-        check=False,
-        timeout=job.warm_up_s + job.duration_s + PATIENCE_S + GRACE_S,
-    )
+    """Raises RuntimeError if the load ended early, with the reason, or not at all."""
+    patience_s = job.warm_up_s + job.duration_s + PATIENCE_S + GRACE_S
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.peers.generator"],
+            input=msgspec.json.encode(job),
+            capture_output=True,
+            cwd=ROOT,
+            check=False,
+            timeout=patience_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"asking {job.dialect} at {job.address} did not end in {patience_s:.0f} s") from None
     if done.returncode:
         raise RuntimeError(f"asking {job.dialect} at {job.address}: {done.stderr.decode().strip()}")
     return msgspec.json.decode(done.stdout, type=Result)
