@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ REST = 2 * RATE_PER_S
 """Operations from the return of one node to the harm of the next."""
 THINK_S = 0.2
 """At most, between two operations of one of those that contend for the same keys."""
+EVERY_S, AWAY_S = 6.0, 2.0
+"""From one kill to the next where it goes on by turns, and from each kill to the start."""
 
 
 class Scene(NamedTuple):
@@ -106,6 +109,15 @@ KINDS: dict[str, list[Harm]] = {
 }
 SICK = ("full", "hang")
 """On disks that can be filled, and made to hang."""
+
+
+async def kill_by_turns(spots: Sequence[Spot]) -> None:
+    """Kill one of them after the other, and start it again a little later, until cancelled."""
+    for spot in cycle(spots):
+        await docker("kill", spot.name)
+        await asyncio.sleep(AWAY_S)
+        await docker("start", spot.name)
+        await asyncio.sleep(EVERY_S - AWAY_S)
 
 
 def named(spots: Sequence[Spot]) -> list[Spot]:

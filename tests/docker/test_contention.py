@@ -16,9 +16,9 @@ import pytest
 
 from tests.cluster import ROOT, Client
 from tests.commands import run
+from tests.docker.chaos import kill_by_turns
 from tests.docker.containers import NODE1, SPOTS, Containers, expect_content
 from tests.docker.contending import BY_HAND, COUNTER, LOCK, Told
-from tests.docker.test_kills import kill_by_turns
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from itertools import cycle
 
 import pytest
 
 from tests.cluster import Client, Reply, client
+from tests.docker.chaos import kill_by_turns
 from tests.docker.clients import Clients
 from tests.docker.containers import (
     NODE1,
@@ -27,18 +27,7 @@ from tests.docker.containers import (
 pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.timeout(900)]
 
 LOADED = 50_000
-EVERY_S = 6.0
-AWAY_S = 2.0
 CHANGE_S = 240.0
-
-
-async def kill_by_turns(spots: Sequence[Spot]) -> None:
-    """Every six seconds one of them, which is back after two."""
-    for spot in cycle(spots):
-        await docker("kill", spot.name)
-        await asyncio.sleep(AWAY_S)
-        await docker("start", spot.name)
-        await asyncio.sleep(EVERY_S - AWAY_S)
 
 
 async def changed(http: Client, view: Sequence[Spot]) -> Reply:
