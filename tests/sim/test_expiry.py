@@ -26,7 +26,7 @@ def simulate(seed: int, copies: int | None, skew_ms_max: int, cuts: bool) -> Run
 
 
 @pytest.mark.parametrize("cuts", [False, True], ids=["one at a time", "cut too"])
-@pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(1, None, 20), (2, 2, 20), (5, 3, 20), (4, 2, 500)])
+@pytest.mark.parametrize(("seed", "copies", "skew_ms_max"), [(6, None, 20), (2, 2, 20), (5, 3, 20), (4, 2, 500)])
 def test_expiring_keys_are_told_until_their_time_and_never_after(
     seed: int, copies: int | None, skew_ms_max: int, cuts: bool, apart: Apart
 ) -> None:
