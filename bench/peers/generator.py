@@ -29,6 +29,8 @@ from gossip.view import host_of, port_of
 PATIENCE_S = 2.0
 """That an open loop waits for answers after its last moment."""
 RECEIVE_BYTES = 4096
+FAILURE_BYTES = 40
+"""Of a failed answer are told: its status line."""
 KEEP_BYTES_MAX = 1 << 20
 """More than this without the end of an answer is no answer to what is asked here."""
 
@@ -55,6 +57,8 @@ class Result(msgspec.Struct, frozen=True):
     """All, those of the warm-up too."""
     failed: int
     """In a sound measurement, none."""
+    failure: str
+    """How the first answer of those began."""
     per_second: float
     """Answered, of those that count."""
     counts: list[tuple[int, int]]
@@ -84,6 +88,7 @@ class Load:
         self._connections = {each.socket.fileno(): each for each in connections}
         self._idle = list(connections)
         self.failed = 0
+        self.failure = b""
         self.asked_ns: list[int] = []
         self.answered_ns: list[int] = []
         self.late_ns: list[int] = []
@@ -121,6 +126,7 @@ class Load:
                 continue
             if not judged or len(data) < self._least:
                 self.failed += 1
+                self.failure = self.failure or data[:FAILURE_BYTES]
             connection.buffer = b""
             now = clock()
             note_asked(connection.asked_ns)
@@ -176,6 +182,7 @@ def run(job: Job) -> Result:
     return Result(
         answered=len(load.answered_ns),
         failed=load.failed,
+        failure=load.failure.decode(errors="replace"),
         per_second=per_second(pace, load.answered_ns),
         counts=Histogram(pace.taken_ns(zip(load.asked_ns, load.answered_ns, strict=True))).counts(),
         busy=busy,

@@ -39,7 +39,7 @@ def sample(process: Process, job: Job) -> Sample:
     """Raises RuntimeError if a request failed."""
     result, cpu_s, written = spent(process, lambda: _run(job))
     if result.failed:
-        raise RuntimeError(f"{result.failed} of {result.answered} answers were no success")
+        raise RuntimeError(_failures(result))
     if not result.counts:
         raise RuntimeError(f"no answer in {job.duration_s} s")
     return Sample(
@@ -62,8 +62,14 @@ def spent(process: Process, call: Callable[[], R]) -> tuple[R, float, int]:
 def write_once(address: str, dialect: Name, keys: Sequence[str], value: str) -> None:
     """Each of `keys`. Raises RuntimeError if a write failed or is missing."""
     result = _run(Job(address, dialect, "PUT", list(keys), value, FILL_CONNECTIONS, 0.0, FILL_S, once=True))
-    if result.failed or result.answered != len(keys):
-        raise RuntimeError(f"{result.answered} of {len(keys)} writes, {result.failed} failed")
+    if result.failed:
+        raise RuntimeError(f"filling {dialect} at {address}: {_failures(result)}")
+    if result.answered != len(keys):
+        raise RuntimeError(f"filling {dialect} at {address}: {result.answered} of {len(keys)} writes in {FILL_S:.0f} s")
+
+
+def _failures(result: Result) -> str:
+    return f"{result.failed} of {result.answered} answers were no success, such as {result.failure!r}"
 
 
 def _run(job: Job) -> Result:

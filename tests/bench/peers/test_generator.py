@@ -110,6 +110,7 @@ def test_errors_misses_and_answers_without_room_for_the_value_are_failures(answe
     with answering(lambda _: answer) as address:
         result = run(a_job(address, duration_s=20.0, once=True))
     assert result.failed == result.answered == 20
+    assert result.failure == answer.decode()
 
 
 def test_answer_in_pieces_is_one() -> None:
