@@ -22,7 +22,7 @@ from tests.docker.contending import BY_HAND, COUNTER, LOCK, Told
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
-PROCESSES, TIMES = 10, int(os.environ.get("KVS_TIMES") or 100)
+PROCESSES, TIMES = 10, int(os.environ.get("KVS_TIMES") or 50)
 CONTENDING_S = 1100.0
 
 
