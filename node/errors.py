@@ -161,7 +161,13 @@ class Fenced(Exception):
 
 
 class StorageFault(Exception):
-    """The disk refused a write, since it is full, hangs or fails: nothing of the transaction was acknowledged."""
+    """The disk refused a write, since it is full, hangs or fails: nothing of the transaction was acknowledged, nor will
+    any of it ever be found, unless this is CommitFailed."""
+
+
+class CommitFailed(StorageFault):
+    """The disk failed in the midst of a commit: the store is as before, but whoever opens it next may find what was to
+    be written. So it may have happened, under the version that it had."""
 
 
 class Unclosed(Exception):

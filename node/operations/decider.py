@@ -21,7 +21,7 @@ from collections.abc import Callable, Set
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerLost, StorageFault
+from node.errors import CommitFailed, Fenced, PeerLost, StorageFault
 from node.net.messages import Answer, MayBeStored, NothingDeleted, Superseded, Unable, Unheard, Unmet, WriteIf, Wrote
 from node.operations.causality import Causality
 from node.operations.inquiry import Inquiry, NewAttempt
@@ -106,8 +106,8 @@ class Decider:
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
-        except StorageFault:
-            return Unable()
+        except StorageFault as fault:
+            return Unable(may_be_stored=isinstance(fault, CommitFailed))
         if not self._readiness.enter():
             raise PeerLost("this node was paused")
         match outcome:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, PeerLost, StorageFault
+from node.errors import CommitFailed, Fenced, PeerLost, StorageFault
 from node.net.messages import (
     Answer,
     Batch,
@@ -286,8 +286,8 @@ class Owner:
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
-        except StorageFault:
-            return Unable()
+        except StorageFault as fault:
+            return Unable(may_be_stored=isinstance(fault, CommitFailed))
         self._demand_ready()
         match outcome:
             case Written():

@@ -139,7 +139,7 @@ class RouteState:
         self._position = 0
         """How many owners have had their turn in this round."""
         self._refusals = 0
-        """How many of them have not done it for sure, and would not do it now."""
+        """How many of them would not do it now."""
         self._unsatisfied: Answered | None = None
         """The first answer of this round that the context cannot be satisfied."""
         return self._ask_next(now)
@@ -157,6 +157,7 @@ class RouteState:
             case Unsatisfied():
                 self._unsatisfied = self._unsatisfied or Answered(heard, owner)
             case PeerRefused() | TooManyCalls() | Unable() | Unheard() | Foreign():
+                self.may_be_stored |= isinstance(heard, Unable) and heard.may_be_stored
                 self._refusals += 1
                 self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.

@@ -21,7 +21,7 @@ import msgspec
 
 from gossip.view import Address
 from node.config import Config
-from node.errors import Fenced, Reason, StorageFault, TimedOut, Unavailable
+from node.errors import CommitFailed, Fenced, Reason, StorageFault, TimedOut, Unavailable
 from node.net.messages import (
     Answer,
     AskStamp,
@@ -159,7 +159,8 @@ class Router:
 
     async def go_on(self, put: Put) -> Outcome:
         """Take the ordinary way, in what is left of its time. Raises Unavailable: it may have happened."""
-        if put.stored.exception() is None and isinstance(put.stored.result(), Written):
+        fault = put.stored.exception()
+        if isinstance(fault, CommitFailed) or (fault is None and isinstance(put.stored.result(), Written)):
             return await self.write_again(put.key, put.value, put.version, put.began)
         return await self._write_through(put.key, put.value, None, NO_CONDITION, None, put.began)
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from gossip.view import Address, ViewId
 from node.config import Config
-from node.errors import Fenced, StorageFault
+from node.errors import CommitFailed, Fenced, StorageFault
 from node.net.messages import BatchAnswer, Copies, MayBeStored, Read, ReadResult, Superseded, Unable, Write, Wrote
 from node.operations.inquiry import Inquiry
 from node.replication.co_owners import CoOwners
@@ -102,6 +102,8 @@ class Together:
     async def _write(self, view_id: ViewId, jobs: Sequence[Job]) -> Sequence[BatchAnswer]:
         try:
             outcomes = await self._store.write_together(view_id, jobs, self._now_ms)
+        except CommitFailed:
+            return [MAY_BE_STORED] * len(jobs)
         except (Fenced, StorageFault):
             return [LEFT] * len(jobs)
         if not self._readiness.enter():  # Others may have taken this node's place, and may not have seen the writes.

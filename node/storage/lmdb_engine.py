@@ -39,7 +39,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from node.errors import BadDataDir, StorageFault, Unclosed
+from node.errors import BadDataDir, CommitFailed, StorageFault, Unclosed
 from node.storage import reading
 from node.storage.batch import Commit, Job, run
 from node.storage.committer import Committer, Done, Work
@@ -250,7 +250,7 @@ class LmdbEngine:
             self._room.note_allocated(done.allocate, done.allocated)
         if done.fault is not None:
             self.figures.refused += 1
-            self._undo(jobs, done.fault)
+            self._undo(jobs, done.fault, CommitFailed if _may_last(done.fault) else StorageFault)
             return
         if transaction is None:
             self._want_turn()
@@ -268,7 +268,7 @@ class LmdbEngine:
         for job, (result, refusal) in zip(jobs, outcomes, strict=True):
             self._tell(job.future, result, refusal)
 
-    def _undo(self, jobs: list[Job], error: Exception) -> None:
+    def _undo(self, jobs: list[Job], error: Exception, told_as: type[StorageFault] = StorageFault) -> None:
         """Nothing of the batch is in the store. If the map was full, it grows and the jobs run again; otherwise those
         that grow the store fail, and the others run again, each by itself, before they fail too."""
         fault = self._grow() if isinstance(error, lmdb.MapFullError) else error
@@ -285,7 +285,7 @@ class LmdbEngine:
                 _log.error("the store takes no writes: %s", fault)
             for job in jobs:
                 if job not in again:
-                    self._tell(job.future, None, _storage_fault(fault))
+                    self._tell(job.future, None, _caused(told_as(str(fault)), fault))
         self._want_turn()
 
     def _refuse_queue(self) -> None:
@@ -339,7 +339,13 @@ class LmdbEngine:
             _log.error("the store cannot be opened: %s", error)
 
 
-def _storage_fault(cause: Exception) -> StorageFault:
-    fault = StorageFault(str(cause))
+def _may_last(fault: Exception) -> bool:
+    """Whether a commit that has failed so may be on the disk after all. Its last step is to write the page that says
+    where the store begins; LMDB puts the old one back for this process, but the disk may have taken the new one. One
+    that has no more room has not come so far."""
+    return isinstance(fault, lmdb.Error) and not isinstance(fault, lmdb.MapFullError | lmdb.DiskError)
+
+
+def _caused(fault: StorageFault, cause: Exception) -> StorageFault:
     fault.__cause__ = cause
     return fault

@@ -241,7 +241,7 @@ class Machine:
 class Cluster:
     """`size` machines, the first `members` of which make up the first view, which all are told. `per_host`: so many
     after the other share a host. `timing`: in what their configuration differs from that of production.
-    `environments`: the nodes that some of them are told otherwise."""
+    `environments`: the nodes that some of them are told otherwise. `disks_fail`: whether commits may fail midway."""
 
     def __init__(
         self,
@@ -255,8 +255,10 @@ class Cluster:
         timing: Mapping[str, float] | None = None,
         environments: Mapping[Address, tuple[Address, ...]] | None = None,
         per_host: int = 1,
+        disks_fail: bool = False,
     ) -> None:
         self.rng = random.Random(seed)
+        self.disks_fail = disks_fail
         self.loop = VirtualLoop(random.Random(self.rng.getrandbits(64)))
         self._trace = trace
         self.network = Network(self.loop, self.rng, rates or Rates(), self.note if trace else None)

@@ -3,7 +3,9 @@ virtual time.
 
 What was committed survives a crash of its host; what was under way when it crashed is there or not, by chance, but
 whole; what had not begun is gone. A disk can be slow, and hang for as long as it likes; it can be full, so that it
-takes no records but goes on with the rest; and exhausted, so that nothing can be written.
+takes no records but goes on with the rest; and exhausted, so that nothing can be written. It can fail in the midst of a
+commit: its process goes on with what was before, but if its host crashes before another commit, what was to be
+committed is there or not, by chance.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from gossip.view import View, decode_view
-from node.errors import StorageFault
+from node.errors import CommitFailed, StorageFault
 from node.storage.disk import Condition, DiskFigures, Space
 from node.storage.keys import EXPIRIES, Setting, record_place, setting_place
 from node.storage.stall import HANGS, StallWatch
@@ -52,10 +54,12 @@ class Disk:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.sync_s = SYNC_S
-        self.full = self.exhausted = self.hung = False
+        self.full = self.exhausted = self.hung = self.failing = False
         self.items: dict[bytes, bytes] = {}
         self.order: list[bytes] = []
         """The keys of `items`, ascending."""
+        self.doubtful: Mapping[bytes, bytes | None] = {}
+        """What was to be changed by the commit that failed, if it was the last one."""
 
     def copy(self) -> Disk:
         """A disk with the same on it, and in good health."""
@@ -65,11 +69,11 @@ class Disk:
 
     @property
     def ill(self) -> bool:
-        return self.full or self.exhausted or self.hung or self.sync_s > SYNC_S
+        return self.full or self.exhausted or self.hung or self.failing or self.sync_s > SYNC_S
 
     def mend(self) -> None:
         """It is as it should be."""
-        self.full = self.exhausted = self.hung = False
+        self.full = self.exhausted = self.hung = self.failing = False
         self.sync_s = SYNC_S
 
     def record(self, key: bytes) -> Record | None:
@@ -219,10 +223,12 @@ class SimEngine:
         _resolve([(job, None, StorageFault(HANGS)) for job in jobs])
 
     def crash(self) -> None:
-        """The process is gone: a commit under way is on the disk, or it is not."""
+        """The process is gone: a commit under way, or the last one if it has failed, is on the disk, or it is not."""
         self._stall.close()
-        if self._under_way is not None and self._disk.rng.random() < 0.5:
-            self._disk.apply(self._under_way.changes)
+        changes = self._disk.doubtful if self._under_way is None else self._under_way.changes
+        if changes and self._disk.rng.random() < 0.5:
+            self._disk.apply(changes)
+        self._disk.doubtful = {}
 
     def _run_batch(self) -> None:
         if self._under_way is not None or not self._queue:
@@ -253,6 +259,10 @@ class SimEngine:
             return
         self._under_way = None
         self._stall.end()
+        if self._disk.failing:
+            self._fail(commit)
+            return
+        self._disk.doubtful = {}
         self.figures.commit_s.observe(self._loop.time() - self._began)
         self.figures.commit_jobs.observe(len(commit.outcomes))
         gone = self._disk.apply(commit.changes)
@@ -261,6 +271,13 @@ class SimEngine:
         _resolve(commit.outcomes)
         if self._queue and not self._closed:
             self._run_batch()
+
+    def _fail(self, commit: _Commit) -> None:
+        self.figures.refused += 1
+        self._disk.doubtful = commit.changes
+        _resolve([(job, None, CommitFailed("the disk fails")) for job, _, _ in commit.outcomes])
+        if not self._closed:
+            self._loop.call_soon(self._run_batch)
 
 
 def _outcome(job: _Job, transaction: Transaction) -> tuple[_Job, Any, Exception | None]:

@@ -1,5 +1,5 @@
-"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full, lost, or older
-than they were, views and numbers of copies that change; and coordinators that are struck at a step of their change.
+"""What goes wrong: processes that are killed or paused, links that are cut, disks that are slow, full, lost, older than
+they were, or fail, views and numbers of copies that change; and coordinators that are struck at a step of their change.
 
 Faults come one after the other at random times and overlap. Every one counts itself in `seen` when it really happens,
 so that the report tells which seeds were worth their time.
@@ -92,6 +92,8 @@ class Nemesis:
             self._faults += [self._lose_host] * 3
         if aliens is not None:
             self._faults += [self._reuse_address] * 2
+        if cluster.disks_fail:
+            self._faults += [self._fail_disk] * 2
         self._clocks = WrongClocks(cluster, seen, cluster.rng) if sets_clocks else None
         if self._clocks is not None:
             self._faults += self._clocks.faults
@@ -196,9 +198,22 @@ class Nemesis:
         self._relieve(machine)
 
     def _relieve(self, machine: Machine) -> None:
-        machine.disk.full = machine.disk.exhausted = machine.disk.hung = False
+        machine.disk.full = machine.disk.exhausted = machine.disk.hung = machine.disk.failing = False
         machine.disk_troubled_at = self._cluster.loop.now
         self._cluster.fault(f"the disk of {name_of(machine.address)} is well again", machine)
+
+    async def _fail_disk(self) -> None:
+        """For a while, its commits fail; half of these machines crash before one has succeeded again."""
+        machine = self._rng.choice(self._machines)
+        self._seen["failing disks"] += 1
+        self._cluster.fault(f"the disk of {name_of(machine.address)} fails", machine)
+        machine.disk.failing = True
+        await asyncio.sleep(self._rng.uniform(0.05, 0.5))
+        if machine.runs and self._rng.random() < 0.5:
+            self._seen["crashes with a commit in doubt"] += bool(machine.disk.doubtful)
+            machine.crash()
+            self._begin(self._restart, machine)
+        self._relieve(machine)
 
     async def _strike_disk(self) -> None:
         """Have a view changed, and one side's disk fill up or hang as records are on their way, for longer than anybody

@@ -63,6 +63,9 @@ another `VIEW`."""
 CLOCKS_EVERY, CLOCKS_AT = 7, (1, 5)
 """In two seeds of so many, of those that are not about forgetting, clocks are set and machines suspended."""
 
+FAILING_EVERY, FAILING_AT = 13, 12
+"""In one seed of so many, disks fail in the midst of commits."""
+
 
 class Result(NamedTuple):
     seed: int
@@ -101,6 +104,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
         trace=trace,
         timing=timing,
         per_host=per_host,
+        disks_fail=seed % FAILING_EVERY == FAILING_AT,
     )
     seen: Counter[str] = Counter()
     aliens = _aliens(cluster, seen) if seed % ALIENS_EVERY == 2 else None

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from node.errors import StorageFault
+from node.errors import CommitFailed, StorageFault
 from tests.node.storage.engine_contract import DiskOf, EngineContract, PlainBatch, Storage, put
 from tests.sim.disk import Disk, SimEngine
 
@@ -88,3 +88,31 @@ async def test_disk_that_hangs_refuses_what_queues_behind_its_commit(disk: Disk)
     await under_way
     await engine.submit(put(b"d", b"1"))
     assert [engine.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", None, None, b"1"]
+
+
+async def test_disk_that_fails_keeps_what_was_before_and_after_a_crash_may_have_either() -> None:
+    left = set()
+    for seed in range(20):
+        disk = Disk(random.Random(seed))
+        engine = opened(disk)
+        await engine.submit(put(b"k", b"old"))
+        disk.failing = True
+        with pytest.raises(CommitFailed):
+            await engine.submit(put(b"k", b"new"))
+        assert engine.get(b"k") == b"old"
+        engine.crash()
+        left.add(disk.items[b"k"])
+    assert left == {b"old", b"new"}
+
+
+async def test_disk_whose_commit_failed_has_nothing_of_it_after_the_next_one() -> None:
+    for seed in range(20):
+        disk = Disk(random.Random(seed))
+        engine = opened(disk)
+        disk.failing = True
+        with pytest.raises(CommitFailed):
+            await engine.submit(put(b"failed", b"1"))
+        disk.mend()
+        await engine.submit(put(b"next", b"1"))
+        engine.crash()
+        assert list(disk.items) == [b"next"]

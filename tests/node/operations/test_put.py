@@ -150,6 +150,31 @@ async def test_put_on_a_full_disk_has_not_happened() -> None:
 
 
 @on_virtual_time
+async def test_put_whose_commit_failed_goes_on_under_its_version() -> None:
+    """It may be on the disk: under another one it might be seen again, after what came in between."""
+    parts = await node_a(A)
+    put = await begun(parts)
+    parts.disk.failing = True
+    await asyncio.wait([put.stored])
+    assert parts.router.end_put(put) is None and parts.held(KEY) is None
+    parts.disk.failing = False
+    assert (await parts.router.go_on(put)).answer == Wrote(False)
+    assert held(parts) == (put.version, VALUE)
+
+
+@on_virtual_time
+async def test_put_on_a_disk_that_fails_may_have_happened_and_is_told_so_soon() -> None:
+    parts = await node_a(A)
+    put, began = await begun(parts), parts.time.monotonic()
+    parts.disk.failing = True
+    await asyncio.wait([put.stored])
+    with pytest.raises(Unavailable) as doubtful:
+        await parts.router.go_on(put)
+    assert not doubtful.value.has_not_happened
+    assert parts.time.monotonic() - began < parts.config.attempt_s
+
+
+@on_virtual_time
 async def test_put_on_a_disk_that_hangs_is_answered_in_time() -> None:
     parts = await node_a(A)
     put, began = await begun(parts), parts.time.monotonic()

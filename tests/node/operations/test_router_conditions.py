@@ -133,3 +133,13 @@ async def test_condition_whose_first_owner_is_silent_names_it_in_time() -> None:
     assert caught.value.details == {"unreachable": [first]}
     assert caught.value.hint == f"{first} has not answered"
     assert parts.time.monotonic() - began <= parts.config.answer_s
+
+
+@pytest.mark.parametrize("how", ["failing", "full"])
+@on_virtual_time
+async def test_condition_whose_commit_failed_may_have_been_met_and_with_no_room_was_not(how: str) -> None:
+    parts = await node_a(A)
+    setattr(parts.disk, how, True)
+    with pytest.raises(Unavailable) as refused:
+        await parts.router.write(b"k", b"1", None, IS_NEW)
+    assert refused.value.has_not_happened == (how == "full")

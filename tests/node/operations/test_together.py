@@ -291,6 +291,16 @@ async def test_together_leaves_what_the_disk_does_not_give() -> None:
 
 
 @on_virtual_time
+async def test_together_whose_commit_failed_may_be_stored_and_with_no_room_is_left() -> None:
+    parts = await node_a(A)
+    parts.disk.failing = True
+    assert await serve(parts, put(b"k"), put(b"l")) == (MAY_BE_STORED, MAY_BE_STORED)
+    parts.disk.mend()
+    parts.disk.full = True
+    assert await serve(parts, put(b"k"), put(b"l")) == (LEFT, LEFT)
+
+
+@on_virtual_time
 async def test_together_that_cannot_be_relayed_may_be_stored() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.co_owner(B)

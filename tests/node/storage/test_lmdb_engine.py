@@ -13,7 +13,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from node.errors import StorageFault
+from node.errors import CommitFailed, StorageFault
 from node.storage.data_dir import DataDir
 from node.storage.lmdb_engine import LmdbEngine, open_engine
 from node.storage.transaction import EngineTransaction, Transaction
@@ -76,29 +76,33 @@ async def test_engine_full_map_grows_and_the_whole_batch_runs_again(tmp_path: Pa
 
 async def test_engine_map_full_at_the_commit_grows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """LMDB asks for the pages of its list of free pages only then."""
-
-    class Full:
-        def __init__(self, transaction: lmdb.Transaction[bytes]) -> None:
-            self.put, self.abort = transaction.put, transaction.abort
-
-        def commit(self) -> None:
-            self.abort()
-            raise lmdb.MapFullError("full")
-
-    class Environment:
-        def begin(self, write: bool = False) -> lmdb.Transaction[bytes] | Full:
-            return Full(environment.begin(write=True)) if write else environment.begin()
-
-        def close(self) -> None:
-            environment.close()
-
     with closing(open_in(tmp_path)) as engine:
         assert isinstance(engine, LmdbEngine)
-        environment = engine._environment
-        monkeypatch.setattr(engine, "_environment", Environment())
+        monkeypatch.setattr(engine, "_environment", CommitFails(engine._environment, lmdb.MapFullError("full")))
         await engine.submit(put(b"k", b"v"))
         assert engine.get(b"k") == b"v"
         assert (tmp_path / "store.lmdb").stat().st_size == 2 * MAP_BYTES
+
+
+class CommitFails:
+    """In place of the environment of an engine: writing is as always, up to the commit, which ends so."""
+
+    def __init__(self, environment: lmdb.Environment, fault: Exception) -> None:
+        self._begin, self.close = environment.begin, environment.close
+        self._fault = fault
+
+    def begin(self, write: bool = False) -> lmdb.Transaction[bytes] | FailingTransaction:
+        return FailingTransaction(self._begin(write=True), self._fault) if write else self._begin()
+
+
+class FailingTransaction:
+    def __init__(self, transaction: lmdb.Transaction[bytes], fault: Exception) -> None:
+        self.put, self.abort = transaction.put, transaction.abort
+        self._fault = fault
+
+    def commit(self) -> None:
+        self.abort()
+        raise self._fault
 
 
 # The disk refuses
@@ -137,6 +141,24 @@ async def test_engine_full_disk_fails_writes_keeps_reads_and_recovers(
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "told_as"),
+    [
+        (lmdb.Error("mdb_txn_commit: Input/output error"), CommitFailed),
+        (lmdb.DiskError("mdb_txn_commit: No space left on device"), StorageFault),
+    ],
+    ids=["fails", "has no room"],
+)
+async def test_engine_tells_whether_what_was_refused_may_be_found_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: lmdb.Error, told_as: type[StorageFault]
+) -> None:
+    with closing(open_in(tmp_path)) as engine:
+        assert isinstance(engine, LmdbEngine)
+        monkeypatch.setattr(engine, "_environment", CommitFails(engine._environment, fault))
+        outcomes = await asyncio.gather(*[engine.submit(put(b"k", b"v")) for _ in range(3)], return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [told_as] * 3
+
+
 async def test_engine_map_that_cannot_grow_fails_the_batch_and_recovers(
     tmp_path: Path, full_disk: Callable[[bool], None]
 ) -> None:
@@ -144,7 +166,7 @@ async def test_engine_map_that_cannot_grow_fails_the_batch_and_recovers(
         full_disk(True)
         with pytest.raises(StorageFault) as caught:
             await engine.submit(put(b"k", b"v" * 2 * MAP_BYTES))
-        assert isinstance(caught.value.__cause__, OSError)
+        assert isinstance(caught.value.__cause__, OSError) and type(caught.value) is StorageFault
         full_disk(False)
         await engine.submit(put(b"k", b"v" * 2 * MAP_BYTES))
         assert engine.get(b"k") == b"v" * 2 * MAP_BYTES

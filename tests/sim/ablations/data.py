@@ -82,6 +82,15 @@ ABLATIONS = (
         "../node/operations/test_routing.py::test_routing_is_certain_of_a_write_that_all_have_refused[PeerLost-False]",
     ),
     Ablation(
+        "no doubt about a commit that failed",
+        "a write whose disk failed in the midst of it is said not to have happened",
+        (
+            Edit(Owner._write, "may_be_stored=isinstance(fault, CommitFailed)", ""),
+            Edit(Router.go_on, "isinstance(fault, CommitFailed) or", ""),
+        ),
+        PUT + "test_put_on_a_disk_that_fails_may_have_happened_and_is_told_so_soon",
+    ),
+    Ablation(
         "no end of stamping anew",
         "a write that may have been stored is stamped anew, and may happen twice",
         (
