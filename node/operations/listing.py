@@ -24,7 +24,7 @@ from node.net.messages import Answer, FetchRange, Listed, ListedExpiring, ListKe
 from node.operations.key_order import Part, walk
 from node.operations.read_ahead import ReadAhead
 from node.operations.routing import NotBrought, Routing
-from node.operations.shard_inquiry import ShardInquiry, Telling, walked
+from node.operations.shard_inquiry import ShardInquiry, Telling, pause_after, walked
 from node.operations.sightings import Answers
 from node.storage.store import Store
 from node.timing.clock import Time
@@ -87,7 +87,9 @@ class OwnerListing:
     async def _tell(self, request: ListKeys, answers: Answers) -> Listed:
         mine = self._views.ring.partitions_of(self._config.address)
         part = await self._found(mine, request.range, request.with_values, with_deletions=bool(answers))
-        return self._merged(request, part, answers)
+        listed = self._merged(request, part, answers)
+        await pause_after(len(listed.entries))  # It is about to be encoded.
+        return listed
 
     async def _found(self, partitions: Set[int], range_: Range, with_values: bool, with_deletions: bool) -> Part:
         """What is here of these partitions now, and while it is looked for. Deletions tell which of what others have is
@@ -150,7 +152,9 @@ class Lister:
             shares = await asyncio.gather(*(self._share(view.id, owners, request, deadline) for owners in view.shards))
             told = [share for share in shares if not isinstance(share, NotBrought)]
             if len(told) == len(shares) and all(view_id == view.id for _, view_id in told):
-                return _joined([listed for listed, _ in told], limit)
+                found = [listed for listed, _ in told]
+                await pause_after(sum(len(listed.entries) for listed in found))  # They have just been decoded.
+                return _joined(found, limit)
             refusals = [share for share in shares if isinstance(share, NotBrought)]
             if missing := sorted({node for refusal in refusals for node in refusal.unreachable}):
                 raise Unavailable(unreachable=missing)
@@ -193,7 +197,7 @@ def share_of(limit: int, shards: int) -> int:
     """How many keys each of so many shards is asked for, that they fill a page together: more than its share by some
     deviations of what chance gives each. If one has still more to tell, the page ends there."""
     share = limit / shards
-    return min(limit, int(share + 4 * sqrt(share)) + 16)
+    return min(limit, int(share + 3 * sqrt(share)) + 4)
 
 
 def _joined(shares: Sequence[Listed], limit: int) -> Page:

@@ -24,7 +24,7 @@ from node.net.messages import (
     Unable,
     Unheard,
 )
-from node.operations.key_order import Part
+from node.operations.key_order import LOOKS_A_TURN, Part
 from node.operations.sightings import Answers, Asker, is_to_be_believed, weigh
 from node.replication.co_owners import CoOwners
 from node.storage.store import Store
@@ -183,6 +183,12 @@ class ShardInquiry:
             self._store.purge_watermark,
             self._store.may_revive,
         )
+
+
+async def pause_after(count: int) -> None:
+    """After something was made of so many entries, and before as much is made of them again, unless they are few."""
+    if count > LOOKS_A_TURN:
+        await asyncio.sleep(PAUSE_S)
 
 
 async def walked(parts: Iterator[Part | None]) -> Part:

@@ -60,7 +60,7 @@ def test_listing_while_keys_move_tells_each_key_once(seed: int, repl_factor: int
     async def tell() -> None:
         await story.start()
         n1, n2, n3, n4, n5 = story.machines
-        lists = [asyncio.ensure_future(story.go_on_listing()) for _ in range(2)]
+        lists = [asyncio.ensure_future(story.go_on_listing()) for _ in range(4)]
         await story.change(n1, n2, n3, n4, n5)
         await story.change(n1, n5)
         await story.change(n1, n2, n3)

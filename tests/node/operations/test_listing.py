@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,31 @@ async def test_listing_counts_for_the_view_at_its_begin(who: str) -> None:
     finally:
         asyncio.sleep = real
     assert looks >= 2 and isinstance(told, ViewIs)
+
+
+@pytest.mark.parametrize(("count", "lasts"), [(20, False), (200, True)])
+@on_virtual_time
+async def test_listing_of_many_keys_lets_others_go_first_once_it_is_put_together(
+    count: int, lasts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is then encoded, or joined to what others have told, in one go: with the end of the walk before it, requests
+    that came meanwhile waited for two milliseconds."""
+    parts, steps = await node_a(A), list[str]()
+    await hold(parts, *keys_of(parts, A, count))
+    real, merged = asyncio.sleep, OwnerListing._merged
+
+    async def rest(seconds: float) -> None:
+        steps.append("rest")
+        await real(seconds)
+
+    def put_together(*of: Any) -> Listed:
+        steps.append("put together")
+        return merged(*of)
+
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    monkeypatch.setattr(OwnerListing, "_merged", put_together)
+    await told_by(parts, ListKeys(ALL, False))
+    assert steps[steps.index("put together") :] == ["put together", *["rest"] * lasts]
 
 
 @pytest.mark.parametrize("who", ["owner", "donor"])
