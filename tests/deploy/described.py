@@ -12,6 +12,8 @@ PROMETHEUS = ROOT / "deploy/prometheus"
 ALERTS = PROMETHEUS / "alerts.yml"
 ALERTS_TEST = PROMETHEUS / "alerts_test.yml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
+OF_TLS = {"KvsCertificateExpires"}
+"""The alerts that only nodes with certificates can give."""
 METRICS = ROOT / "docs/metrics.md"
 
 

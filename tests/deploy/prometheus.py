@@ -59,13 +59,17 @@ class Prometheus:
 
 @asynccontextmanager
 async def watching(
-    http: Client, nodes: Mapping[Address, Address], directory: Path, hurry: int = 1
+    http: Client, nodes: Mapping[Address, Address], directory: Path, hurry: int = 1, ca_file: Path | None = None
 ) -> AsyncIterator[Prometheus]:
     """A Prometheus with the configuration of deploy/, but for whom it scrapes, and how often: nodes, by where they
-    answer. `hurry`: by how much its alerts are faster."""
+    answer. `hurry`: by how much its alerts are faster. `ca_file`: whose certificates it believes of them; None: they
+    answer in the clear."""
     shutil.copytree(PROMETHEUS, directory / "prometheus")
     config, rules = directory / "prometheus/prometheus.yml", directory / "prometheus/alerts.yml"
     text = re.sub(r"_interval: 15s", f"_interval: {INTERVAL}", config.read_text())
+    if ca_file is not None:
+        by_tls = f"scheme: https\n    tls_config: {{ca_file: {ca_file}}}"
+        text = text.replace("job_name: kvs", f"job_name: kvs\n    {by_tls}")
     scraped = "".join(
         f"\n      - {{targets: ['{published}'], labels: {{instance: '{node}'}}}}" for published, node in nodes.items()
     )

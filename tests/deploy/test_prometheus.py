@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
-from tests.cluster import Client, Processes, eventually, fresh_addresses
+from gossip.view import host_of
+from tests.cluster import Client, Processes, client, eventually, fresh_addresses
 from tests.commands import run
-from tests.deploy.described import ALERTS, ALERTS_TEST, PROMETHEUS, panels
+from tests.deploy.described import ALERTS, ALERTS_TEST, OF_TLS, PROMETHEUS, panels
 from tests.deploy.prometheus import program, watching
+from tests.locks import Way
+from tests.node.certs import believing, variables, write
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(120)]
 
+HURRY = 20
 VALUES = {"$job": "kvs", "$instance": ".+", "$__rate_interval": "10s"}
 
 
@@ -90,3 +97,32 @@ async def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each
             }
 
         await eventually(is_noticed, "the alert of a node that is down")
+
+
+async def test_prometheus_tells_of_a_certificate_that_is_about_to_expire_until_it_is_renewed(
+    processes: Processes, http: Client, tmp_path: Path
+) -> None:
+    (node,), ca = fresh_addresses(1), trustme.CA()
+
+    def certify(days: int) -> dict[str, str]:
+        """Give the node a certificate, in its files, that is valid for so long."""
+        until = datetime.now(UTC) + timedelta(days=days)
+        return variables(write(tmp_path / "tls", ca.issue_cert(host_of(node), not_after=until), ca))
+
+    told = certify(days=13)
+    async with client(way=Way(believing(ca))) as by_tls:
+        await processes.start(node, [node], **told)
+        assert (await by_tls.ask(node, "GET", "/readyz")).status == 200
+    async with watching(http, {node: node}, tmp_path, HURRY, Path(told["TLS_CA"])) as prometheus:
+
+        async def is_told_of() -> bool:
+            return await prometheus.firing() == OF_TLS
+
+        await eventually(is_told_of, "an alert of the certificate alone")
+        certify(days=15)
+        processes[node].signal(signal.SIGHUP)
+
+        async def is_quiet() -> bool:
+            return not await prometheus.firing()
+
+        await eventually(is_quiet, "the end of it")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster import Client, eventually
 from tests.commands import run
-from tests.deploy.described import alerts
+from tests.deploy.described import OF_TLS, alerts
 from tests.deploy.prometheus import Prometheus, watching
 from tests.docker.containers import (
     ARMED,
@@ -222,7 +222,7 @@ async def test_alerts_fire_in_the_fault_that_they_are_for_and_end_with_it(
             for fault in (of_a_change_that_waits, of_dead_nodes, of_a_cut, of_a_clock, of_disks, of_a_loop):
                 await fault(story)
                 await story.is_quiet()
-            assert story.fired == set(alerts())
+            assert story.fired == set(alerts()) - OF_TLS
     finally:
         await containers.remove(*SPOTS)
         await disks.unmount()
