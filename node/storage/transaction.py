@@ -12,10 +12,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from enum import Enum, auto
+from functools import cached_property
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
-import xxhash
+from xxhash import xxh3_64_intdigest
 
 from gossip.view import Address, View, ViewId
 from node.errors import Fenced
@@ -33,7 +34,7 @@ from node.storage.keys import (
     setting_place,
 )
 from node.values.donors import NOTHING, DonorsChange, decode_share
-from node.values.record import as_tombstone, due_of, expires, has_value, version_of
+from node.values.record import are_lasting, as_tombstone, due_of, expires, has_value
 from node.values.version import Version, make_version
 from ring.hashing import PARTITIONS
 
@@ -99,7 +100,7 @@ event loop's thread with each one that was committed, before the futures of its 
 called before each commit."""
 
 
-class News(msgspec.Struct, frozen=True):
+class News(msgspec.Struct, frozen=True, gc=False):
     """A key that has changed, and the co-owners that need not be told."""
 
     key: bytes
@@ -119,6 +120,10 @@ class Cause(Enum):
     """Its time has come."""
 
 
+_TAKEN, _RELAYED, _COPIED = Cause.TAKEN, Cause.RELAYED, Cause.COPIED
+"""A member of an enumeration takes as long to look up as a record to read."""
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """What is held of a key from now on."""
 
@@ -135,7 +140,6 @@ class Transaction:
         self._raw = transaction
         self._stored = stored
         self._fence: ViewId | None = None
-        self._lowest_version: Version | None = None
         self._purge_watermark: int | None = None
         self.stats: dict[int, Stats] = {}
         self.news: list[News] = []
@@ -158,19 +162,17 @@ class Transaction:
         if fence != self.fence:
             raise Fenced(str(self.fence))
 
-    @property
+    @cached_property
     def lowest_version(self) -> Version:
         """The first version above the low watermark: no write is taken from a client under one below this."""
-        if self._lowest_version is None:
-            clock = reading_in(self, Setting.LOW_WATERMARK)
-            self._lowest_version = make_version(clock + 1, 0) if clock else b""
-        return self._lowest_version
+        clock = reading_in(self, Setting.LOW_WATERMARK)
+        return make_version(clock + 1, 0) if clock else b""
 
     def raise_low_watermark(self, clock: int) -> None:
         """To `clock`, if it is lower: jobs that run from now on refuse writes that are stamped at or below it."""
         if clock > reading_in(self, Setting.LOW_WATERMARK):
             self.set(Setting.LOW_WATERMARK, clock.to_bytes(8))
-            self._lowest_version = None
+            self.__dict__.pop("lowest_version", None)
 
     @property
     def purge_watermark(self) -> int:
@@ -193,23 +195,30 @@ class Transaction:
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """The encoded record."""
-        return self._raw.get(record_place(partition, key))
+        return self._raw.get(partition.to_bytes(2) + key)  # `record_place` written out: each write asks.
 
     def put(
-        self, partition: int, key: bytes, encoded: bytes, held: bytes | None, exclude: Collection[Address] | None = None
+        self,
+        partition: int,
+        key: bytes,
+        encoded: bytes,
+        held: bytes | None,
+        exclude: Collection[Address] | None = None,
+        cause: Cause | None = None,
     ) -> None:
         """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
-        need not be told once this is committed; None: all of them."""
-        if exclude is None:
-            self._put(partition, key, encoded, held, Cause.COPIED)
+        need not be told once this is committed; None: all of them. `cause`: if that does not tell it."""
+        self._raw.put(partition.to_bytes(2) + key, encoded)  # As in `get`.
+        if held is not None and are_lasting(held, encoded):
+            before = self.stats.get(partition) or self._stored[partition]
+            digest = before.digest ^ digest_of(key, held) ^ digest_of(key, encoded)
+            self.stats[partition] = Stats(before.live, before.records, digest)
         else:
-            self._put(partition, key, encoded, held, Cause.TAKEN if len(exclude) < 2 else Cause.RELAYED)
+            self._note(partition, key, held, encoded)
+        if exclude is not None:
+            cause = cause or (_TAKEN if len(exclude) < 2 else _RELAYED)
             self.news.append(News(key, exclude))
-
-    def _put(self, partition: int, key: bytes, encoded: bytes, held: bytes | None, cause: Cause) -> None:
-        self._raw.put(record_place(partition, key), encoded)
-        self._note(partition, key, held, encoded)
-        self.changes.append(Change(key, encoded, cause))
+        self.changes.append(Change(key, encoded, cause or _COPIED))
 
     def delete(self, partition: int, key: bytes, held: bytes) -> None:
         """`held`: see `put`."""
@@ -222,7 +231,7 @@ class Transaction:
         due_ms, partition, key = expiring
         held = self.get(partition, key)
         if held is not None and due_of(held) == due_ms:
-            self._put(partition, key, as_tombstone(held), held, Cause.EXPIRED)
+            self.put(partition, key, as_tombstone(held), held, None, Cause.EXPIRED)
 
     def set(self, setting: Setting, value: bytes) -> None:
         self._raw.put(setting_place(setting), value)
@@ -256,12 +265,12 @@ class Transaction:
         if (gone is not None and expires(gone)) or (come is not None and expires(come)):
             self._note_expiry(partition, key, gone, come)
         before = self.stats.get(partition) or self._stored[partition]
-        live, digest = before.live, before.digest
+        live, records, digest = before.live, before.records, before.digest
         if gone is not None:
-            live, digest = live - has_value(gone), digest ^ digest_of(key, gone)
+            live, records, digest = live - has_value(gone), records - 1, digest ^ digest_of(key, gone)
         if come is not None:
-            live, digest = live + has_value(come), digest ^ digest_of(key, come)
-        self.stats[partition] = Stats(live, before.records + (come is not None) - (gone is not None), digest)
+            live, records, digest = live + has_value(come), records + 1, digest ^ digest_of(key, come)
+        self.stats[partition] = Stats(live, records, digest)
 
     def _note_expiry(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         if gone is not None and (due_ms := due_of(gone)) is not None:
@@ -314,7 +323,7 @@ def reading_in(source: _Settings, setting: Setting) -> int:
 
 def digest_of(key: bytes, encoded: bytes) -> int:
     """Of a key and the version of its record, which an encoded record begins with."""
-    return xxhash.xxh3_64_intdigest(key + version_of(encoded))
+    return xxh3_64_intdigest(key + encoded[:16])  # `version_of` written out.
 
 
 def _decode_view_id(encoded: bytes | None) -> ViewId:

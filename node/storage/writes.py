@@ -12,7 +12,7 @@ import msgspec
 
 from node.storage.transaction import Transaction
 from node.values.condition import NO_CONDITION, Condition
-from node.values.record import Record, encode_record, expires, has_replaced, is_live, version_of
+from node.values.record import Record, encode_record, expires, has_replaced, is_lasting, is_live, version_of
 from node.values.version import Version
 
 
@@ -22,6 +22,9 @@ class Written(msgspec.Struct, frozen=True, gc=False):
     replaced: bool
     is_repeated: bool = False
     """Whether it was there already, wherever it came from."""
+
+
+_ADDED, _REPLACED = Written(False), Written(True)
 
 
 class Absent(NamedTuple):
@@ -65,18 +68,20 @@ def write(
         encoded = peers_newest.encode()
         transaction.put(partition, key, encoded, held, exclude=())
         held = encoded
-    if held is None and not sure:
+    held_version, live = b"", False
+    if held is not None:
+        held_version = version_of(held)
+        if held_version == version:
+            return Written(has_replaced(held), is_repeated=True)
+        live = is_lasting(held) or is_live(held, now_ms() if expires(held) else 0)
+    elif not sure:
         return Unsure()
-    held_version = b"" if held is None else version_of(held)
-    if held is not None and held_version == version:
-        return Written(has_replaced(held), is_repeated=True)
-    live = held is not None and is_live(held, now_ms() if expires(held) else 0)
     newest = max(transaction.lowest_version, held_version)
-    if condition != NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
+    if condition is not NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
         return Unmatched()
     if value is None and not live and held_version < version:
         return Absent()
     if newest > version:
         return Newer(newest)
     transaction.put(partition, key, encode_record(version, value, live, context, expires_ms), held, ())
-    return Written(live)
+    return _REPLACED if live else _ADDED

@@ -6,6 +6,7 @@ import pytest
 
 from node.values.record import (
     Record,
+    are_lasting,
     as_tombstone,
     checked,
     decode_record,
@@ -16,6 +17,7 @@ from node.values.record import (
     has_value,
     head_of,
     is_forgotten,
+    is_lasting,
     is_live,
     received,
     value_of,
@@ -27,6 +29,7 @@ from ring.placement import first_placement
 from ring.ring import Ring
 
 V = make_version(3, 1)
+LASTING = Record(V, b"1", False).encode()
 RECORDS = [
     Record(V, b"1", False),
     Record(V, b"", True),
@@ -72,6 +75,8 @@ def test_record_that_has_expired_is_a_deletion_of_its_own_version_whoever_looks_
         assert is_live(head_of(encoded), now_ms) is expected
     assert (expiry_of(encoded), expires(encoded)) == (record.expires_ms, record.expires_ms is not None)
     assert record.left_ms(until_ms - 1) == (None if record.expires_ms is None else 1)
+    assert is_lasting(encoded) is are_lasting(encoded, encoded) is stays
+    assert [are_lasting(*pair) for pair in ((encoded, LASTING), (LASTING, encoded))] == [stays, stays]
 
 
 @pytest.mark.parametrize("record", RECORDS)
