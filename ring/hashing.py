@@ -7,9 +7,10 @@ change, every stored key would be where nobody looks for it.
 import struct
 from collections.abc import Iterable
 
-import xxhash
+from xxhash import xxh3_64_intdigest
 
 _BITS = 12
+_SHIFT = 64 - _BITS
 PARTITIONS = 1 << _BITS
 """The 64-bit hash ring is cut into this many equal partitions (Dynamo's third strategy): enough for nearly even
 shares at 200 shards, few enough for a whole table to take 8 KiB."""
@@ -22,17 +23,17 @@ its UTF-8 bytes, as many as it takes to tell all partitions apart."""
 
 def partition_of(key: bytes) -> int:
     """The partition, 0 to PARTITIONS - 1, of a key in UTF-8: the leading bits of its xxh3_64."""
-    return xxhash.xxh3_64_intdigest(key) >> (64 - _BITS)
+    return xxh3_64_intdigest(key) >> _SHIFT
 
 
 def hash_of(key: bytes) -> int:
     """The place of a key on the hash ring: its xxh3_64."""
-    return xxhash.xxh3_64_intdigest(key)
+    return xxh3_64_intdigest(key)
 
 
 def partition_at(key_hash: int) -> int:
     """The partition of the key with this hash."""
-    return key_hash >> (64 - _BITS)
+    return key_hash >> _SHIFT
 
 
 def pack(numbers: Iterable[int]) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from aiohttp import StreamReader, web
@@ -216,8 +216,14 @@ def _stopping() -> RequestFault:
     return Unavailable("This node is stopping").because(Reason.GATE)
 
 
-def _parts(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _parts(lines: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
     """Cut to chunks."""
+    if len(lines) <= CHUNK_LINES_MAX and sum(map(len, lines)) <= CHUNK_BYTES_MAX:
+        return [lines] if lines else []
+    return _cut(lines)
+
+
+def _cut(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     start, room = 0, CHUNK_BYTES_MAX
     for place, line in enumerate(lines):
         room -= len(line)

@@ -112,13 +112,15 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     """Raises RequestFault."""
     if sent.causal_context is not msgspec.UNSET:
         raise RequestFault("A batch takes no causal-context: send a request for the key alone")
-    of, given = PathKey.of(sent.key.encode()), NO_CONDITIONS
+    raw, given, condition = sent.key.encode(), NO_CONDITIONS, NO_CONDITION
+    of = PathKey.of(raw)
     if sent.if_match is not None or sent.if_none_match is not None:
         given = Given(sent.if_match, sent.if_none_match)
     if method == "PUT":
         value, ttl_ms = value_of(of, sent.value, sent.ttl)
-        asked = Asked(of.raw, False, value, NO_CONDITION if given is NO_CONDITIONS else condition_of(given), ttl_ms)
-        return Line(key, method, asked, given)
+        if given is not NO_CONDITIONS:
+            condition = condition_of(given)
+        return Line(key, method, Asked(raw, False, value, condition, ttl_ms), given)
     if method == METHOD:
         raise RequestFault(f"Malformed op: none of {', '.join(METHODS)}")
     for name, field in (("value", sent.value), ("ttl", sent.ttl)):
@@ -129,18 +131,18 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     of.demand_valid()
     condition = condition_of(given)
     if method == "GET":
-        return Line(key, method, Asked(of.raw, True), given)
-    return Line(key, method, Asked(of.raw, False, None, condition), given)
+        return Line(key, method, Asked(raw, True), given)
+    return Line(key, method, Asked(raw, False, None, condition), given)
 
 
 def told(line: Line, came: Outcome | Exception | None) -> tuple[bytes, Reason | None]:
     """The line that answers to what has come of what it asked for (None: it has its answer already), and the reason of
     a 503. The hot path: what plain puts that came to the same have in common is not put together for each."""
-    if isinstance(came, Outcome) and line.method == "PUT" and came.context is None and came.version is not None:
-        wrote = came.answer
-        if isinstance(wrote, Wrote):
+    if isinstance(came, Outcome) and line.method == "PUT":
+        wrote, version = came.answer, came.version
+        if version is not None and isinstance(wrote, Wrote) and came.context is None:
             before, after = _around_version(wrote.replaced, wrote.copies, came.served_by)
-            return b"".join((b'{"key":', line.key, before, hexlify(came.version), after)), None
+            return b'{"key":' + line.key + before + hexlify(version) + after, None
     answer = line.answer
     if answer is None:
         assert came is not None

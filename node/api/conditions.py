@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from node.errors import RequestFault
-from node.values.condition import Condition, Versions
+from node.values.condition import NO_CONDITION, Condition, Versions
 from node.values.version import Version
 
 _TAG = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e]*)"[ \t]*(?:,|$)')
@@ -42,6 +42,8 @@ def etag_as_json(version: Version) -> bytes:
 @lru_cache(_KEPT)
 def condition_of(given: Given) -> Condition:
     """What they demand: `If-Match` one of some versions, and `If-None-Match` none of some. Raises RequestFault."""
+    if given == NO_CONDITIONS:
+        return NO_CONDITION
     one_of, none_of = given
     return Condition(
         None if one_of is None else _versions(one_of, "If-Match", False),

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from node.api import hints
 from node.api.admission import hold
@@ -98,10 +99,11 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 def value_of(key: PathKey, value: MaybeRaw, ttl: MaybeRaw) -> tuple[bytes, int | None]:
     """What a PUT of `key` brings: the JSON text, and in how many milliseconds it expires, None: never. Raises
     RequestFault."""
-    if isinstance(value, msgspec.UnsetType):
+    if value is UNSET:
         raise RequestFault("Value is missing")
-    key.demand_valid()
-    ttl_ms = None if isinstance(ttl, msgspec.UnsetType) else ttl_ms_of(ttl)
+    if key.fault is not None:
+        key.demand_valid()
+    ttl_ms = None if ttl is UNSET else ttl_ms_of(ttl)
     text = bytes(value)
     if len(text) > VALUE_BYTES_MAX:
         raise TooLarge("Value is too large")

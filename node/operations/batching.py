@@ -14,6 +14,7 @@ are for the caller to do one by one (`alone`), once it has got rid of what was f
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
@@ -68,7 +69,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_plain(self) -> bool:
-        return self.ttl_ms is None and self.condition == NO_CONDITION
+        return self.ttl_ms is None and self.condition is NO_CONDITION
 
 
 Came: TypeAlias = Outcome | Exception | None
@@ -91,11 +92,12 @@ class _Work:
         self.reads = asyncio.Semaphore(READS_ALONE_MAX)
         seen = set[bytes]()
         for place, each in enumerate(asked):
-            if each.key not in seen and each.is_plain:
+            key = each.key
+            if key not in seen and each.is_plain:
                 self.first.append(place)
             else:
-                self.left.setdefault(each.key, []).append(place)
-            seen.add(each.key)
+                self.left.setdefault(key, []).append(place)
+            seen.add(key)
 
     def leave(self, place: int) -> None:
         """To the ordinary way, before all that comes later of its key."""
@@ -172,10 +174,10 @@ class Batching:
     async def _do_together(self, work: _Work) -> None:
         """What can be: the rest is left."""
         operations = await self._stamped(work)
-        ring, of_shard = self._views.ring, dict[int, list[int]]()
+        ring, of_shard = self._views.ring, defaultdict[int, list[int]](list)
         table = ring.table
-        for place in operations:
-            of_shard.setdefault(table[partition_of(work.asked[place].key)], []).append(place)
+        for place, operation in operations.items():
+            of_shard[table[partition_of(operation.key)]].append(place)
         brought = list[Awaitable[None]]()
         for shard, places in of_shard.items():
             target = self._target(ring.shards[shard])
@@ -195,8 +197,9 @@ class Batching:
                 stamps = await self._clock.stamps(len(writes))
         versions = iter(stamps)
         operations: dict[int, Read | Write] = {}
+        asked = work.asked
         for place in work.first:
-            each = work.asked[place]
+            each = asked[place]
             if each.is_read:
                 operations[place] = Read(each.key)
             elif stamps:
@@ -218,10 +221,11 @@ class Batching:
         is_here = target == self._config.address
         answers = await (self._carry_out_here(batch) if is_here else self._ask(target, batch))
         served_by = None if is_here else target
+        came = work.came
         for place, operation, answer in zip(places, batch, answers, strict=True):
-            version = None if isinstance(operation, Read) else operation.version
+            version = operation.version if isinstance(operation, Write) else None
             if isinstance(answer, Wrote):
-                work.came[place] = Outcome(answer, served_by, None, version)
+                came[place] = Outcome(answer, served_by, None, version)
             elif isinstance(answer, ReadResult):
                 work.note(place, Outcome(answer, served_by, None, answer.version))
             else:

@@ -32,7 +32,7 @@ import msgspec
 from node.config import Config
 from node.errors import Reason, Unavailable
 from node.timing.witnesses import NOBODY, Standing, Witnesses
-from node.values.version import CLOCK_MAX, Version, clock_of, make_version, reading_at
+from node.values.version import CLOCK_MAX, Version, clock_of, make_version, make_versions, reading_at
 
 log = logging.getLogger(__name__)
 
@@ -268,7 +268,7 @@ class HybridClock:
     async def stamps(self, count: int) -> list[Version]:
         """So many, ascending: each as `stamp` would give it."""
         last = await self._next(count)
-        return [make_version(reading, self._store_id) for reading in range(last - count + 1, last + 1)]
+        return make_versions(range(last - count + 1, last + 1), self._store_id)
 
     async def _next(self, count: int) -> int:
         """The last of the next `count` readings, once what it is below is durable."""

@@ -7,6 +7,7 @@ wins, and of two writes with the same reading the one of the higher store, so th
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Version: TypeAlias = bytes
@@ -21,6 +22,12 @@ _VERSION = struct.Struct(">QQ")
 
 def make_version(clock: int, store_id: int) -> Version:
     return _VERSION.pack(clock, store_id)
+
+
+def make_versions(clocks: Iterable[int], store_id: int) -> list[Version]:
+    """One of each reading."""
+    pack = _VERSION.pack
+    return [pack(clock, store_id) for clock in clocks]
 
 
 def reading_at(ms: int) -> int:
