@@ -16,7 +16,7 @@ from gossip.view import Address
 from node.api import hints
 from node.api.answers import HttpAnswer, deleted, found, missing, put, render_error, render_fault
 from node.api.conditions import NO_CONDITIONS, Given, condition_of, etag_as_json
-from node.api.data import BODY_BYTES_MAX, PathKey, value_of
+from node.api.data import BODY_BYTES_MAX, PathKey, fault_of_key, value_of
 from node.api.shapes.streams import BatchLine
 from node.errors import Reason, RequestFault, TooLarge
 from node.net.messages import Copies, Wrote
@@ -113,11 +113,11 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     if sent.causal_context is not msgspec.UNSET:
         raise RequestFault("A batch takes no causal-context: send a request for the key alone")
     raw, given, condition = sent.key.encode(), NO_CONDITIONS, NO_CONDITION
-    of = PathKey.of(raw)
+    fault = fault_of_key(raw)
     if sent.if_match is not None or sent.if_none_match is not None:
         given = Given(sent.if_match, sent.if_none_match)
     if method == "PUT":
-        value, ttl_ms = value_of(of, sent.value, sent.ttl)
+        value, ttl_ms = value_of(fault, sent.value, sent.ttl)
         if given is not NO_CONDITIONS:
             condition = condition_of(given)
         return Line(key, method, Asked(raw, False, value, condition, ttl_ms), given)
@@ -126,6 +126,7 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     for name, field in (("value", sent.value), ("ttl", sent.ttl)):
         if field is not msgspec.UNSET:
             raise RequestFault(f"Malformed line: a {sent.op} takes no {name}")
+    of = PathKey(raw, fault)
     if not of.can_be_put:
         return Line(key, method, answer=missing(method))
     of.demand_valid()
@@ -142,7 +143,7 @@ def told(line: Line, came: Outcome | Exception | None) -> tuple[bytes, Reason | 
         wrote, version = came.answer, came.version
         if version is not None and isinstance(wrote, Wrote) and came.context is None:
             before, after = _around_version(wrote.replaced, wrote.copies, came.served_by)
-            return b'{"key":' + line.key + before + hexlify(version) + after, None
+            return b"".join((b'{"key":', line.key, before, hexlify(version), after)), None
     answer = line.answer
     if answer is None:
         assert came is not None

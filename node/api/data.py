@@ -56,6 +56,17 @@ class KeyFault(Enum):
     TOO_LONG = "Key is too long"
 
 
+def fault_of_key(raw: bytes) -> KeyFault | None:
+    """Why these bytes cannot be a key; None: they can."""
+    try:
+        characters = len(raw) if raw.isascii() else len(raw.decode())
+    except UnicodeDecodeError:
+        return KeyFault.MALFORMED
+    if characters > KEY_CHARACTERS_MAX:
+        return KeyFault.TOO_LONG
+    return None if characters else KeyFault.MALFORMED
+
+
 class PathKey(msgspec.Struct, frozen=True, gc=False):
     """A key as it stands in the path."""
 
@@ -77,13 +88,7 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, raw: bytes) -> PathKey:
-        try:
-            characters = len(raw) if raw.isascii() else len(raw.decode())
-        except UnicodeDecodeError:
-            return cls(raw, KeyFault.MALFORMED)
-        if characters > KEY_CHARACTERS_MAX:
-            return cls(raw, KeyFault.TOO_LONG)
-        return cls(raw, None if characters else KeyFault.MALFORMED)
+        return cls(raw, fault_of_key(raw))
 
     @property
     def can_be_put(self) -> bool:
@@ -92,17 +97,21 @@ class PathKey(msgspec.Struct, frozen=True, gc=False):
 
     def demand_valid(self) -> None:
         """Raises RequestFault."""
-        if self.fault is not None:
-            raise RequestFault(self.fault.value)
+        demand_no(self.fault)
 
 
-def value_of(key: PathKey, value: MaybeRaw, ttl: MaybeRaw) -> tuple[bytes, int | None]:
-    """What a PUT of `key` brings: the JSON text, and in how many milliseconds it expires, None: never. Raises
-    RequestFault."""
+def demand_no(fault: KeyFault | None) -> None:
+    """Raises RequestFault if there is one."""
+    if fault is not None:
+        raise RequestFault(fault.value)
+
+
+def value_of(fault: KeyFault | None, value: MaybeRaw, ttl: MaybeRaw) -> tuple[bytes, int | None]:
+    """What a PUT brings: the JSON text, and in how many milliseconds it expires, None: never. `fault`: of its key.
+    Raises RequestFault."""
     if value is UNSET:
         raise RequestFault("Value is missing")
-    if key.fault is not None:
-        key.demand_valid()
+    demand_no(fault)
     ttl_ms = None if ttl is UNSET else ttl_ms_of(ttl)
     text = bytes(value)
     if len(text) > VALUE_BYTES_MAX:
@@ -147,7 +156,7 @@ class DataApi:
         body = decode_body(data, _data_bodies, NO_BODY)
         if body.has_context:
             return None
-        value, ttl_ms = value_of(key, body.value, body.ttl)
+        value, ttl_ms = value_of(key.fault, body.value, body.ttl)
         return None if ttl_ms is not None else self._router.put_here(key.raw, value)
 
     def end_put(self, begun: Put) -> HttpAnswer | None:
@@ -181,7 +190,7 @@ class DataApi:
         return found(given, await self._router.read(key.raw, self._context(body)))
 
     async def _put(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:
-        value, ttl_ms = value_of(key, body.value, body.ttl)
+        value, ttl_ms = value_of(key.fault, body.value, body.ttl)
         return put(await self._router.write(key.raw, value, self._context(body), condition, ttl_ms))
 
     async def _delete(self, key: PathKey, body: DataBody, condition: Condition) -> HttpAnswer:

@@ -76,7 +76,8 @@ def write(
         live = is_lasting(held) or is_live(held, now_ms() if expires(held) else 0)
     elif not sure:
         return Unsure()
-    newest = max(transaction.lowest_version, held_version)
+    lowest = transaction.lowest_version
+    newest = held_version if held_version > lowest else lowest
     if condition is not NO_CONDITION and newest < version and not condition.is_met(held_version if live else None):
         return Unmatched()
     if value is None and not live and held_version < version:

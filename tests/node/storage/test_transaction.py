@@ -104,6 +104,15 @@ def test_transaction_same_version_of_a_key_has_the_same_digest_whatever_came_bef
     assert straight.stats == around.stats
 
 
+@pytest.mark.parametrize("before", [LIVE, LATER, TOMBSTONE])
+@pytest.mark.parametrize("after", [LIVE, LATER, TOMBSTONE])
+def test_transaction_figures_are_those_of_the_last_record_whatever_it_replaced(before: Record, after: Record) -> None:
+    transaction = begin(Items())
+    transaction.put(1, b"k0", before.encode(), None)
+    transaction.put(1, b"k0", after.encode(), before.encode())
+    assert transaction.stats[1] == figures(after)
+
+
 def test_transaction_news_are_what_somebody_has_yet_to_hear() -> None:
     transaction = begin(Items())
     transaction.put(0, b"all", LIVE.encode(), None, exclude=())
