@@ -72,15 +72,16 @@ class Together:
         for place, operation in enumerate(operations):
             if operation.context is not None:
                 continue
+            key = operation.key
             if isinstance(operation, Read):
-                if room > 0 and (found := self._read(operation.key)) is not None:
+                if room > 0 and (found := self._read(key)) is not None:
                     answers[place] = found
                     room -= found.carried_bytes()
             else:
-                partition = partition_of(operation.key)
+                partition = partition_of(key)
                 if partition in mine and (is_synced or not self._inquiry.not_synced_with(partition)):
                     places.append(place)
-                    jobs.append((partition, operation.key, operation.version, operation.value))
+                    jobs.append((partition, key, operation.version, operation.value))
         if jobs:
             for place, answer in zip(places, await self._write_in_time(view_id, jobs, limit_s), strict=True):
                 answers[place] = answer
@@ -109,19 +110,23 @@ class Together:
         if not self._readiness.enter():  # Others may have taken this node's place, and may not have seen the writes.
             return [MAY_BE_STORED] * len(jobs)
         written, are_noted = list[bytes](), True
-        for (_, key, _, _), outcome in zip(jobs, outcomes, strict=True):
+        for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Written):
-                written.append(key)
-                are_noted &= not outcome.is_repeated
+                written.append(job[1])
+                if outcome.is_repeated:
+                    are_noted = False
         try:
             left_out = await self._streams.await_copies(written, are_noted=are_noted)
         except (Fenced, StorageFault):
-            return [_answer(outcome, MAY_BE_STORED, MAY_BE_STORED) for outcome in outcomes]
+            return [MAY_BE_STORED if isinstance(outcome, Written) else _answer(outcome) for outcome in outcomes]
         if not self._readiness.enter():
             return [MAY_BE_STORED] * len(jobs)
         copies = self._copies(left_out)
         added, replaced = Wrote(False, None, copies), Wrote(True, None, copies)
-        return [_answer(outcome, added, replaced) for outcome in outcomes]
+        return [
+            (replaced if outcome.replaced else added) if isinstance(outcome, Written) else _answer(outcome)
+            for outcome in outcomes
+        ]
 
     def _copies(self, left_out: Set[Address]) -> Copies | None:
         """By how many owners all was acknowledged, if not by all: whatever a node owns, it has the same co-owners."""
@@ -131,7 +136,6 @@ class Together:
         return Copies(owners - len(left_out), owners)
 
 
-def _answer(outcome: WriteOutcome, added: BatchAnswer, replaced: BatchAnswer) -> BatchAnswer:
-    if isinstance(outcome, Written):
-        return replaced if outcome.replaced else added
+def _answer(outcome: WriteOutcome) -> BatchAnswer:
+    """To what was not written."""
     return Superseded(outcome.version) if isinstance(outcome, Newer) else LEFT

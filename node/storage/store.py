@@ -311,10 +311,10 @@ class Store:
         if not changed:
             return
         self.revision += 1
-        differing = set[int]()
+        differing, known, occupied = set[int](), self._stats, self.occupied
         for partition, stats in changed.items():
-            self._stats[partition] = stats
-            if (partition in self.occupied) != (stats.records > 0):
+            known[partition] = stats
+            if (partition in occupied) != (stats.records > 0):
                 differing.add(partition)
         if differing:
             self.occupied ^= differing

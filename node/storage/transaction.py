@@ -261,7 +261,7 @@ class Transaction:
         """Write what was gathered; the last call before the commit."""
         put, pack = self._raw.put, _STATS.pack
         for partition, stats in self.stats.items():
-            put(partition_place(partition), pack(stats.live, stats.records, stats.digest))
+            put(partition.to_bytes(2), pack(stats.live, stats.records, stats.digest))  # `partition_place` written out.
 
     def _note(self, partition: int, key: bytes, gone: bytes | None, come: bytes | None) -> None:
         """What follows from a change of a record, in the same transaction."""
