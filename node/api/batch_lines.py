@@ -11,6 +11,7 @@ from binascii import hexlify
 from functools import lru_cache
 
 import msgspec
+from msgspec import UNSET
 
 from gossip.view import Address
 from node.api import hints
@@ -110,7 +111,7 @@ def parse(text: bytes) -> Line:
 
 def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     """Raises RequestFault."""
-    if sent.causal_context is not msgspec.UNSET:
+    if sent.causal_context is not UNSET:
         raise RequestFault("A batch takes no causal-context: send a request for the key alone")
     raw, given, condition = sent.key.encode(), NO_CONDITIONS, NO_CONDITION
     fault = fault_of_key(raw)
@@ -124,7 +125,7 @@ def _parse(sent: BatchLine, key: bytes, method: str) -> Line:
     if method == METHOD:
         raise RequestFault(f"Malformed op: none of {', '.join(METHODS)}")
     for name, field in (("value", sent.value), ("ttl", sent.ttl)):
-        if field is not msgspec.UNSET:
+        if field is not UNSET:
             raise RequestFault(f"Malformed line: a {sent.op} takes no {name}")
     of = PathKey(raw, fault)
     if not of.can_be_put:

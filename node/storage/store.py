@@ -130,8 +130,8 @@ class Store:
 
         def job(transaction: Transaction) -> WriteOutcome:
             transaction.demand(fence)
-            about = transaction, partition, key, version, value
-            return write(*about, peers_newest, sure, context, condition, expires_ms, now_ms)
+            about = transaction, partition, key, version, value, now_ms
+            return write(*about, peers_newest, sure, context, condition, expires_ms)
 
         grows = value is not None or self._grows(partition, key, Record(version, None, True, context), peers_newest)
         return self._engine.submit(job, grows)
@@ -145,8 +145,7 @@ class Store:
         def job(transaction: Transaction) -> list[WriteOutcome]:
             transaction.demand(fence)
             return [
-                write(transaction, partition, key, version, value, None, True, b"", NO_CONDITION, None, now_ms)
-                for partition, key, version, value in writes
+                write(transaction, partition, key, version, value, now_ms) for partition, key, version, value in writes
             ]
 
         return self._engine.submit(job, grows=True)

@@ -55,14 +55,14 @@ def write(
     key: bytes,
     version: Version,
     value: bytes | None,
-    peers_newest: Record | None,
-    sure: bool,
-    context: bytes,
-    condition: Condition,
-    expires_ms: int | None,
     now_ms: Callable[[], int],
+    peers_newest: Record | None = None,
+    sure: bool = True,
+    context: bytes = b"",
+    condition: Condition = NO_CONDITION,
+    expires_ms: int | None = None,
 ) -> WriteOutcome:
-    """See `Store.write`."""
+    """See `Store.write`. The hot path."""
     held = transaction.get(partition, key)
     if peers_newest is not None and (held is None or peers_newest.version > version_of(held)):
         encoded = peers_newest.encode()
