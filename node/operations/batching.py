@@ -69,6 +69,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_plain(self) -> bool:
+        """An empty condition that is another object than `NO_CONDITION` only takes the ordinary way."""
         return self.ttl_ms is None and self.condition is NO_CONDITION
 
 

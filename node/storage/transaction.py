@@ -211,7 +211,7 @@ class Transaction:
         """`held`: what `get` has just given, since the figures change by the difference. `exclude`: the co-owners that
         need not be told once this is committed; None: all of them. `cause`: if that does not tell it."""
         self._raw.put(partition.to_bytes(2) + key, encoded)  # As in `get`.
-        if held is not None and are_lasting(held, encoded):
+        if held is not None and are_lasting(held, encoded):  # Of most, nothing but the digest changes.
             before = self.stats.get(partition) or self._stored[partition]
             digest = before.digest ^ digest_between(key, held, encoded)
             self.stats[partition] = Stats(before.live, before.records, digest)

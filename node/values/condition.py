@@ -39,3 +39,4 @@ class Condition(NamedTuple):
 
 
 NO_CONDITION = Condition()
+"""Always met, as any that is equal to it; this one is known without a look into it."""

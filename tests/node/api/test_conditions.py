@@ -49,7 +49,7 @@ def test_conditions_both_hold_if_both_are_given() -> None:
 
 
 def test_conditions_that_were_not_given_demand_nothing() -> None:
-    assert condition_of(NO_CONDITIONS) == NO_CONDITION
+    assert condition_of(NO_CONDITIONS) is NO_CONDITION
 
 
 @pytest.mark.parametrize(
