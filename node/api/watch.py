@@ -6,7 +6,6 @@ goes on from there.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -14,24 +13,18 @@ import msgspec
 from aiohttp import web
 
 from node.api.conditions import etag_of
+from node.api.event_stream import EventStream, Turns
 from node.api.query import options_of, part_of_key
 from node.api.shapes import streams
 from node.api.shapes.streams import Happened
 from node.api.ttl import seconds
 from node.errors import RequestFault
-from node.timing.deadlines import Timeouts
 from node.values.record import decode_record, version_of
 from node.watching.hub import Hub, is_position
 from node.watching.joint import Event
 from node.watching.watcher import Gap, Told
 
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-COMMENT_S = 15.0
-"""After so long without an event comes a comment, so that a connection that is broken is noticed at both ends."""
-STUCK_S = 30.0
-"""A client that has read nothing for so long is left to itself."""
-REST_S = 0.05
-"""What happens within this is sent at once: under load, a thousand streams cost a thousand packets each time."""
 BAD_ID = "Malformed Last-Event-ID: not the id of an event of this store"
 
 _encode = msgspec.json.Encoder().encode
@@ -41,7 +34,7 @@ class WatchApi:
     def __init__(self, hub: Hub, now_ms: Callable[[], int]) -> None:
         """`now_ms`: the time by which keys expire."""
         self._hub = hub
-        self._timeouts = Timeouts()
+        self._turns = Turns()
         self._told = lru_cache(4096)(lambda event: told(event, now_ms()))
         """What is sent of an event to all who watch it."""
 
@@ -54,29 +47,16 @@ class WatchApi:
             return web.Response(headers=HEADERS)
         watcher = await self._hub.watch(prefix, since=since)
         response = web.StreamResponse(headers=HEADERS)
+        stream = EventStream(self._turns, watcher, self._text)
         try:
-            await response.prepare(request)
-            await self._send(response, _id(watcher.position.text) + b"\n")
-            while True:
-                try:
-                    items = await self._timeouts.within(COMMENT_S, watcher.take())
-                except TimeoutError:
-                    await self._send(response, _id(self._hub.reached(watcher).text) + b": still watching\n\n")
-                    continue
-                if not items:
-                    break
-                await self._send(response, b"".join(map(self._text, items)))
-                await asyncio.sleep(REST_S)
+            await stream.open(request, response, _id(watcher.position.text) + b"\n")
+            await stream.run(lambda: _id(self._hub.reached(watcher).text) + b": still watching\n\n")
         except (ConnectionError, TimeoutError):
             if request.transport is not None:
                 request.transport.abort()
         finally:
             self._hub.leave(watcher)
         return response
-
-    async def _send(self, response: web.StreamResponse, text: bytes) -> None:
-        """Raises TimeoutError."""
-        await self._timeouts.within(STUCK_S, response.write(text))
 
     def _text(self, item: Told | Gap) -> bytes:
         if isinstance(item, Gap):

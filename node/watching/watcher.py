@@ -1,13 +1,13 @@
 """What waits to be told to one client: bounded, since a client that reads nothing must cost nothing.
 
-Pure but for the event that wakes whoever takes what is there.
+Pure but for what wakes whoever takes what is there: an event, or a callback.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gossip.view import Address
@@ -58,6 +58,7 @@ class Watcher:
         self._told: dict[bytes, Order] = {}
         """Of these events, of each key the last: it is not told of them twice."""
         self._filled = asyncio.Event()
+        self._wake: Callable[[], None] = self._filled.set
         self.is_over = False
         """Nothing more will come."""
 
@@ -76,7 +77,7 @@ class Watcher:
             self.end()
         else:
             self._waiting.append(Told(event, position))
-            self._filled.set()
+            self._wake()
 
     def reached(self, position: Position) -> Position:
         """From where the client is to go on, if that is how far its node is."""
@@ -92,7 +93,7 @@ class Watcher:
             self._ahead, self._told = None, {}
             self._bytes = 0
             self._waiting.append(Gap(why, position))
-            self._filled.set()
+            self._wake()
 
     def tell_missed(self, events: Iterable[Event], up_to: Position) -> None:
         """What the client has missed up to there: before all that waits, unless there is a gap."""
@@ -111,13 +112,28 @@ class Watcher:
 
     def end(self) -> None:
         self.is_over = True
-        self._filled.set()
+        self._wake()
 
-    async def take(self) -> list[Told | Gap]:
-        """All that waits, once there is something; nothing: it is over."""
-        while not self._waiting and not self.is_over:
-            self._filled.clear()
-            await self._filled.wait()
+    # Whoever tells the client
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """From now on, `wake` is called whenever there may be news, and nobody waits in `take`."""
+        self._wake = wake
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something waits, or it is over."""
+        return bool(self._waiting) or self.is_over
+
+    def taken(self) -> list[Told | Gap]:
+        """All that waits."""
         taken, self._bytes = list(self._waiting), 0
         self._waiting.clear()
         return taken
+
+    async def take(self) -> list[Told | Gap]:
+        """All that waits, once there is something; nothing: it is over."""
+        while not self.has_news:
+            self._filled.clear()
+            await self._filled.wait()
+        return self.taken()

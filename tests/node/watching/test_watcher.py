@@ -87,3 +87,14 @@ async def test_watcher_with_a_gap_is_not_told_what_it_missed(watcher: Watcher) -
     watcher.tell_gap("why", position(3))
     watcher.tell_missed([event(b"k", 1, 1)], position(2))
     assert await watcher.take() == [Gap("why", position(3))]
+
+
+async def test_watcher_wakes_whom_it_is_attached_to_for_whatever_comes(watcher: Watcher) -> None:
+    woken: list[bool] = []
+    watcher.attach(lambda: woken.append(watcher.has_news))
+    assert not watcher.has_news and watcher.taken() == []
+    watcher.tell(event(b"k", 1, 1), position(1))
+    watcher.tell_gap("why", position(2))
+    assert woken == [True, True] and watcher.taken() == [Gap("why", position(2))] and not watcher.has_news
+    watcher.end()
+    assert woken == [True, True, True] and watcher.taken() == []
