@@ -19,7 +19,7 @@ from node.api.shapes import streams
 from node.api.shapes.streams import Happened
 from node.api.ttl import seconds
 from node.errors import RequestFault
-from node.values.record import decode_record, version_of
+from node.values.record import expiry_of, value_of, version_of
 from node.watching.hub import Hub, is_position
 from node.watching.joint import Event
 from node.watching.watcher import Gap, Told
@@ -35,7 +35,7 @@ class WatchApi:
         """`now_ms`: the time by which keys expire."""
         self._hub = hub
         self._turns = Turns()
-        self._told = lru_cache(4096)(lambda event: told(event, now_ms()))
+        self._told = lru_cache(4096)(lambda event: told(event, now_ms))
         """What is sent of an event to all who watch it."""
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
@@ -64,14 +64,14 @@ class WatchApi:
         return _id(item.position.text) + self._told(item.event)
 
 
-def told(event: Event, now_ms: int) -> bytes:
-    """What is sent of it, but for the id."""
-    record = decode_record(event.record)
+def told(event: Event, now_ms: Callable[[], int]) -> bytes:
+    """What is sent of it, but for the id. `now_ms` is asked about what expires only."""
+    value, expires_ms = value_of(event.record), expiry_of(event.record)
     kind = b"put" if event.is_put else b"expire" if event.is_expiry else b"delete"
-    left_ms = record.left_ms(now_ms) if event.is_put else None
+    left_ms = None if value is None or expires_ms is None else expires_ms - now_ms()
     data = Happened(
         key=event.key.decode(),
-        value=msgspec.UNSET if record.value is None else msgspec.Raw(_one_line(record.value)),
+        value=msgspec.UNSET if value is None else msgspec.Raw(_one_line(value)),
         etag=etag_of(version_of(event.record)).decode(),
         ttl=msgspec.UNSET if left_ms is None else msgspec.Raw(seconds(max(0, left_ms))),
     )

@@ -171,7 +171,8 @@ class Follower:
         events = self._joint.hear(owner, asked, answer.changes, answer.up_to, answer.is_whole)
         if answer.is_whole:
             self._unsure.discard(owner)
-        events = [event for event in events if event.order > self._untold.get(event.key, FIRST)]
+        if self._untold:
+            events = [event for event in events if event.order > self._untold.get(event.key, FIRST)]
         if events:
             self._listener.tell(self, events)
         self._prompt()

@@ -50,6 +50,10 @@ class Event(msgspec.Struct, frozen=True, eq=False):
         return version_of(self.record), self.is_expiry
 
 
+_At = tuple[Order, bytes]
+"""What an event is known by: its order among those of its key, and the key. They are told by it."""
+
+
 class _Batch:
     """What one answer has told."""
 
@@ -57,15 +61,15 @@ class _Batch:
         """`number`: of the answer; `end`: the position in the log up to which it tells."""
         self.number = number
         self.end = end
-        self.events = {(event.key, event.order): event for event in events}
+        self.events: dict[_At, Event] = {(event.order, event.key): event for event in events}
         self.is_torn = False
         """Whether some of it was told on before the rest."""
 
-    def tear(self, newest: Mapping[bytes, Order]) -> list[Event]:
+    def tear(self, newest: Mapping[bytes, Order]) -> list[tuple[_At, Event]]:
         """What has to be told before these: older versions of the same keys."""
-        early = [(key, order) for key, order in self.events if key in newest and order <= newest[key]]
+        early = [(order, key) for order, key in self.events if key in newest and order <= newest[key]]
         self.is_torn |= bool(early)
-        return [self.events.pop(at) for at in early]
+        return [(at, self.events.pop(at)) for at in early]
 
 
 class Joint:
@@ -111,29 +115,29 @@ class Joint:
         return self._to_tell()
 
     def _to_tell(self) -> list[Event]:
-        found: list[Event] = []
+        found: list[tuple[_At, Event]] = []
         for owner, batches in self._untold.items():
             passed = min((asked for other, asked in self._asked_after.items() if other != owner), default=self._answers)
             while batches and batches[0].number <= passed:
                 batch = batches.popleft()
-                found += batch.events.values()
+                found += batch.events.items()
                 self._passed[owner] = batch.end
-        newest: dict[bytes, Order] = {}
-        for event in found:
-            newest[event.key] = max(event.order, newest.get(event.key, event.order))
         untold = [batch for batches in self._untold.values() for batch in batches]
-        for batch in untold if found else ():
-            found += batch.tear(newest)
+        if found and untold:
+            newest: dict[bytes, Order] = {}
+            for (order, key), _ in found:
+                newest[key] = max(order, newest.get(key, order))
+            for batch in untold:
+                found += batch.tear(newest)
         if not any(batch.is_torn for batch in untold):
             self.told |= self._passed
         return _each_once(found)
 
 
-def _each_once(found: Iterable[Event]) -> list[Event]:
+def _each_once(found: Iterable[tuple[_At, Event]]) -> list[Event]:
     """In order: what two owners have told is one event."""
-    merged: dict[tuple[Order, bytes], Event] = {}
-    for event in found:
-        at = event.order, event.key
-        places = merged[at].places + event.places if at in merged else event.places
-        merged[at] = Event(event.key, event.record, places)
+    merged: dict[_At, Event] = {}
+    for at, event in found:
+        other = merged.get(at)
+        merged[at] = event if other is None else Event(event.key, event.record, other.places + event.places)
     return [merged[at] for at in sorted(merged)]
