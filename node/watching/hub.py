@@ -19,6 +19,7 @@ from node.config import Config
 from node.errors import Reason, StorageFault, Unavailable
 from node.net.messages import Answer, Tail
 from node.timing.clock import Time
+from node.timing.deadlines import Timeouts
 from node.views.calls import Calls
 from node.views.holder import Views
 from node.watching.follower import Follower, Place
@@ -41,10 +42,11 @@ class Hub:
         self._views = views
         self._calls = calls
         self._own_log = own_log
+        self._timeouts = Timeouts()
         self._watchers: dict[tuple[bytes, bool], list[Watcher]] = defaultdict(list)
         """By what they watch: a prefix, or just one key."""
-        self._lengths: list[int] = []
-        """Of the prefixes that are watched."""
+        self._lengths: dict[int, int] = {}
+        """Of the prefixes that are watched, and how many of each length."""
         self._wanted = asyncio.Event()
         self._over = asyncio.Event()
         """The followers have to be others: another view is in force, or nobody watches any more."""
@@ -79,8 +81,7 @@ class Hub:
         if owner != self._config.address:
             return await self._calls.try_ask(owner, tail, limit_s, attempt=True)
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._own_log.serve(owner, tail)
+            return await self._timeouts.within(limit_s, self._own_log.serve(owner, tail))
         except (TimeoutError, StorageFault):
             return None
 
@@ -113,8 +114,7 @@ class Hub:
             raise Unavailable() from None
         self._note_position()
         watcher = Watcher(prefix, is_exact, self._position, self._config.watch_queue_bytes)
-        self._watchers[prefix, is_exact].append(watcher)
-        self._note_lengths()
+        self._join(watcher)
         if self._is_stopped:
             watcher.end()
         elif since is not None:
@@ -132,7 +132,7 @@ class Hub:
         self._watchers[watched].remove(watcher)
         if not self._watchers[watched]:
             del self._watchers[watched]
-        self._note_lengths()
+            self._count(watcher, -1)
         if not self._watchers:
             self._left_at = self._time.monotonic()
             asyncio.get_running_loop().call_later(self._config.watch_kept_s, self._rest)
@@ -144,8 +144,20 @@ class Hub:
             self._open.clear()
             self._over.set()
 
-    def _note_lengths(self) -> None:
-        self._lengths = sorted({len(prefix) for prefix, is_exact in self._watchers if not is_exact})
+    def _join(self, watcher: Watcher) -> None:
+        watched = self._watchers[watcher.prefix, watcher.is_exact]
+        if not watched:
+            self._count(watcher, 1)
+        watched.append(watcher)
+
+    def _count(self, watcher: Watcher, more: int) -> None:
+        """So many more prefixes like the one of `watcher` are watched."""
+        if watcher.is_exact:
+            return
+        length = len(watcher.prefix)
+        self._lengths[length] = self._lengths.get(length, 0) + more
+        if not self._lengths[length]:
+            del self._lengths[length]
 
     def _all(self) -> list[Watcher]:
         return [watcher for watchers in self._watchers.values() for watcher in watchers]

@@ -25,6 +25,7 @@ from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.transaction import Cause, Change
 from node.timing.clock import Time
+from node.timing.deadlines import Timeouts
 from node.views.holder import Views
 from node.views.readiness import Readiness
 from node.watching.change_log import ChangeLog, Part
@@ -56,6 +57,7 @@ class OwnerLog:
         self._asked_at = 0.0
         self._waiting: dict[Address, asyncio.Event] = {}
         """What wakes whoever waits for something to happen."""
+        self._timeouts = Timeouts()
         self._spreading = Spreading(co_owners, streams)
         self._is_stopped = False
 
@@ -142,8 +144,7 @@ class OwnerLog:
             after = part.end  # Nothing of what came up to there is asked for.
             waiting = self._waiting[asker] = asyncio.Event()
             try:
-                async with asyncio.timeout(left_s):
-                    await waiting.wait()
+                await self._timeouts.within(left_s, waiting.wait())
             except TimeoutError:
                 until = 0.0
             if self._waiting.get(asker) is not waiting:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Set
 
 from gossip.view import Address
 from node.replication.co_owners import CoOwners
-from node.replication.streams import Streams
+from node.replication.streams import NOBODY, Streams
 from node.storage.transaction import Cause, Change
 from node.values.record import version_of
 from node.values.version import Version
@@ -36,6 +36,8 @@ class Spreading:
     async def spread(self, changes: Iterable[Change]) -> Set[Address]:
         """Returns once these, or something newer, are on every owner, but for those that were left out: these. Raises
         Fenced."""
+        if self._co_owners.is_alone:
+            return NOBODY
         own, others = dict[bytes, None](), dict[bytes, Version]()
         for change in changes:
             if change.cause is Cause.TAKEN:

@@ -56,6 +56,20 @@ async def test_each_watcher_is_told_of_what_it_watches() -> None:
 
 
 @on_virtual_time
+async def test_a_watcher_is_told_whoever_else_stops_watching_prefixes_like_its_own() -> None:
+    a = await node_a(A)
+    async with hub_of(a) as hub:
+        stays = await hub.watch(b"ke")
+        for other in (await hub.watch(b"ke"), await hub.watch(b"no"), await hub.watch(b"ke", is_exact=True)):
+            hub.leave(other)
+        await a.change(b"key")
+        await asyncio.sleep(0.1)
+        assert await told(stays) == [b"key"]
+        hub.leave(stays)
+        assert not hub._lengths
+
+
+@on_virtual_time
 async def test_whoever_comes_back_is_told_what_it_has_missed() -> None:
     a = await node_a(A)
     async with hub_of(a) as hub:

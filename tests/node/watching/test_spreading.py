@@ -59,3 +59,13 @@ async def test_who_was_left_out_is_named_to_all_who_ask() -> None:
 async def test_what_has_expired_needs_nobody() -> None:
     a = await node_a(A, B, repl_factor=2)
     assert await Spreading(a.co_owners, a.streams).spread([change(b"k", Cause.EXPIRED)]) == set()
+
+
+@on_virtual_time
+async def test_what_has_no_other_owner_needs_nobody() -> None:
+    a = await node_a(A)
+    spreading = Spreading(a.co_owners, a.streams)
+    async with a.running():
+        changes = [change(b"k", cause) for cause in (Cause.TAKEN, Cause.COPIED, Cause.RELAYED)]
+        assert await spreading.spread(changes) == set()
+        assert a.asked(Replicate) == []
