@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.audience import Job, watching
@@ -17,17 +18,23 @@ WATCHERS = 1000
 
 
 def watchers(scale: Scale, directory: Path) -> Iterator[Figure]:
-    """Durable PUTs at a node through which a thousand clients watch, as a share of those without, in alternation."""
-    (address,) = free_addresses(1)
-    keys = any_keys(WATCHERS)
-    fill(directory, keys, VALUE)
-    with server("node", address, node_env(address, directory), KEY_COUNT) as node:
-        node.serving_after(f"/kvs/keys/{keys[-1]}")
-        lane, shares, rates, told = Lane("durable PUT", node, BODY), list[float](), list[float](), 0
+    """Durable PUTs at a node through which a thousand clients watch, as a share of those at one through which nobody
+    does, nor has before: it would listen to itself for a while yet."""
+    keys, shares, rates, told = any_keys(WATCHERS), list[float](), list[float](), 0
+    with ExitStack() as stack:
+        lanes = []
+        for name in ("alone", "watched"):
+            (address,) = free_addresses(1)
+            (directory / name).mkdir()
+            fill(directory / name, keys, VALUE)
+            node = stack.enter_context(server("node", address, node_env(address, directory / name), KEY_COUNT))
+            node.serving_after(f"/kvs/keys/{keys[-1]}")
+            lanes.append(Lane(f"durable PUT, {name}", node, BODY))
+        lane_alone, lane_watched = lanes
         for _ in range(scale.rounds):
-            alone = sample(lane, keys, scale).result.per_second
-            with watching(Job(address, keys)) as events:
-                watched = sample(lane, keys, scale).result.per_second
+            alone = sample(lane_alone, keys, scale).result.per_second
+            with watching(Job(lane_watched.server.address, keys)) as events:
+                watched = sample(lane_watched, keys, scale).result.per_second
                 told += events()
             shares.append(watched / alone)
             rates.append(watched)
