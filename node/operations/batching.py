@@ -87,6 +87,7 @@ class _Work:
         """Under which a write may have been stored."""
         self.first: list[int] = []
         """The plain ones that are the first of their keys."""
+        self.has_reads = False
         self.left: dict[bytes, list[int]] = {}
         """What is for the ordinary way: of each key, in this order."""
         self.room = FOUND_BYTES_MAX
@@ -94,14 +95,18 @@ class _Work:
         seen = set[bytes]()
         for place, each in enumerate(asked):
             key = each.key
+            if each.is_read:
+                self.has_reads = True
             if key not in seen and each.is_plain:
                 self.first.append(place)
             else:
                 self.left.setdefault(key, []).append(place)
             seen.add(key)
 
-    def leave(self, place: int) -> None:
-        """To the ordinary way, before all that comes later of its key."""
+    def leave(self, place: int, version: Version | None = None) -> None:
+        """To the ordinary way, before all that comes later of its key. `version`: under which it may be stored."""
+        if version is not None:
+            self.versions[place] = version
         self.left.setdefault(self.asked[place].key, []).insert(0, place)
 
     def note(self, place: int, came: Outcome | Exception) -> None:
@@ -138,7 +143,8 @@ class Batching:
             # As in `Router.write`.
             return [Unavailable().because(Reason.GATE).before_anything(is_write=not each.is_read) for each in asked]
         work = _Work(asked)
-        await self._do_together(work)
+        if not await self._write_here(work):
+            await self._do_together(work)
         if work.left:
             await asyncio.gather(*(self._do_in_turn(work, places) for places in work.left.values()))
         return work.came
@@ -172,6 +178,28 @@ class Batching:
 
     # Together
 
+    async def _write_here(self, work: _Work) -> bool:
+        """The short way of many writes: if nobody has to be asked about any of them, nor told, they go to the store as
+        they are, without a message for each. False: nothing was done."""
+        asked, view_id = work.asked, self._views.view_id
+        if work.left or work.has_reads or not asked:
+            return False
+        partitions = [partition_of(each.key) for each in asked]
+        if not self._owner.writes_here(partitions):
+            return False
+        stamps = await self._stamps(len(asked))
+        writes = [(at, each.key, stamp, each.value) for at, each, stamp in zip(partitions, asked, stamps, strict=False)]
+        answers = await self._owner.write_here(view_id, writes) if writes else None
+        if answers is None:
+            return False
+        came = work.came
+        for place, (version, answer) in enumerate(zip(stamps, answers, strict=True)):
+            if isinstance(answer, Wrote):
+                came[place] = Outcome(answer, None, None, version)
+            else:
+                work.leave(place, version if isinstance(answer, MayBeStored) else None)
+        return True
+
     async def _do_together(self, work: _Work) -> None:
         """What can be: the rest is left."""
         operations = await self._stamped(work)
@@ -194,11 +222,7 @@ class Batching:
 
     async def _stamped(self, work: _Work) -> Mapping[int, Read | Write]:
         """The messages for the first operations of all keys; those that cannot be stamped now are left."""
-        writes = [place for place in work.first if not work.asked[place].is_read]
-        stamps: list[Version] = []
-        if writes and (self._clock.is_grounded or self._readiness.enter()):
-            with suppress(StorageFault, Unavailable):  # Each is told so by itself, or gets another node's stamp.
-                stamps = await self._clock.stamps(len(writes))
+        stamps = await self._stamps(sum(not work.asked[place].is_read for place in work.first))
         versions = iter(stamps)
         operations: dict[int, Read | Write] = {}
         asked = work.asked
@@ -211,6 +235,13 @@ class Batching:
             else:
                 work.leave(place)
         return operations
+
+    async def _stamps(self, count: int) -> list[Version]:
+        """For so many writes; none if they cannot be had now."""
+        if count and (self._clock.is_grounded or self._readiness.enter()):
+            with suppress(StorageFault, Unavailable):  # Each is told so by itself, or gets another node's stamp.
+                return await self._clock.stamps(count)
+        return []
 
     def _target(self, owners: Shard) -> Address | None:
         """Which of the owners gets what is theirs; None: one of a release that knows of no batches."""
@@ -233,9 +264,7 @@ class Batching:
             elif isinstance(answer, ReadResult):
                 work.note(place, Outcome(answer, served_by, None, answer.version))
             else:
-                if isinstance(answer, MayBeStored) and version is not None:
-                    work.versions[place] = version
-                work.leave(place)
+                work.leave(place, version if isinstance(answer, MayBeStored) else None)
 
     async def _carry_out_here(self, batch: Sequence[Read | Write]) -> Sequence[BatchAnswer]:
         return await self._owner.carry_out_together(batch, self._config.attempt_s)

@@ -40,7 +40,7 @@ from node.operations.decider import Decider
 from node.operations.inquiry import NO_PEERS, Inquiry, NewAttempt
 from node.operations.sightings import NOBODY_ASKED, Sightings
 from node.operations.telling import told
-from node.operations.together import Together
+from node.operations.together import Job, Together
 from node.replication.co_owners import CoOwners
 from node.replication.streams import Streams
 from node.storage.store import Store
@@ -106,6 +106,7 @@ class Owner:
         self._together = Together(
             config, store, views, readiness, co_owners, streams, self._inquiry, self.read_here, now_ms
         )
+        self.writes_here = self._together.writes_here
         self._timeouts = Timeouts()
         self.served_at = 0.0
         """When an operation was last carried out here, or had to wait for what this node holds; monotonic."""
@@ -175,6 +176,11 @@ class Owner:
         """See `together`: what takes more than this node's disk and its co-owners is left."""
         self.served_at = self._time.monotonic()
         return await self._together.carry_out(operations, limit_s)
+
+    def write_here(self, view_id: ViewId, jobs: Sequence[Job]) -> Awaitable[Sequence[BatchAnswer] | None]:
+        """See `together`, as for `writes_here`."""
+        self.served_at = self._time.monotonic()
+        return self._together.write_here(view_id, jobs, self._config.attempt_s)
 
     async def carry_out(self, operation: Operation, deadline: float) -> Answer:
         """ViewIs: the view has changed, this node may not be the owner any more. Nothing is begun after `deadline`, but

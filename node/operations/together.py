@@ -8,7 +8,7 @@ are decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeAlias
 
 from gossip.view import Address, ViewId
@@ -17,7 +17,7 @@ from node.errors import CommitFailed, Fenced, StorageFault
 from node.net.messages import BatchAnswer, Copies, MayBeStored, Read, ReadResult, Superseded, Unable, Write, Wrote
 from node.operations.inquiry import Inquiry
 from node.replication.co_owners import CoOwners
-from node.replication.streams import Streams
+from node.replication.streams import NOBODY, Streams
 from node.storage.store import Store
 from node.storage.writes import Newer, WriteOutcome, Written
 from node.timing.deadlines import Timeouts
@@ -87,6 +87,18 @@ class Together:
                 answers[place] = answer
         return answers
 
+    def writes_here(self, partitions: Iterable[int]) -> bool:
+        """Whether nobody has to be asked about writes in any of these, nor told of them. The hot path."""
+        mine = self._views.ring.partitions_of(self._config.address)
+        return self._is_alone() and mine.issuperset(partitions)
+
+    async def write_here(self, view_id: ViewId, jobs: Sequence[Job], limit_s: float) -> Sequence[BatchAnswer] | None:
+        """The answers to writes for which `writes_here` was asked under this view. None: it is not so any more."""
+        return await self._write_in_time(view_id, jobs, limit_s) if self._is_alone() else None
+
+    def _is_alone(self) -> bool:
+        return self._co_owners.is_alone and self._readiness.enter() and self._inquiry.is_synced
+
     def _read(self, key: bytes) -> ReadResult | None:
         """None: it is left."""
         try:
@@ -109,14 +121,8 @@ class Together:
             return [LEFT] * len(jobs)
         if not self._readiness.enter():  # Others may have taken this node's place, and may not have seen the writes.
             return [MAY_BE_STORED] * len(jobs)
-        written, are_noted = list[bytes](), True
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if isinstance(outcome, Written):
-                written.append(job[1])
-                if outcome.is_repeated:
-                    are_noted = False
         try:
-            left_out = await self._streams.await_copies(written, are_noted=are_noted)
+            left_out = NOBODY if self._co_owners.is_alone else await self._await_copies(jobs, outcomes)
         except (Fenced, StorageFault):
             return [MAY_BE_STORED if isinstance(outcome, Written) else _answer(outcome) for outcome in outcomes]
         if not self._readiness.enter():
@@ -127,6 +133,16 @@ class Together:
             (replaced if outcome.replaced else added) if isinstance(outcome, Written) else _answer(outcome)
             for outcome in outcomes
         ]
+
+    async def _await_copies(self, jobs: Sequence[Job], outcomes: Sequence[WriteOutcome]) -> Set[Address]:
+        """Of what was written: see `Streams.await_copies`."""
+        written, are_noted = list[bytes](), True
+        for (_, key, _, _), outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Written):
+                written.append(key)
+                if outcome.is_repeated:
+                    are_noted = False
+        return await self._streams.await_copies(written, are_noted=are_noted)
 
     def _copies(self, left_out: Set[Address]) -> Copies | None:
         """By how many owners all was acknowledged, if not by all: whatever a node owns, it has the same co-owners."""
