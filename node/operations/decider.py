@@ -106,8 +106,10 @@ class Decider:
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
-        except StorageFault as fault:
-            return Unable(may_be_stored=isinstance(fault, CommitFailed))
+        except CommitFailed:
+            return MayBeStored()
+        except StorageFault:
+            return Unable()
         if not self._readiness.enter():
             raise PeerLost("this node was paused")
         match outcome:

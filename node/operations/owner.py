@@ -292,8 +292,10 @@ class Owner:
             )
         except Fenced:
             return NewAttempt(self._config.retry_s)
-        except StorageFault as fault:
-            return Unable(may_be_stored=isinstance(fault, CommitFailed))
+        except CommitFailed:
+            return MayBeStored()
+        except StorageFault:
+            return Unable()
         self._demand_ready()
         match outcome:
             case Written():

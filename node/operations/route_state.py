@@ -157,7 +157,6 @@ class RouteState:
             case Unsatisfied():
                 self._unsatisfied = self._unsatisfied or Answered(heard, owner)
             case PeerRefused() | TooManyCalls() | Unable() | Unheard() | Foreign():
-                self.may_be_stored |= isinstance(heard, Unable) and heard.may_be_stored
                 self._refusals += 1
                 self._note_failure(owner, heard)
             case _:  # It was lost, may be stored, or the answer makes no sense: nobody can tell whether it was done.

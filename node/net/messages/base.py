@@ -63,9 +63,7 @@ class NodeMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Unable(NodeMessage, frozen=True, tag=7):
     """Answers any call: nothing was done, and nothing can be done now. To a Read or Write: nobody can tell what is
-    right. `may_be_stored`: answers a Write whose disk failed in the midst of it, and may turn out to have it."""
-
-    may_be_stored: bool = False
+    right."""
 
 
 class Apart(NodeMessage, frozen=True, tag=13):

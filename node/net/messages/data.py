@@ -102,8 +102,8 @@ class Superseded(NodeMessage, frozen=True, tag=6):
 
 
 class MayBeStored(NodeMessage, frozen=True, tag=8):
-    """Answers Write: it is on this owner's disk, but not on every disk that it must be on, and may or may not last.
-    `missing`: who stands in the way, as far as is known."""
+    """Answers Write: it is on this owner's disk, or may turn out to be, but not on every disk that it must be on, and
+    may or may not last. `missing`: who stands in the way, as far as is known."""
 
     missing: tuple[Address, ...] = ()
 

@@ -117,8 +117,6 @@ def test_hear_when_the_view_has_changed_begins_anew_unless_answered(answer: Answ
 ROUNDS: list[tuple[str, Sequence[Answer | PeerFault], Step]] = [
     ("all refuse", [Unable(), REFUSED], GivenUp()),
     ("all cannot hear somebody", [Unheard((C,)), Unheard((C,))], GivenUp()),
-    ("its disk failed, the other refuses", [Unable(may_be_stored=True), REFUSED], GivenUp()),
-    ("its disk failed, then superseded", [Unable(may_be_stored=True), NEWER], GivenUp()),
     ("refused, then unmet", [Unable(), UNMET], Answered(UNMET, B)),
     ("lost, then unmet", [LOST, UNMET], GivenUp()),
     ("may be stored, then unmet", [MayBeStored(), UNMET], GivenUp()),

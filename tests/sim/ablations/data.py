@@ -85,10 +85,14 @@ ABLATIONS = (
         "no doubt about a commit that failed",
         "a write whose disk failed in the midst of it is said not to have happened",
         (
-            Edit(Owner._write, "may_be_stored=isinstance(fault, CommitFailed)", ""),
+            Edit(
+                Owner._write,
+                "except CommitFailed:\n        return MayBeStored()",
+                "except CommitFailed:\n        return Unable()",
+            ),
             Edit(Router.go_on, "isinstance(fault, CommitFailed) or", ""),
         ),
-        PUT + "test_put_on_a_disk_that_fails_may_have_happened_and_is_told_so_soon",
+        PUT + "test_put_on_a_disk_that_goes_on_failing_may_have_happened",
     ),
     Ablation(
         "no end of stamping anew",
