@@ -23,7 +23,7 @@ up: $(VENV)/.project ## run a cluster on 127.0.0.2, .3, ... until Ctrl-C; NODES=
 	@exec env NODES="$(NODES)" REPL_FACTOR="$(REPL_FACTOR)" CLUSTER="$(CLUSTER)" $(BIN)/python tools/up.py
 
 test: $(VENV)/.tools ## run every test that needs nothing else; ARGS="-k view -x" goes to pytest
-	$(BIN)/python -m pytest -n auto -m "not docker and not deploy and not api and not ui" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not docker and not deploy and not api and not ui" $(ARGS)
 
 test-api: $(VENV)/.tools ## have Schemathesis ask three nodes by their own /openapi.json, and judge every answer; SEED=1
 	@env SEED="$(SEED)" $(BIN)/python -m pytest -m api tests/api $(ARGS)
