@@ -109,9 +109,11 @@ class Streams:
         """Returns once all co-owners but these have what is now held of `keys` on disk, or were left out, which is not
         done before `earliest` (monotonic): those that were. `are_noted`: what is held was put into their outboxes as
         it came; if not, what they are being sent of a key may be what was held before. Raises Fenced if the view
-        changes meanwhile."""
+        changes meanwhile, or has changed since the caller looked, so that one of the keys belongs to others."""
         if not keys:
             return NOBODY
+        if not all(map(self.owns, keys)):
+            raise Fenced(str(self._views.view_id))
         states = self._co_owners.all(exclude)
         left_out: set[Address] = set()
         for state, position in [(state, self._position_for(state, keys, are_noted)) for state in states]:
@@ -126,6 +128,11 @@ class Streams:
             are_told = all(have)  # Whoever was left out now is news to the rest: they might go on giving it leases.
         self._fence(states)
         return left_out
+
+    def owns(self, key: bytes) -> bool:
+        """Whether this node does, and so its co-owners. Nothing else may come into an outbox: whoever does not own it
+        refuses it, and all that comes behind it would wait for ever."""
+        return partition_of(key) in self._views.ring.partitions_of(self._config.address)
 
     async def await_outboxes(self, exclude: Collection[Address] = ()) -> Set[Address]:
         """Returns once all co-owners but these have all that is in their outboxes now, or were left out: those that

@@ -2,7 +2,7 @@
 
 What this node was to bring to the others is on its way anyway, and is only waited for. What a co-owner has brought here
 may have come to nobody else, if that one is gone; it is brought to the others once, whoever asks, and of each key it is
-remembered who was left out.
+remembered who was left out. What happened under an earlier view, to a key that others own by now, is brought to nobody.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Spreading:
             return NOBODY
         own, others = dict[bytes, None](), dict[bytes, Version]()
         for change in changes:
+            if not self._streams.owns(change.key):  # Any more: its owners ask this node until it has handed it over.
+                continue
             if change.cause is Cause.TAKEN:
                 own[change.key] = None
             elif change.cause is not Cause.EXPIRED:

@@ -19,6 +19,7 @@ import random
 from collections.abc import Callable, Coroutine
 from functools import partial
 from heapq import heappop, heappush
+from math import inf
 from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
@@ -30,7 +31,7 @@ _host: contextvars.ContextVar[Host | None] = contextvars.ContextVar("host", defa
 
 
 class Stuck(Exception):
-    """Nothing is ready and no timer is set: the simulation would wait for ever."""
+    """The simulation would wait for ever: nothing is ready and no timer is set, or it has not ended by its end."""
 
 
 class Host:
@@ -104,6 +105,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
         self.now = 0.0
+        self.end_s = inf
+        """What has not ended by then never will."""
         self.failures: list[BaseException] = []
         self.serials = itertools.count()
         self.nobody = contextvars.Context()
@@ -177,6 +180,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 if not timers:
                     raise Stuck
                 self.now = max(self.now, timers[0][0])
+                if self.now > self.end_s:
+                    raise Stuck(f"it goes on after {self.end_s:,.0f} s")
             while timers and timers[0][0] <= self.now:
                 turn.append(heappop(timers)[2])
             if len(turn) > 1:

@@ -66,6 +66,9 @@ CLOCKS_EVERY, CLOCKS_AT = 7, (1, 5)
 FAILING_EVERY, FAILING_AT = 13, 12
 """In one seed of so many, disks fail in the midst of commits."""
 
+END_S = 2000.0
+"""No seed takes a quarter of that."""
+
 
 class Result(NamedTuple):
     seed: int
@@ -132,6 +135,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Result:
     else:
         workload = Workload(cluster, KEYS, DURATION_S, grace_s, aliens, errs, sets_clocks=sets_clocks)
     fault = None
+    cluster.loop.end_s = END_S
     try:
         cluster.loop.run(workload.run())
     except Exception as error:

@@ -27,6 +27,7 @@ COINCIDENCES = {
     7095: "a node that has just found the only owner down becomes its successor when that one is back",
     401: "an owner is paused while promises are collected, and its successor does not know of it",
     5405: "a node that was paused, and is cut off by then, finds messages from before, which show what time it was",
+    1239845: "what was told to watchers happened to keys that belong to other owners by now",
     83624: "what a node has handed over is handed on under a rival view, before that node forgets it",
 }
 """Rare ones, each with a seed that meets it, as long as the code draws its random numbers in the same order."""

@@ -280,3 +280,14 @@ async def test_all_that_is_to_be_sent_is_waited_for_and_who_was_left_out_is_told
         assert not waiting.done()
         peer.is_free.set()
         assert await waiting == {C}
+
+
+@on_virtual_time
+async def test_write_of_a_key_that_belongs_to_others_by_now_comes_into_no_outbox() -> None:
+    """The view has changed since its caller looked. The co-owner would refuse it, and all that comes behind it."""
+    parts = await node_a(A, B, C, D, repl_factor=2)
+    (state,) = parts.co_owners.all()
+    with pytest.raises(Fenced):
+        async with asyncio.timeout(SOON_S):
+            await parts.streams.await_copies([parts.key_of(A, state.address), parts.foreign_key()], are_noted=False)
+    assert not state.outbox

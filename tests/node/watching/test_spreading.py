@@ -7,7 +7,7 @@ import asyncio
 from node.net.messages import Replicate
 from node.storage.transaction import Cause, Change
 from node.watching.spreading import Spreading
-from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time, record
+from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 
 
 def change(key: bytes, cause: Cause) -> Change:
@@ -69,3 +69,17 @@ async def test_what_has_no_other_owner_needs_nobody() -> None:
         changes = [change(b"k", cause) for cause in (Cause.TAKEN, Cause.COPIED, Cause.RELAYED)]
         assert await spreading.spread(changes) == set()
         assert a.asked(Replicate) == []
+
+
+@on_virtual_time
+async def test_what_belongs_to_others_by_now_is_brought_to_nobody() -> None:
+    """It happened under an earlier view. In an outbox it would be refused, and all behind it would wait for ever."""
+    a = await node_a(A, B, C, D, repl_factor=2)
+    (state,) = a.co_owners.all()
+    a.co_owner(state.address)
+    foreign, spreading = a.foreign_key(), Spreading(a.co_owners, a.streams)
+    async with a.running():
+        await a.keep((foreign, record(5)))
+        for cause in (Cause.TAKEN, Cause.COPIED, Cause.RELAYED):
+            assert await spreading.spread([change(foreign, cause)]) == set()
+        assert sent(a, foreign) == 0 and not state.outbox

@@ -18,6 +18,7 @@ from node.storage.stall import StallWatch
 from node.views.calls import Calls
 from node.views.readiness import Readiness
 from node.views.takeover import take_over
+from node.watching.spreading import Spreading
 from tests.sim.ablations.switch import Ablation, Edit
 from tests.sim.disk import SimEngine
 
@@ -111,6 +112,15 @@ ABLATIONS = (
         "a write at or below what was announced to be everywhere is taken",
         (Edit(writes.write, "held_version if held_version > lowest else lowest", "held_version"),),
         "../node/retention/test_stability.py::test_low_watermark_refuses_what_comes_after_it_and_not_what_came_before",
+    ),
+    Ablation(
+        "no check of what comes into an outbox",
+        "what belongs to others by now is brought to co-owners, which refuse it, and all behind it, for ever",
+        (
+            Edit(Streams.await_copies, "if not all(map(self.owns, keys)):", "if False:"),
+            Edit(Spreading.spread, "not self._streams.owns(change.key)", "False"),
+        ),
+        "../node/watching/test_spreading.py::test_what_belongs_to_others_by_now_is_brought_to_nobody",
     ),
     Ablation(
         "no relay",
