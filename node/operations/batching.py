@@ -204,12 +204,9 @@ class Batching:
         """What can be: the rest is left."""
         operations = await self._stamped(work)
         ring, of_shard = self._views.ring, defaultdict[int, list[int]](list)
-        if len(ring.shards) == 1:  # Whatever the partition.
-            of_shard[0] = list(operations)
-        else:
-            table = ring.table
-            for place, operation in operations.items():
-                of_shard[table[partition_of(operation.key)]].append(place)
+        table = ring.table
+        for place, operation in operations.items():
+            of_shard[table[partition_of(operation.key)]].append(place)
         brought = list[Awaitable[None]]()
         for shard, places in of_shard.items():
             target = self._target(ring.shards[shard])
