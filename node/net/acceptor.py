@@ -45,7 +45,8 @@ UNPROVEN_MAX = 256
 
 
 class Acceptor:
-    """The links that other nodes have dialled. `note_dialled` is told who dials, before anything that came is read."""
+    """The links that other nodes have dialled. `note_dialled` is told who dials, and from which IP address,
+    before anything that came is read."""
 
     _clock: HybridClock
     _handler: Handler
@@ -56,7 +57,7 @@ class Acceptor:
         doorkeeper: Doorkeeper,
         prover: Prover,
         certificates: PeerCertificates,
-        note_dialled: Callable[[Address], None],
+        note_dialled: Callable[[Address, str | None], None],
     ) -> None:
         self._config = config
         self._doorkeeper = doorkeeper
@@ -138,10 +139,10 @@ class Acceptor:
         }
         return web.json_response(fault, status=403, headers=self._prover.refusal())
 
-    def _let_in(self, served: _Served) -> None:
+    def _let_in(self, served: _Served, ip: str | None) -> None:
         self._unproven.pop(served, None)
         self._doorkeeper.admit(served.sender)
-        self._note_dialled(served.sender)
+        self._note_dialled(served.sender, ip)
 
     def _note_no_frame(self, sender: Address, error: BadFrame) -> None:
         log.error("garbage from %s: %s", sender, error)
@@ -182,12 +183,12 @@ class _Served:
         is_small: bool,
         greeting: Greeting,
         headers: Mapping[str, str],
-        let_in: Callable[[_Served], None],
+        let_in: Callable[[_Served, str | None], None],
         note_no_frame: Callable[[Address, BadFrame], None],
     ) -> None:
         """`is_small`: large answers are given on another one, see `lanes`. `headers`: of the answer, besides those that
-        every node's has. `let_in` is told once the sender has proven what it has to, `note_no_frame` that it has sent
-        something else than frames."""
+        every node's has. `let_in` is told once the sender has proven what it has to, and from which IP address it has
+        dialled, `note_no_frame` that it has sent something else than frames."""
         self._greeting = greeting
         self._let_in = let_in
         self._note_no_frame = note_no_frame
@@ -232,7 +233,7 @@ class _Served:
             if self._greeting.await_proof and not await self._is_proven(socket):
                 self.abort()
                 return socket
-            self._let_in(self)
+            self._let_in(self, request.remote)
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._send(socket))
                 await self._receive(socket, tasks)

@@ -8,7 +8,9 @@ nobody waits for; and there is never more than one for a name, however often who
 Nor does a dial wait for it if it has anywhere else to go. A peer is known by what it says when it is dialled, not by
 its IP address: so where it was found last is tried first, while its name is looked up again. If it is not found there,
 that look-up decides, once it has an answer: the name may lead elsewhere by now. That it fails is no answer, for a name
-server forgets a name sooner than a peer moves.
+server forgets a name sooner than a peer moves. And whoever was not found, but has dialled this node since, is sought
+where it dialled from before anywhere else: a peer that has come back elsewhere is found before the name server knows.
+It need not be there, as where addresses are translated on the way; then all goes on as if nobody had dialled.
 """
 
 from __future__ import annotations
@@ -148,6 +150,11 @@ class Names(AbstractResolver):
         if (way := self._ways.get(peer)) is not None:
             way.found_at(ip)
 
+    def dialled_from(self, peer: Address, ip: str | None) -> None:
+        """Who is `peer`, as far as is known, has dialled this node from `ip`."""
+        if (way := self._ways.get(peer)) is not None:
+            way.dialled_from = ip
+
     def forget(self, peer: Address) -> None:
         """Nobody wants it any more."""
         self._ways.pop(peer, None)
@@ -196,20 +203,29 @@ class _Way:
         """Best first; none if the name was never looked up."""
         self.lookup: asyncio.Future[Found] | None = None
         """That of the last dial."""
+        self.dialled_from: str | None = None
+        """Where the peer itself has dialled from, if it has since it was found last or was sought there."""
         self._is_found = False
         """Whether the last dial found the peer."""
 
     def dial(self) -> None:
         """Once more. If the last one did not find it, what its look-up has answered by now counts; if that is nothing
-        new, the next address comes first, for who is at the first one may be somebody else, or silent."""
+        new, the next address comes first, for who is at the first one may be somebody else, or silent. Before all of
+        them comes, once, where the peer has dialled from."""
         if not self._is_found:
             found = self.lookup.result() if self.lookup is not None and self.lookup.done() else ()
             if isinstance(found, OSError) or set(found) in (set(), set(self.addresses)):
                 found = (*self.addresses[1:], *self.addresses[:1])
             self.addresses = found
+            self._prefer(self.dialled_from)
+            self.dialled_from = None
         self._is_found = False
 
     def found_at(self, ip: str | None) -> None:
-        self._is_found = True
+        self._is_found, self.dialled_from = True, None
         if ip in self.addresses:
+            self._prefer(ip)
+
+    def _prefer(self, ip: str | None) -> None:
+        if ip is not None:
             self.addresses = (ip, *(other for other in self.addresses if other != ip))

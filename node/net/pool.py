@@ -58,7 +58,7 @@ class Peers:
         self._doorkeeper = Doorkeeper(config.address, config.cluster, now, process, found_itself, protocols)
         self._prover = Prover(config.address, config.cluster, secret, self._doorkeeper.refuse)
         self._certificates = PeerCertificates(certificates, self._doorkeeper.refuse)
-        self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self._certificates, self.dial_anew)
+        self.acceptor = Acceptor(config, self._doorkeeper, self._prover, self._certificates, self._note_dialled)
         self._config = config
         self._names = names or Names(config.lookup_slow_s)
         self._session = aiohttp.ClientSession(
@@ -135,6 +135,10 @@ class Peers:
 
     def note_large(self, to: Address, is_through: bool) -> None:
         self._large.note(to, is_through)
+
+    def _note_dialled(self, by: Address, ip: str | None) -> None:
+        self._names.dialled_from(by, ip)
+        self.dial_anew(by)
 
     def _note_silence(self, peer: Address) -> None:
         if (link := self._links.get((peer, True))) is not None:

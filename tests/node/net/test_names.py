@@ -155,6 +155,45 @@ async def test_names_addresses_take_turns_until_the_peer_is_found(lookup: FakeLo
     assert await dial(names, "n") == [B, A, C]
 
 
+async def test_names_peer_that_was_not_found_is_sought_first_and_once_where_it_dialled_from(lookup: FakeLookup) -> None:
+    names = Names(SLOW_S, lookup)
+    await found(names, lookup, "n", A)
+    names.dialled_from("n:1", B)
+    assert await dial(names, "n") == [A], "where it was found last comes first"
+    await ended(names, "n")
+    assert await dial(names, "n") == [B, A]
+    await ended(names, "n")
+    assert await dial(names, "n") == [A], "it was not there: the look-up decides"
+
+
+async def test_names_where_a_peer_dialled_from_counts_while_a_lookup_is_silent(lookup: FakeLookup) -> None:
+    names = Names(SLOW_S, lookup)
+    await found(names, lookup, "n", A)
+    lookup.silence("n")
+    await dial(names, "n")
+    names.dialled_from("n:1", B)
+    assert [await dial(names, "n") for _ in range(3)] == [[B, A], [A, B], [B, A]]
+    names.found_at("n:1", B)
+    assert await dial(names, "n") == [B, A]
+
+
+async def test_names_where_a_peer_dialled_from_before_it_was_found_does_not_count(lookup: FakeLookup) -> None:
+    names = Names(SLOW_S, lookup)
+    await found(names, lookup, "n", A)
+    await dial(names, "n")
+    names.dialled_from("n:1", B)
+    names.found_at("n:1", A)
+    await ended(names, "n")
+    assert [await dial(names, "n") for _ in range(2)] == [[A]] * 2
+
+
+async def test_names_where_somebody_dials_from_whom_nobody_wants_is_not_kept(lookup: FakeLookup) -> None:
+    names = Names(SLOW_S, lookup)
+    names.dialled_from("n:1", B)
+    lookup.answers["n"] = (A,)
+    assert await dial(names, "n") == [A]
+
+
 async def test_names_peers_of_one_host_are_looked_up_together_and_found_apart(lookup: FakeLookup) -> None:
     lookup.answers["n"] = (A, B)
     lookup.silence("n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
@@ -36,9 +38,11 @@ class NamedNodes:
         self._running: dict[str, tuple[Peers, web.AppRunner]] = {}
 
     async def start(self, name: str, ip: str, cluster: str = CLUSTER_DEFAULT) -> Peer:
-        """A node that listens on `ip`, wherever its name leads."""
+        """A node that listens on `ip`, and dials from there, wherever its name leads."""
         config = Config.for_test(f"{name}:{PORT}", (f"{name}:{PORT}",), self._directory)
-        peers = Peers(replace(config, cluster=cluster), names=Names(config.lookup_slow_s, self.lookup))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, local_addr=(ip, 0)))
+            peers = Peers(replace(config, cluster=cluster), names=Names(config.lookup_slow_s, self.lookup))
         peer = Peer(config.address, peers)
         app = web.Application(middlewares=[json_errors])
         app.router.add_get(PATH, peers.acceptor.serve)
@@ -105,6 +109,22 @@ async def test_named_peer_that_has_moved_is_found_where_its_name_leads(named: Na
     await named.stop("b")
     b = await named.start("b", named.ips[2])
     named.lookup.answers["b"] = (named.ips[2],)
+    assert await a.ask_until_answered(b, b"after") == ReadResult(b"after")
+
+
+@pytest.mark.parametrize("answer", ["silence", "where it was"])
+async def test_named_peer_that_has_moved_and_dials_is_found_before_the_name_server_knows(
+    named: NamedNodes, answer: str
+) -> None:
+    a, b = await in_touch(named)
+    named.lookup.answers["a"] = (named.ips[0],)
+    if answer == "silence":
+        named.lookup.silence("b")
+    await named.stop("b")
+    with pytest.raises(PeerRefused):
+        await a.ask(b, b"k", SHORT_S)
+    b = await named.start("b", named.ips[2])
+    assert await b.ask_until_answered(a, b"from b") == ReadResult(b"from b")
     assert await a.ask_until_answered(b, b"after") == ReadResult(b"after")
 
 

@@ -120,9 +120,9 @@ async def test_stranger_without_a_challenge_gets_no_link_and_is_told_why(links: 
 
 
 async def test_stranger_does_not_make_a_node_dial(links: Links) -> None:
-    """Or whoever calls itself a node could have it asked at once, again and again."""
+    """Or whoever calls itself a node could have it asked at once, again and again, and at the stranger's own IP."""
     dialled_anew: list[Address] = []
-    peers_of(links.b).acceptor._note_dialled = dialled_anew.append
+    peers_of(links.b).acceptor._note_dialled = lambda by, _: dialled_anew.append(by)
     await dialled(links, CHALLENGE, [CALL])
     assert dialled_anew == []
     await links.a.ask(links.b, b"k")
