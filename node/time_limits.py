@@ -199,6 +199,12 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
         return self.attempt_s
 
     @property
+    def walk_s(self) -> float:
+        """How long an owner looks for the keys of one page before it tells how far it has come: a third of what it has,
+        as whom it asks first may look for as long, and what they have found is put together."""
+        return (self.attempt_s - self.reply_s) / 3
+
+    @property
     def pause_check_s(self) -> float:
         """Between two looks at whether this process was paused: a few that are late do not add up to a pause."""
         return self.pause_s / 8

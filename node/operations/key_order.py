@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from typing import NamedTuple, Protocol, TypeAlias
 
 from node.net.messages import Range
@@ -22,8 +23,6 @@ RUN_KEYS = 8
 """So many keys of a partition are read ahead: most often, a page has one or two of each."""
 READS_A_TURN, LOOKS_A_TURN = 32, 40
 """Of how many partitions keys are read, and how many records are looked at, at once: a tenth of a millisecond each."""
-LOOKS_MAX = 100_000
-"""So many records are looked at for one part at most, if there is nothing to be taken of most of them."""
 
 
 class Keys(Protocol):
@@ -127,10 +126,13 @@ def walk(
     range_: Range,
     take: Callable[[bytes], bytes | None],
     merge: Merge,
+    now: Callable[[], float] = lambda: 0.0,
+    looks_s: float = inf,
 ) -> Iterator[Part | None]:
     """The records of a range, in the end as one `Part`; before it comes None, once for each bounded part of the work.
     `take`: what of an encoded record, None: nothing; `range_.limit` and `range_.bytes_max` count what is taken.
-    `merge`: where to go on; when this ends, where the next walk may."""
+    `merge`: where to go on; when this ends, where the next walk may. `looks_s`: how long to look at records, by `now`:
+    where there is nothing to be taken of most of them, it ends with few, or none."""
     first, stop = bounds_of(range_)
     if stop and first >= stop:
         yield Part([], None)
@@ -148,12 +150,12 @@ def walk(
             merge.add(partition, found, keys.figures[partition])
         yield None
     records: list[tuple[bytes, bytes]] = []
-    room, looked, last = range_.bytes_max, 0, b""
+    room, looked, last, until = range_.bytes_max, 0, b"", now() + looks_s
 
     def count() -> int:
-        """How many to look at next: as many as there is room for in this turn, this part and the range, and one that
-        tells whether there is more."""
-        return min(LOOKS_A_TURN - looked % LOOKS_A_TURN, LOOKS_MAX - looked, range_.limit + 1 - len(records))
+        """How many to look at next: as many as there is room for in this turn and the range, and one that tells whether
+        there is more."""
+        return min(LOOKS_A_TURN - looked % LOOKS_A_TURN, range_.limit + 1 - len(records))
 
     while some := merge.take(count(), keys_after):
         for key, partition in some:
@@ -168,4 +170,6 @@ def walk(
         looked, (last, _) = looked + len(some), some[-1]
         if looked % LOOKS_A_TURN == 0:
             yield None
+            if now() >= until:
+                break
     yield Part(records, None if merge.is_over else last)

@@ -56,10 +56,17 @@ class OwnerListing:
     """The owner's side."""
 
     def __init__(
-        self, config: Config, store: Store, views: Views, inquiry: ShardInquiry, now_ms: Callable[[], int]
+        self,
+        config: Config,
+        time: Time,
+        store: Store,
+        views: Views,
+        inquiry: ShardInquiry,
+        now_ms: Callable[[], int],
     ) -> None:
         """`now_ms`: the time by which keys expire."""
         self._config = config
+        self._now = time.monotonic
         self._store = store
         self._views = views
         self._inquiry = inquiry
@@ -102,8 +109,9 @@ class OwnerListing:
                 return None
             return encoded if with_values else head_of(encoded)
 
-        merge = self._read_ahead.take(range_)
-        part = await walked(walk(self._store.ranges, sorted(partitions & self._store.occupied), range_, take, merge))
+        merge, occupied = self._read_ahead.take(range_), sorted(partitions & self._store.occupied)
+        parts = walk(self._store.ranges, occupied, range_, take, merge, self._now, self._config.walk_s)
+        part = await walked(parts)
         self._read_ahead.keep(range_, part.end, merge)
         return part
 
@@ -138,11 +146,18 @@ class Lister:
         self._timeouts = Timeouts()
 
     async def page(self, prefix: bytes, after: bytes, limit: int, with_values: bool) -> Page:
-        """The next keys that begin with `prefix`, after `after` (empty: from the first), `limit` at most. Raises
-        Unavailable."""
-        deadline = self._time.monotonic() + self._config.request_s
-        page = self._page(prefix, after, limit, with_values, deadline)
+        """The next keys that begin with `prefix`, after `after` (empty: from the first), `limit` at most, and perhaps
+        none, where very many have been deleted. Raises Unavailable."""
+        page = self._filled(prefix, after, limit, with_values, self._time.monotonic())
         return await self._timeouts.within(self._config.answer_s, page, Unavailable)
+
+    async def _filled(self, prefix: bytes, after: bytes, limit: int, with_values: bool, began: float) -> Page:
+        """With something in it, unless that takes half of the time or more."""
+        request_s = self._config.request_s
+        page = await self._page(prefix, after, limit, with_values, began + request_s)
+        while not page.entries and page.end is not None and self._time.monotonic() < began + request_s / 2:
+            page = await self._page(prefix, page.end, limit, with_values, began + request_s)
+        return page
 
     async def _page(self, prefix: bytes, after: bytes, limit: int, with_values: bool, deadline: float) -> Page:
         while True:

@@ -34,7 +34,7 @@ class WholeStore:
     ) -> None:
         """`now_ms`: the time by which keys expire."""
         inquiry = ShardInquiry(config, time, store, views, readiness, co_owners, calls)
-        self._listing = OwnerListing(config, store, views, inquiry, now_ms)
+        self._listing = OwnerListing(config, time, store, views, inquiry, now_ms)
         self.lister = Lister(config, time, views, routing, self._listing)
         self._export = OwnerExport(config, store, views, calls, inquiry, now_ms)
         self.exporter = Exporter(config, time, views, calls, routing, self._export)

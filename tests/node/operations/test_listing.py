@@ -32,7 +32,7 @@ ALL = Range(b"", b"", 1000, 2**20)
 
 def lister(parts: Parts) -> OwnerListing:
     now_ms = parts.time.wall_ms
-    return OwnerListing(parts.config, parts.store, parts.views, parts.shard_inquiry(), now_ms)
+    return OwnerListing(parts.config, parts.time, parts.store, parts.views, parts.shard_inquiry(), now_ms)
 
 
 async def told_by(parts: Parts, request: ListKeys) -> Answer:
