@@ -149,8 +149,8 @@ class DataApi:
         return None if value is None else told(given, value, None, None)
 
     def begin_put(self, method: str, key: PathKey, data: bytes, given: Given) -> Put | None:
-        """Begin what was asked for, if it is a put that takes the short way; `end_put` is to follow. None: it is for
-        `answer`. Raises RequestFault. The hot path."""
+        """Begin what was asked for, if it is a put that takes the short way; `await_copies` is to follow once it is
+        `stored`. None: it is for `answer`. Raises RequestFault. The hot path."""
         if method != "PUT" or given != NO_CONDITIONS or not self._router.puts_here(key.raw):
             return None
         body = decode_body(data, _data_bodies, NO_BODY)
@@ -159,8 +159,12 @@ class DataApi:
         value, ttl_ms = value_of(key.fault, body.value, body.ttl)
         return None if ttl_ms is not None else self._router.put_here(key.raw, value)
 
+    def await_copies(self, begun: Put) -> asyncio.Future[bool] | None:
+        """What is to be done before `end_put`, once it is `stored`; None: nothing. The hot path."""
+        return self._router.await_copies(begun)
+
     def end_put(self, begun: Put) -> HttpAnswer | None:
-        """The answer, once it is `stored`; None: it is for `go_on` to give. Raises Unavailable. The hot path."""
+        """The answer; None: it is for `go_on` to give. Raises Unavailable. The hot path."""
         outcome = self._router.end_put(begun)
         return None if outcome is None else put(outcome)
 

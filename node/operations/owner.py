@@ -137,19 +137,30 @@ class Owner:
         )
 
     def puts_here(self, key: bytes) -> bool:
-        """Whether nobody has to be asked about a plain put, nor told of it. The hot path."""
-        return self._co_owners.is_alone and self._answers_alone(partition_of(key))
+        """Whether nobody has to be asked about a plain put. The hot path."""
+        return self._answers_alone(partition_of(key)) and not self._co_owners.is_behind
 
     def put_here(self, key: bytes, version: Version, value: bytes) -> Awaitable[WriteOutcome]:
-        """Begin a put for which `puts_here` has just been asked; `wrote_here` tells what it has come to."""
+        """Begin a put for which `puts_here` has just been asked; `await_copies_here` is to follow."""
         self.served_at = self._time.monotonic()
         return self._store.write(self._views.view_id, partition_of(key), key, version, value, now_ms=self._now_ms)
 
-    def wrote_here(self, outcome: WriteOutcome) -> Wrote | None:
-        """The answer, if nothing has changed meanwhile; None: the put is to be carried out once more."""
-        if isinstance(outcome, Written) and self._readiness.enter() and self._co_owners.is_alone:
-            return Wrote(outcome.replaced)
-        return None
+    def await_copies_here(self, key: bytes, outcome: WriteOutcome, view_id: ViewId) -> asyncio.Future[bool] | None:
+        """What `wrote_here` has to wait for, now that the store has done its part of a put that was begun under this
+        view: whether all co-owners have it. None: there are none, or the put is to be carried out once more."""
+        if self._co_owners.is_alone or not isinstance(outcome, Written) or outcome.is_repeated:
+            return None
+        if self._views.view_id != view_id or not self._readiness.enter():
+            return None
+        return self._streams.confirmation(key)
+
+    def wrote_here(self, outcome: WriteOutcome, view_id: ViewId, are_copied: bool) -> Wrote | None:
+        """The answer to a put that was begun under this view, if nothing has changed meanwhile; None: it is to be
+        carried out once more."""
+        if not isinstance(outcome, Written) or not self._readiness.enter():
+            return None
+        is_everywhere = self._co_owners.is_alone or (are_copied and self._views.view_id == view_id)
+        return Wrote(outcome.replaced) if is_everywhere else None
 
     def serve(self, operation: Operation | Batch, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""

@@ -97,7 +97,7 @@ class Router:
         self._routing = routing
         self._now_ms = now_ms
         self._timeouts = Timeouts()
-        self._put_limit = SameLimit(config.answer_s)
+        self._put_limit, self._copies_limit = SameLimit(config.answer_s), SameLimit(config.answer_s)
 
     def owners(self, key: bytes) -> Sequence[Address]:
         """Who may serve `key` under the present view, in the order in which to try them."""
@@ -130,29 +130,42 @@ class Router:
         if is_plain and value is not None and self.puts_here(key) and (put := self.put_here(key, value)) is not None:
             try:
                 await asyncio.wait([put.stored])
+                if (copied := self.await_copies(put)) is not None:
+                    await asyncio.wait([copied])
             finally:
-                put.stored.cancel()  # If this was cancelled, it leaves the store's queue.
+                put.cancel()
             return self.end_put(put) or await self.go_on(put)
         return await self._write_through(key, value, context, condition, ttl_ms, self._time.monotonic())
 
     # The short way of a plain put
 
     def put_here(self, key: bytes, value: bytes) -> Put | None:
-        """Begin a put for which `puts_here` has just been asked; `end_put` is to follow once it is `stored`. None: its
-        stamp takes waiting, it is for `write`. Raises Unavailable."""
+        """Begin a put for which `puts_here` has just been asked; `await_copies` is to follow once it is `stored`. None:
+        its stamp takes waiting, it is for `write`. Raises Unavailable."""
         version = self._clock.stamp_here()
         if version is None:
             return None
         stored = asyncio.ensure_future(self._owner.put_here(key, version, value))
-        self._put_limit.set(stored)
-        return Put(key, value, version, self._time.monotonic(), stored)
+        due = self._put_limit.set(stored)
+        return Put(key, value, version, self._views.view_id, self._time.monotonic(), due, stored)
+
+    def await_copies(self, put: Put) -> asyncio.Future[bool] | None:
+        """What is to be done before `end_put`, once it is `stored`; None: nothing."""
+        stored = put.stored
+        if stored.cancelled() or stored.exception() is not None:
+            return None
+        copied = put.copied = self._owner.await_copies_here(put.key, stored.result(), put.view_id)
+        if copied is not None:
+            self._copies_limit.set(copied, put.due)
+        return copied
 
     def end_put(self, put: Put) -> Outcome | None:
         """What became of it; None: it is for `go_on` to tell. Raises Unavailable: it may have happened."""
-        if put.stored.cancelled():
+        if put.is_late:
             raise TimedOut
         try:
-            wrote = self._owner.wrote_here(put.stored.result())
+            are_copied = put.copied is not None and put.copied.result()
+            wrote = self._owner.wrote_here(put.stored.result(), put.view_id, are_copied)
         except (Fenced, StorageFault):
             return None
         return None if wrote is None else Outcome(wrote, None, None, put.version)

@@ -8,6 +8,7 @@ The outbox itself knows nothing of them. Whoever has changed it says so here: `n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from node.replication.outbox import Outbox
 
@@ -17,6 +18,7 @@ class Confirmations:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, list[asyncio.Future[bool]]] = {}
         """Those that wait for a position to be confirmed."""
         self._filled = asyncio.Event()
@@ -36,12 +38,18 @@ class Confirmations:
 
     # To be confirmed
 
-    async def wait_for(self, position: int) -> bool:
-        """Returns True once `position` is confirmed, False if `give_up` comes first."""
+    def confirmation(self, position: int) -> asyncio.Future[bool]:
+        """True once `position` is confirmed, False if `give_up` comes first."""
+        confirmation: asyncio.Future[bool] = self._loop.create_future()
         if self._outbox.is_confirmed(position):
-            return True
-        confirmation: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(position, []).append(confirmation)
+            confirmation.set_result(True)
+        else:
+            self._waiting.setdefault(position, []).append(confirmation)
+        return confirmation
+
+    async def wait_for(self, position: int) -> bool:
+        """Returns what `confirmation` comes to."""
+        confirmation = self.confirmation(position)
         try:
             return await confirmation
         except asyncio.CancelledError:
@@ -69,3 +77,20 @@ class Confirmations:
             waiting.remove(confirmation)
             if not waiting:
                 del self._waiting[position]
+
+
+def all_of(confirmations: Sequence[asyncio.Future[bool]]) -> asyncio.Future[bool]:
+    """True once all of them are, False as soon as one is not."""
+    if len(confirmations) == 1:
+        return confirmations[0]
+    left, all_confirmed = len(confirmations), confirmations[0].get_loop().create_future()
+
+    def note(confirmation: asyncio.Future[bool]) -> None:
+        nonlocal left
+        left -= 1
+        if not all_confirmed.done() and (left == 0 or not confirmation.result()):
+            all_confirmed.set_result(confirmation.result())
+
+    for confirmation in confirmations:
+        confirmation.add_done_callback(note)
+    return all_confirmed

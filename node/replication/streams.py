@@ -26,7 +26,7 @@ from node.net.messages import Answer, NoRoom, Replicate, Taken, Unable
 from node.net.transport import Answering
 from node.replication.co_owner_tasks import CoOwnerTasks
 from node.replication.co_owners import CoOwners, LeavingOut
-from node.replication.confirmations import Confirmations
+from node.replication.confirmations import Confirmations, all_of
 from node.replication.peer_state import PeerState
 from node.storage.store import Store
 from node.storage.transaction import News
@@ -128,6 +128,17 @@ class Streams:
             are_told = all(have)  # Whoever was left out now is news to the rest: they might go on giving it leases.
         self._fence(states)
         return left_out
+
+    def confirmation(self, key: bytes) -> asyncio.Future[bool]:
+        """The first part of `await_copies`, for what has just been put into the outboxes as it came: whether all
+        co-owners have what is now held of `key`. False: one may be left out by now, or the view has changed, and the
+        rest is for `await_copies`. There must be a co-owner, and this node must own `key`."""
+        return all_of(
+            [
+                self._confirmations[state].confirmation(self._position_for(state, (key,)))
+                for state in self._co_owners.all()
+            ]
+        )
 
     def owns(self, key: bytes) -> bool:
         """Whether this node does, and so its co-owners. Nothing else may come into an outbox: whoever does not own it

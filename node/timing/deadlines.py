@@ -106,7 +106,8 @@ class Timeouts:
 
 class SameLimit:
     """Cancels each future that is not done `limit_s` after it was `set`. The limit is the same for all, so what was set
-    first is due first: a queue does where `Deadlines` takes a heap, and no task waits."""
+    first is due first: a queue does where `Deadlines` takes a heap, and no task waits. So it is where each is set with
+    a time of its own, as long as those come in order."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -114,15 +115,17 @@ class SameLimit:
         """(loop's time, future). One that is done is dropped once it is first."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def set(self, future: asyncio.Future[Any]) -> None:
-        """Needs a running loop."""
+    def set(self, future: asyncio.Future[Any], at: float | None = None) -> float:
+        """Returns when it is due, which is `at` if that is given (loop's time). Needs a running loop."""
         due, loop = self._due, future.get_loop()
         while due and due[0][1].done():
             due.popleft()
-        at = loop.time() + self._limit_s
+        if at is None:
+            at = loop.time() + self._limit_s
         due.append((at, future))
         if self._timer is None:
             self._timer = loop.call_at(at, self._wake, loop)
+        return at
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

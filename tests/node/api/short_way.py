@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gossip.view import ViewId
 from node.api.admission import Admission, Bounds
 from node.api.answers import HttpAnswer
 from node.api.conditions import NO_CONDITIONS, Given
@@ -31,12 +32,15 @@ PLAIN = b"GET /kvs/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 class EchoApi(DataApi):
     """Stands in for a node: answers with what it was asked. GET at once, unless the key begins with `slow`; PUT of a
-    key that begins with `quick` when its one of `puts` is done, if that is a success; all else when `go` is set."""
+    key that begins with `quick` when its one of `puts` is done, and its one of `copies` if there is one, if both are a
+    success; all else when `go` is set."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.asked: list[str] = []
         self.puts: list[asyncio.Future[Any]] = []
+        self.copies: dict[bytes, asyncio.Future[bool]] = {}
+        """By key."""
 
     def answer_here(self, method: str, key: PathKey, data: bytes, given: Given = NO_CONDITIONS) -> HttpAnswer | None:
         self.asked.append(key.raw.decode())
@@ -50,10 +54,15 @@ class EchoApi(DataApi):
         if method != "PUT" or not key.raw.startswith(b"quick"):
             return None
         self.puts.append(asyncio.get_running_loop().create_future())
-        return Put(key.raw, data, b"", 0.0, self.puts[-1])
+        return Put(key.raw, data, b"", ViewId(0, 0), 0.0, 0.0, self.puts[-1])
+
+    def await_copies(self, begun: Put) -> asyncio.Future[bool] | None:
+        begun.copied = self.copies.get(begun.key)
+        return begun.copied
 
     def end_put(self, begun: Put) -> HttpAnswer | None:
-        return self._echo("PUT", PathKey.of(begun.key), begun.value) if begun.stored.result() else None
+        is_done = begun.stored.result() and (begun.copied is None or begun.copied.result())
+        return self._echo("PUT", PathKey.of(begun.key), begun.value) if is_done else None
 
     async def go_on(self, begun: Put) -> HttpAnswer:
         await self.go.wait()

@@ -252,6 +252,24 @@ async def test_fastpath_put_that_is_not_done_when_it_is_stored_goes_on(server: S
     writer.close()
 
 
+@pytest.mark.parametrize(("is_copied", "by"), [(True, b"here"), (False, b"later")])
+async def test_fastpath_put_that_is_copied_is_answered_then(server: Server, is_copied: bool, by: bytes) -> None:
+    reader, writer = await server.connect()
+    copied = server.api.copies[b"quick"] = asyncio.get_running_loop().create_future()
+    server.api.go.set()
+    writer.write(put("quick") + PLAIN)
+    await eventually(server.at_work, "it is asked")
+    server.api.puts[0].set_result(True)
+    closing = asyncio.ensure_future(server.front.close())
+    await asyncio.sleep(0.05)
+    assert server.front.under_way == {copied} and not closing.done()
+    copied.set_result(is_copied)
+    assert (await read_answer(reader))[1] == by + b" PUT quick 2"
+    await closing
+    assert not server.front.under_way and not server.front.admission.requests.used
+    writer.close()
+
+
 async def test_fastpath_put_that_fails_leaves_its_room(server: Server) -> None:
     reader, writer = await server.connect()
     writer.write(put("quick-to-fail") + put("quick"))

@@ -7,16 +7,19 @@ import asyncio
 import pytest
 
 from node.errors import Reason, Unavailable
-from node.net.messages import Wrote
+from node.net.messages import Copies, Wrote
 from node.operations.put import Put
 from node.storage.writes import Newer
 from node.values.record import Record
 from node.values.version import Version, make_version
-from tests.node.parts import A, B, Parts, node_a, on_virtual_time
+from tests.node.parts import A, B, C, Parts, node_a, on_virtual_time
 from tests.node.samples import successor
 
 KEY = b"k"
 VALUE = b'"v"'
+
+
+ON_ONE_OF_TWO = Wrote(False, copies=Copies(1, 2))
 
 
 async def begun(parts: Parts, value: bytes = VALUE) -> Put:
@@ -25,6 +28,14 @@ async def begun(parts: Parts, value: bytes = VALUE) -> Put:
     assert parts.router.puts_here(KEY)
     put = parts.router.put_here(KEY, value)
     assert put is not None
+    return put
+
+
+async def stored(parts: Parts) -> Put:
+    """One that waits for co-owners."""
+    put = await begun(parts)
+    await asyncio.wait([put.stored])
+    assert parts.router.await_copies(put) is put.copied is not None
     return put
 
 
@@ -41,6 +52,7 @@ async def test_put_is_answered_by_its_commit_alone(monkeypatch: pytest.MonkeyPat
     for replaced in (False, True):
         put = await begun(parts)
         await asyncio.wait([put.stored])
+        assert parts.router.await_copies(put) is None
         outcome = parts.router.end_put(put)
         assert outcome is not None
         assert (outcome.answer, outcome.served_by, outcome.version) == (Wrote(replaced), None, put.version)
@@ -74,9 +86,28 @@ async def test_put_of_another_nodes_key_takes_the_ordinary_way() -> None:
 
 
 @on_virtual_time
-async def test_put_of_a_key_with_co_owners_takes_the_ordinary_way() -> None:
+async def test_put_takes_the_ordinary_way_while_a_co_owner_has_to_be_asked() -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    parts.co_owner(B)
+    peer = parts.co_owner(C)
+    peer.lease_granted = False
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        assert not parts.router.puts_here(KEY)
+        peer.lease_granted = True
+        await asyncio.sleep(1.0)
+        assert parts.router.puts_here(KEY)
+
+
+@on_virtual_time
+async def test_put_takes_the_ordinary_way_while_nothing_counts_that_is_here() -> None:
     parts = await node_a(A, B, repl_factor=2)
-    assert not parts.router.puts_here(KEY)
+    parts.co_owner(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        assert parts.router.puts_here(KEY)
+        parts.co_owners.note_behind()
+        assert not parts.router.puts_here(KEY)
 
 
 @on_virtual_time
@@ -134,7 +165,135 @@ async def test_put_whose_key_has_co_owners_by_now_is_brought_to_them() -> None:
     put = await begun(parts)
     await asyncio.wait([put.stored])
     await parts.views.adopt(successor(parts.views.current, A, B), A)
-    assert not parts.co_owners.is_alone and parts.router.end_put(put) is None
+    assert not parts.co_owners.is_alone
+    assert parts.router.await_copies(put) is None and parts.router.end_put(put) is None
+
+
+# With co-owners
+
+
+@on_virtual_time
+async def test_put_is_answered_once_all_co_owners_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = await node_a(A, B, C, repl_factor=3)
+    near, far = parts.co_owner(B), parts.co_owner(C)
+    parts.compare(B, C)
+    monkeypatch.setattr(parts.owner, "carry_out", None)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        far.is_free.clear()
+        put = await stored(parts)
+        assert put.copied is not None
+        await asyncio.sleep(0.05)
+        assert KEY in near.held and KEY not in far.held and not put.copied.done()
+        far.is_free.set()
+        assert await put.copied and KEY in far.held
+        outcome = parts.router.end_put(put)
+        assert outcome is not None
+        assert (outcome.answer, outcome.served_by, outcome.version) == (Wrote(False), None, put.version)
+        assert (await parts.router.write(KEY, VALUE)).answer == Wrote(True), "by no other way"
+
+
+@on_virtual_time
+async def test_put_whose_co_owner_is_silent_goes_on_under_its_version() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        del parts.peers.script[B]
+        put = await stored(parts)
+        assert put.copied is not None and not await put.copied
+        assert parts.router.end_put(put) is None
+        assert (await parts.router.go_on(put)).answer == ON_ONE_OF_TWO
+        assert held(parts) == (put.version, VALUE)
+
+
+@on_virtual_time
+async def test_put_under_a_view_that_changes_while_it_is_copied_goes_on_under_its_version() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        peer.is_free.clear()
+        put = await stored(parts)
+        await parts.views.adopt(successor(parts.views.current, A, B), A)
+        assert put.copied is not None and not await put.copied
+        assert parts.router.end_put(put) is None
+        peer.is_free.set()
+        assert (await parts.router.go_on(put)).answer == Wrote(False)
+        assert held(parts) == (put.version, VALUE) and peer.held[KEY].version == put.version
+
+
+@on_virtual_time
+async def test_put_that_was_copied_under_another_view_is_brought_to_its_co_owners() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        put = await stored(parts)
+        assert put.copied is not None and await put.copied
+        await parts.views.adopt(successor(parts.views.current, A, B, C), A)
+        assert parts.router.end_put(put) is None
+
+
+@on_virtual_time
+async def test_put_in_a_pause_while_it_is_copied_is_not_acknowledged() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        put = await stored(parts)
+        assert put.copied is not None and await put.copied
+        parts.readiness.pause()
+        assert parts.router.end_put(put) is None
+
+
+@on_virtual_time
+async def test_put_whose_copies_take_too_long_is_answered_in_time() -> None:
+    """Counted from its beginning, not from when it was stored."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        began = parts.time.monotonic()
+        put = await begun(parts)
+        parts.disk.hung = True
+        await asyncio.sleep(0.2)
+        parts.disk.hung = False
+        peer.is_free.clear()
+        parts.co_owners.note_silence = lambda state: False  # type: ignore[method-assign]
+        await asyncio.wait([put.stored])
+        copied = parts.router.await_copies(put)
+        assert copied is not None
+        await asyncio.wait([copied])
+        assert parts.time.monotonic() - began == pytest.approx(parts.config.answer_s, abs=0.01)
+        with pytest.raises(Unavailable) as late:
+            parts.router.end_put(put)
+        assert (late.value.reason, late.value.has_not_happened) == (Reason.TIMEOUT, False)
+
+
+@on_virtual_time
+async def test_put_whose_client_waits_no_more_waits_for_no_copies() -> None:
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        peer.is_free.clear()
+        writing = asyncio.ensure_future(parts.router.write(KEY, VALUE))
+        await asyncio.sleep(0.1)
+        writing.cancel()
+        await asyncio.wait([writing])
+        peer.is_free.set()
+        await asyncio.sleep(0.1)
+        assert writing.cancelled() and peer.held[KEY].value == VALUE
+
+
+# A disk that does not do it
 
 
 @on_virtual_time

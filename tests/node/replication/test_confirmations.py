@@ -14,7 +14,7 @@ from unittest.mock import patch
 from hypothesis import example, given, settings
 
 from node.replication import outbox as module
-from node.replication.confirmations import Confirmations
+from node.replication.confirmations import Confirmations, all_of
 from node.replication.outbox import Outbox
 from tests.node.parts import on_virtual_time
 from tests.node.replication.oracle import HARD, HISTORIES, Play, Written
@@ -47,6 +47,25 @@ async def test_confirmations_are_told_when_what_they_wait_for_is_confirmed() -> 
     outbox.confirm(2)
     confirmations.settle()
     assert await told(tasks) == [None, True, True, True]
+
+
+@on_virtual_time
+async def test_confirmations_of_all_are_told_once_the_last_one_is_or_one_is_given_up() -> None:
+    pairs = [filled(b"a"), filled(b"a")]
+    (first, of_first), (second, of_second) = pairs
+    waits = [all_of([confirmations.confirmation(1) for _, confirmations in pairs]) for _ in range(2)]
+    first.confirm(1)
+    of_first.settle()
+    await asyncio.sleep(0.001)
+    assert not any(wait.done() for wait in waits)
+    waits[1].cancel()
+    second.confirm(1)
+    of_second.settle()
+    assert await waits[0] and waits[1].cancelled()
+    third, of_third = filled(b"a")
+    given_up = all_of([of_third.confirmation(1), filled(b"a")[1].confirmation(1), of_third.confirmation(1)])
+    of_third.give_up()
+    assert not await given_up and not third.is_confirmed(1)
 
 
 @on_virtual_time

@@ -162,6 +162,17 @@ async def test_same_limit_cancels_what_is_not_done_each_at_its_time() -> None:
 
 
 @on_virtual_time
+async def test_same_limit_goes_by_the_time_that_is_given() -> None:
+    loop, limit = asyncio.get_running_loop(), SameLimit(2.0)
+    first, second = loop.create_future(), loop.create_future()
+    due = limit.set(first)
+    await asyncio.sleep(1.0)
+    assert SameLimit(2.0).set(second, due) == due == pytest.approx(2.0)
+    await asyncio.wait([second])
+    assert now() == pytest.approx(2.0) and second.cancelled()
+
+
+@on_virtual_time
 async def test_same_limit_keeps_nothing_of_what_is_done_and_rests_with_nothing_to_do() -> None:
     loop, limit = asyncio.get_running_loop(), SameLimit(1.0)
     for _ in range(1000):

@@ -254,14 +254,26 @@ ABLATIONS = (
     Ablation(
         "no co-owners on the short way",
         "a put is acknowledged by its commit alone though its key has other owners by now",
-        (Edit(Owner.wrote_here, " and self._co_owners.is_alone", ""),),
+        (
+            Edit(
+                Owner.wrote_here,
+                "self._co_owners.is_alone or (are_copied and self._views.view_id == view_id)",
+                "True",
+            ),
+        ),
         PUT + "test_put_whose_key_has_co_owners_by_now_is_brought_to_them",
     ),
     Ablation(
         "no end of the short way in a pause",
         "an owner that was paused while it wrote acknowledges a put by its commit alone",
-        (Edit(Owner.wrote_here, "self._readiness.enter() and ", ""),),
+        (Edit(Owner.wrote_here, " or not self._readiness.enter()", ""),),
         PUT + "test_put_in_a_pause_is_not_acknowledged_before_this_node_may_act_and_never_stamped_anew",
+    ),
+    Ablation(
+        "no silence on the short way",
+        "a put is acknowledged as copied when nobody shall wait for its copies any longer",
+        (Edit(Owner.wrote_here, "(are_copied and self._views.view_id == view_id)", "self._views.view_id == view_id"),),
+        PUT + "test_put_whose_co_owner_is_silent_goes_on_under_its_version",
     ),
     Ablation(
         "no memory of what was stored on the short way",
