@@ -2,10 +2,11 @@
 
 So of any number of writes with the same condition one at most is made. Under one view the store's writer sees to that:
 it compares and writes in one step. Across views, everybody is asked who may have what this node does not, or may still
-decide: all co-owners, leases or not, and all donors, which are fenced by being asked. None of them is left out as a
-plain write may leave out a silent one; where one cannot be heard, nobody can know, and the client is told so (503). But
-who could not be reached when it was removed is given up, as for reads. And two views that do not know of each other
-cannot both decide: see `views.quorum`.
+decide, as before a read: all co-owners of which it has no lease, and all donors, which are fenced by being asked. Whose
+lease it has, that one holds the view, and has told it all that was acknowledged. But no owner is left out as a plain
+write may leave out a silent one; where one cannot be heard, nobody can know, and the client is told so (503). Who could
+not be reached when it was removed is given up, as for reads. And two views that do not know of each other cannot both
+decide: see `views.quorum`.
 
 A quorum of the view's nodes is asked twice. After the write is on disk, so that no later view had been established by
 then: what was acknowledged counts. And before: so that a node which was replaced unawares writes nothing at all. What
@@ -78,14 +79,10 @@ class Decider:
     def is_decider(self, partition: int) -> bool:
         return self._views.ring.owners(partition)[0] == self._config.address
 
-    def whom_to_ask(self, partition: int) -> Set[Address]:
-        """All who may have what this node does not, or may still decide."""
-        return {*self._views.donors.of(partition), *(state.address for state in self._co_owners.all())}
-
     async def decide(
         self, view_id: ViewId, partition: int, write: WriteIf, kept: bytes, asked: Set[Address], sightings: Sightings
     ) -> Answer | NewAttempt:
-        """Carry it out, now that `asked`, those of `whom_to_ask`, have been asked. Unmet: nothing was written. Unheard:
+        """Carry it out, now that `asked`, as before a read, have been asked. Unmet: nothing was written. Unheard:
         nor was it, for nobody can know. MayBeStored: it was, and may or may not last. Raises PeerLost if this node was
         paused while it wrote."""
         if (obstacle := await self._obstacle(view_id, write, asked, sightings)) is not None:
@@ -126,8 +123,8 @@ class Decider:
         self, view_id: ViewId, write: WriteIf, asked: Set[Address], sightings: Sightings
     ) -> Answer | NewAttempt | None:
         """Why it cannot be carried out; None: it can be."""
-        stuck = {state.address for state in self._co_owners.all() if self._co_owners.may_be_left_out(state)}
-        unheard = {*stuck, *sightings.unheard}.difference(self._views.current.absent)
+        out_of_reach = {state.address for state in self._co_owners.all() if self._co_owners.is_out_of_reach(state)}
+        unheard = {*out_of_reach, *sightings.unheard}.difference(self._views.current.absent)
         if not unheard:
             unheard |= set(await self._confirming.missing(asked & set(sightings.heard)))
             if not self._may_go_on(view_id):

@@ -221,7 +221,7 @@ class Owner:
             return self._views.told()
         demand = self._causality.demand(operation, operation.context) if operation.context else None
         sightings = NOBODY_ASKED
-        asked = self._whom_to_ask(operation, partition, demand)
+        asked = self._whom_to_ask(partition, demand)
         if asked:
             found = await self._inquiry.find_out(asked, partition, operation.key, view_id)
             if isinstance(found, NewAttempt):
@@ -247,11 +247,8 @@ class Owner:
 
     # Whom to ask
 
-    def _whom_to_ask(self, operation: Operation, partition: int, demand: Demand | None) -> Set[Address]:
-        if isinstance(operation, WriteIf):
-            asked = self._decider.whom_to_ask(partition)
-        else:
-            asked = self._not_synced_with(partition)
+    def _whom_to_ask(self, partition: int, demand: Demand | None) -> Set[Address]:
+        asked = self._not_synced_with(partition)
         return asked if demand is None else {*asked, *demand.whom_to_ask}
 
     def _is_co_owner_heard(self, sightings: Sightings) -> bool:

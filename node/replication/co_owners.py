@@ -265,10 +265,13 @@ class CoOwners:
 
     # Who may be left out
 
+    def is_out_of_reach(self, state: PeerState) -> bool:
+        """Whether it is silent, gone or stuck, as far as is known: nothing comes to it."""
+        return state.is_stuck or self._links.is_down(state.address)
+
     def may_be_left_out(self, state: PeerState) -> bool:
-        """Whether it is silent, gone or stuck, and no lease that it may have can count any more."""
-        is_able = not state.is_stuck and not self._links.is_down(state.address)
-        return not is_able and not state.may_be_leased(self._time.monotonic())
+        """Whether it is out of reach, and no lease that it may have can count any more."""
+        return self.is_out_of_reach(state) and not state.may_be_leased(self._time.monotonic())
 
     def leave_out(self, state: PeerState, earliest: float) -> LeavingOut:
         """Let all that is in its outbox now be acknowledged without it, if that is possible, and not before `earliest`

@@ -38,14 +38,18 @@ async def test_decide_is_left_to_the_first_owner() -> None:
 
 
 @on_virtual_time
-async def test_decide_asks_all_co_owners_leases_or_not() -> None:
-    parts, *_ = await of_three()
+async def test_decide_asks_the_co_owners_of_whom_it_has_no_lease_and_whether_the_view_still_holds() -> None:
+    parts, _, c = await of_three()
+    c.lease_granted = False
     async with parts.running():
         await asyncio.sleep(SOON_S)
-        assert await write(parts, KEY) == Wrote(False)
-        assert parts.asked(Fetch) == []
+        assert await write_if(parts, KEY, IS_NEW) == Wrote(False)
+        assert {node for node, _ in parts.asked(Fetch)} == {C}
+        c.lease_granted = True
+        await asyncio.sleep(SOON_S)
+        parts.peers.asked.clear()
         assert await write_if(parts, KEY, EXISTS, version=V9) == Wrote(True)
-        assert sorted(node for node, _ in parts.asked(Fetch)) == [B, C]
+        assert parts.asked(Fetch) == [] and parts.asked(Confirm)
 
 
 # Who must be heard
@@ -63,6 +67,17 @@ async def test_decide_without_a_co_owner_is_refused_and_names_it(is_silent: bool
         assert await write_if(parts, KEY, IS_NEW) == Unheard((C,))
         assert parts.held(KEY) is None
         assert await write(parts, KEY) == Wrote(False, copies=Copies(2, 3)), "without a condition it is left out"
+
+
+@on_virtual_time
+async def test_decide_without_a_co_owner_that_was_just_lost_is_refused_though_its_lease_still_counts() -> None:
+    parts, *_ = await of_three()
+    async with parts.running():
+        await asyncio.sleep(SOON_S)
+        del parts.peers.script[C]
+        assert not parts.co_owners.unleased()
+        assert await write_if(parts, KEY, IS_NEW) == Unheard((C,))
+        assert parts.held(KEY) is None
 
 
 @on_virtual_time
@@ -135,11 +150,12 @@ async def test_decide_with_a_quorum_before_and_after_is_acknowledged() -> None:
 
 @on_virtual_time
 async def test_decide_with_those_that_have_it_for_a_quorum_asks_nobody_for_another() -> None:
+    """But for the one before."""
     parts, *_ = await of_three()
     async with parts.running():
         await asyncio.sleep(SOON_S)
         assert await write_if(parts, KEY, IS_NEW) == Wrote(False)
-        assert parts.asked(Confirm) == []
+        assert [node for node, _ in parts.asked(Confirm)] == [B]
 
 
 @on_virtual_time

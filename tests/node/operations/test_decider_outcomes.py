@@ -61,7 +61,7 @@ async def test_decide_below_what_is_held_is_superseded() -> None:
 @on_virtual_time
 async def test_unmet_tells_the_version_once_it_has_come_to_all() -> None:
     parts, b, c = await of_three()
-    c.held[KEY] = record(7)
+    c.held[KEY], c.lease_granted = record(7), False
     async with parts.running():
         await asyncio.sleep(SOON_S)
         b.is_free.clear()
@@ -77,7 +77,7 @@ async def test_unmet_tells_the_version_once_it_has_come_to_all() -> None:
 async def test_unmet_is_not_told_of_what_one_of_the_owners_lacks() -> None:
     """It was asked, and takes nothing then: it may be all that is left of the owners under the next view."""
     parts, b, c = await of_three()
-    c.held[KEY] = record(7)
+    c.held[KEY], c.lease_granted = record(7), False
     async with parts.running():
         await asyncio.sleep(SOON_S)
         b.is_free.clear()

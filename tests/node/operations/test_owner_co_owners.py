@@ -213,9 +213,9 @@ async def test_write_when_the_view_changes_and_it_cannot_be_made_sure_of_may_be_
     async with parts.running():
         writing = asyncio.create_task(write(parts, b"k"))
         await asyncio.sleep(0.1)
-        await parts.views.adopt(successor(parts.views.current, *([A, B] if stays else [B])), B)
         if stays:
             await parts.keep((b"k", record(8)))
+        await parts.views.adopt(successor(parts.views.current, *([A, B] if stays else [B])), B)
         assert await writing == MayBeStored()
 
 

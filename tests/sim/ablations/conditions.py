@@ -22,7 +22,9 @@ ABLATIONS = (
         "no doubt where an owner is silent",
         "a condition is decided without the owners that cannot be heard",
         (
-            Edit(Decider._obstacle, "{*stuck, *sightings.unheard}.difference(self._views.current.absent)", "set()"),
+            Edit(
+                Decider._obstacle, "{*out_of_reach, *sightings.unheard}.difference(self._views.current.absent)", "set()"
+            ),
             Edit(Decider._replicate, "{*lacking, *", "{*"),
         ),
     ),
@@ -30,7 +32,12 @@ ABLATIONS = (
         "no question to earlier owners",
         "a condition is decided by what the owners of the view have",
         (
-            Edit(Decider.whom_to_ask, "*self._views.donors.of(partition), ", ""),
+            Edit(
+                Owner._attempt,
+                "self._whom_to_ask(partition, demand)",
+                "self._whom_to_ask(partition, demand) - (set(self._views.donors.of(partition)) "
+                "if isinstance(operation, WriteIf) else NO_PEERS)",
+            ),
             Edit(Inquiry.find_out, "or not self.not_synced_with(partition) <= peers", ""),
         ),
     ),

@@ -163,7 +163,7 @@ ABLATIONS = (
     Ablation(
         "no leaving out of who is stuck",
         "a co-owner whose disk takes nothing is waited for as long as its node can be reached",
-        (Edit(CoOwners.may_be_left_out, "not state.is_stuck and ", ""),),
+        (Edit(CoOwners.is_out_of_reach, "state.is_stuck or ", ""),),
         "test_stuck_owners.py::test_stuck_owners_two_of_three_leave_the_third_to_write_alone",
     ),
     Ablation(
