@@ -78,13 +78,14 @@ def test_walk_passes_over_what_is_not_taken_but_not_for_ever(monkeypatch: pytest
     *_, found = walk(shelves, range(PARTITIONS), EVERYTHING._replace(limit=3), lambda record: record or None, Merge())
     assert found == Part([(b"1", b"x"), (b"3", b"x"), (b"5", b"x")], b"5")
     monkeypatch.setattr(key_order, "LOOKS_A_TURN", 2)
-    merge, ends = Merge(), list[bytes | None]()
-    while not ends or ends[-1] is not None:
-        now, range_ = count(), EVERYTHING._replace(after=ends[-1] if ends else b"")
-        *_, found = walk(shelves, range(PARTITIONS), range_, lambda record: None, merge, now.__next__, 2.0)
+    merge, after, ends = Merge(), b"", list[bytes | None]()
+    while ends[-1:] != [None]:
+        range_, now = EVERYTHING._replace(after=after), count().__next__
+        *_, found = walk(shelves, range(PARTITIONS), range_, lambda record: None, merge, now, 2.0)
         assert found is not None and not found.records
+        after = found.end or b""
         ends.append(found.end)
-    assert ends == [b"3", b"7", None], "two turns each, the first of them whatever the time"
+    assert ends == [b"3", b"7", None], "two turns each"
     *_, found = walk(shelves, range(PARTITIONS), EVERYTHING, lambda record: None, Merge(), count().__next__, 0.0)
     assert found == Part([], b"1"), "something is passed in any case"
 
