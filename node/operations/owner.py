@@ -137,8 +137,9 @@ class Owner:
         )
 
     def puts_here(self, key: bytes) -> bool:
-        """Whether nobody has to be asked about a plain put. The hot path."""
-        return self._answers_alone(partition_of(key)) and not self._co_owners.is_behind
+        """Whether nobody has to be asked about a plain put, nor left out of it. The hot path."""
+        co_owners = self._co_owners
+        return self._answers_alone(partition_of(key)) and co_owners.are_in_reach() and not co_owners.is_behind
 
     def put_here(self, key: bytes, version: Version, value: bytes) -> Awaitable[WriteOutcome]:
         """Begin a put for which `puts_here` has just been asked; `await_copies_here` is to follow."""

@@ -269,6 +269,10 @@ class CoOwners:
         """Whether it is silent, gone or stuck, as far as is known: nothing comes to it."""
         return state.is_stuck or self._links.is_down(state.address)
 
+    def are_in_reach(self) -> bool:
+        """Whether none of them is out of reach. The hot path."""
+        return not any(map(self.is_out_of_reach, self._states.values()))
+
     def may_be_left_out(self, state: PeerState) -> bool:
         """Whether it is out of reach, and no lease that it may have can count any more."""
         return self.is_out_of_reach(state) and not state.may_be_leased(self._time.monotonic())

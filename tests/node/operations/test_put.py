@@ -100,6 +100,22 @@ async def test_put_takes_the_ordinary_way_while_a_co_owner_has_to_be_asked() -> 
 
 
 @on_virtual_time
+async def test_put_takes_the_ordinary_way_past_a_co_owner_that_has_no_room() -> None:
+    """It answers, and gives leases: nobody would be told soon that it may be left out."""
+    parts = await node_a(A, B, repl_factor=2)
+    peer = parts.co_owner(B)
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        peer.has_room = False
+        assert (await parts.router.write(KEY, VALUE)).answer == ON_ONE_OF_TWO
+        assert not parts.co_owners.unleased() and not parts.router.puts_here(KEY)
+        began = parts.time.monotonic()
+        assert (await parts.router.write(b"second", VALUE)).answer == ON_ONE_OF_TWO
+        assert parts.time.monotonic() - began < 0.1
+
+
+@on_virtual_time
 async def test_put_takes_the_ordinary_way_while_nothing_counts_that_is_here() -> None:
     parts = await node_a(A, B, repl_factor=2)
     parts.co_owner(B)
@@ -200,9 +216,11 @@ async def test_put_whose_co_owner_is_silent_goes_on_under_its_version() -> None:
     parts.compare(B)
     async with parts.running():
         await asyncio.sleep(1.0)
+        put = await begun(parts)
         del parts.peers.script[B]
-        put = await stored(parts)
-        assert put.copied is not None and not await put.copied
+        await asyncio.wait([put.stored])
+        copied = parts.router.await_copies(put)
+        assert copied is not None and not await copied
         assert parts.router.end_put(put) is None
         assert (await parts.router.go_on(put)).answer == ON_ONE_OF_TWO
         assert held(parts) == (put.version, VALUE)
