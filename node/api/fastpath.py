@@ -298,7 +298,7 @@ class _Connection(asyncio.Protocol):
         if put is None:
             self._work_on(request, began, front.api.answer(request.method, key, request.body, request.given))
         else:
-            self._wait(put.stored, partial(self._await_copies, request, began, put))
+            self._wait(put.stored, partial(self._go_on_with, request, began, put))
         return None
 
     def _wait(self, work: asyncio.Future[Any], go_on: Callable[[asyncio.Future[Any]], object]) -> None:
@@ -306,28 +306,25 @@ class _Connection(asyncio.Protocol):
         self._front.under_way.add(work)
         work.add_done_callback(go_on)
 
-    def _await_copies(self, request: PlainRequest, began: float, put: Put, stored: asyncio.Future[Any]) -> None:
-        copied = self._front.api.await_copies(put)
-        if copied is None:
-            self._end_put(request, began, put, stored)
+    def _go_on_with(self, request: PlainRequest, began: float, put: Put, done: asyncio.Future[Any]) -> None:
+        """It is stored, or copied: wait for the next step, or answer."""
+        api, copied, answer = self._front.api, None, None
+        try:
+            copied = api.await_copies(put) if done is put.stored else None
+            answer = api.end_put(put) if copied is None else None
+        except Exception as error:
+            answer = render_error(request.method, request.path, error)
+        self._front.under_way.discard(done)
+        if copied is not None:
+            self._wait(copied, partial(self._go_on_with, request, began, put))
+        elif answer is None:
+            self._work_on(request, began, api.go_on(put))
         else:
-            self._wait(copied, partial(self._end_put, request, began, put))
-            self._front.under_way.discard(stored)
+            self._end_work(request, began, answer)
 
     def _work_on(self, request: PlainRequest, began: float, answering: Awaitable[HttpAnswer]) -> None:
         self._at_work = self._front.loop.create_task(self._work(request, began, answering))
         self._front.under_way.add(self._at_work)
-
-    def _end_put(self, request: PlainRequest, began: float, put: Put, done: asyncio.Future[Any]) -> None:
-        try:
-            answer = self._front.api.end_put(put)
-        except Exception as error:
-            answer = render_error(request.method, request.path, error)
-        self._front.under_way.discard(done)
-        if answer is None:
-            self._work_on(request, began, self._front.api.go_on(put))
-        else:
-            self._end_work(request, began, answer)
 
     async def _work(self, request: PlainRequest, began: float, answering: Awaitable[HttpAnswer]) -> None:
         try:

@@ -207,7 +207,8 @@ class Link:
             )
         except (aiohttp.ClientError, OSError) as error:
             headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-            self.is_stranger = CLUSTER_HEADER in headers and self._is_of_another_cluster(headers)
+            is_foreign = CLUSTER_HEADER in headers and self._is_of_another_cluster(headers)
+            self.is_stranger = is_foreign and not self._names.is_guess(self._peer)
             if PROTOCOLS_HEADER in headers:
                 self._doorkeeper.protocol_with(self._peer, headers, PROTOCOLS_HEADER)
             self._prover.refused(self._peer, headers)
@@ -215,8 +216,9 @@ class Link:
             self._certificates.dial_failed(self._peer, error)
             self._do(self._state.dial_failed(self._time.now(), str(error)))
             return
-        self.is_stranger = self._is_of_another_cluster(socket._response.headers)
-        if self.is_stranger:
+        is_foreign = self._is_of_another_cluster(socket._response.headers)
+        self.is_stranger = is_foreign and not self._names.is_guess(self._peer)
+        if is_foreign:
             reset_dialled(socket)
             self._do(self._state.dial_failed(self._time.now(), "it is of another cluster"))
             return

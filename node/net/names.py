@@ -10,7 +10,8 @@ its IP address: so where it was found last is tried first, while its name is loo
 that look-up decides, once it has an answer: the name may lead elsewhere by now. That it fails is no answer, for a name
 server forgets a name sooner than a peer moves. And whoever was not found, but has dialled this node since, is sought
 where it dialled from before anywhere else: a peer that has come back elsewhere is found before the name server knows.
-It need not be there, as where addresses are translated on the way; then all goes on as if nobody had dialled.
+It need not be there, as where addresses are translated on the way: then all goes on as if it had not dialled, and who
+is there instead says nothing of it.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class Names(AbstractResolver):
         way = self._ways.setdefault(f"{host}:{port}", _Way())
         way.dial()
         lookup = way.lookup = self._lookup_of(host)
-        if not way.addresses:
+        if not way.order:
             found = await asyncio.shield(lookup)
             if isinstance(found, OSError):
                 raise found
@@ -141,7 +142,7 @@ class Names(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address in way.addresses
+            for address in way.order
         ]
 
     def found_at(self, peer: Address, ip: str | None) -> None:
@@ -154,6 +155,12 @@ class Names(AbstractResolver):
         """Who is `peer`, as far as is known, has dialled this node from `ip`."""
         if (way := self._ways.get(peer)) is not None:
             way.dialled_from = ip
+
+    def is_guess(self, peer: Address) -> bool:
+        """Whether the last dial of `peer` began where it had dialled from: its name may have nothing to do with who is
+        there."""
+        way = self._ways.get(peer)
+        return way is not None and way.guess is not None
 
     def forget(self, peer: Address) -> None:
         """Nobody wants it any more."""
@@ -205,27 +212,34 @@ class _Way:
         """That of the last dial."""
         self.dialled_from: str | None = None
         """Where the peer itself has dialled from, if it has since it was found last or was sought there."""
+        self.guess: str | None = None
+        """The same of the last dial, which has begun there."""
         self._is_found = False
         """Whether the last dial found the peer."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Where to dial now."""
+        return self.addresses if self.guess is None else _first(self.guess, self.addresses)
 
     def dial(self) -> None:
         """Once more. If the last one did not find it, what its look-up has answered by now counts; if that is nothing
         new, the next address comes first, for who is at the first one may be somebody else, or silent. Before all of
         them comes, once, where the peer has dialled from."""
+        self.guess = None
         if not self._is_found:
             found = self.lookup.result() if self.lookup is not None and self.lookup.done() else ()
             if isinstance(found, OSError) or set(found) in (set(), set(self.addresses)):
                 found = (*self.addresses[1:], *self.addresses[:1])
             self.addresses = found
-            self._prefer(self.dialled_from)
-            self.dialled_from = None
+            self.guess, self.dialled_from = self.dialled_from, None
         self._is_found = False
 
     def found_at(self, ip: str | None) -> None:
         self._is_found, self.dialled_from = True, None
-        if ip in self.addresses:
-            self._prefer(ip)
+        if ip is not None and ip in self.order:
+            self.addresses = _first(ip, self.addresses)
 
-    def _prefer(self, ip: str | None) -> None:
-        if ip is not None:
-            self.addresses = (ip, *(other for other in self.addresses if other != ip))
+
+def _first(ip: str, addresses: Iterable[str]) -> tuple[str, ...]:
+    return (ip, *(other for other in addresses if other != ip))

@@ -157,11 +157,11 @@ class Owner:
 
     def wrote_here(self, outcome: WriteOutcome, view_id: ViewId, are_copied: bool) -> Wrote | None:
         """The answer to a put that was begun under this view, if nothing has changed meanwhile; None: it is to be
-        carried out once more."""
-        if not isinstance(outcome, Written) or not self._readiness.enter():
+        carried out once more. Who had to have it was for that view to say: alone under the next one, this node might
+        forget about who still answers under this one."""
+        if not isinstance(outcome, Written) or not self._readiness.enter() or self._views.view_id != view_id:
             return None
-        is_everywhere = self._co_owners.is_alone or (are_copied and self._views.view_id == view_id)
-        return Wrote(outcome.replaced) if is_everywhere else None
+        return Wrote(outcome.replaced) if are_copied or self._co_owners.is_alone else None
 
     def serve(self, operation: Operation | Batch, budget_s: float) -> Answering:
         """Answer another node's call, made under this node's view."""

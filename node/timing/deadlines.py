@@ -106,14 +106,15 @@ class Timeouts:
 
 class SameLimit:
     """Cancels each future that is not done `limit_s` after it was `set`. The limit is the same for all, so what was set
-    first is due first: a queue does where `Deadlines` takes a heap, and no task waits. So it is where each is set with
-    a time of its own, as long as those come in order."""
+    first is due first: a queue does where `Deadlines` takes a heap, and no task waits. So it does where each is set
+    with a time of its own that is hardly ever before that of another one."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._due: deque[tuple[float, asyncio.Future[Any]]] = deque()
         """(loop's time, future). One that is done is dropped once it is first."""
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
 
     def set(self, future: asyncio.Future[Any], at: float | None = None) -> float:
         """Returns when it is due, which is `at` if that is given (loop's time). Needs a running loop."""
@@ -122,15 +123,23 @@ class SameLimit:
             due.popleft()
         if at is None:
             at = loop.time() + self._limit_s
-        due.append((at, future))
-        if self._timer is None:
-            self._timer = loop.call_at(at, self._wake, loop)
+        place = len(due)
+        while place and due[place - 1][0] > at:
+            place -= 1
+        due.insert(place, (at, future))
+        if at < self._timer_at:
+            self._wake_at(at, loop)
         return at
 
+    def _wake_at(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = loop.call_at(at, self._wake, loop), at
+
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, float("inf")
         due, now = self._due, loop.time()
         while due and (due[0][0] <= now or due[0][1].done()):
             due.popleft()[1].cancel()
         if due:
-            self._timer = loop.call_at(due[0][0], self._wake, loop)
+            self._wake_at(due[0][0], loop)

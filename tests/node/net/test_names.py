@@ -172,9 +172,11 @@ async def test_names_where_a_peer_dialled_from_counts_while_a_lookup_is_silent(l
     lookup.silence("n")
     await dial(names, "n")
     names.dialled_from("n:1", B)
-    assert [await dial(names, "n") for _ in range(3)] == [[B, A], [A, B], [B, A]]
-    names.found_at("n:1", B)
-    assert await dial(names, "n") == [B, A]
+    assert [await dial(names, "n") for _ in range(3)] == [[B, A], [A], [A]], "it was not there"
+    names.dialled_from("n:1", C)
+    assert await dial(names, "n") == [C, A] and names.is_guess("n:1")
+    names.found_at("n:1", C)
+    assert await dial(names, "n") == [C, A] and not names.is_guess("n:1")
 
 
 async def test_names_where_a_peer_dialled_from_before_it_was_found_does_not_count(lookup: FakeLookup) -> None:

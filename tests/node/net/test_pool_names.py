@@ -128,6 +128,25 @@ async def test_named_peer_that_has_moved_and_dials_is_found_before_the_name_serv
     assert await a.ask_until_answered(b, b"after") == ReadResult(b"after")
 
 
+async def test_named_peer_is_not_the_stranger_where_it_dialled_from(named: NamedNodes) -> None:
+    """Its address was translated on the way: at the same port there, somebody else may listen."""
+    a, b = await in_touch(named)
+    named.lookup.answers["a"] = (named.ips[0],)
+    named.lookup.silence("b")
+    await named.stop("b")
+    with pytest.raises(PeerRefused):
+        await a.ask(b, b"k", SHORT_S)
+    stranger = await named.start("stranger", named.ips[2], "theirs")
+    a.transport.acceptor._note_dialled(b.address, named.ips[2])  # type: ignore[attr-defined]
+    for _ in range(3):
+        with pytest.raises(PeerRefused):
+            await a.ask(b, b"k", SHORT_S)
+        assert not a.transport.is_stranger(b.address) and not stranger.handler.calls
+        await asyncio.sleep(0.05)
+    b = await named.start("b", named.ips[1])
+    assert await a.ask_until_answered(b, b"after") == ReadResult(b"after")
+
+
 @pytest.mark.parametrize("cluster", [CLUSTER_DEFAULT, "theirs"])
 async def test_named_peer_is_not_who_has_its_former_address(named: NamedNodes, cluster: str) -> None:
     a, b = await in_touch(named)

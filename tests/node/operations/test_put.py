@@ -256,6 +256,24 @@ async def test_put_that_was_copied_under_another_view_is_brought_to_its_co_owner
         assert parts.router.end_put(put) is None
 
 
+@pytest.mark.parametrize("is_waiting", [False, True], ids=["stored", "copied"])
+@on_virtual_time
+async def test_put_for_which_a_co_owner_was_removed_is_not_acknowledged_without_it(is_waiting: bool) -> None:
+    """It may still answer alone, under the view in which it had to have the put."""
+    parts = await node_a(A, B, repl_factor=2)
+    parts.co_owner(B).is_free.clear()
+    parts.compare(B)
+    async with parts.running():
+        await asyncio.sleep(1.0)
+        put = await stored(parts) if is_waiting else await begun(parts)
+        await asyncio.wait([put.stored])
+        await parts.views.adopt(successor(parts.views.current, A), A)
+        assert parts.co_owners.is_alone
+        if not is_waiting:
+            assert parts.router.await_copies(put) is None
+        assert parts.router.end_put(put) is None
+
+
 @on_virtual_time
 async def test_put_in_a_pause_while_it_is_copied_is_not_acknowledged() -> None:
     parts = await node_a(A, B, repl_factor=2)

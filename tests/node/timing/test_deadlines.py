@@ -173,6 +173,17 @@ async def test_same_limit_goes_by_the_time_that_is_given() -> None:
 
 
 @on_virtual_time
+async def test_same_limit_cancels_what_is_due_first_whenever_it_was_set() -> None:
+    loop, limit, ended = asyncio.get_running_loop(), SameLimit(2.0), list[float]()
+    for at in (1.0, 3.0, 0.5, 2.0, 0.7):
+        wait: asyncio.Future[None] = loop.create_future()
+        wait.add_done_callback(lambda _: ended.append(now()))
+        limit.set(wait, at)
+    await asyncio.sleep(4.0)
+    assert ended == pytest.approx([0.5, 0.7, 1.0, 2.0, 3.0])
+
+
+@on_virtual_time
 async def test_same_limit_keeps_nothing_of_what_is_done_and_rests_with_nothing_to_do() -> None:
     loop, limit = asyncio.get_running_loop(), SameLimit(1.0)
     for _ in range(1000):

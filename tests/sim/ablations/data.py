@@ -255,11 +255,8 @@ ABLATIONS = (
         "no co-owners on the short way",
         "a put is acknowledged by its commit alone though its key has other owners by now",
         (
-            Edit(
-                Owner.wrote_here,
-                "self._co_owners.is_alone or (are_copied and self._views.view_id == view_id)",
-                "True",
-            ),
+            Edit(Owner.wrote_here, "are_copied or self._co_owners.is_alone", "True"),
+            Edit(Owner.wrote_here, " or self._views.view_id != view_id", ""),
         ),
         PUT + "test_put_whose_key_has_co_owners_by_now_is_brought_to_them",
     ),
@@ -272,8 +269,14 @@ ABLATIONS = (
     Ablation(
         "no silence on the short way",
         "a put is acknowledged as copied when nobody shall wait for its copies any longer",
-        (Edit(Owner.wrote_here, "(are_copied and self._views.view_id == view_id)", "self._views.view_id == view_id"),),
+        (Edit(Owner.wrote_here, "are_copied or self._co_owners.is_alone", "True"),),
         PUT + "test_put_whose_co_owner_is_silent_goes_on_under_its_version",
+    ),
+    Ablation(
+        "no view on the short way",
+        "a put is acknowledged without the co-owners of the view in which it was begun",
+        (Edit(Owner.wrote_here, " or self._views.view_id != view_id", ""),),
+        PUT + "test_put_for_which_a_co_owner_was_removed_is_not_acknowledged_without_it[stored]",
     ),
     Ablation(
         "no memory of what was stored on the short way",
