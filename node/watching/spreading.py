@@ -54,11 +54,12 @@ class Spreading:
         async with self._turn:
             unsure = [key for key, version in versions.items() if not self._co_owners.is_on_all(key, version)]
             to_bring = [key for key in unsure if not self._is_brought(key, versions[key])]
+            of_the_rest = {node for key in set(unsure).difference(to_bring) for node in self._brought[key][1]}
             left_out = await self._streams.await_copies(to_bring, are_noted=False)
             if len(self._brought) + len(to_bring) > REMEMBERED_MAX:
                 self._brought.clear()
             self._brought |= {key: (versions[key], left_out) for key in to_bring}
-            return {node for key in unsure for node in self._brought[key][1]}
+            return left_out | of_the_rest
 
     def _is_brought(self, key: bytes, version: Version) -> bool:
         return key in self._brought and self._brought[key][0] == version

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from node.net.messages import Replicate
 from node.storage.transaction import Cause, Change
+from node.watching import spreading as spreading_module
 from node.watching.spreading import Spreading
 from tests.node.parts import A, B, C, D, Parts, node_a, on_virtual_time, record
 
@@ -53,6 +56,25 @@ async def test_who_was_left_out_is_named_to_all_who_ask() -> None:
         await a.keep((b"k", record(5)))
         for _ in range(2):
             assert await spreading.spread([change(b"k", Cause.RELAYED)]) == {C}
+
+
+@on_virtual_time
+async def test_who_was_left_out_is_named_of_what_is_forgotten_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where very much is written, what was brought is forgotten with each question."""
+    monkeypatch.setattr(spreading_module, "REMEMBERED_MAX", 2)
+    a = await node_a(A, B, C, repl_factor=3)
+    spreading = Spreading(a.co_owners, a.streams)
+    a.co_owner(B)
+    keys = [b"1", b"2", b"3"]
+    async with a.running():
+        a.compare(B)
+        await asyncio.sleep(1)
+        await a.keep(*((key, record(5)) for key in keys))
+        assert await spreading.spread([change(key, Cause.COPIED) for key in keys[:2]]) == {C}
+        a.co_owner(C)
+        a.compare(C)
+        assert await spreading.spread([change(key, Cause.COPIED) for key in keys[1:]]) == {C}, "of the second"
+        assert await spreading.spread([change(key, Cause.COPIED) for key in keys[1:]]) == set(), "it is found out anew"
 
 
 @on_virtual_time
