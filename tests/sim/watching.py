@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from unittest.mock import patch
 
 from gossip.view import Address, ViewId
 from node.errors import StorageFault, Unavailable
 from node.net.messages import NothingDeleted, ReadResult, Wrote
 from node.operations.listing import Page
+from node.replication import co_owners
 from node.values.record import decode_record, version_of
 from node.values.version import Version
+from node.watching import spreading
 from node.watching.joint import FIRST, Event, Order
 from node.watching.watcher import Gap, Told, Watcher
 from tests.sim.cluster import Cluster, Machine, NoAnswer
@@ -44,6 +47,9 @@ GOES_ON = 0.7
 """How many of those who come back go on from where they were."""
 END_S = 12.0
 """After so long without faults all has expired that does, and everybody has been told of everything."""
+REMEMBERED_MAX, SPREAD_MAX = 3, 3
+"""Of so few keys a node remembers what it has brought, and what has spread: as in a store at work, it forgets that
+again and again."""
 REFUSALS = (Unavailable, NoAnswer, StorageFault)
 
 
@@ -119,6 +125,13 @@ class Watching:
 
     async def run(self) -> None:
         """Raises Violation."""
+        with (
+            patch.object(spreading, "REMEMBERED_MAX", REMEMBERED_MAX),
+            patch.object(co_owners, "SPREAD_MAX", SPREAD_MAX),
+        ):
+            await self._run()
+
+    async def _run(self) -> None:
         for machine in self.cluster.machines.values():
             machine.start()
         async with asyncio.TaskGroup() as watchers:
