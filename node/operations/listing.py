@@ -152,10 +152,10 @@ class Lister:
         return await self._timeouts.within(self._config.answer_s, page, Unavailable)
 
     async def _filled(self, prefix: bytes, after: bytes, limit: int, with_values: bool, began: float) -> Page:
-        """With something in it, unless that takes half of the time or more."""
+        """With something in it, unless that takes a third of the time or more."""
         request_s = self._config.request_s
         page = await self._page(prefix, after, limit, with_values, began + request_s)
-        while not page.entries and page.end is not None and self._time.monotonic() < began + request_s / 2:
+        while not page.entries and page.end is not None and self._time.monotonic() < began + request_s / 3:
             page = await self._page(prefix, page.end, limit, with_values, began + request_s)
         return page
 
