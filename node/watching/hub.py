@@ -31,6 +31,7 @@ MOVED = "another view is in force: keys may have moved"
 POSITION = r"[0-9a-f]{16}-([0-9]{1,18}(\.[0-9]{1,18})*)?"
 _POSITION = re.compile(POSITION)
 GONE = "what came after that id is not known any more"
+TOO_MUCH = "more came after that id than is told at once"
 
 
 class Hub:
@@ -186,7 +187,8 @@ class Hub:
                 return
             events += (event for event in some.events if _concerns(watcher, event))
             up_to |= some.up_to
-        watcher.tell_missed(events, self._position_of(up_to))
+        if not watcher.tell_missed(events, self._position_of(up_to)):
+            watcher.tell_gap(TOO_MUCH, self._position)
 
     # What the owners tell
 

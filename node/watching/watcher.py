@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from gossip.view import Address
@@ -70,7 +70,7 @@ class Watcher:
         if self._ahead is not None and any(at <= self._ahead.told.get(owner, -1) for owner, at in event.places):
             return
         position = self.reached(position)
-        self._bytes += len(event.key) + len(event.record) + OVERHEAD_BYTES
+        self._bytes += _bytes_of(event)
         if self._bytes > self._bytes_max:
             self._waiting.clear()
             self._waiting.append(Gap(TOO_SLOW, position))
@@ -95,12 +95,14 @@ class Watcher:
             self._waiting.append(Gap(why, position))
             self._wake()
 
-    def tell_missed(self, events: Iterable[Event], up_to: Position) -> None:
-        """What the client has missed up to there: before all that waits, unless there is a gap."""
+    def tell_missed(self, events: Sequence[Event], up_to: Position) -> bool:
+        """What the client has missed up to there: before all that waits, unless there is a gap. False: it is more than
+        may wait, and nothing of it is told."""
+        if self.is_over or any(isinstance(item, Gap) for item in self._waiting):
+            return True
+        if sum(map(_bytes_of, events)) > self._bytes_max:
+            return False
         waiting, self._waiting, self._bytes = self._waiting, deque(), 0
-        if self.is_over or any(isinstance(item, Gap) for item in waiting):
-            self._waiting = waiting
-            return
         told: dict[bytes, Order] = {}
         for event in events:
             self.tell(event, self.position)
@@ -109,6 +111,7 @@ class Watcher:
         for item in waiting:
             if isinstance(item, Told):
                 self.tell(*item)
+        return True
 
     def end(self) -> None:
         self.is_over = True
@@ -137,3 +140,7 @@ class Watcher:
             self._filled.clear()
             await self._filled.wait()
         return self.taken()
+
+
+def _bytes_of(event: Event) -> int:
+    return len(event.key) + len(event.record) + OVERHEAD_BYTES

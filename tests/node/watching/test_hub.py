@@ -11,10 +11,11 @@ import pytest
 
 from node.errors import Reason, Unavailable
 from node.storage.transaction import Transaction
-from node.watching.hub import GONE, MOVED, Hub, is_position
+from node.watching.hub import GONE, MOVED, TOO_MUCH, Hub, is_position
 from node.watching.owner_log import OwnerLog
-from node.watching.watcher import Gap, Told, Watcher
-from tests.node.parts import A, B, Parts, node_a, on_virtual_time, running
+from node.watching.watcher import OVERHEAD_BYTES, Gap, Told, Watcher
+from ring.hashing import partition_of
+from tests.node.parts import A, B, Parts, node_a, on_virtual_time, record, running
 from tests.node.samples import successor
 
 
@@ -94,6 +95,27 @@ async def test_what_nobody_knows_any_more_is_a_gap() -> None:
         for since in (position + ".7", position.replace("-0", "-9"), "0" * 16 + "-0"):
             watcher = await hub.watch(b"", since=since)
             assert [item.why for item in await watcher.take() if isinstance(item, Gap)] == [GONE]
+
+
+@on_virtual_time
+async def test_whoever_has_missed_more_than_may_wait_has_a_gap_from_which_it_can_go_on() -> None:
+    a = await node_a(A)
+    count = a.config.watch_queue_bytes // OVERHEAD_BYTES
+    keys = [b"k%d" % number for number in range(count)]
+    async with hub_of(a) as hub:
+        watcher = await hub.watch(b"k")
+        await a.change(b"k")
+        await asyncio.sleep(0.1)
+        position = (await watcher.take())[-1].position.text
+        hub.leave(watcher)
+        await a.store.merge(a.views.view_id, [(partition_of(key), key, record(5).encode()) for key in keys])
+        await asyncio.sleep(0.1)
+        again = await hub.watch(b"k", since=position)
+        (gap,) = await again.take()
+        assert isinstance(gap, Gap) and gap.why == TOO_MUCH and not again.is_over
+        hub.leave(again)
+        await a.change(b"k", 6)
+        assert await told(await hub.watch(b"k", since=gap.position.text)) == [b"k"]
 
 
 @on_virtual_time

@@ -79,8 +79,9 @@ async def test_watcher_goes_on_from_where_it_was_told_while_its_node_is_behind(w
 
 
 async def test_watcher_is_told_no_more_of_what_it_missed_than_of_the_rest(watcher: Watcher) -> None:
-    watcher.tell_missed([event(b"k", number, number, 1000) for number in range(20)], position(20))
-    assert await watcher.take() == [Gap(TOO_SLOW, START)]
+    watcher.tell(event(b"k", 21, 21), position(21))
+    assert not watcher.tell_missed([event(b"k", number, number, 1000) for number in range(20)], position(20))
+    assert await told(watcher) == [(b"k", 21, "p21")] and not watcher.is_over
 
 
 async def test_watcher_with_a_gap_is_not_told_what_it_missed(watcher: Watcher) -> None:
