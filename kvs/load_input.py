@@ -130,7 +130,10 @@ class Source:
         try:
             self._members = msgspec.json.decode(whole, type=dict[str, msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(f"neither one JSON object nor JSON lines of key and value: {error}") from None
+            wanted = "neither one JSON object nor JSON lines of key and value"
+            if self._suffix == ".json":
+                wanted = "not one JSON object, as .json says; JSON lines are .jsonl"
+            raise BadInput(f"{wanted}: {error}") from None
         self.size = len(self._members)
 
     async def blocks(self) -> AsyncIterator[Block]:

@@ -103,6 +103,16 @@ def test_load_of_neither_form_exits_2(run: Kvs, store: FakeStore, text: str) -> 
     assert "neither one JSON object nor JSON lines" in result.stderr
 
 
+def test_load_of_lines_under_the_suffix_of_the_other_form_names_both(
+    run: Kvs, store: FakeStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "in.json"
+    file.write_text('{"key": "a", "value": 1}\n{"key": "b", "value": 2}\n')
+    result = run("load", str(file))
+    assert (result.exit_code, store.values, len(result.stderr.splitlines())) == (2, {}, 1)
+    assert "not one JSON object, as .json says; JSON lines are .jsonl" in result.stderr
+
+
 def test_load_of_nothing_stores_nothing(run: Kvs) -> None:
     assert run("load", "-", stdin="").stderr.startswith("Stored 0 entries")
 
