@@ -47,9 +47,9 @@ GOES_ON = 0.7
 """How many of those who come back go on from where they were."""
 END_S = 12.0
 """After so long without faults all has expired that does, and everybody has been told of everything."""
-REMEMBERED_MAX, SPREAD_MAX = len(KEYS), len(KEYS)
-"""Of so few keys a node remembers what it has brought, and what has spread: as many as one answer may tell of. So it
-forgets that again and again, as in a store at work, and not while it is told."""
+REMEMBERED_MAX, SPREAD_MAX = 3, 3
+"""Of so few keys a node remembers what it has brought, and what has spread: as in a store at work, it forgets that
+again and again."""
 REFUSALS = (Unavailable, NoAnswer, StorageFault)
 
 
