@@ -17,6 +17,8 @@ from typing import NamedTuple, Protocol
 from gossip.view import Address
 from node.config import Config
 from node.net.messages import OPENING, Answer, Tail, Tailed
+from node.values.record import version_of
+from node.watching.expired import Expired
 from node.watching.joint import FIRST, Event, Joint, Order
 
 REPEATED_MAX = 1000
@@ -60,6 +62,7 @@ class Follower:
         self._logs: dict[Address, int] = {}
         """Of the owners that are listened to, in the order of the ring."""
         self._joint = Joint({})
+        self.expired = Expired(())
         self._untold: dict[bytes, Order] = {}
         """Of what was heard first, of each key the newest."""
         self._unsure: set[Address] = set()
@@ -104,27 +107,36 @@ class Follower:
 
     async def _begin(self, opened: Mapping[Address, Tailed]) -> None:
         """What is heard first is told to nobody: these logs were not opened in one moment, and something newer may
-        stand before the beginning of another one. It is on all owners by then, for whoever lists their keys."""
+        stand before the beginning of another one. It is on all owners by then, for whoever lists their keys; but what
+        has expired on one of them may have yet to expire on another. Raises _Over."""
         logs = {owner: answer.log for owner, answer in opened.items()}
-        first = await asyncio.gather(*(self._rest_of(logs, owner, opened[owner].up_to) for owner in logs))
+        # What fails is no exception: where one of these fails just when all are cancelled, that would be lost.
+        rests = await asyncio.gather(*(self._rest_of(logs, owner, opened[owner].up_to) for owner in logs))
+        first = [rest for rest in rests if rest is not None]
+        if len(first) < len(rests):
+            raise _Over
         self._untold = {}
         for event in (event for events, _ in first for event in events):
-            self._untold[event.key] = max(event.order, self._untold.get(event.key, event.order))
-        self._logs, self._unsure = logs, set(logs)
+            order = version_of(event.record), False
+            self._untold[event.key] = max(order, self._untold.get(event.key, order))
+        self._logs, self._unsure, self.expired = logs, set(logs), Expired(logs)
         self._joint = Joint({owner: end for owner, (_, end) in zip(logs, first, strict=True)})
         self._asked = dict.fromkeys(logs, 0)
         self._prompted.clear()
 
-    async def _rest_of(self, logs: Mapping[Address, int], owner: Address, after: int) -> tuple[list[Event], int]:
-        """What stands in a log, and where it ends. Raises _Over."""
+    async def _rest_of(self, logs: Mapping[Address, int], owner: Address, after: int) -> tuple[list[Event], int] | None:
+        """What stands in a log, and where it ends; None: that could not be heard."""
         found: list[Event] = []
-        for _ in range(REPEATED_MAX):
-            answer = await self._tailed(logs, owner, after, 0)
-            found += (Event(key, record) for _, key, record in answer.changes)
-            after = answer.up_to
-            if answer.is_whole:
-                return found, after
-        raise _Over
+        try:
+            for _ in range(REPEATED_MAX):
+                answer = await self._tailed(logs, owner, after, 0)
+                found += (Event(key, record) for _, key, record in answer.changes)
+                after = answer.up_to
+                if answer.is_whole:
+                    return found, after
+        except _Over:
+            pass
+        return None
 
     async def _listen(self) -> str:
         """Until something may have been missed: why."""
@@ -190,8 +202,8 @@ class Follower:
         self._prompt()
 
     async def _tailed(self, logs: Mapping[Address, int], owner: Address, after: int, wait_s: float) -> Tailed:
-        log, is_first, is_short = logs[owner], owner == next(iter(logs)), len(logs) < len(self._owners)
-        answer = await self._ask(owner, Tail(log, after, int(1000 * wait_s), is_short, is_first))
+        is_short = len(logs) < len(self._owners)
+        answer = await self._ask(owner, Tail(logs[owner], after, int(1000 * wait_s), is_short, True))
         if not isinstance(answer, Tailed):
             raise _Over("an owner of some keys could not be heard")
         if not logs.keys().isdisjoint(answer.left_out):
@@ -220,7 +232,10 @@ class Follower:
                     await hear(owner)
         except _Over:
             return None
-        return Missed(found, joint.told)
+        expired = Expired(after)
+        numbered = enumerate(found)
+        once = [event for at, event in numbered if not event.is_expiry or expired.first_told(event, at) == at]
+        return Missed(once, joint.told)
 
 
 def agreeing(opened: Mapping[Address, Tailed]) -> dict[Address, Tailed]:

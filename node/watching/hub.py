@@ -59,6 +59,8 @@ class Hub:
         """All the logs that are listened to, and under which view, in few characters."""
         self._position = Position("", {})
         """From where on to go on who has been told of all this."""
+        self._tellings = 0
+        """How often something was told."""
         self._left_at = 0.0
         """When the last one stopped watching."""
         self._is_stopped = False
@@ -146,6 +148,7 @@ class Hub:
             self._over.set()
 
     def _join(self, watcher: Watcher) -> None:
+        watcher.began = self._tellings
         watched = self._watchers[watcher.prefix, watcher.is_exact]
         if not watched:
             self._count(watcher, 1)
@@ -169,26 +172,30 @@ class Hub:
         logs, positions = self._logs, self._positions()
         texts = numbers.split(".") if numbers else []
         if told != logs or len(texts) != len(positions):
-            watcher.tell_gap(GONE, self._position)
+            self._tell_gap_to(watcher, GONE)
             return
         after = dict(zip(positions, map(int, texts), strict=True))
         limit = self._config.watch_queue_bytes
-        found = await asyncio.gather(
-            *(
-                follower.missed({owner: after[owner] for owner in follower.positions}, limit)
-                for follower in self._followers
-            )
-        )
+        try:
+            async with asyncio.timeout(self._config.request_s):
+                found = await asyncio.gather(
+                    *(
+                        follower.missed({owner: after[owner] for owner in follower.positions}, limit)
+                        for follower in self._followers
+                    )
+                )
+        except TimeoutError:
+            found = [None]
         events: list[Event] = []
         up_to: dict[Address, int] = {}
         for some in found:
             if some is None or self._logs != logs:
-                watcher.tell_gap(GONE, self._position)
+                self._tell_gap_to(watcher, GONE)
                 return
             events += (event for event in some.events if _concerns(watcher, event))
             up_to |= some.up_to
         if not watcher.tell_missed(events, self._position_of(up_to)):
-            watcher.tell_gap(TOO_MUCH, self._position)
+            self._tell_gap_to(watcher, TOO_MUCH)
 
     # What the owners tell
 
@@ -206,17 +213,24 @@ class Hub:
 
     def _tell_gap(self, why: str) -> None:
         for watcher in self._all():
-            watcher.tell_gap(why, self._position)
+            self._tell_gap_to(watcher, why)
+
+    def _tell_gap_to(self, watcher: Watcher, why: str) -> None:
+        watcher.tell_gap(why, self._position)
+        watcher.began = self._tellings
 
     def tell(self, shard: Follower, events: Sequence[Event]) -> None:
         before = self._position
         self._note_position()
         if self._unopened:
             return  # There will be a gap, and all of this is what whoever lists then is told.
+        self._tellings += 1
         for event in events:
             position = self._position if event is events[-1] else before
+            first = shard.expired.first_told(event, self._tellings) if event.is_expiry else self._tellings
             for watcher in self._concerned(event.key):
-                watcher.tell(event, position)
+                if first == self._tellings or first <= watcher.began:
+                    watcher.tell(event, position)
 
     def _concerned(self, key: bytes) -> list[Watcher]:
         found = list(self._watchers.get((key, True), ()))

@@ -50,6 +50,8 @@ class Watcher:
         self.prefix = prefix
         self.is_exact = is_exact
         self.position = position
+        self.began = 0
+        """After which telling it began, or has begun anew."""
         self._bytes_max = bytes_max
         self._bytes = 0
         self._waiting: deque[Told | Gap] = deque()

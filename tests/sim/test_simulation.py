@@ -28,6 +28,9 @@ COINCIDENCES = {
     401: "an owner is paused while promises are collected, and its successor does not know of it",
     5405: "a node that was paused, and is cut off by then, finds messages from before, which show what time it was",
     1239845: "what was told to watchers happened to keys that belong to other owners by now",
+    2230565: "what is listed after a gap had expired at another owner just before that one was listened to",
+    2230965: "what is listed after a gap had expired at another owner, whose clock is ahead",
+    2235285: "an owner cannot be heard at the moment when another view ends all listening",
     83624: "what a node has handed over is handed on under a rival view, before that node forgets it",
 }
 """Rare ones, each with a seed that meets it, as long as the code draws its random numbers in the same order."""

@@ -22,7 +22,7 @@ from node.operations.listing import Page
 from node.replication import co_owners
 from node.values.record import decode_record, version_of
 from node.values.version import Version
-from node.watching import spreading
+from node.watching import expired, spreading
 from node.watching.joint import FIRST, Event, Order
 from node.watching.watcher import Gap, Told, Watcher
 from tests.sim.cluster import Cluster, Machine, NoAnswer
@@ -48,8 +48,8 @@ GOES_ON = 0.7
 END_S = 12.0
 """After so long without faults all has expired that does, and everybody has been told of everything."""
 REMEMBERED_MAX, SPREAD_MAX = 3, 3
-"""Of so few keys a node remembers what it has brought, and what has spread: as in a store at work, it forgets that
-again and again."""
+"""Of so few keys a node remembers what it has brought or told, and what has spread: as in a store at work, it forgets
+that again and again."""
 REFUSALS = (Unavailable, NoAnswer, StorageFault)
 
 
@@ -127,6 +127,7 @@ class Watching:
         """Raises Violation."""
         with (
             patch.object(spreading, "REMEMBERED_MAX", REMEMBERED_MAX),
+            patch.object(expired, "REMEMBERED_MAX", REMEMBERED_MAX),
             patch.object(co_owners, "SPREAD_MAX", SPREAD_MAX),
         ):
             await self._run()

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.view import Address
 from node.net.messages import OPENING, Answer, Tail, Tailed
-from node.values.record import Record
+from node.values.record import Record, as_tombstone
 from node.values.version import make_version
 from node.watching.follower import Follower, agreeing
 from node.watching.joint import Event
@@ -77,6 +77,10 @@ class Owners:
 
 def version(clock: int) -> bytes:
     return Record(make_version(clock << 16, 1), b"1", False).encode()
+
+
+def expiry(clock: int) -> bytes:
+    return as_tombstone(Record(make_version(clock << 16, 1), b"1", False, expires_ms=9).encode())
 
 
 async def follower_of(owners: Owners) -> Follower:
@@ -151,6 +155,64 @@ async def test_what_is_older_than_what_was_heard_first_is_told_to_nobody() -> No
         owners.logs[B] += [version(6)]
         await asyncio.sleep(0.1)
         assert owners.clocks == [6]
+
+
+@on_virtual_time
+async def test_what_had_expired_at_one_owner_before_its_log_began_another_one_tells() -> None:
+    """Whoever listed the keys meanwhile may have been answered by that one, where it was still to expire."""
+    owners = Owners(A, B)
+    follower = await follower_of(owners)
+
+    async def while_it_begins() -> None:
+        while not any(tail.log != OPENING for _, tail in owners.asked):
+            await asyncio.sleep(0.0005)
+        owners.logs[A] += [version(5), expiry(5)]
+
+    async with running(follower.run(), while_it_begins()):
+        await asyncio.sleep(0.1)
+        assert not owners.told
+        owners.logs[B] += [expiry(5)]
+        await asyncio.sleep(0.1)
+        assert [event.is_expiry for event in owners.told] == [True]
+
+
+@on_virtual_time
+async def test_what_was_missed_has_each_expiry_once() -> None:
+    owners = Owners(A, B)
+    follower = await follower_of(owners)
+    async with running(follower.run()):
+        await asyncio.sleep(0.1)
+        owners.logs[A] += [expiry(1), expiry(2)]
+        await asyncio.sleep(0.1)
+        owners.logs[B] += [expiry(1)]
+        await asyncio.sleep(0.1)
+        missed = await follower.missed({A: 0, B: 0}, 10**6)
+        assert missed is not None and [event.record for event in missed.events] == [expiry(1), expiry(2)]
+
+
+@pytest.mark.parametrize("steps", range(8))
+@on_virtual_time
+async def test_listening_ends_though_an_owner_fails_just_when_it_is_ended(steps: int) -> None:
+    owners, fails, asked = Owners(A, B), asyncio.Event(), asyncio.Event()
+
+    async def ask(owner: Address, tail: Tail) -> Answer | None:
+        if tail.log == OPENING:
+            return tailed()
+        asked.set()
+        await (fails.wait() if owner == A else asyncio.sleep(100))
+        return None
+
+    a = await node_a(A)
+    listening = asyncio.create_task(Follower(a.config, owners.names, ask, owners).run())
+    await asyncio.wait_for(asked.wait(), 1)
+    fails.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    listening.cancel()
+    await asyncio.wait([listening], timeout=5)
+    was_ended = listening.cancelled()
+    listening.cancel()
+    assert was_ended
 
 
 @on_virtual_time

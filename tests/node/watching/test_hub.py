@@ -11,7 +11,11 @@ import pytest
 
 from node.errors import Reason, Unavailable
 from node.storage.transaction import Transaction
+from node.values.record import Record, as_tombstone
+from node.values.version import make_version
+from node.watching.expired import Expired
 from node.watching.hub import GONE, MOVED, TOO_MUCH, Hub, is_position
+from node.watching.joint import Event
 from node.watching.owner_log import OwnerLog
 from node.watching.watcher import OVERHEAD_BYTES, Gap, Told, Watcher
 from ring.hashing import partition_of
@@ -85,6 +89,39 @@ async def test_whoever_comes_back_is_told_what_it_has_missed() -> None:
         await a.change(b"k3")
         await asyncio.sleep(0.1)
         assert await told(again) == [b"k2", b"k3"]
+
+
+@on_virtual_time
+async def test_an_expiry_is_told_once_and_by_the_next_owner_to_whoever_began_after_the_first() -> None:
+    a = await node_a(A)
+    tombstone = as_tombstone(Record(make_version(1 << 16, 1), b"1", False, expires_ms=9).encode())
+    async with hub_of(a) as hub:
+        first, anew = await hub.watch(b""), await hub.watch(b"k")
+        (follower,) = hub._followers
+        follower.expired = Expired((A, B))
+        hub.tell(follower, [Event(b"k", tombstone, ((A, 1),))])
+        assert await told(first) == [b"k"] and await told(anew) == [b"k"]
+        second = await hub.watch(b"")
+        await hub._go_on(anew, "0" * 16 + "-0")
+        hub.tell(follower, [Event(b"k", tombstone, ((B, 1),)), Event(b"other", tombstone, ((B, 2),))])
+        assert await told(first) == [b"other"]
+        assert await told(second) == [b"k", b"other"]
+        assert await told(anew) == [GONE, b"k"]
+
+
+@on_virtual_time
+async def test_whoever_comes_back_where_an_owner_does_not_answer_has_a_gap_soon() -> None:
+    a = await node_a(A)
+    async with hub_of(a) as hub:
+        watcher = await hub.watch(b"")
+        position = watcher.position.text
+
+        async def missed(*_: object) -> None:
+            await asyncio.sleep(1000)
+
+        hub._followers[0].missed = missed  # type: ignore[method-assign,assignment]
+        async with asyncio.timeout(2 * a.config.request_s):
+            assert await told(await hub.watch(b"", since=position)) == [GONE]
 
 
 @on_virtual_time

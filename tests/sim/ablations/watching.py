@@ -10,6 +10,7 @@ from node.watching.watcher import Watcher
 from tests.sim.ablations.switch import Ablation, Edit
 
 FOLLOWER = "../node/watching/test_follower.py::"
+HUB = "../node/watching/test_hub.py::"
 JOINT = "../node/watching/test_joint.py::"
 
 ABLATIONS = (
@@ -54,8 +55,14 @@ ABLATIONS = (
     Ablation(
         "no telling for who is missing",
         "what a lost owner had brought to another one, which has told nobody yet, is told by nobody",
-        (Edit(Follower._tailed, "is_short, is_first)", "False, is_first)"),),
+        (Edit(Follower._tailed, "is_short, True)", "False, True)"),),
         FOLLOWER + "test_an_owner_that_is_lost_is_a_gap_and_another_one_when_it_is_back",
+    ),
+    Ablation(
+        "no expiry of every owner",
+        "whoever began after the first owner has told of an expiry is not told of it by the next one",
+        (Edit(Hub.tell, " or first <= watcher.began", ""),),
+        HUB + "test_an_expiry_is_told_once_and_by_the_next_owner_to_whoever_began_after_the_first",
     ),
     Ablation(
         "no holding back of positions",
