@@ -1,10 +1,10 @@
 """What owners tell to have expired: each client is told once, though each owner tells it, at a time of its own.
 
 Each owner sweeps by itself, and by its own clock. Were one of them alone heard, a client would never be told of what
-had expired there before the client began, while it listed the keys after that at another owner, where this one was
-still to expire. So all of them are heard, and whoever was not told by the first is told by the next one.
+had expired there before the client listed the keys, at another owner, where it was still to expire. So all of them are
+heard, and what the first one told before a client can be taken to have listed the keys, the next ones tell it again.
 
-Pure: no loop, no clock, no I/O. Time is counted in tellings.
+Pure: no loop, no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from node.watching.joint import Event
 
 REMEMBERED_MAX = 50_000
 """Keys; what is forgotten may be told once more."""
+LISTED_S = 10.0
+"""A client that begins, or is told of a gap, has listed the keys by then."""
 
 
 class Expired:
@@ -25,18 +27,18 @@ class Expired:
 
     def __init__(self, owners: Collection[Address]) -> None:
         self._owners = frozenset(owners)
-        self._told: dict[bytes, tuple[Version, int, frozenset[Address]]] = {}
+        self._told: dict[bytes, tuple[Version, float, frozenset[Address]]] = {}
         """Of each key whose expiry was told: of which version, when first, and which owners have yet to tell."""
 
-    def first_told(self, event: Event, telling: int) -> int:
-        """In which telling this expiry was told first, if it is told again in this one."""
+    def first_told(self, event: Event, now: float) -> float | None:
+        """When this expiry was told first; None: it is now."""
         version = version_of(event.record)
-        before, first, others = self._told.pop(event.key, (None, telling, self._owners))
-        if before != version:
-            first, others = telling, self._owners
+        before, at, others = self._told.pop(event.key, (None, now, self._owners))
+        if is_first := before != version:
+            at, others = now, self._owners
         others = others.difference(owner for owner, _ in event.places)
         if others:
-            self._told[event.key] = version, first, others
+            self._told[event.key] = version, at, others
             if len(self._told) > REMEMBERED_MAX:
                 del self._told[next(iter(self._told))]
-        return first
+        return None if is_first else at

@@ -233,8 +233,7 @@ class Follower:
         except _Over:
             return None
         expired = Expired(after)
-        numbered = enumerate(found)
-        once = [event for at, event in numbered if not event.is_expiry or expired.first_told(event, at) == at]
+        once = [event for event in found if not event.is_expiry or expired.first_told(event, 0.0) is None]
         return Missed(once, joint.told)
 
 

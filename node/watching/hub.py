@@ -22,6 +22,7 @@ from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
 from node.views.calls import Calls
 from node.views.holder import Views
+from node.watching.expired import LISTED_S
 from node.watching.follower import Follower, Place
 from node.watching.joint import Event
 from node.watching.owner_log import OwnerLog
@@ -59,8 +60,6 @@ class Hub:
         """All the logs that are listened to, and under which view, in few characters."""
         self._position = Position("", {})
         """From where on to go on who has been told of all this."""
-        self._tellings = 0
-        """How often something was told."""
         self._left_at = 0.0
         """When the last one stopped watching."""
         self._is_stopped = False
@@ -148,7 +147,7 @@ class Hub:
             self._over.set()
 
     def _join(self, watcher: Watcher) -> None:
-        watcher.began = self._tellings
+        watcher.began = self._time.monotonic()
         watched = self._watchers[watcher.prefix, watcher.is_exact]
         if not watched:
             self._count(watcher, 1)
@@ -217,19 +216,19 @@ class Hub:
 
     def _tell_gap_to(self, watcher: Watcher, why: str) -> None:
         watcher.tell_gap(why, self._position)
-        watcher.began = self._tellings
+        watcher.began = self._time.monotonic()
 
     def tell(self, shard: Follower, events: Sequence[Event]) -> None:
         before = self._position
         self._note_position()
         if self._unopened:
             return  # There will be a gap, and all of this is what whoever lists then is told.
-        self._tellings += 1
+        now = self._time.monotonic()
         for event in events:
             position = self._position if event is events[-1] else before
-            first = shard.expired.first_told(event, self._tellings) if event.is_expiry else self._tellings
+            first = shard.expired.first_told(event, now) if event.is_expiry else None
             for watcher in self._concerned(event.key):
-                if first == self._tellings or first <= watcher.began:
+                if first is None or first < watcher.began + LISTED_S:
                     watcher.tell(event, position)
 
     def _concerned(self, key: bytes) -> list[Watcher]:

@@ -50,8 +50,8 @@ class Watcher:
         self.prefix = prefix
         self.is_exact = is_exact
         self.position = position
-        self.began = 0
-        """After which telling it began, or has begun anew."""
+        self.began = 0.0
+        """When it began, or was told of a gap (monotonic)."""
         self._bytes_max = bytes_max
         self._bytes = 0
         self._waiting: deque[Told | Gap] = deque()
