@@ -1,8 +1,8 @@
 """What owners tell to have expired: each client is told once, though each owner tells it, at a time of its own.
 
 Each owner sweeps by itself, and by its own clock. Were one of them alone heard, a client would never be told of what
-had expired there before the client listed the keys, at another owner, where it was still to expire. So all of them are
-heard, and what the first one told before a client can be taken to have listed the keys, the next ones tell it again.
+had expired there before the client began, while it listed the keys after that at another owner, where this one was
+still to expire. So all of them are heard, and whoever was not told by the first is told by the next one.
 
 Pure: no loop, no clock, no I/O.
 """
@@ -18,8 +18,6 @@ from node.watching.joint import Event
 
 REMEMBERED_MAX = 50_000
 """Keys; what is forgotten may be told once more."""
-LISTED_S = 10.0
-"""A client that begins, or is told of a gap, has listed the keys by then."""
 
 
 class Expired:

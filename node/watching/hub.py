@@ -22,7 +22,6 @@ from node.timing.clock import Time
 from node.timing.deadlines import Timeouts
 from node.views.calls import Calls
 from node.views.holder import Views
-from node.watching.expired import LISTED_S
 from node.watching.follower import Follower, Place
 from node.watching.joint import Event
 from node.watching.owner_log import OwnerLog
@@ -228,7 +227,7 @@ class Hub:
             position = self._position if event is events[-1] else before
             first = shard.expired.first_told(event, now) if event.is_expiry else None
             for watcher in self._concerned(event.key):
-                if first is None or first < watcher.began + LISTED_S:
+                if first is None or first <= watcher.began:
                     watcher.tell(event, position)
 
     def _concerned(self, key: bytes) -> list[Watcher]:
