@@ -6,6 +6,9 @@ reads go on. But what is no fault of this node's must not count: if each node th
 out of service, one death would end the whole store. So what is only worth knowing is *noted*. That keys move is noted
 too, since nearly all nodes have a part in it, and each of them serves what has not arrived by asking who has it.
 
+A node that reached nobody is back when it has found the others again, and not as soon as it reaches the first of them:
+all owners of some keys may be among the rest.
+
 Pure. `api.health` gathers the facts.
 """
 
@@ -13,10 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 ISOLATED_FROM = 2
 """A node that reaches none of so many others is more likely to be cut off than the only one left."""
+RETURNS_S = 2.0
+"""A node that was cut off has looked for each of the others by so long after it was seen to reach the first of them: an
+owner that it does not reach by then is none that it would find the next moment."""
 NAMED_MAX = 5
 """So many nodes are named in one reason."""
 
@@ -44,6 +51,26 @@ class Facts(NamedTuple):
     """The other nodes of its view."""
     unreachable: Sequence[str]
     """Those of them that cannot be reached."""
+    is_returning: bool
+    """It reached none of them a moment ago, see `Isolation`."""
+
+
+class Isolation:
+    """Whether this node has been cut off from all others, and has yet to find them again, as seen at each look."""
+
+    def __init__(self) -> None:
+        self._ends_at: float | None = None
+        """When it is over, whomever it reaches then; None: it is not cut off."""
+
+    def look(self, peers: Sequence[str], unreachable: Sequence[str], now: float) -> bool:
+        """Whether it is finding them again now (monotonic, in seconds)."""
+        if _is_isolated(peers, unreachable):
+            self._ends_at = inf
+        elif not unreachable or (self._ends_at is not None and now >= self._ends_at):
+            self._ends_at = None
+        elif self._ends_at == inf:
+            self._ends_at = now + RETURNS_S
+        return self._ends_at is not None and self._ends_at < inf
 
 
 class Verdict(Enum):
@@ -106,8 +133,14 @@ def _caught_up(facts: Facts) -> Check:
 def _peers(facts: Facts) -> Check:
     if not facts.unreachable:
         return Check("peers", Verdict.OK)
-    if len(facts.unreachable) == len(facts.peers) >= ISOLATED_FROM:
+    if _is_isolated(facts.peers, facts.unreachable):
         return Check("peers", Verdict.FAILED, f"none of the {len(facts.peers)} other nodes can be reached")
     named = ", ".join(facts.unreachable[:NAMED_MAX])
     more = f" and {len(facts.unreachable) - NAMED_MAX} more" if len(facts.unreachable) > NAMED_MAX else ""
+    if facts.is_returning:
+        return Check("peers", Verdict.FAILED, f"are being found again: not yet {named}{more}")
     return Check("peers", Verdict.NOTED, f"cannot be reached: {named}{more}")
+
+
+def _is_isolated(peers: Sequence[str], unreachable: Sequence[str]) -> bool:
+    return len(unreachable) == len(peers) >= ISOLATED_FROM

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from node.api.query import options_of, truth_of
-from node.health import Check, Facts, Verdict, checks_of, is_ready
+from node.health import Check, Facts, Isolation, Verdict, checks_of, is_ready
 from node.node import Node
 from node.timing.turns import Turns
 from node.timing.witnesses import Standing
@@ -22,6 +22,7 @@ class HealthApi:
     def __init__(self, node: Node, turns: Turns) -> None:
         self._node = node
         self._turns = turns
+        self._isolation = Isolation()
 
     async def live(self, request: web.Request) -> web.Response:
         """That it is answered says it all: the process and its loop run."""
@@ -37,6 +38,7 @@ class HealthApi:
         node, views = self._node, self._node.views
         disk, co_owners = node.store.disk.condition, node.co_owners
         peers = sorted(views.current.nodes - {node.config.address})
+        unreachable = [peer for peer in peers if node.calls.is_down(peer)]
         return Facts(
             loop_late_s=self._turns.lag.worst_s(self._turns.now()),
             loop_late_s_max=node.config.late_s,
@@ -50,7 +52,8 @@ class HealthApi:
             is_owed=co_owners.is_catching_up(),
             keys_arrive=bool(views.donors.shares),
             peers=peers,
-            unreachable=[peer for peer in peers if node.calls.is_down(peer)],
+            unreachable=unreachable,
+            is_returning=self._isolation.look(peers, unreachable, self._turns.now()),
         )
 
 

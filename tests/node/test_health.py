@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.health import NAMED_MAX, Check, Facts, Verdict, checks_of, is_ready
+from node.health import NAMED_MAX, RETURNS_S, Check, Facts, Isolation, Verdict, checks_of, is_ready
 
 WELL = Facts(
     loop_late_s=0.0,
@@ -22,6 +22,7 @@ WELL = Facts(
     keys_arrive=False,
     peers=("b:1", "c:1", "d:1"),
     unreachable=(),
+    is_returning=False,
 )
 NAMES = ["loop", "gate", "view", "clock", "disk", "room", "caught-up", "peers"]
 
@@ -52,6 +53,7 @@ def test_health_of_a_node_that_is_well_is_ok_throughout() -> None:
         ({"is_owed": True}, "[-]caught-up not yet: a co-owner "),
         ({"unreachable": WELL.peers}, "[-]peers none of the 3 other nodes "),
         ({"peers": ("b:1", "c:1"), "unreachable": ("b:1", "c:1")}, "[-]peers none of the 2 other nodes "),
+        ({"unreachable": ("b:1",), "is_returning": True}, "[-]peers are being found again: not yet b:1"),
     ],
 )
 def test_health_fault_fails_readiness_and_says_why(facts: dict[str, Any], line: str) -> None:
@@ -103,3 +105,23 @@ def test_health_names_so_many_nodes_and_counts_the_rest() -> None:
     peers = [f"n{number}:1" for number in range(20)]
     (check,) = wrong(peers=peers, unreachable=peers[: NAMED_MAX + 3])
     assert check.reason == "cannot be reached: n0:1, n1:1, n2:1, n3:1, n4:1 and 3 more"
+
+
+def test_isolation_is_over_when_all_are_found_again() -> None:
+    isolation, peers = Isolation(), WELL.peers
+    assert not isolation.look(peers, peers[:2], 0.0), "it was never cut off"
+    assert not isolation.look(peers, peers, 1.0), "it has not found one yet"
+    assert isolation.look(peers, peers[:2], 9.0)
+    assert isolation.look(peers, peers[:1], 9.5)
+    assert not isolation.look(peers, (), 9.6)
+    assert not isolation.look(peers, peers[:1], 9.7)
+
+
+def test_isolation_is_over_after_a_while_though_some_are_never_found() -> None:
+    isolation, peers = Isolation(), WELL.peers
+    isolation.look(peers, peers, 1.0)
+    assert isolation.look(peers, peers[:2], 9.0) and isolation.look(peers, peers[:2], 8.9 + RETURNS_S)
+    assert not isolation.look(peers, peers[:2], 9.0 + RETURNS_S)
+    assert not isolation.look(peers, peers[:1], 9.1 + RETURNS_S)
+    isolation.look(peers, peers, 20.0)
+    assert isolation.look(peers, peers[:1], 21.0)
