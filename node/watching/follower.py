@@ -63,6 +63,7 @@ class Follower:
         """Of the owners that are listened to, in the order of the ring."""
         self._joint = Joint({})
         self.expired = Expired(())
+        """What has been told since they are listened to."""
         self._untold: dict[bytes, Order] = {}
         """Of what was heard first, of each key the newest."""
         self._unsure: set[Address] = set()
@@ -232,9 +233,7 @@ class Follower:
                     await hear(owner)
         except _Over:
             return None
-        expired = Expired(after)
-        once = [event for event in found if not event.is_expiry or expired.first_told(event, 0.0) is None]
-        return Missed(once, joint.told)
+        return Missed(found, joint.told)
 
 
 def agreeing(opened: Mapping[Address, Tailed]) -> dict[Address, Tailed]:

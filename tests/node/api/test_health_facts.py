@@ -74,3 +74,26 @@ async def test_health_fact_is_found_where_it_is(
 async def test_health_fact_of_a_loop_that_is_late_but_not_too_late(ready_node: Node, still_turns: Turns) -> None:
     still_turns.lag.note(ready_node.config.late_s, still_turns.now())
     assert faults(ready_node, still_turns) == []
+
+
+async def test_health_fact_of_a_node_that_finds_the_others_again(
+    ready_node: Node, still_turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was seen at one look counts at the next."""
+    health, down = HealthApi(ready_node, still_turns), {"b:1", "c:1"}
+    view = SimpleNamespace(nodes=frozenset({"a:1", *down}))
+
+    def peers() -> Verdict:
+        with monkeypatch.context() as patch:
+            patch.setattr(ready_node.views, "current", view)
+            patch.setattr(ready_node.calls, "is_down", down.__contains__)
+            (check,) = (check for check in health.checks() if check.name == "peers")
+        return check.verdict
+
+    assert peers() is Verdict.FAILED
+    down.discard("b:1")
+    assert peers() is Verdict.FAILED
+    down.clear()
+    assert peers() is Verdict.OK
+    down.add("c:1")
+    assert peers() is Verdict.NOTED
